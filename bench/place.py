@@ -149,7 +149,8 @@ class Model:
 
     def add_lacking(self, number, slots):
         """What an empty pack does not give to idle boards. It is empty in a slot's course if it has less at the begin than idle draw takes, and
-        stays so to the end, because sun and idle draw do not change within a slot. Work left it at its floor, so no board worked shortly before."""
+        stays so to the end, because sun and idle draw do not change within a slot. Work left it at its floor, so no board worked shortly before,
+        unless the floor is less than idle draw takes in a slot: then work that ends within a slot may empty the pack in the rest of it."""
         pack = self.instance["packs"][number]
         falls = [(pack["idle"] - pack["harvest"][slot * SLOT // 3600]) * SLOT / UNIT for slot in range(SLOTS)]
         most = pack["charge"] / UNIT
@@ -161,7 +162,8 @@ class Model:
                 self.binaries.append(empty)
                 after = max(0, most - falls[slot])
                 self.add_row([(1, f"n{number}_{slot}"), (-falls[slot], empty)], "<=", 0)
-                self.add_row([(1, f"c{number}_{slot}"), (max(0, most - falls[slot]), empty)], "<=", max(most, falls[slot]))
+                work = [(-joules, name) for name, joules, _ in slots[slot]] if pack["floor"] / UNIT <= falls[slot] else []
+                self.add_row([(1, f"c{number}_{slot}"), *work, (max(0, most - falls[slot]), empty)], "<=", max(most, falls[slot]))
                 self.add_row([(1, f"c{number}_{slot + 1}"), (after, empty)], "<=", after)
                 left = pack["floor"] / UNIT - falls[slot]
                 for worked in range(slot, -1, -1):

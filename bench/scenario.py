@@ -13,6 +13,8 @@ same world, under the same rules and guards. NAME is deadlines (boards on mains,
   misses_vs_edf, misses_vs_heft   missed or failed, over those of `edf` and `heft`, of both scenarios and all seeds
   starved_jobs                    jobs of `ours` that waited more than three times as long as the clairvoyant bound takes to end them and all that
                                   came before with their priority or a higher one; of both scenarios and all seeds
+  plan_breaches                   plans of `ours` that break a rule by the check that shares no code with the planner, of both scenarios and all
+                                  seeds; those of each peer beside it
   moves.saved_percent             joules of work for each finished job that moves of running attempts save (deploy/scenarios/moves.yaml); median of the seeds
   changing.inside_percent         runs that ended within the 90 % interval of their time, on boards that step, drift, throttle and get other
   changing.inside_after_change_percent   software (deploy/scenarios/changing.yaml); of all runs, and of those after the step or the update
@@ -99,6 +101,8 @@ def add_comparison(figures, seeds):
         f"missed: ours {misses['ours']:g}, fastest {misses['fastest']:g}")
     starved = {policy: sum(seed[policy]["jobs_starved"] for seed in seeds) for policy in ("ours", *PEERS)}
     add(figures, "starved_jobs", [starved["ours"]], "", ", ".join(f"{policy} {count}" for policy, count in starved.items()))
+    breaches = {policy: total(policy, "plan_breaches") for policy in ("ours", *PEERS)}
+    add(figures, "plan_breaches", [breaches["ours"]], "", ", ".join(f"{policy} {count:g}" for policy, count in breaches.items()))
     for peer in ("edf", "heft"):
         add(figures, f"misses_vs_{peer}", [misses["ours"] / max(1, misses[peer])], "", f"ours {misses['ours']:g}, {peer} {misses[peer]:g}")
 

@@ -102,6 +102,17 @@ std::string StarvedLine(const std::vector<sim::PolicyResult>& results) {
                               absl::StrJoin(counts, ", "), "\n");
 }
 
+std::string BreachLines(const std::vector<sim::PolicyResult>& results) {
+  std::string lines;
+  for (const sim::PolicyResult& result : results) {
+    if (!result.plan_breach.empty()) {
+      absl::StrAppend(&lines, "\na plan of ", result.policy, " breaks a rule, ", result.plan_breach,
+                      "\n");
+    }
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string SimHeadLine(const sim::Scenario& scenario) {
@@ -137,8 +148,8 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
     table.AddRow(std::move(cells));
   }
   return absl::StrCat(SimHeadLine(scenario), "\n\n", table.Render(style), CoverageLines(results),
-                      StarvedLine(results), with_runs ? RunsTable(results, style) : "",
-                      FailureLines(results));
+                      StarvedLine(results), BreachLines(results),
+                      with_runs ? RunsTable(results, style) : "", FailureLines(results));
 }
 
 namespace {
@@ -193,6 +204,9 @@ std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::Policy
                            {"log_error_after_change", result.coverage.log_error_after_change}};
     if (result.jobs_starved.has_value()) {
       policy["jobs_starved"] = *result.jobs_starved;
+    }
+    if (!result.plan_breach.empty()) {
+      policy["plan_breach"] = result.plan_breach;
     }
     policy["class_runs"] = nlohmann::ordered_json::array();
     for (const sim::ClassRuns& one : result.class_runs) {

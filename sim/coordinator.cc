@@ -497,11 +497,18 @@ void Coordinator::Plan() {
   });
 }
 
-core::PlanComputed Coordinator::Compute() const {
+core::PlanComputed Coordinator::Compute() {
   const Planning& planning = world_.planning;
   const scheduler::Snapshot snapshot =
       core::MakeSnapshot(durable_, observations_, {planning.estimate_memory}, Now());
-  return planning.compute ? planning.compute(snapshot) : core::ComputePlan(snapshot);
+  if (planning.compute) {
+    return planning.compute(snapshot);
+  }
+  core::PlanComputed plan = core::ComputePlan(snapshot);
+  if (const auto broken = plan_judge_.Judge(snapshot, plan); broken.has_value()) {
+    world_.invariants.Break(absl::StrCat("a plan breaks a rule: ", *broken));
+  }
+  return plan;
 }
 
 void Coordinator::CountRun(const v1::AttemptStateChanged& event) {

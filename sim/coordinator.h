@@ -25,6 +25,7 @@
 #include "sim/event_loop.h"
 #include "sim/invariants.h"
 #include "sim/options.h"
+#include "sim/plan_judge.h"
 #include "sim/random.h"
 #include "sim/sqlite_disk.h"
 #include "sim/time_limits.h"
@@ -120,7 +121,7 @@ class Coordinator {
   [[nodiscard]] double BreakSeconds() const { return 5.0 * world_.options.tick_seconds; }
   void Tick();
   void Plan();
-  [[nodiscard]] core::PlanComputed Compute() const;
+  core::PlanComputed Compute();
   // Takes the events as durable.
   void Took(const std::vector<v1::Event>& events);
   void Count(const std::vector<v1::Event>& events);
@@ -161,6 +162,7 @@ class Coordinator {
   core::State durable_;
   std::map<std::string, v1::Job> history_;
   shell::PlanFilter plan_filter_;
+  PlanJudge plan_judge_;
   bool commit_scheduled_ = false;
   bool plan_under_way_ = false;
   int64_t events_since_snapshot_ = 0;

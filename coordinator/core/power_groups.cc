@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/core/power_groups.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -48,10 +49,45 @@ absl::Status CheckDevice(const v1::DeviceInfo& device,
   return absl::OkStatus();
 }
 
+bool IsInGroup(const v1::DeviceInfo& device, const std::string& group,
+               const std::vector<const v1::Policy*>& policies) {
+  return std::any_of(policies.begin(), policies.end(), [&](const v1::Policy* policy) {
+    return policy->has_power_group() && policy->power_group().name() == group &&
+           scheduler::Selects(*policy, device);
+  });
+}
+
+// Under a cap that the boards reach without work no job ever runs.
+absl::Status CheckIdle(const State& state, const v1::Policy& capped,
+                       const std::vector<const v1::Policy*>& policies) {
+  const v1::PowerGroup& group = capped.power_group();
+  double idle_watts = 0;
+  int boards = 0;
+  for (const auto& [id, record] : state.devices) {
+    if (!record.removed() && IsInGroup(record.info(), group.name(), policies)) {
+      idle_watts += record.info().idle_power_watts();
+      ++boards;
+    }
+  }
+  if (idle_watts < group.power_cap_watts()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "policy.power_group.power_cap_watts: power group ", group.name(), " has a cap of ",
+      group.power_cap_watts(), " W in policy ", capped.name(), ", and its ", boards,
+      boards == 1 ? " board draws " : " boards draw ", idle_watts,
+      " W without work; want a higher cap, or fewer boards by the selector"));
+}
+
 }  // namespace
 
 absl::Status CheckPowerGroups(const State& state, const std::vector<const v1::Policy*>& policies) {
   WATTLE_RETURN_IF_ERROR(CheckCaps(policies));
+  for (const v1::Policy* const policy : policies) {
+    if (policy->power_group().power_cap_watts() > 0) {
+      WATTLE_RETURN_IF_ERROR(CheckIdle(state, *policy, policies));
+    }
+  }
   for (const auto& [id, record] : state.devices) {
     if (!record.removed()) {
       WATTLE_RETURN_IF_ERROR(CheckDevice(record.info(), policies));

@@ -13,8 +13,8 @@
 
 namespace wattle::core {
 
-// Errors: kInvalidArgument, one line, if one group has two caps, or a device of the fleet would be
-// in two groups.
+// Errors: kInvalidArgument, one line, if one group has two caps or one that its boards reach
+// without work, or if a device of the fleet would be in two groups.
 absl::Status CheckPowerGroups(const State& state, const std::vector<const v1::Policy*>& policies);
 
 // The same for the fleet's policies with `applied` in place of the one of its name.

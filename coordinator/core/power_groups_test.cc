@@ -71,6 +71,22 @@ TEST(PowerGroupsTest, AGroupSharesSomething) {
   }
 }
 
+TEST(PowerGroupsTest, ACapIsMoreThanItsBoardsDrawWithoutWork) {
+  Fleet fleet;
+  v1::Hello hello;
+  hello.set_incarnation(2);
+  *hello.mutable_device() = FindDevice(fleet.state, DeviceId("device-1"))->info();
+  hello.mutable_device()->set_idle_power_watts(3);
+  Do(fleet.state, fleet.observations, WorkerHello{hello});
+  EXPECT_THAT(Apply(fleet, GroupPolicy("a", "mast", 3)),
+              StatusIs(kInvalid, HasSubstr("power group mast has a cap of 3 W in policy a, and its "
+                                           "1 board draws 3 W without work")));
+  EXPECT_THAT(Apply(fleet, GroupPolicy("a", "mast", 3.5)), IsOk());
+  v1::Policy elsewhere = GroupPolicy("b", "hut", 1);
+  elsewhere.add_selector("site=hut");
+  EXPECT_THAT(Apply(fleet, elsewhere), IsOk());
+}
+
 TEST(PowerGroupsTest, APlanUnderOtherPoliciesIsHeldToTheSame) {
   Fleet fleet;
   v1::PlanRequest request;

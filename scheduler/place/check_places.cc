@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -12,7 +13,10 @@
 #include "absl/time/time.h"
 
 #include "policy/burst_power.h"
+#include "policy/open_times.h"
 #include "scheduler/place/fleet_instance_internal.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/place/work_times.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/check_plan.h"
 #include "scheduler/timetable/instance.h"
@@ -24,6 +28,7 @@ using timetable::InstanceDevice;
 using timetable::kMains;
 using timetable::kNoCap;
 using timetable::Seconds;
+using timetable::SettledRun;
 using timetable::UnixSecondsUp;
 
 std::vector<size_t> AllOf(const Snapshot& snapshot) {
@@ -36,9 +41,87 @@ Seconds UnixSecondsDown(absl::Time moment) {
   return absl::ToUnixSeconds(moment);
 }
 
-// Each run is stated up to three times, each time on a device of its own instance: where it runs,
-// what it draws from the pack, and what from the supply. The three have lengths of their own: a
-// paused run draws for less time than it has the board, and a supply bears the burst.
+// A run of the plan on a pack or a supply. Of a probe the rules promise less than what later runs
+// of the plan leave for it: its joules by their mean, and its time by the lower end.
+struct DrawnRun {
+  std::vector<SettledRun> promised;
+  std::vector<SettledRun> reserved;
+  bool is_probe = false;
+};
+
+// One pack or one supply, what draws from it already, and the plan's runs on it.
+class PowerJudge {
+ public:
+  PowerJudge(const timetable::Instance& fleet, const InstanceDevice& device) {
+    if (device.pack != kMains) {
+      alone_.packs.push_back(fleet.packs[static_cast<size_t>(device.pack)]);
+    } else {
+      alone_.supplies.push_back(fleet.supplies[static_cast<size_t>(device.supply)]);
+    }
+    for (const SettledRun& run : fleet.settled) {
+      if (run.pack == device.pack && run.supply == device.supply) {
+        alone_.settled.push_back(Here(run));
+      }
+    }
+  }
+
+  [[nodiscard]] const timetable::PackSpec& pack() const { return alone_.packs.front(); }
+  void AddSettled(const SettledRun& run) { alone_.settled.push_back(Here(run)); }
+  // In the order in which the plan took them.
+  void Add(DrawnRun run) { runs_.push_back(std::move(run)); }
+
+  // Beside a probe each run is judged by what the plan knew of the others at its turn.
+  std::optional<std::string> Check() {
+    for (size_t at = 0; at < runs_.size();) {
+      const auto run = runs_.begin() + static_cast<ptrdiff_t>(at);
+      const auto end = run->is_probe ? std::next(run) : std::find_if(run, runs_.end(), IsProbe);
+      const auto runs =
+          absl::MakeConstSpan(runs_).subspan(at, static_cast<size_t>(std::distance(run, end)));
+      if (std::optional<std::string> broken = CheckTogether(runs)) {
+        return broken;
+      }
+      for (const DrawnRun& one : runs) {
+        for (const SettledRun& piece : one.reserved) {
+          AddSettled(piece);
+        }
+      }
+      at += runs.size();
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static bool IsProbe(const DrawnRun& run) { return run.is_probe; }
+  [[nodiscard]] SettledRun Here(SettledRun run) const {
+    run.pack = alone_.packs.empty() ? kMains : 0;
+    run.supply = alone_.supplies.empty() ? kNoCap : 0;
+    return run;
+  }
+
+  // Each piece on a board of its own, which draws from here.
+  [[nodiscard]] std::optional<std::string> CheckTogether(absl::Span<const DrawnRun> runs) const {
+    timetable::Instance with = alone_;
+    std::vector<timetable::Planned> plan;
+    for (const DrawnRun& run : runs) {
+      for (const SettledRun& promised : run.promised) {
+        const SettledRun piece = Here(promised);
+        const int index = static_cast<int>(plan.size());
+        with.devices.push_back({.pack = piece.pack, .supply = piece.supply});
+        with.jobs.push_back({.released = piece.begin});
+        with.jobs.back().options.push_back({.device = index, .draw = piece.draw});
+        plan.push_back({.job = index, .device = index, .start = piece.begin, .in_time = true});
+      }
+    }
+    return timetable::CheckPlan(with, plan);
+  }
+
+  timetable::Instance alone_;
+  std::vector<DrawnRun> runs_;
+};
+
+// Each run is stated up to three times: where it runs, what it draws from the pack, and what from
+// the supply. The three have lengths of their own: a paused run draws for less time than it has the
+// board, and a supply bears the burst.
 class PlacesInstance {
  public:
   PlacesInstance(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads)
@@ -71,29 +154,51 @@ class PlacesInstance {
     return std::nullopt;
   }
 
-  [[nodiscard]] std::optional<std::string> Check() const {
-    return timetable::CheckPlan(fleet_.instance, plan_);
+  std::optional<std::string> Check() {
+    timetable::Instance boards = std::move(fleet_.instance);
+    boards.packs.clear();
+    boards.supplies.clear();
+    boards.settled.clear();
+    for (timetable::InstanceGroup& group : boards.groups) {
+      for (const size_t device : copies_) {
+        group.places.push_back(group.places[device]);
+      }
+    }
+    if (std::optional<std::string> broken = timetable::CheckPlan(boards, plan_)) {
+      return broken;
+    }
+    for (auto& [key, drawn] : powers_) {
+      if (std::optional<std::string> broken = drawn.judge.Check()) {
+        return absl::StrCat(*broken, " (of device ", drawn.device_id, ")");
+      }
+    }
+    return std::nullopt;
   }
 
  private:
+  // The judge of a pack or a supply, and the first of its boards that runs a job of the plan.
+  struct DrawnPower {
+    PowerJudge judge;
+    std::string device_id;
+  };
+
   [[nodiscard]] absl::Time At(double in_seconds) const {
     return snapshot_.now + absl::Seconds(in_seconds);
   }
 
-  timetable::InstanceJob& AddRun(int device, Seconds begin, const timetable::Draw& draw) {
+  timetable::InstanceJob& AddRun(int device, Seconds begin, Seconds length) {
     const int job = static_cast<int>(plan_.size());
     plan_.push_back({.job = job, .device = device, .start = begin, .in_time = true});
     timetable::InstanceJob& one = fleet_.instance.jobs.emplace_back();
     one.released = UnixSecondsDown(snapshot_.now);
-    one.options.push_back({.device = device, .draw = draw});
+    one.options.push_back({.device = device, .draw = {.length = std::max<Seconds>(1, length)}});
     return one;
   }
-
-  // On a board of its own, which draws from the same pack or supply.
-  void AddDrawingRun(const InstanceDevice& power, Seconds begin, const timetable::Draw& draw) {
-    const int device = static_cast<int>(fleet_.instance.devices.size());
-    fleet_.instance.devices.push_back(power);
-    AddRun(device, begin, draw);
+  // A board at the same place, which is always free.
+  int AddCopyOf(size_t device) {
+    copies_.push_back(device);
+    fleet_.instance.devices.emplace_back();
+    return static_cast<int>(fleet_.instance.devices.size()) - 1;
   }
 
   void AddPlace(const JobView& job, size_t device, const v1::Candidate& run) {
@@ -101,53 +206,112 @@ class PlacesInstance {
     constexpr absl::Duration kRounding = absl::Milliseconds(1);
     const Seconds begin = UnixSecondsUp(At(run.start_in_seconds()) + kRounding);
     const Seconds length = UnixSecondsDown(At(run.finish_in_seconds())) - begin;
-    auto board = static_cast<int>(device);
-    if (length < 1) {  // It has no whole second of the board: the next run may begin in the same.
-      board = static_cast<int>(fleet_.instance.devices.size());
-      fleet_.instance.devices.emplace_back();
-    }
-    timetable::InstanceJob& one = AddRun(board, begin, {.length = std::max<Seconds>(1, length)});
+    // Without a whole second of the board: the next run may begin in the same.
+    timetable::InstanceJob& one =
+        AddRun(length < 1 ? AddCopyOf(device) : static_cast<int>(device), begin, length);
     one.group = fleet_.GroupOf(job.spec);
-    // The first steps of a run that is to be probed tell whether it meets its deadline.
-    if (job.spec.deadline_seconds() > 0 && !run.probe()) {
-      one.deadline = UnixSecondsDown(
-          At(job.spec.deadline_seconds() - job.WaitedSeconds(snapshot_.now)) + kRounding);
+    if (job.spec.deadline_seconds() <= 0) {
+      return;
     }
+    const Seconds deadline = UnixSecondsDown(
+        At(job.spec.deadline_seconds() - job.WaitedSeconds(snapshot_.now)) + kRounding);
+    if (run.probe()) {  // Its first steps tell whether it meets its deadline: it may.
+      AddRun(AddCopyOf(device), begin, UnixSecondsDown(LowerEnd(device, run)) - begin).deadline =
+          deadline;
+    } else {
+      one.deadline = deadline;
+    }
+  }
+
+  // The end by the lower quantile, at the latest the expected one.
+  [[nodiscard]] absl::Time LowerEnd(size_t device, const v1::Candidate& run) const {
+    const policy::Limits limits =
+        LimitsFor(snapshot_.policies, snapshot_.devices[device].device.info());
+    const Joules spent = BudgetSpent(loads_[device], At(run.start_in_seconds()));
+    const double end = FinishIn(snapshot_.now, limits, policy::OpenTimes(limits.windows),
+                                {run.prediction(), run.start_in_seconds(), spent},
+                                run.prediction().run_seconds().low());
+    return At(std::min(end, run.finish_in_seconds()));
   }
 
   void AddDraw(const JobView& job, size_t device, const v1::Candidate& run) {
     const InstanceDevice& power = power_[device];
-    const v1::Device& board = snapshot_.devices[device].device;
-    const Seconds begin = UnixSecondsUp(At(run.start_in_seconds()));
-    const std::optional<timetable::Draw> draw =
-        DrawOf(board, policy::StepsOf(job.spec), run.prediction());
-    if (power.pack != kMains && draw.has_value()) {
-      const timetable::PackSpec& pack = fleet_.instance.packs[static_cast<size_t>(power.pack)];
-      const Seconds horizon =
-          pack.first_hour + timetable::kHour * static_cast<Seconds>(pack.harvest.front().size());
-      if (begin + draw->length > horizon) {  // No sun is known for it, and no rule of it counts.
-        fleet_.instance.settled.push_back({.pack = power.pack, .begin = begin, .draw = *draw});
-      } else {
-        AddDrawingRun({.pack = power.pack}, begin, *draw);
-      }
+    if (power.pack != kMains) {
+      AddToPack(job, device, run);
     }
     if (power.supply != kNoCap) {
-      const timetable::Milliwatts burst =
-          SupplyPowerOf(board, policy::BurstPower(run.prediction()));
-      for (const timetable::SupplyRun& piece : SupplyRunsOf(
-               loads_[device], At(run.start_in_seconds()), At(run.finish_in_seconds()), burst)) {
-        AddDrawingRun({.supply = power.supply}, piece.begin,
-                      {.length = piece.length, .power = piece.power});
-      }
+      const auto until = [&](absl::Time end) { return PiecesOnSupply(device, run, end); };
+      JudgeOf({.supply = power.supply}, device)
+          .Add(
+              {.promised = until(run.probe() ? LowerEnd(device, run) : At(run.finish_in_seconds())),
+               .reserved = until(At(run.finish_in_seconds())),
+               .is_probe = run.probe()});
     }
+  }
+
+  void AddToPack(const JobView& job, size_t device, const v1::Candidate& run) {
+    const auto draw_of = [&](const v1::Prediction& prediction) {
+      return DrawOf(snapshot_.devices[device].device, policy::StepsOf(job.spec), prediction);
+    };
+    const std::optional<timetable::Draw> draw = draw_of(run.prediction());
+    if (!draw.has_value()) {
+      return;
+    }
+    PowerJudge& judge = JudgeOf({.pack = power_[device].pack}, device);
+    const timetable::PackSpec& pack = judge.pack();
+    const Seconds horizon =
+        pack.first_hour + timetable::kHour * static_cast<Seconds>(pack.harvest.front().size());
+    SettledRun reserved{.begin = UnixSecondsUp(At(run.start_in_seconds())), .draw = *draw};
+    if (reserved.begin + draw->length > horizon) {  // No sun is known for it, and no rule counts.
+      judge.AddSettled(reserved);
+      return;
+    }
+    SettledRun promised = reserved;
+    if (run.probe()) {
+      v1::Prediction mean = run.prediction();
+      for (v1::Interval* const one :
+           {mean.mutable_run_seconds(), mean.mutable_run_energy_joules()}) {
+        one->set_high(one->mean());
+      }
+      promised.draw = draw_of(mean).value_or(*draw);
+    }
+    judge.Add({.promised = {promised}, .reserved = {reserved}, .is_probe = run.probe()});
+  }
+
+  [[nodiscard]] std::vector<SettledRun> PiecesOnSupply(size_t device, const v1::Candidate& run,
+                                                       absl::Time end) const {
+    const timetable::Milliwatts burst =
+        SupplyPowerOf(snapshot_.devices[device].device, policy::BurstPower(run.prediction()));
+    std::vector<SettledRun> pieces;
+    for (const timetable::SupplyRun& piece :
+         SupplyRunsOf(loads_[device], At(run.start_in_seconds()), end, burst)) {
+      pieces.push_back(
+          {.begin = piece.begin, .draw = {.length = piece.length, .power = piece.power}});
+    }
+    return pieces;
+  }
+
+  // power: a pack or a supply.
+  PowerJudge& JudgeOf(const InstanceDevice& power, size_t device) {
+    const auto key = std::make_pair(power.pack, power.supply);
+    auto found = powers_.find(key);
+    if (found == powers_.end()) {
+      found = powers_
+                  .emplace(key, DrawnPower{PowerJudge(fleet_.instance, power),
+                                           snapshot_.devices[device].device.info().device_id()})
+                  .first;
+    }
+    return found->second.judge;
   }
 
   const Snapshot& snapshot_;
   const std::vector<DeviceLoad>& loads_;
   FleetInstance fleet_;
+  std::vector<size_t> copies_;         // Of which boards, in order.
   std::vector<InstanceDevice> power_;  // Of each board of the snapshot.
   std::map<std::string, size_t> devices_;
   std::vector<timetable::Planned> plan_;
+  std::map<std::pair<int, int>, DrawnPower> powers_;  // By pack and supply, one of which is none.
 };
 
 }  // namespace

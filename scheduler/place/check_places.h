@@ -2,7 +2,8 @@
 //
 // Judges the places of a plan by timetable::CheckPlan, which shares no code with what finds them:
 // boards run one job at a time and are free, deadlines hold by the mean, jobs run apart, and packs
-// and supplies keep their floors and caps as the plan was told of them. Pure.
+// and supplies keep their floors and caps as the plan was told of them. Of a probe, whose first
+// steps tell more, the lower end has to be in time, and a pack has to bear its mean. Pure.
 #ifndef WATTLE_SCHEDULER_PLACE_CHECK_PLACES_H_
 #define WATTLE_SCHEDULER_PLACE_CHECK_PLACES_H_
 
@@ -25,7 +26,7 @@ struct JobPlace {
 };
 
 // The first broken rule with its numbers, as CheckPlan's; nullopt: none. loads: before the first of
-// these jobs.
+// these jobs. places: in the order in which the plan took them.
 std::optional<std::string> CheckPlaces(const Snapshot& snapshot,
                                        const std::vector<DeviceLoad>& loads,
                                        absl::Span<const JobPlace> places);

@@ -34,10 +34,13 @@ JobView FinetuneOf(const std::string& id, int layers) {
   return job;
 }
 
-// Boards that ran every work, under a policy with a reserve of 30 %.
+enum class Works { kRan, kNew };
+
+// Boards that ran every work, or none, under a policy with a reserve of 30 %.
 class DrawnBoards {
  public:
-  explicit DrawnBoards(unsigned seed) : dice_(seed), snapshot(MakeSnapshot({}, profiles)) {
+  explicit DrawnBoards(unsigned seed, Works works = Works::kRan)
+      : dice_(seed), works_(works), snapshot(MakeSnapshot({}, profiles)) {
     v1::Policy& policy = snapshot.policies.emplace_back();
     policy.set_name("mast");
     policy.set_reserve_state_of_charge_ratio(0.3);
@@ -69,7 +72,7 @@ class DrawnBoards {
     }
     for (const int layers : kLayersOfWork) {
       const MeasuredPace pace{Real(0.003, 0.02), Real(7, 14)};
-      for (int run = 0; run < 5; ++run) {
+      for (int run = 0; works_ == Works::kRan && run < 5; ++run) {
         Learn(view, FinetuneOf("j0", layers), pace, profiles);
       }
     }
@@ -94,6 +97,7 @@ class DrawnBoards {
   }
 
   std::mt19937 dice_;
+  Works works_;
   ProfileTable profiles;
 
  public:
@@ -153,6 +157,29 @@ TEST(CheckPlacesTest, PlansOfBoardsWithPausesPass) {
   EXPECT_GT(waiting, 300);
 }
 
+// The pack of a probe has to bear its mean, and its deadline its lower end. Of another run they
+// bear more.
+TEST(CheckPlacesTest, ProbesAreJudgedByWhatTheyPromise) {
+  int probes = 0;
+  int too_wide = 0;
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(seed);
+    const DrawnBoards boards(seed, Works::kNew);
+    std::vector<QueuePlacement> plan = PlanQueue(boards.snapshot);
+    const std::optional<std::string> broken = CheckPlaces(boards.snapshot, plan);
+    ASSERT_EQ(broken, std::nullopt) << *broken;
+    for (QueuePlacement& one : plan) {
+      if (!one.placement.device_id().empty() && one.placement.best(0).probe()) {
+        ++probes;
+        one.placement.mutable_best(0)->set_probe(false);
+      }
+    }
+    too_wide += CheckPlaces(boards.snapshot, plan).has_value() ? 1 : 0;
+  }
+  EXPECT_GT(probes, 200);
+  EXPECT_GT(too_wide, 20);
+}
+
 // One board for two jobs of one hour and a pack that lasts for both.
 class CheckPlacesRulesTest : public testing::Test {
  protected:
@@ -210,9 +237,43 @@ TEST_F(CheckPlacesRulesTest, ACapIsKept) {
   EXPECT_THAT(Check(), StartsWith("power_cap"));
 }
 
+// The run lasts for an hour with a draw of about 10 W, and may take twice as long or six times.
+TEST_F(CheckPlacesRulesTest, AProbeKeepsTheReserveWithItsMeanAndTheDeadlineWithItsLowerEnd) {
+  plan_.pop_back();
+  snapshot_.queue.pop_back();
+  v1::Candidate& run = *plan_[0].placement.mutable_best(0);
+  for (v1::Interval* const one : {run.mutable_prediction()->mutable_run_seconds(),
+                                  run.mutable_prediction()->mutable_run_energy_joules()}) {
+    one->set_low(one->mean() / 2);
+    one->set_high(6 * one->mean());
+  }
+  snapshot_.policies[0].set_reserve_state_of_charge_ratio(0.2);
+  EXPECT_THAT(Check(), StartsWith("floor"));
+  run.set_probe(true);
+  EXPECT_EQ(Check(), "nothing");
+  snapshot_.policies[0].set_reserve_state_of_charge_ratio(0.45);
+  EXPECT_THAT(Check(), StartsWith("floor"));
+  snapshot_.policies[0].set_reserve_state_of_charge_ratio(0.2);
+  snapshot_.queue[0].spec.set_deadline_seconds(0.6 * run.finish_in_seconds());
+  EXPECT_EQ(Check(), "nothing");
+  snapshot_.queue[0].spec.set_deadline_seconds(0.4 * run.finish_in_seconds());
+  EXPECT_THAT(Check(), StartsWith("deadline"));
+}
+
 TEST_F(CheckPlacesRulesTest, JobsOfAGroupRunApart) {
   for (JobView& job : snapshot_.queue) {
     job.spec.mutable_apart()->set_group("team");
+  }
+  EXPECT_THAT(Check(), StartsWith("apart"));
+}
+
+TEST_F(CheckPlacesRulesTest, RunsOfLessThanASecondRunApartToo) {
+  for (JobView& job : snapshot_.queue) {
+    job.spec.mutable_apart()->set_group("team");
+  }
+  for (QueuePlacement& placed : plan_) {
+    v1::Candidate& run = *placed.placement.mutable_best(0);
+    run.set_finish_in_seconds(run.start_in_seconds() + 0.2);
   }
   EXPECT_THAT(Check(), StartsWith("apart"));
 }

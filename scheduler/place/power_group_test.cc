@@ -5,6 +5,7 @@
 #include "scheduler/place/power_group.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <random>
 #include <string>
@@ -15,6 +16,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "scheduler/place/device_load.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_for_test.h"
@@ -212,6 +214,29 @@ TEST(PowerGroupTest, WhatTheOtherBoardsDrawIsNoMissingSun) {
 }
 
 // A run that its windows never let end is no drain of a century: its windows refuse it.
+// A path is one weather of the site, so it is as dark for the second board as for the first.
+TEST(PowerGroupTest, BoardsOfASiteHaveTheSameWeather) {
+  Boards boards;
+  boards.group().set_power_cap_watts(100);
+  for (const double watts : {10.0, 20.0}) {
+    DeviceView& view = boards.Add(watts < 15 ? "a" : "b");
+    SetBattery(100, 0.5, &view);
+    view.device.mutable_ledger()->clear_harvest_power_watts_by_hour();
+    for (int hour = 0; hour < 24; ++hour) {
+      view.device.mutable_ledger()->add_harvest_power_watts_by_hour(hour < 6 ? 0 : watts);
+    }
+  }
+  const std::vector<DeviceLoad> loads = InitialLoads(boards.snapshot);
+  const auto& first = loads[0].pack->spec().harvest;
+  const auto& second = loads[1].pack->spec().harvest;
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t path = 0; path < first.size(); ++path) {
+    for (size_t hour = 0; hour < first[path].size(); ++hour) {
+      ASSERT_LE(std::abs(second[path][hour] - 2 * first[path][hour]), 2) << path << ", " << hour;
+    }
+  }
+}
+
 TEST(PowerGroupTest, WindowsThatNeverOpenAreNamedAndNotThePack) {
   Boards boards;
   boards.group().set_shared_pack(true);

@@ -12,6 +12,7 @@
 #include "policy/schedule.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/work_times.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -30,6 +31,18 @@ Refusal NeverOpen(const Consideration& on, absl::string_view what,
       on, [&] { return absl::StrCat(what, ": ", policy::DescribeNeverOpen(windows, now)); }, true);
 }
 
+// The device is never free again, so a job behind its work has no start there. limit: of the
+// policy, whose pauses keep that work from its end.
+std::optional<Refusal> BehindWorkWithoutEnd(const Consideration& on, const std::string& limit) {
+  if (on.start_in_seconds < absl::ToDoubleSeconds(kNeverEnds)) {
+    return std::nullopt;
+  }
+  return Refuse(on, [&] {
+    return absl::StrCat("the work that it has does not end in years under ", limit,
+                        "; feasible once that work has ended, or with another policy");
+  });
+}
+
 std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   const policy::Limits& limits = on.limits;
   if (limits.windows.empty()) {
@@ -44,6 +57,10 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   const absl::Time opens = on.windows.OpensAt(start);
   if (opens == absl::InfiniteFuture()) {
     return NeverOpen(on, "work may never run", limits.windows, start);
+  }
+  if (auto refusal = BehindWorkWithoutEnd(
+          on, absl::StrCat(policy::Describe(first), " (policy ", first.policy, ")"))) {
+    return refusal;
   }
   if (opens > start) {
     return Refuse(on, [&] {
@@ -98,6 +115,11 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
               " that its guard holds back to stop the job in time; feasible with a larger budget");
         },
         true);
+  }
+  if (auto refusal =
+          BehindWorkWithoutEnd(on, absl::StrCat("its budget of ", FormatEnergy(budget.per_day),
+                                                " a day (policy ", budget.policy, ")"))) {
+    return refusal;
   }
   const absl::Time start = on.start();
   const Joules spent = BudgetSpent(*on.load, start);

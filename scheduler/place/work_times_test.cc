@@ -130,6 +130,15 @@ TEST_F(WorkTimesTest, AnAttemptSpendsTheBudgetOfEachDay) {
   EXPECT_NEAR(*StartOf(job), 42, 0.01);
 }
 
+// 12 kWh at 5 Wh a day.
+TEST_F(WorkTimesTest, BehindAnAttemptWithoutAnEndIsNoStart) {
+  Add("a");
+  policy(0).set_daily_energy_budget_wh(5);
+  Run(absl::Hours(1200), snapshot_.devices[0]);
+  EXPECT_EQ(StartOf(JobFor("a")), std::nullopt);
+  EXPECT_THAT(reason_, HasSubstr("does not end in years under its budget of 5.00 Wh a day"));
+}
+
 TEST_F(WorkTimesTest, AnAttemptDrawsWhileItWorks) {
   Add("a");
   Add("b");

@@ -312,11 +312,7 @@ std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
   const Seconds horizon =
       spec.first_hour + kHour * static_cast<Seconds>(spec.harvest.front().size());
   PackRuns work = SettledOn(instance, pack, horizon);
-  std::vector<Broken> alone;
-  const auto is_broken = [](const Broken& path) { return !path.runs.empty(); };
-  if (work.settled > 0) {
-    alone = BrokenInEach(spec, work.runs);
-  }
+  const std::vector<Placed> settled = work.runs;
   for (const Placed& one : placed) {
     if (instance.devices[static_cast<size_t>(one.device)].pack == static_cast<int>(pack)) {
       work.runs.push_back(one);
@@ -330,6 +326,9 @@ std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
   if (work.runs.size() == work.settled) {
     return std::nullopt;
   }
+  const auto is_broken = [](const Broken& path) { return !path.runs.empty(); };
+  const std::vector<Broken> alone =
+      settled.empty() ? std::vector<Broken>() : BrokenInEach(spec, settled);
   if (std::count_if(alone.begin(), alone.end(), is_broken) > spec.broken_paths_max) {
     return CheckBesideBroken(pack, spec, work, alone);
   }
@@ -345,26 +344,44 @@ std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
   return FloorText(pack, spec, broken, first);
 }
 
-// The sum grows only where a run begins.
+// The sum grows only where a run begins, planned or settled.
 std::optional<std::string> CheckCap(const Instance& instance, size_t supply,
                                     const std::vector<Placed>& placed) {
   const SupplySpec& spec = instance.supplies[supply];
   const auto is_member = [&](const Placed& one) {
     return instance.devices[static_cast<size_t>(one.device)].supply == static_cast<int>(supply);
   };
-  for (const Placed& at : placed) {
+  std::set<Seconds> moments;
+  for (const Placed& one : placed) {
+    if (is_member(one)) {
+      moments.insert(one.begin);
+    }
+  }
+  if (moments.empty()) {
+    return std::nullopt;
+  }
+  for (const SettledRun& run : instance.settled) {
+    if (run.supply == static_cast<int>(supply)) {
+      moments.insert(run.begin);
+    }
+  }
+  for (const Seconds moment : moments) {
     Milliwatts sum = spec.idle;
+    const Placed* planned = nullptr;  // The last that begins, of those that draw then.
     for (const Placed& one : placed) {
-      sum += is_member(one) && one.begin <= at.begin && at.begin < one.end ? one.draw.power : 0;
+      if (is_member(one) && one.begin <= moment && moment < one.end) {
+        sum += one.draw.power;
+        planned = planned == nullptr || planned->begin <= one.begin ? &one : planned;
+      }
     }
     for (const SettledRun& run : instance.settled) {
-      const bool draws = run.supply == static_cast<int>(supply) && run.begin <= at.begin &&
-                         at.begin < run.begin + run.draw.length;
+      const bool draws = run.supply == static_cast<int>(supply) && run.begin <= moment &&
+                         moment < run.begin + run.draw.length;
       sum += draws ? run.draw.power : 0;
     }
-    if (is_member(at) && sum > spec.cap) {
+    if (planned != nullptr && sum > spec.cap) {
       return absl::StrCat("power_cap: the boards of supply ", supply, " draw ", sum, " mW at ",
-                          at.begin, ", when job ", at.job, " begins; its cap is ", spec.cap);
+                          moment, ", while job ", planned->job, " runs; its cap is ", spec.cap);
     }
   }
   return std::nullopt;

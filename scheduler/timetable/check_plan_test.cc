@@ -124,6 +124,18 @@ TEST(CheckPlanTest, TheFloorHoldsForAllBoardsOfAPack) {
   EXPECT_THAT(CheckPlan(instance, GoodPlan()).value_or("nothing"), testing::StartsWith("floor"));
 }
 
+TEST(CheckPlanTest, TheCapHoldsWhereASettledRunBegins) {
+  Instance instance = TwoJobs();
+  instance.supplies = {{.cap = 4000, .idle = 1000}};
+  instance.devices[0].supply = 0;
+  const std::vector<Planned> plan = {GoodPlan()[0], {.job = 1, .device = Planned::kLeftOut}};
+  const Seconds end = plan[0].start + instance.jobs[0].options[0].draw.length;
+  instance.settled = {{.supply = 0, .begin = end - 1, .draw = {.length = kHour, .power = 1001}}};
+  EXPECT_THAT(CheckPlan(instance, plan).value_or("nothing"), testing::StartsWith("power_cap"));
+  instance.settled[0].begin = end;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+}
+
 // Boards 0 and 1 idle at 1 W together, and both jobs add 2 W each. Board 2 is on another supply.
 TEST(CheckPlanTest, TheCapHoldsForAllBoardsOfASupply) {
   Instance instance = TwoJobs();

@@ -48,7 +48,8 @@ constexpr Row kRows[] = {
     {"heft", Seconds, Order::kLongestFirst, /*waits=*/true},
     // Lazy scheduling: sim/scenario/lazy_start.h.
     {"lsa", Seconds, Order::kByDeadline, /*waits=*/false, /*is_lazy=*/true},
-    // As Wattle planned before plans looked at more than one job.
+    // The order and the choice of Wattle before plans looked at more than one job; its rules, its
+    // predictions and its rests are today's.
     {"greedy", NetJoules, Order::kByPriorityAndAge, /*waits=*/true},
 };
 

@@ -19,6 +19,7 @@
 #include "sim/fleet.h"
 #include "sim/machine.h"
 #include "sim/options.h"
+#include "sim/plan_judge.h"
 #include "sim/random.h"
 #include "sim/scenario/bound.h"
 #include "sim/scenario/drawn_boards.h"
@@ -48,6 +49,7 @@ constexpr FigureRow kFigureRows[] = {
     {Figure::kWholeRuns, "whole_runs", "whole runs", 0},
     {Figure::kOutages, "empty_packs", "empty packs", 0},
     {Figure::kIdleHours, "idle_hours", "idle h", 1},
+    {Figure::kPlanBreaches, "plan_breaches", "bad plans", 0},
 };
 static_assert(std::size(kFigureRows) == kFigures, "every figure has its row");
 
@@ -120,7 +122,7 @@ class ScenarioRun {
         random_(seed),
         rates_(scenario, seed),
         fleet_({options_, random_, loop_, counts_},
-               {.compute = MakePlanner(policy), .estimate_memory = RememberMemory()},
+               {.compute = Judged(MakePlanner(policy)), .estimate_memory = RememberMemory()},
                [](const std::string& /*id*/) {}) {}
 
   absl::StatusOr<RunFigures> Run(const Stopped& stopped, Recording* recording) {
@@ -170,6 +172,8 @@ class ScenarioRun {
     Set(Figure::kGuardStops, since(&Counts::guard_stops), figures);
     Set(Figure::kRests, since(&Counts::rests), figures);
     Set(Figure::kWholeRuns, since(&Counts::whole_runs), figures);
+    Set(Figure::kPlanBreaches, static_cast<double>(plan_breaches_), figures);
+    figures.plan_breach = plan_breach_;
     figures.fingerprint = fleet_.invariants().chain();
     figures.steps = loop_.steps();
     if (recorder) {
@@ -180,6 +184,17 @@ class ScenarioRun {
   }
 
  private:
+  Planner Judged(Planner planner) {
+    return [this, planner = std::move(planner)](const scheduler::Snapshot& snapshot) {
+      core::PlanComputed plan = planner(snapshot);
+      if (std::optional<std::string> broken = plan_judge_.Judge(snapshot, plan)) {
+        ++plan_breaches_;
+        plan_breach_ = plan_breach_.empty() ? *std::move(broken) : plan_breach_;
+      }
+      return plan;
+    };
+  }
+
   struct Meter {
     Joules energy;
     Joules work;
@@ -445,6 +460,9 @@ class ScenarioRun {
   EventLoop loop_;
   Counts counts_;
   const TrueRates rates_;
+  PlanJudge plan_judge_;
+  int64_t plan_breaches_ = 0;
+  std::string plan_breach_;
   Fleet fleet_;
   std::map<std::string, std::string> groups_;  // by the job's name
   std::map<std::string, size_t> numbers_;      // in SubmissionsOf, by the job's name
@@ -508,6 +526,9 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
     }
     AddClassRuns(figures.class_runs, class_runs);
     result.coverage.Add(figures.coverage);
+    if (result.plan_breach.empty() && !figures.plan_breach.empty()) {
+      result.plan_breach = absl::StrCat("seed ", seed, ": ", figures.plan_breach);
+    }
     for (const Failure& failure : figures.failures) {
       failures.emplace(failure.job, failure.reason);
     }

@@ -39,6 +39,7 @@ enum class Figure {
   kWholeRuns,
   kOutages,
   kIdleHours,
+  kPlanBreaches,
   kCount,
 };
 inline constexpr size_t kFigures = static_cast<size_t>(Figure::kCount);
@@ -94,6 +95,7 @@ struct RunFigures {
   std::vector<Failure> failures;      // one for each group, by name
   std::vector<ClassRuns> class_runs;  // by class and job
   std::vector<double> waits_hours;    // of each job in the order of SubmissionsOf
+  std::string plan_breach;            // the first of kPlanBreaches: which rule and its numbers
   uint64_t fingerprint = 0;           // of all durable events
   int64_t steps = 0;                  // actions of the event loop
 
@@ -158,6 +160,8 @@ struct PolicyResult {
   // See StarvedJobs (bound.h), of all seeds; absent without the policy `bound`, or where the bound
   // cannot tell.
   std::optional<int64_t> jobs_starved;
+  std::string
+      plan_breach;  // RunFigures::plan_breach of the first seed that has one, with the seed.
   std::optional<Recording> recording;
 };
 

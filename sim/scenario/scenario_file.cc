@@ -196,6 +196,7 @@ Scenario ReadScenario(const YAML::Node& root, const std::string& file, const Rea
   ReadFleetPolicies(top, scenario);
   CheckPowerGroups(top, scenario);
   CheckSharedPacks(top, scenario);
+  CheckPoliciesLetWork(top, scenario);
   ReadProfiles(top, scenario);
   ReadArtifacts(top, scenario);
   ReadSun(top, read, scenario);

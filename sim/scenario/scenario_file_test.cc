@@ -19,6 +19,7 @@
 #include "base/status_matchers.h"
 #include "sim/random.h"
 #include "sim/scenario/csv.h"
+#include "sim/scenario/drawn_boards.h"
 #include "sim/scenario/run.h"
 
 namespace wattle::sim {
@@ -141,6 +142,21 @@ INSTANTIATE_TEST_SUITE_P(
               "site.yaml:3: fleet: group mast would be in two power groups, north (policy a) and "
               "south (policy b)",
               "change a selector"},
+        Wrong{"ReserveOfTheWholePack", "reserve: 0.3", "reserve: 1.0",
+              "site.yaml:3: fleet group mast: a reserve of 1 (policy mast) with a gauge that may "
+              "be 0.02 wrong leaves no charge for work",
+              "wanted less than 1 together"},
+        Wrong{"WindowsThatNeverOpen", "seeds: 3",
+              "fleet_policies: [{name: a, work_windows: ['01:00-02:00']}, "
+              "{name: b, work_windows: ['00:00-12:00']}, {name: c, work_windows: ['05:00-06:00']}]",
+              "site.yaml:3: fleet group mast: no job ever runs on it: the windows of the policies "
+              "a (01:00-02:00 UTC) and c (05:00-06:00 UTC) have no time in common",
+              "change one of them"},
+        Wrong{"CapBelowIdle", "seeds: 3",
+              "fleet_policies: [{name: a, power_group: {name: north, power_cap_watts: 7}}]",
+              "site.yaml:3: power_group.power_cap_watts: \"7\" (policy a); wanted more than the "
+              "7 W that the boards of power group north draw without work (mast 2 x 3.5 W)",
+              ""},
         Wrong{"PackOfTwoCapacities", "sun: {file: sun.csv}\n", WithPole("pack_wh: 90"),
               "site.yaml:4: fleet.pack_wh: \"90\"; wanted 60, which group mast tells of pack north",
               "which they share"},
@@ -253,6 +269,21 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
   }
   EXPECT_THAT(Parse("duration: 2d\nfleet: mast\n", {.set = {}, .add = {"raspberry-pi-5=1"}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("site.yaml:")));
+}
+
+TEST(ScenarioFileTest, BoardsOfASiteHaveTheSameWeather) {
+  const auto scenario = Parse(absl::StrReplaceAll(
+      kGood, {{"sun: {file: sun.csv}\n",
+               "  - {name: north-pole, class: raspberry-pi-5, pack_wh: 60, panel_watts: 80}\n"
+               "sun: {file: sun.csv, spread: 0.5}\n"}}));
+  ASSERT_THAT(scenario, IsOk());
+  const std::vector<double> mast = *BoardOf(*scenario, scenario->fleet[0], 7).sun_watts;
+  const std::vector<double> pole = *BoardOf(*scenario, scenario->fleet[1], 7).sun_watts;
+  ASSERT_EQ(mast.size(), pole.size());
+  for (size_t hour = 0; hour < mast.size(); ++hour) {
+    EXPECT_DOUBLE_EQ(pole[hour], 2 * mast[hour]) << hour;
+  }
+  EXPECT_NE(mast[12], mast[36]) << "two days have two weathers";
 }
 
 // Whatever stands in a file, reading it ends with a scenario or an error.

@@ -22,6 +22,8 @@ void ReadFleetPolicies(Fields& top, Scenario& scenario);
 void CheckPowerGroups(Fields& top, const Scenario& scenario);
 // Boards of one pack tell the same of it. CheckPowerGroups comes before it.
 void CheckSharedPacks(Fields& top, const Scenario& scenario);
+// Policies that together let no job run, ever. CheckPowerGroups comes before it.
+void CheckPoliciesLetWork(Fields& top, const Scenario& scenario);
 void ReadArtifacts(Fields& top, Scenario& scenario);
 // One entry of jobs. The scenario has its artifacts already.
 JobGroup ReadJobs(const YAML::Node& node, const std::string& file, const ReadFile& read,

@@ -70,6 +70,9 @@ inline RunFigures FiguresOf(const std::string& text, const std::string& policy =
   }
   const auto figures = RunScenario(*scenario, policy, seed);
   EXPECT_THAT(figures, IsOk());
+  if (figures.ok() && policy == "ours") {
+    EXPECT_EQ((*figures)[Figure::kPlanBreaches], 0) << figures->plan_breach;
+  }
   return figures.value_or(RunFigures());
 }
 
