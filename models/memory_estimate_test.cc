@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "models/stored_weights.h"
 #include "proto/quantization_recipe.h"
 #include "wattle/v1/profile.pb.h"
 
