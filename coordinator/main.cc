@@ -43,7 +43,6 @@
 #include "base/status_macros.h"
 #include "base/tls/credentials.h"
 #include "base/tls/private_file.h"
-#include "coordinator/access/access_table.h"
 #include "coordinator/authority/authority.h"
 #include "coordinator/authority/sealed_copy.h"
 #include "coordinator/backup.h"
@@ -52,7 +51,6 @@
 #include "coordinator/core/state.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/log/log.h"
-#include "coordinator/memory/estimate_memory.h"
 #include "coordinator/new_authority.h"
 #include "coordinator/options.h"
 #include "coordinator/own_names.h"
@@ -64,6 +62,7 @@
 #include "coordinator/rpc/server.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
+#include "coordinator/server_options.h"
 #include "wattle/v1/access.grpc.pb.h"
 
 namespace {
@@ -143,10 +142,6 @@ std::string OwnProgram() {
   return std::filesystem::read_symlink("/proc/self/exe", error).string();
 }
 
-std::string LocalSocket(const std::string& data_directory) {
-  return absl::StrCat(data_directory, "/admin.sock");
-}
-
 sigset_t BlockStopSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -154,43 +149,6 @@ sigset_t BlockStopSignals() {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Threads inherit the mask.
   return signals;
-}
-
-wattle::runtime::RuntimeOptions RuntimeOptionsOf(const CoordinatorOptions& options,
-                                                 const wattle::ServiceManager& manager) {
-  wattle::runtime::RuntimeOptions runtime_options;
-  runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
-  runtime_options.planning.estimate_memory = wattle::EstimateJobMemory;
-  runtime_options.planning.transfers_per_site = options.transfers_per_site;
-  runtime_options.unreachable_after = absl::Seconds(options.unreachable_seconds);
-  runtime_options.retention.age_max = absl::Hours(24) * options.keep_ended_days;
-  runtime_options.retention.jobs_max = options.keep_ended_jobs;
-  if (options.history_days > 0) {
-    runtime_options.history_age_max = absl::Hours(24) * options.history_days;
-  }
-  runtime_options.snapshot_every_events = options.snapshot_every_events;
-  runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
-  runtime_options.hold_impossible = options.impossible_jobs == "hold";
-  if (manager.alive_interval() < absl::InfiniteDuration()) {
-    runtime_options.on_alive = [&manager] { manager.Alive(); };
-  }
-  return runtime_options;
-}
-
-// authority: null with plaintext, where every caller may do everything.
-wattle::http::HttpOptions HttpOptionsOf(const CoordinatorOptions& options,
-                                        const wattle::authority::Authority* authority) {
-  wattle::http::HttpOptions http = {.listen_address = options.http_address,
-                                    .version = WATTLE_VERSION,
-                                    .names = options.http_names,
-                                    .nameless_role = wattle::access::ParseRole(options.http_role)};
-  if (authority != nullptr) {
-    http.https = {.own = authority->server_files(),
-                  .client_roots = [authority] { return authority->roots_pem(); }};
-  } else if (!http.nameless_role.has_value()) {
-    http.nameless_role = wattle::access::Role::kAdmin;
-  }
-  return http;
 }
 
 // Null where the options ask for none.
@@ -326,23 +284,6 @@ absl::Status CheckWhereItMoved(const CoordinatorOptions& options,
   return checked;
 }
 
-// authority: as HttpOptionsOf's.
-wattle::rpc::ServerOptions RpcOptionsOf(const CoordinatorOptions& options,
-                                        wattle::authority::Authority* authority,
-                                        const std::shared_ptr<wattle::callers::CallLimits>& limits,
-                                        const wattle::rpc::AccessService::Keep& keep) {
-  return {.listen_address = options.listen_address,
-          .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
-          .version = WATTLE_VERSION,
-          .authority = authority,
-          .limits = limits,
-          .connections_per_address = options.connections_per_address,
-          .transfers_per_site = options.transfers_per_site,
-          .moved_to = options.moved_to,
-          .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory),
-          .keep_access = keep};
-}
-
 absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager& manager) {
   WATTLE_RETURN_IF_ERROR(wattle::Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
@@ -353,10 +294,10 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   if (authority != nullptr) {
     keeper.emplace(*authority);
   }
-  WATTLE_ASSIGN_OR_RETURN(const auto http,
-                          wattle::http::HttpServer::Start(HttpOptionsOf(options, authority.get())));
+  WATTLE_ASSIGN_OR_RETURN(const auto http, wattle::http::HttpServer::Start(
+                                               wattle::HttpOptionsOf(options, authority.get())));
   wattle::rpc::StreamTable streams;
-  wattle::runtime::RuntimeOptions runtime_options = RuntimeOptionsOf(options, manager);
+  wattle::runtime::RuntimeOptions runtime_options = wattle::RuntimeOptionsOf(options, manager);
   WATTLE_ASSIGN_OR_RETURN(const auto trust, OpenModelTrust(options));
   if (trust != nullptr) {
     UseModelTrust(*trust, runtime_options);
@@ -379,14 +320,14 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   const auto limits =
       std::make_shared<wattle::callers::CallLimits>(wattle::callers::CallLimits::Most{
           .renew_after_expiry = absl::Hours(24 * options.renew_after_expiry_days)});
-  WATTLE_ASSIGN_OR_RETURN(
-      const auto grpc,
-      wattle::rpc::Server::Start(
-          RpcOptionsOf(options, authority.get(), limits,
-                       [&revocations, &runtime](const std::string& kind, const std::string& id) {
-                         return revocations->Keep(*runtime, kind, id);
-                       }),
-          api, streams, *store));
+  WATTLE_ASSIGN_OR_RETURN(const auto grpc,
+                          wattle::rpc::Server::Start(
+                              wattle::RpcOptionsOf(options, authority.get(), limits,
+                                                   [&revocations, &runtime](const std::string& kind,
+                                                                            const std::string& id) {
+                                                     return revocations->Keep(*runtime, kind, id);
+                                                   }),
+                              api, streams, *store));
   const wattle::callers::Callers callers(*runtime, authority == nullptr ? "" : authority->fleet(),
                                          limits);
   http->Serve(api, authority == nullptr ? nullptr : &callers);
@@ -417,8 +358,9 @@ struct AdminTokenOptions {
 
 // Asks the running coordinator over a socket that its user alone can open.
 absl::Status PrintAdminToken(const AdminTokenOptions& options) {
-  const std::string socket =
-      std::filesystem::absolute(LocalSocket(options.data_directory)).lexically_normal().string();
+  const std::string socket = std::filesystem::absolute(wattle::LocalSocket(options.data_directory))
+                                 .lexically_normal()
+                                 .string();
   const auto channel =
       grpc::CreateChannel(absl::StrCat("unix:", socket), grpc::experimental::LocalCredentials(UDS));
   const auto stub = wattle::v1::AccessService::NewStub(channel);

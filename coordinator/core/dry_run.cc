@@ -333,7 +333,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
   std::vector<v1::Candidate> refusals;
   const LossBound loss(state, snapshot, job);
-  std::vector<std::pair<DeviceId, std::string>> too_slow;  // To write a checkpoint, with why.
+  std::string too_slow;  // Why the first device that could run it writes checkpoints too slowly.
   const auto plan_on = [&](const DeviceId& id) {
     snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
     return scheduler::PlanOnFirstDevice(snapshot, job);
@@ -344,22 +344,19 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
     if (record.removed()) {
       continue;
     }
-    if (std::string why = loss.WhyNot(record.info()); !why.empty()) {
-      too_slow.emplace_back(id, std::move(why));
+    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, plan_on(id));
+    if (!candidate.feasible() && candidate.permanent()) {
+      refusals.push_back(std::move(candidate));
       continue;
     }
-    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, plan_on(id));
-    if (candidate.feasible() || !candidate.permanent()) {
+    const std::string why = loss.WhyNot(record.info());
+    if (why.empty()) {
       return absl::OkStatus();
     }
-    refusals.push_back(std::move(candidate));
+    too_slow = too_slow.empty() ? why : too_slow;
   }
-  for (const auto& [id, why] : too_slow) {
-    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, plan_on(id));
-    if (candidate.feasible() || !candidate.permanent()) {
-      return absl::InvalidArgumentError(why);
-    }
-    refusals.push_back(std::move(candidate));
+  if (!too_slow.empty()) {
+    return absl::InvalidArgumentError(too_slow);
   }
   if (refusals.empty()) {
     // The fleet is empty, and a device may join. A spec without an amount of work is refused all

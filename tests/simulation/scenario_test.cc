@@ -121,26 +121,6 @@ TEST(RunTest, WorkKeepsTheReserveAndAForgottenMarginIsCounted) {
   EXPECT_GT(breaches_without_margin, 0);
 }
 
-// Two boards may not work at once. `fastest` asks of each job alone.
-TEST(RunTest, PlansThatBreakARuleAreCounted) {
-  const std::string text = R"(
-duration: 6h
-fleet:
-  - {name: mast, class: jetson-orin-nano, count: 2}
-fleet_policies:
-  - {name: supply, power_group: {name: north, power_cap_watts: 18}}
-data: {questions: {examples: 400}}
-jobs:
-  - {name: tune, count: 2, job: {finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}
-)";
-  const RunFigures fastest = FiguresOf(text, "fastest");
-  EXPECT_GT(fastest[Figure::kPlanBreaches], 0);
-  EXPECT_THAT(fastest.plan_breach, HasSubstr("power_cap"));
-  const RunFigures ours = FiguresOf(text);
-  EXPECT_EQ(ours[Figure::kPlanBreaches], 0) << ours.plan_breach;
-  EXPECT_EQ(ours[Figure::kDone], 2);
-}
-
 TEST(RunTest, SunFillsThePackAndWithoutItWorkEnds) {
   std::string dark(kSite);
   dark.replace(dark.find("panel_watts: 40"), 15, "panel_watts: 1 ");
