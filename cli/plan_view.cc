@@ -26,13 +26,11 @@ std::string ChargeWords(const v1::Candidate& candidate) {
   if (!candidate.has_battery()) {
     return "";
   }
-  const bool waits = candidate.start_in_seconds() > 0.0;
-  return absl::StrCat(
-      FormatPercent(Fraction(candidate.state_of_charge_ratio())),
-      waits ? absl::StrCat(", at the start ",
-                           FormatPercent(Fraction(candidate.start_state_of_charge_ratio())))
-            : "",
-      " → ", FormatPercent(Fraction(candidate.state_of_charge_after_ratio())));
+  const std::string now = FormatPercent(Fraction(candidate.state_of_charge_ratio()));
+  const std::string start = FormatPercent(Fraction(candidate.start_state_of_charge_ratio()));
+  const bool changes = candidate.start_in_seconds() > 0.0 && start != now;
+  return absl::StrCat(now, changes ? absl::StrCat(", at the start ", start) : "", " → ",
+                      FormatPercent(Fraction(candidate.state_of_charge_after_ratio())));
 }
 
 // "in 1 h 10 min (90 %: 50 min 00 s to 1 h 25 min)".

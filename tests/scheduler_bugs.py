@@ -167,7 +167,7 @@ SCHEDULER_BUGS = (
         "wattle_scenario_simulation_test", "PlanJudgeTest.PlansThatBreakARuleAreCounted"),
     Bug("a check of plans without the work that goes on", "scheduler/timetable/check_plan.cc", "SettledOn(instance, pack, horizon);", "SettledOn(instance, instance.packs.size(), horizon);",
         "wattle_timetable_test", "CheckPlanTest.*"),
-    Bug("a plan that shows no charge", "scheduler/place/show_candidate.cc", "  AddCharge(on, option, with_sun, candidate);\n", "",
+    Bug("a plan that shows no charge", "scheduler/place/show_candidate.cc", "  AddCharge(on, option, with_sun, candidate);\n", "  (void)with_sun;\n",
         "wattle_place_test", "ShowCandidateTest.*"),
     Bug("a plan's charge without its sun", "scheduler/place/show_candidate.cc", "      under_sun ? ChargeUnderSun(on.view,", "      false ? ChargeUnderSun(on.view,",
         "wattle_place_test", "StartSpansTest.*"),

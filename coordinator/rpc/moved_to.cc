@@ -11,6 +11,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include <grpcpp/client_context.h>
@@ -140,8 +141,10 @@ absl::Status CheckMovedTo(const MovedTo& to, const authority::Authority* authori
     return Judge(to, *there);
   }
   if (const std::optional<std::string> why = refusal->why()) {
+    // Behind the semicolon stands what a client could do.
+    const absl::string_view fact = absl::string_view(*why).substr(0, why->find("; "));
     return absl::InvalidArgumentError(absl::StrCat(
-        "--moved-to ", to.address, ": no worker of this fleet trusts who answers there: ", *why,
+        "--moved-to ", to.address, ": no worker of this fleet trusts who answers there: ", fact,
         "; give it a copy of this one's folder authority"));
   }
   return absl::UnavailableError(absl::StrCat(

@@ -24,6 +24,7 @@ namespace {
 using testing::AllOf;
 using testing::Eq;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr absl::Duration kPatienceHere = absl::Seconds(10);
@@ -82,7 +83,7 @@ TEST_F(MovedToTest, AStrangersRootIsRefused) {
                        AllOf(StartsWith(absl::StrCat("--moved-to ", server_->address(),
                                                      ": no worker of this fleet trusts who answers "
                                                      "there: ")),
-                             HasSubstr("folder authority"))));
+                             HasSubstr("folder authority"), Not(HasSubstr("log in")))));
 }
 
 TEST_F(MovedToTest, WhereNobodyAnswersNothingIsKnown) {
