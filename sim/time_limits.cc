@@ -211,7 +211,8 @@ void TimeLimits::FindFreeDevices(const core::State& state, const core::Observati
         seen->second.connected && seen->second.caught_up && seen->second.last_seen.has_value() &&
         seen->second.heartbeat.guard_reason().empty() &&
         seen->second.heartbeat.owner_hold_seconds() == 0.0 &&
-        !seen->second.heartbeat.has_upgrade() && !state.wanted_attempts.contains(id);
+        seen->second.heartbeat.storage_problem().empty() && !seen->second.heartbeat.has_upgrade() &&
+        !state.wanted_attempts.contains(id);
     if (is_free) {
       free_.emplace(id.value(), now_seconds);
     } else {

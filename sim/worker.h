@@ -187,9 +187,9 @@ class Worker final : public agent::AgentPorts {
   // cuts off ends.
   void Move(int64_t transfer, double wait_seconds, const std::function<void()>& moved);
   [[nodiscard]] WatchMoment Moment();
-  [[nodiscard]] double StepSeconds() const;
+  [[nodiscard]] double StepSeconds();
   // How long a runner may run on after the order to stop.
-  [[nodiscard]] double StopSeconds() const;
+  [[nodiscard]] double StopSeconds();
   void CheckLease();
   void CheckPowerMode();
   void CheckOwnerHold();

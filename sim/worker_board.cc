@@ -106,8 +106,10 @@ bool Worker::SetModeByOwner() {
     return false;
   }
   own_mode_ = power_mode_ == kLowMode ? kFullMode : kLowMode;
-  SetPowerMode(own_mode_).IgnoreError();
-  Call([this](const agent::Instant& now) { core_->OnPowerModeSetByOthers(own_mode_, now); });
+  Call([this](const agent::Instant& now) {
+    SetPowerMode(own_mode_).IgnoreError();
+    core_->OnPowerModeSetByOthers(own_mode_, now);
+  });
   return true;
 }
 

@@ -14,8 +14,9 @@ namespace {
 
 // A hung runner is killed two minutes after its order to stop.
 constexpr double kHungSeconds = 130.0;
-// In which a runner ends a step and writes a checkpoint.
-constexpr double kStepsToStop = 4.0;
+// In which a runner ends a step, which may take a tenth longer than the mean, and writes a
+// checkpoint.
+constexpr double kStepsToStop = 2.0;
 // The worker wakes for the end of a hold.
 constexpr double kHoldEndsSeconds = 5.0;
 // The worker judges a shortage of memory by its last ten seconds.
@@ -29,16 +30,16 @@ constexpr double kModeSeconds = 60.0;
 
 }  // namespace
 
-// Of a step that may have begun beside other programs.
-double Worker::StepSeconds() const {
-  const double slow_seconds = world_.options.step_seconds * kBesideOthersSlower;
+// A step of this board, which may have begun beside other programs.
+double Worker::StepSeconds() {
+  const double seconds = world_.options.step_seconds * SlowestBy();
+  const double beside_others_seconds = seconds * (other_load_ ? 1.0 : kBesideOthersSlower);
   const bool may_be_slow =
-      other_load_ ||
-      world_.loop.now_seconds() < other_load_since_seconds_ + kStepsToStop * slow_seconds;
-  return may_be_slow ? slow_seconds : world_.options.step_seconds;
+      world_.loop.now_seconds() < other_load_since_seconds_ + kStepsToStop * beside_others_seconds;
+  return may_be_slow ? beside_others_seconds : seconds;
 }
 
-double Worker::StopSeconds() const {
+double Worker::StopSeconds() {
   return (runner_ != nullptr && runner_->hung() ? kHungSeconds : 10.0) +
          kStepsToStop * StepSeconds();
 }
@@ -140,12 +141,17 @@ void Worker::CheckLease() {
   }
 }
 
-// A board whose work has ended is in its own mode, whatever a profile job set.
+// A worker tells the mode that its board is in, and a board whose work has ended is in its own one,
+// whatever a profile job set.
 void Worker::CheckPowerMode() {
   const double now_seconds = world_.loop.now_seconds();
+  if (has_modes_ && core_->power_mode() != power_mode_) {
+    world_.invariants.Break(absl::StrCat(device_id_, " tells that it is in the power mode ",
+                                         core_->power_mode(), ", and it is in ", power_mode_));
+  }
   if (board_.working() || core_->busy() || power_mode_.empty() || power_mode_ == own_mode_) {
     idle_since_seconds_ = now_seconds;
-  } else if (now_seconds > idle_since_seconds_ + kModeSeconds + StopSeconds()) {
+  } else if (now_seconds > idle_since_seconds_ + kModeSeconds) {
     world_.invariants.Break(absl::StrCat(device_id_, " has no work and is in the power mode ",
                                          power_mode_, ", not in its own"));
   }
