@@ -163,7 +163,7 @@ SCHEDULER_BUGS = (
         "wattle_timetable_test", "CheckPlanTest.*"),
     Bug("a place behind work without an end", "scheduler/place/schedule_rules.cc", "on.start_in_seconds < absl::ToDoubleSeconds(kNeverEnds)", "true",
         "wattle_place_test", "WorkTimesTest.*"),
-    Bug("a simulated plan whose runs leave the watts of their supply to others", "scheduler/place/device_load.cc", "      supply->Add(piece);\n", "",
+    Bug("a simulated plan whose runs leave the watts of their supply to others", "scheduler/place/device_load.cc", "      supply->Add(piece);\n", "      (void)piece;\n",
         "wattle_scenario_simulation_test", "PlanJudgeTest.PlansThatBreakARuleAreCounted"),
     Bug("a check of plans without the work that goes on", "scheduler/timetable/check_plan.cc", "SettledOn(instance, pack, horizon);", "SettledOn(instance, instance.packs.size(), horizon);",
         "wattle_timetable_test", "CheckPlanTest.*"),

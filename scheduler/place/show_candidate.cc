@@ -212,7 +212,7 @@ v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& option,
   }
   const JobOnDevice on = On(device, job, latest_->loads[device], *latest_);
   v1::Candidate candidate = CandidateAt(on, modes[option.mode], option);
-  // 64 paths of many waiting jobs would cost a plan a tenth of its time.
+  // A plan of a queue follows no path for jobs that start as soon as their board is free.
   const bool with_sun =
       others == OtherModes::kShow && (options_.dry_run || option.waits_for_rule.has_value());
   AddCharge(on, option, with_sun, candidate);
