@@ -105,8 +105,8 @@ bool Worker::SetModeByOwner() {
   if (!has_modes_ || !alive()) {
     return false;
   }
-  own_mode_ = power_mode_ == kLowMode ? kFullMode : kLowMode;
   Call([this](const agent::Instant& now) {
+    own_mode_ = power_mode_ == kLowMode ? kFullMode : kLowMode;
     SetPowerMode(own_mode_).IgnoreError();
     core_->OnPowerModeSetByOthers(own_mode_, now);
   });

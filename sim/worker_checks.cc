@@ -151,7 +151,7 @@ void Worker::CheckPowerMode() {
   }
   if (board_.working() || core_->busy() || power_mode_.empty() || power_mode_ == own_mode_) {
     idle_since_seconds_ = now_seconds;
-  } else if (now_seconds > idle_since_seconds_ + kModeSeconds) {
+  } else if (now_seconds > idle_since_seconds_ + kModeSeconds + StopSeconds()) {
     world_.invariants.Break(absl::StrCat(device_id_, " has no work and is in the power mode ",
                                          power_mode_, ", not in its own"));
   }
