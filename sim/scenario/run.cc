@@ -233,6 +233,9 @@ class ScenarioRun {
           absl::StatusOr<Workload> workload = rates_.WorkloadOf(spec, board, info, idle);
           WATTLE_CHECK(workload.ok(), "CheckScenario looked at every job");
           workload->step_seconds *= rates_.OfRun(spec, board);
+        if (!group.link_by_hour.empty()) {
+          machine.link.emplace(group.link_by_hour, kBeginSeconds);
+        }
           return *workload;
         };
         machine.artifact_bytes = [this](const std::string& id) { return BytesOf(id); };

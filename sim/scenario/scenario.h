@@ -39,6 +39,9 @@ struct BoardGroup {
   Watts panel{};                 // at 1000 W/m2
   std::optional<TrueHeat> heat;  // absent: the simulation's own, which bounds no work
   double link_bytes_per_second = 1.25e6;
+  // In place of it, by hour from the scenario's hour 0 on. The hours repeat. A board does not tell
+  // such a rate: its worker measures it. Empty: the rate never changes.
+  std::vector<double> link_by_hour{};
   std::vector<v1::Label> labels;
   std::optional<v1::Policy> policy;  // of these boards alone
 

@@ -192,7 +192,7 @@ Scenario ReadScenario(const YAML::Node& root, const std::string& file, const Rea
   top.Node("duration");
   scenario.duration_seconds = top.Span("duration", kSecondsOfHour, kDurationMax, 0.0,
                                        "1h to 366d, such as 12h, 3d or 1d 12h");
-  ReadFleet(top, scenario);
+  ReadFleet(top, read, scenario);
   ReadFleetPolicies(top, scenario);
   CheckPowerGroups(top, scenario);
   CheckSharedPacks(top, scenario);

@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -50,11 +51,35 @@ std::string Sun(int hours) {
   return text;
 }
 
+// So many hours of a rate, one after the other.
+std::string Link(const std::vector<std::pair<int, int>>& rates) {
+  std::string text = "hour,mbit\n";
+  int hour = 0;
+  for (const auto& [hours, mbit] : rates) {
+    for (const int end = hour + hours; hour < end; ++hour) {
+      absl::StrAppend(&text, hour, ",", mbit, "\n");
+    }
+  }
+  return text;
+}
+
 absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& changes = {}) {
   return ParseScenario(text, "site.yaml", changes,
                        [](const std::string& name) -> absl::StatusOr<std::string> {
                          if (name == "sun.csv") {
                            return Sun(48);
+                         }
+                         if (name == "night.csv") {
+                           return Link({{22, 1}, {2, 8}});
+                         }
+                         if (name == "gaps.csv") {
+                           return Link({{20, 4}, {4, 0}, {24, 4}});
+                         }
+                         if (name == "short.csv") {
+                           return Link({{30, 1}});
+                         }
+                         if (name == "fast.csv") {
+                           return std::string("hour,mbit\n0,8\n1,200000\n");
                          }
                          if (name == "trace.csv") {
                            return std::string("at_seconds\n10\n5\n");
@@ -314,6 +339,25 @@ TEST(ScenarioFileTest, DamagedFilesNeverCrash) {
       EXPECT_EQ(scenario.status().code(), absl::StatusCode::kInvalidArgument)
           << scenario.status() << "\n"
           << text;
+TEST(ScenarioFileTest, ALinkByTheHourIsReadAndItsHoursWithoutARateAreCuts) {
+  const auto night = Parse(kGood, {.set = {"link_mbit=night.csv"}, .add = {}});
+  ASSERT_THAT(night, IsOk());
+  const BoardGroup& mast = night->fleet[0];
+  ASSERT_EQ(mast.link_by_hour.size(), 24);
+  EXPECT_EQ(mast.link_by_hour[21], 125'000.0);
+  EXPECT_EQ(mast.link_by_hour[22], 1'000'000.0);
+  EXPECT_EQ(night->cuts.size(), 1) << "the entry of links";
+  EXPECT_EQ(InfoOf(mast, 1).link_bytes_per_second(), 0.0) << "its worker measures it";
+  EXPECT_EQ(InfoOf(Parse(kGood)->fleet[0], 1).link_bytes_per_second(), 1.25e6);
+
+  const auto gaps = Parse(kGood, {.set = {"link_mbit=gaps.csv"}, .add = {}});
+  ASSERT_THAT(gaps, IsOk());
+  ASSERT_EQ(gaps->cuts.size(), 2);
+  EXPECT_EQ(gaps->cuts[0].group, "mast");
+  EXPECT_EQ(gaps->cuts[0].begin_seconds, 20 * kSecondsOfHour);
+  EXPECT_EQ(gaps->cuts[0].end_seconds, 24 * kSecondsOfHour);
+}
+
     }
   }
 }
@@ -386,4 +430,25 @@ TEST(BoardClassTest, AgreesWithTheEmulatedBoards) {
 }
 
 }  // namespace
+TEST(LinkTest, WhatNoLinkIsIsRefused) {
+  const auto hours = ParseLink("hour,mbit\r\n0, 0.5\r\n1,0\r\n", "link.csv");
+  ASSERT_THAT(hours, IsOk());
+  EXPECT_EQ(*hours, (std::vector<double>{0.5, 0.0}));
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", "link.csv:1: columns: \"\"; wanted hour,mbit"},
+      {"hour,mb\n0,1\n", "link.csv:1: columns: \"hour,mb\"; wanted hour,mbit"},
+      {"hour,mbit\n", "link.csv:2: mbit: \"\"; wanted a line for each hour"},
+      {"hour,mbit\n1,5\n", "link.csv:2: hour: \"1\"; wanted 0, the hour after"},
+      {"hour,mbit\nx,5\n", "link.csv:2: hour: \"x\"; wanted 0"},
+      {"hour,mbit\n0\n", "link.csv:2: mbit: \"\"; wanted Mbit/s, 0 to 100000"},
+      {"hour,mbit\n0,-1\n", "link.csv:2: mbit: \"-1\"; wanted Mbit/s, 0 to 100000"},
+      {"hour,mbit\n0,inf\n", "link.csv:2: mbit: \"inf\"; wanted Mbit/s"},
+  };
+  for (const auto& [text, error] : cases) {
+    EXPECT_THAT(ParseLink(text, "link.csv"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(error)))
+        << text;
+  }
+}
+
 }  // namespace wattle::sim
