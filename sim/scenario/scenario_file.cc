@@ -82,6 +82,10 @@ void ReadSun(Fields& top, const ReadFile& read, Scenario& scenario) {
   }
   scenario.sun = std::move(hours);
   scenario.sun_spread = fields.Number("spread", 0.0, 1.0, 0.0, "0 to 1");
+  if (fields.Has("forecast_error")) {
+    scenario.forecast_error = fields.Number("forecast_error", 0.0, 3.0, 0.0,
+                                            "0 to 3, or no field where nobody forecasts");
+  }
   fields.RefuseTheRest();
 }
 
