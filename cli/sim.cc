@@ -208,7 +208,8 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
       ->type_name("S");
   leaf->add_option("--set", flags->changes.set,
                    "What if: a field of each board group with a pack (reserve=0.4), of one group "
-                   "(mast.count=3) or of the file (duration=2d); repeatable")
+                   "(mast.count=3), of a section (sun.spread=0.3) or of the file (duration=2d); "
+                   "repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
       ->take_all();

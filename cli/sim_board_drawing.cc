@@ -2,6 +2,7 @@
 #include "cli/sim_board_drawing.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -64,7 +65,8 @@ class BoardDrawing {
   BoardDrawing(const sim::Scenario& scenario, const sim::BoardRecord& board)
       : scenario_(scenario), board_(board), drawing_(0.0, scenario.duration_seconds, LineTime) {
     for (const sim::PackSample& sample : board_.pack) {
-      sun_max_ = std::max({sun_max_, sample.sun, sample.expected_sun.value_or(Watts(0))});
+      sun_max_ = std::max({sun_max_, sample.sun, sample.expected_sun.value_or(Watts(0)),
+                           sample.told_sun.value_or(Watts(0))});
     }
   }
 
@@ -176,26 +178,39 @@ class BoardDrawing {
   [[nodiscard]] std::string Sun(double top) const {
     const auto y = [this, top](Watts sun) { return Drawing::Y(sun / sun_max_, top, kSun); };
     StepLine truth;
-    std::vector<StepLine> expected;
+    for (const sim::PackSample& sample : board_.pack) {
+      truth.Add(drawing_.X(sample.at_seconds), y(sample.sun));
+    }
+    return absl::StrCat(
+        absl::StrFormat(
+            "<polygon class=\"sun\" points=\"0,%g %s %g,%g\"><title>sun</title></polygon>\n",
+            top + kSun, truth.Points(), Drawing::kWidth, top + kSun),
+        Lines("expected", &sim::PackSample::expected_sun, y),
+        Lines("told", &sim::PackSample::told_sun, y),
+        Drawing::ScaleText(top + 10, FormatPower(sun_max_)));
+  }
+
+  // A line for each time in which the samples have the value.
+  template <typename Y>
+  std::string Lines(const char* style, std::optional<Watts> sim::PackSample::*value,
+                    const Y& y) const {
+    std::vector<StepLine> lines;
     bool known = false;
     for (const sim::PackSample& sample : board_.pack) {
-      const double x = drawing_.X(sample.at_seconds);
-      truth.Add(x, y(sample.sun));
-      if (sample.expected_sun) {
+      const std::optional<Watts>& watts = sample.*value;
+      if (watts.has_value()) {
         if (!known) {
-          expected.emplace_back();
+          lines.emplace_back();
         }
-        expected.back().Add(x, y(*sample.expected_sun));
+        lines.back().Add(drawing_.X(sample.at_seconds), y(*watts));
       }
-      known = sample.expected_sun.has_value();
+      known = watts.has_value();
     }
-    std::string drawn = absl::StrFormat(
-        "<polygon class=\"sun\" points=\"0,%g %s %g,%g\"><title>sun</title></polygon>\n",
-        top + kSun, truth.Points(), Drawing::kWidth, top + kSun);
-    for (const StepLine& line : expected) {
-      absl::StrAppend(&drawn, "<polyline class=\"expected\" points=\"", line.Points(), "\"/>\n");
+    std::string drawn;
+    for (const StepLine& line : lines) {
+      absl::StrAppend(&drawn, "<polyline class=\"", style, "\" points=\"", line.Points(), "\"/>\n");
     }
-    return absl::StrCat(drawn, Drawing::ScaleText(top + 10, FormatPower(sun_max_)));
+    return drawn;
   }
 
   const sim::Scenario& scenario_;

@@ -55,6 +55,7 @@ i.untold { outline: 1px solid var(--ink); }
 .superseded { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 3 2; }
 .reserve { stroke: var(--bad); stroke-dasharray: 6 4; }
 .expected { fill: none; stroke: var(--ink); stroke-width: 1.2; stroke-dasharray: 4 3; }
+.told { fill: none; stroke: var(--bad); stroke-width: 1.2; stroke-dasharray: 1 3; }
 i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin: 0 .35rem 0 0; vertical-align: -1px; }
 .legend span { margin-right: 1.2rem; white-space: nowrap; }
 )";
@@ -73,16 +74,18 @@ std::string Legend(const sim::Scenario& scenario, const sim::Recording& recordin
     legend += Swatch(ColourOf(i), scenario.jobs[i].spec.name());
   }
   const auto on_pack = [](const sim::BoardRecord& board) { return !board.pack.empty(); };
-  return absl::StrCat("<p class=\"legend\">", legend,
-                      "</p>\n<p class=\"note\">A red edge: the attempt failed. A ",
-                      "broken edge: another attempt took its place.",
-                      scenario.cuts.empty() ? "" : " Behind the bars, grey: the board has no link.",
-                      std::any_of(recording.boards.begin(), recording.boards.end(), on_pack)
-                          ? " Below the bars: the charge in truth; the watts of the panel, and as "
-                            "a broken line the "
-                            "watts on which the planner counts in that hour."
-                          : "",
-                      "</p>\n");
+  return absl::StrCat(
+      "<p class=\"legend\">", legend, "</p>\n<p class=\"note\">A red edge: the attempt failed. A ",
+      "broken edge: another attempt took its place.",
+      scenario.cuts.empty() ? "" : " Behind the bars, grey: the board has no link.",
+      std::any_of(recording.boards.begin(), recording.boards.end(), on_pack)
+          ? " Below the bars: the charge in truth; the watts of the panel, and as "
+            "a broken line the "
+            "watts on which the planner counts in that hour."
+          : "",
+      scenario.forecast_error.has_value() ? " Dotted: what the pushed forecast tells of that hour."
+                                          : "",
+      "</p>\n");
 }
 
 // What an attempt's time or the boards' idle time took.

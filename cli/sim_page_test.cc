@@ -121,6 +121,20 @@ std::vector<sim::PolicyResult> SampleResults() {
   return results;
 }
 
+TEST(SimPageTest, AForecastIsADottedLineWithALegend) {
+  sim::Scenario scenario = SampleScenario();
+  std::vector<sim::PolicyResult> results = SampleResults();
+  EXPECT_THAT(SimPage(scenario, results), Not(HasSubstr("Dotted")));
+  scenario.forecast_error = 0.5;
+  for (sim::PackSample& sample : results[0].recording->boards[0].pack) {
+    sample.told_sun = Watts(40);
+  }
+  const std::string page = SimPage(scenario, results);
+  EXPECT_THAT(page, HasSubstr("Dotted: what the pushed forecast tells of that hour."));
+  EXPECT_THAT(page, HasSubstr("<polyline class=\"told\" points=\"0.0,"));
+  EXPECT_THAT(page, HasSubstr(">40.00 W<")) << "the scale holds it";
+}
+
 TEST(SimPageTest, Golden) {
   const std::string page = SimPage(SampleScenario(), SampleResults());
   ExpectGolden("sim.html", page);

@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "sim/board.h"
+#include "sim/hourly_link.h"
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/job.pb.h"
@@ -37,6 +39,8 @@ struct Workload {
 struct Machine {
   BoardSettings board;
   v1::DeviceInfo info;  // the worker adds its id and its battery
+  // Absent: the link has the rate that `info` tells, and a transfer crosses it in one piece.
+  std::optional<HourlyLink> link{};
   std::function<Workload(const v1::JobSpec& spec)> workload;
   std::function<int64_t(const std::string& artifact_id)> artifact_bytes;
 };

@@ -18,6 +18,7 @@
 #include "sim/addresses.h"
 #include "sim/board.h"
 #include "sim/event_loop.h"
+#include "sim/hourly_link.h"
 #include "sim/invariants.h"
 #include "sim/link_watch.h"
 #include "sim/machine.h"
@@ -88,6 +89,7 @@ class Worker final : public agent::AgentPorts {
   void EvictCache() {
     cache_empty_ = true;
     fetched_bytes_ = 0;
+    parts_bytes_.clear();
   }
   // From now on its link carries so many bytes a second; absent: what a drawn board's does.
   void SetNarrowLink(std::optional<double> bytes_per_second) {
@@ -215,8 +217,11 @@ class Worker final : public agent::AgentPorts {
   // The bytes of an artifact of the store, and those of what a scenario's job made.
   [[nodiscard]] int64_t ArtifactBytes(const std::string& artifact_id) const;
   [[nodiscard]] int64_t UploadBytes(v1::ArtifactKind kind) const;
-  [[nodiscard]] double BytesPerSecond() const;
+  // Of the transfer under way, what crosses the link next.
+  [[nodiscard]] HourlyLink::Piece NextPiece(double at_seconds) const;
   [[nodiscard]] bool IsCached(const std::string& artifact_id) const;
+  // Of a scenario's machine: these bytes of its files came, one file after the other.
+  void KeepParts(const std::vector<std::string>& artifact_ids, int64_t bytes);
   void KeepInCache(const agent::FetchResult& result);
 
   // The transfer under way.
@@ -283,6 +288,7 @@ class Worker final : public agent::AgentPorts {
   bool wake_scheduled_ = false;
   bool cache_empty_ = true;
   int64_t fetched_bytes_ = 0;                      // of a fetch that is not whole, on the card
+  std::map<std::string, int64_t> parts_bytes_;     // likewise of a scenario's machine, by artifact
   std::map<std::string, int64_t> uploaded_bytes_;  // that the coordinator has, by artifact
   std::set<std::string> cached_;                   // artifacts, of a scenario's machine
   std::optional<Workload> workload_;               // of the present run on it

@@ -52,6 +52,7 @@ void Worker::LoseDisk() {
   releases_.clear();
   release_.clear();
   fetched_bytes_ = 0;
+  parts_bytes_.clear();
   const std::map<std::string, std::string> files = disk_.files();
   for (const auto& [name, content] : files) {
     disk_.Forget(name);

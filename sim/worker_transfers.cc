@@ -3,7 +3,9 @@
 // The transfers of a simulated worker: fetches, and uploads of results and checkpoints. They cross
 // the link piece by piece. What came stays, and the next try goes on behind it.
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -35,9 +37,15 @@ int64_t Worker::UploadBytes(v1::ArtifactKind kind) const {
                                               : workload_->result_bytes;
 }
 
-double Worker::BytesPerSecond() const {
-  return machine_ ? machine_->info.link_bytes_per_second()
-                  : narrow_bytes_per_second_.value_or(kTransferBytesPerSecond);
+HourlyLink::Piece Worker::NextPiece(double at_seconds) const {
+  if (machine_ && machine_->link) {
+    return machine_->link->NextPiece(moving_.left_bytes, at_seconds);
+  }
+  const int64_t bytes = machine_ ? moving_.left_bytes : std::min(moving_.left_bytes, kPieceBytes);
+  const double bytes_per_second = machine_
+                                      ? machine_->info.link_bytes_per_second()
+                                      : narrow_bytes_per_second_.value_or(kTransferBytesPerSecond);
+  return {bytes, static_cast<double>(bytes) / bytes_per_second};
 }
 
 void Worker::Move(int64_t transfer, double wait_seconds, const std::function<void()>& moved) {
@@ -52,29 +60,27 @@ void Worker::Move(int64_t transfer, double wait_seconds, const std::function<voi
     return Later(0.0,
                  [this, transfer] { EndTransfer(transfer, absl::UnavailableError("no link")); });
   }
-  const int64_t piece_bytes =
-      machine_ ? moving_.left_bytes : std::min(moving_.left_bytes, kPieceBytes);
   const std::string breach = links_.OnPiece(policies_.limits(), Moment());
   if (!breach.empty()) {
     world_.invariants.Break(absl::StrCat(device_id_, ": ", breach));
   }
-  const double seconds = static_cast<double>(piece_bytes) / BytesPerSecond();
-  Later(wait_seconds + seconds, [this, transfer, piece_bytes, seconds, moved] {
+  const HourlyLink::Piece piece = NextPiece(world_.loop.now_seconds() + wait_seconds);
+  Later(wait_seconds + piece.seconds, [this, transfer, piece, moved] {
     if (transfer != transfer_) {
       return;
     }
     if (stream_ == 0) {
       return EndTransfer(transfer, absl::UnavailableError("no link"));
     }
-    moving_.left_bytes -= piece_bytes;
-    moving_.moved_bytes += piece_bytes;
-    moving_.seconds += seconds;
-    links_.OnMoved(piece_bytes);
+    moving_.left_bytes -= piece.bytes;
+    moving_.moved_bytes += piece.bytes;
+    moving_.seconds += piece.seconds;
+    links_.OnMoved(piece.bytes);
     if (moving_.came) {
-      moving_.came(piece_bytes);
+      moving_.came(piece.bytes);
     }
     v1::LinkBytes moved_bytes;
-    moving_.uploads ? moved_bytes.set_uploaded(piece_bytes) : moved_bytes.set_fetched(piece_bytes);
+    moving_.uploads ? moved_bytes.set_uploaded(piece.bytes) : moved_bytes.set_fetched(piece.bytes);
     Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved_bytes, now); });
     // The agent may have ended the transfer with this piece.
     Later(0.0, [this, transfer, moved] { Move(transfer, 0.0, moved); });
@@ -85,13 +91,24 @@ bool Worker::IsCached(const std::string& artifact_id) const {
   return machine_ ? cached_.contains(artifact_id) : !cache_empty_;
 }
 
+void Worker::KeepParts(const std::vector<std::string>& artifact_ids, int64_t bytes) {
+  for (const std::string& id : artifact_ids) {
+    int64_t& part = parts_bytes_[id];
+    const int64_t more = std::min(bytes, ArtifactBytes(id) - part);
+    part += more;
+    bytes -= more;
+  }
+}
+
 void Worker::KeepInCache(const agent::FetchResult& result) {
   if (!machine_) {
     return;
   }
   int64_t used_bytes = 0;
   for (const agent::FetchedInput& input : result.inputs) {
-    cached_.insert(std::string(absl::StripPrefix(input.directory, kCache)));
+    const std::string id(absl::StripPrefix(input.directory, kCache));
+    cached_.insert(id);
+    parts_bytes_.erase(id);
   }
   for (const std::string& id : cached_) {
     used_bytes += ArtifactBytes(id);
@@ -103,6 +120,7 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
   transfer_ = ++transfers_;
   agent::FetchResult result;
   int64_t missing_bytes = 0;
+  std::vector<std::string> missing_ids;
   for (const v1::ResolvedInput& input : assignment.inputs()) {
     const std::string directory = absl::StrCat(kCache, input.artifact_id());
     const int64_t size_bytes = ArtifactBytes(input.artifact_id());
@@ -110,10 +128,20 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
                              .directory = directory,
                              .file = absl::StrCat(directory, "/file"),
                              .size_bytes = size_bytes});
-    missing_bytes += IsCached(input.artifact_id()) ? 0 : size_bytes;
+    if (!IsCached(input.artifact_id())) {
+      const auto part = parts_bytes_.find(input.artifact_id());
+      missing_bytes += size_bytes - (part == parts_bytes_.end() ? 0 : part->second);
+      missing_ids.push_back(input.artifact_id());
+    }
   }
   moving_ = {.left_bytes = std::max<int64_t>(0, missing_bytes - fetched_bytes_),
-             .came = [this](int64_t bytes) { fetched_bytes_ += machine_ ? 0 : bytes; }};
+             .came = [this, missing_ids](int64_t bytes) {
+               if (machine_) {
+                 KeepParts(missing_ids, bytes);
+               } else {
+                 fetched_bytes_ += bytes;
+               }
+             }};
   transfer_done_ = [this, result, assignment](const absl::Status& status) mutable {
     result.status = status;
     result.moved_bytes = moving_.moved_bytes;

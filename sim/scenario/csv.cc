@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 #include "base/status_macros.h"
@@ -25,6 +26,7 @@ constexpr double kBrightestMin = 20.0;
 // Of a day's brightest hour, what its darkest may have.
 constexpr double kNightShare = 0.05;
 constexpr double kFullSun = 1000.0;
+constexpr double kLinkMbitMax = 1e5;
 constexpr size_t kShownMax = 40;
 
 struct Line {
@@ -69,6 +71,16 @@ absl::StatusOr<double> NumberAt(const Line& line, size_t column, absl::string_vi
 
 bool IsEmpty(const Line& line) {
   return line.cells.size() == 1 && line.cells[0].empty();
+}
+
+// Hours count from 0 on, without a gap.
+absl::Status CheckHour(const Line& line, size_t column, size_t wanted, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(const double hour,
+                          NumberAt(line, column, file, "hour", absl::StrCat(wanted)));
+  return hour == static_cast<double>(wanted)
+             ? absl::OkStatus()
+             : Error(file, line.number, "hour", line.cells[column],
+                     absl::StrCat(wanted, ", the hour after the one before"));
 }
 
 // Where the hours stand in a file.
@@ -133,12 +145,7 @@ absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::strin
       break;
     }
     if (table.hour_column) {
-      WATTLE_ASSIGN_OR_RETURN(const double hour, NumberAt(line, *table.hour_column, file, "hour",
-                                                          absl::StrCat(watts.size())));
-      if (hour != static_cast<double>(watts.size())) {
-        return Error(file, line.number, "hour", line.cells[*table.hour_column],
-                     absl::StrCat(watts.size(), ", the hour after the one before"));
-      }
+      WATTLE_RETURN_IF_ERROR(CheckHour(line, *table.hour_column, watts.size(), file));
     }
     WATTLE_ASSIGN_OR_RETURN(const double sun, NumberAt(line, table.column, file, table.field,
                                                        "a number of W/m2, 0 to 1500"));
@@ -162,6 +169,27 @@ absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::strin
     one /= kFullSun;
   }
   return watts;
+}
+
+absl::StatusOr<std::vector<double>> ParseLink(absl::string_view text, absl::string_view file) {
+  const std::vector<Line> lines = LinesOf(text);
+  if (lines[0].cells != std::vector<absl::string_view>{"hour", "mbit"}) {
+    return Error(file, 1, "columns", absl::StrJoin(lines[0].cells, ","), "hour,mbit");
+  }
+  constexpr absl::string_view kWanted = "Mbit/s, 0 to 100000; 0 for an hour without a link";
+  std::vector<double> hours;
+  for (size_t i = 1; i < lines.size() && !IsEmpty(lines[i]); ++i) {
+    WATTLE_RETURN_IF_ERROR(CheckHour(lines[i], 0, hours.size(), file));
+    WATTLE_ASSIGN_OR_RETURN(const double mbit, NumberAt(lines[i], 1, file, "mbit", kWanted));
+    if (mbit < 0.0 || mbit > kLinkMbitMax) {
+      return Error(file, lines[i].number, "mbit", lines[i].cells[1], kWanted);
+    }
+    hours.push_back(mbit);
+  }
+  if (hours.empty()) {
+    return Error(file, lines.back().number, "mbit", "", "a line for each hour");
+  }
+  return hours;
 }
 
 absl::StatusOr<std::vector<Arrival>> ParseArrivals(absl::string_view text, absl::string_view file) {

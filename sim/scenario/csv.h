@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tables that a scenario names: the sun by the hour, and a trace of arrivals. Pure;
+// The tables that a scenario names: the sun and a link by the hour, and a trace of arrivals. Pure;
 // thread-safe. Errors are kInvalidArgument, one line with file, line, value and what is wanted.
 #ifndef WATTLE_SIM_SCENARIO_CSV_H_
 #define WATTLE_SIM_SCENARIO_CSV_H_
@@ -20,6 +20,9 @@ namespace wattle::sim {
 //   PVWatts           8760 hours of the place's own time: Plane of Array Irradiance
 // Night sun, kilowatts, gaps and numbers that are none are errors.
 absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::string_view file);
+
+// By hour, the Mbit/s of a link: `hour,mbit` and a line for each hour, from 0 on.
+absl::StatusOr<std::vector<double>> ParseLink(absl::string_view text, absl::string_view file);
 
 // Columns at_seconds and, if wanted, deadline_seconds (from submission), in order of time.
 absl::StatusOr<std::vector<Arrival>> ParseArrivals(absl::string_view text, absl::string_view file);

@@ -93,7 +93,9 @@ v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
   info.set_energy_scope("module");
   info.set_engine_version("wattle-sim");
   info.set_cache_quota_bytes(int64_t{1} << 36);
-  info.set_link_bytes_per_second(group.link_bytes_per_second);
+  if (group.link_by_hour.empty()) {
+    info.set_link_bytes_per_second(group.link_bytes_per_second);
+  }
   info.set_has_battery_gauge(group.pack.has_value());
   info.set_gauge_error_ratio(group.pack ? group.gauge_error.value() : 0.0);
   info.set_spec_revision(kSpecRevision);

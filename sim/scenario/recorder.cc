@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "absl/time/time.h"
 
+#include "coordinator/core/forecasts.h"
 #include "coordinator/core/state.h"
 #include "proto/state_names.h"
+#include "scheduler/place/snapshot.h"
+#include "sim/coordinator.h"
 #include "sim/options.h"
 #include "sim/scenario/drawn_boards.h"
 
@@ -16,21 +20,53 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kSampleSecondsMin = 900.0;
+// Of milliwatts, and of the trust in a forecast.
+constexpr double kThousandths = 1000.0;
 
 double UnixSecondsAt(double at_seconds) {
   return absl::ToDoubleSeconds(TrueTime(at_seconds) - absl::UnixEpoch());
 }
 
-std::optional<Watts> ExpectedSun(const core::State& state, const std::string& device_id,
+int64_t UnixHourAt(double at_seconds) {
+  return static_cast<int64_t>(std::floor(UnixSecondsAt(at_seconds) / kSecondsOfHour));
+}
+
+// Of the days before, and of a forecast as far as it is trusted.
+std::optional<Watts> ExpectedSun(Coordinator& coordinator, const std::string& device_id,
                                  double at_seconds) {
+  const core::State& state = coordinator.durable();
   const v1::DeviceRecord* device = core::FindDevice(state, DeviceId(device_id));
   if (device == nullptr || device->ledger().harvest_power_watts_by_hour().empty()) {
     return std::nullopt;
   }
-  const auto hour = static_cast<int>(
-      std::fmod(std::floor(UnixSecondsAt(at_seconds) / kSecondsOfHour), kHoursOfDay));
-  const double watts = device->ledger().harvest_power_watts_by_hour(hour);
-  return watts < 0.0 ? std::nullopt : std::optional(Watts(watts));
+  const int64_t hour = UnixHourAt(at_seconds);
+  const Watts before(device->ledger().harvest_power_watts_by_hour(
+      static_cast<int>(hour % static_cast<int64_t>(kHoursOfDay))));
+  if (before < Watts(0)) {
+    return std::nullopt;
+  }
+  const std::optional<scheduler::SunForecast> forecast = core::TrustedForecast(
+      state, coordinator.observations(), device->info(), TrueTime(at_seconds));
+  const int64_t index = forecast.has_value() ? hour - forecast->first_hour : -1;
+  if (index < 0 || index >= static_cast<int64_t>(forecast->power.size())) {
+    return before;
+  }
+  const double share = static_cast<double>(forecast->trust) / kThousandths;
+  const Watts told(static_cast<double>(forecast->power[static_cast<size_t>(index)]) / kThousandths);
+  return before * (1.0 - share) + told * share;
+}
+
+std::optional<Watts> ToldSun(const core::State& state, const std::string& group,
+                             double at_seconds) {
+  const v1::HarvestForecast* forecast = state.forecasts.Find(group);
+  if (forecast == nullptr) {
+    return std::nullopt;
+  }
+  const int64_t index = UnixHourAt(at_seconds) -
+                        static_cast<int64_t>(forecast->first_hour_unix_seconds() / kSecondsOfHour);
+  return index < 0 || index >= forecast->power_watts_size()
+             ? std::nullopt
+             : std::optional(Watts(forecast->power_watts(static_cast<int>(index))));
 }
 
 void AddPhases(const v1::Receipt& receipt, std::vector<PhaseRecord>& phases) {
@@ -88,7 +124,7 @@ Recorder::Recorder(const Scenario& scenario, uint64_t seed, Fleet& fleet, double
 // would round its charge in another place.
 void Recorder::Sample(double at_seconds) {
   recording_.events.push_back({at_seconds - begin_seconds_, fleet_.invariants().chain()});
-  const core::State& state = fleet_.coordinator().durable();
+  Coordinator& coordinator = fleet_.coordinator();
   for (size_t i = 0; i < recording_.boards.size(); ++i) {
     Worker& worker = *fleet_.workers()[i];
     if (!worker.board().has_battery()) {
@@ -99,7 +135,8 @@ void Recorder::Sample(double at_seconds) {
         {.at_seconds = at_seconds - begin_seconds_,
          .charge = pack.charge,
          .sun = pack.sun,
-         .expected_sun = ExpectedSun(state, worker.device_id(), at_seconds)});
+         .expected_sun = ExpectedSun(coordinator, worker.device_id(), at_seconds),
+         .told_sun = ToldSun(coordinator.durable(), recording_.boards[i].group, at_seconds)});
   }
 }
 

@@ -36,6 +36,8 @@ struct PackSample {
   Watts sun{};        // what the panel gives
   // What the planner counts on in this hour of the day; absent: nobody has seen this hour yet.
   std::optional<Watts> expected_sun{};
+  // What the pushed forecast tells of this hour; absent: there is none.
+  std::optional<Watts> told_sun{};
 };
 
 struct BoardRecord {

@@ -26,6 +26,7 @@
 #include "sim/scenario/planners.h"
 #include "sim/scenario/recorder.h"
 #include "sim/scenario/schedule_faults.h"
+#include "sim/scenario/schedule_forecasts.h"
 #include "sim/scenario/submissions.h"
 #include "sim/scenario/true_rates.h"
 #include "sim/true_pack.h"
@@ -130,6 +131,10 @@ class ScenarioRun {
     Push();
     ScheduleJobs();
     ScheduleFaults(scenario_, seed_, loop_, fleet_);
+    ScheduleForecasts(scenario_, seed_, loop_, [this](const core::PushForecast& forecast) {
+      // One that the coordinator refuses is as if nobody told it.
+      fleet_.coordinator().Post(forecast, [](const shell::Answer& /*answer*/) {});
+    });
     ScheduleUpdates();
     ScheduleAir();
     const auto over = [&] {
@@ -228,6 +233,9 @@ class ScenarioRun {
         }
         machine.board.speed = SpeedOf(scenario_, static_cast<int>(machines.size()), seed_);
         machine.info = InfoOf(group, number);
+        if (!group.link_by_hour.empty()) {
+          machine.link.emplace(group.link_by_hour, kBeginSeconds);
+        }
         machine.workload = [this, info = machine.info, idle = machine.board.idle,
                             board = static_cast<int>(machines.size())](const v1::JobSpec& spec) {
           absl::StatusOr<Workload> workload = rates_.WorkloadOf(spec, board, info, idle);

@@ -39,6 +39,9 @@ struct BoardGroup {
   Watts panel{};                 // at 1000 W/m2
   std::optional<TrueHeat> heat;  // absent: the simulation's own, which bounds no work
   double link_bytes_per_second = 1.25e6;
+  // In place of it, by hour from the scenario's hour 0 on. The hours repeat. A board does not tell
+  // such a rate: its worker measures it. Empty: the rate never changes.
+  std::vector<double> link_by_hour{};
   std::vector<v1::Label> labels;
   std::optional<v1::Policy> policy;  // of these boards alone
 
@@ -108,6 +111,9 @@ struct Scenario {
   std::vector<ScenarioFault> faults;
   // By hour: what a panel gives for each watt that it gives at 1000 W/m2.
   std::vector<double> sun;
+  // Of a forecast that somebody pushes each midnight: how far its days are from the true sun, as
+  // the standard deviation of a logarithm. Absent: nobody pushes one.
+  std::optional<double> forecast_error{};
   // Spreads: the standard deviation of a logarithm. 0: nothing is drawn.
   double sun_spread = 0.0;      // of a day's sun, the same for all boards
   double seconds_spread = 0.0;  // of a board's true seconds about the prediction's

@@ -62,6 +62,11 @@ void ApplySet(YAML::Node& root, const std::string& change) {
       any = true;
     }
   }
+  if (path.size() == 2 && !any && root[path[0]] && root[path[0]].IsMap()) {
+    YAML::Node section = root[path[0]];  // such as sun
+    Replace(section, path[1], value);
+    return;
+  }
   if (!any) {
     throw Problem{absl::StrCat(
         "--set ", change, ": no board group ",

@@ -82,6 +82,10 @@ void ReadSun(Fields& top, const ReadFile& read, Scenario& scenario) {
   }
   scenario.sun = std::move(hours);
   scenario.sun_spread = fields.Number("spread", 0.0, 1.0, 0.0, "0 to 1");
+  if (fields.Has("forecast_error")) {
+    scenario.forecast_error = fields.Number("forecast_error", 0.0, 3.0, 0.0,
+                                            "0 to 3, or no field where nobody forecasts");
+  }
   fields.RefuseTheRest();
 }
 
@@ -192,7 +196,7 @@ Scenario ReadScenario(const YAML::Node& root, const std::string& file, const Rea
   top.Node("duration");
   scenario.duration_seconds = top.Span("duration", kSecondsOfHour, kDurationMax, 0.0,
                                        "1h to 366d, such as 12h, 3d or 1d 12h");
-  ReadFleet(top, scenario);
+  ReadFleet(top, read, scenario);
   ReadFleetPolicies(top, scenario);
   CheckPowerGroups(top, scenario);
   CheckSharedPacks(top, scenario);

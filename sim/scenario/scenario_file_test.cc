@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -50,11 +51,35 @@ std::string Sun(int hours) {
   return text;
 }
 
+// So many hours of a rate, one after the other.
+std::string Link(const std::vector<std::pair<int, int>>& rates) {
+  std::string text = "hour,mbit\n";
+  int hour = 0;
+  for (const auto& [hours, mbit] : rates) {
+    for (const int end = hour + hours; hour < end; ++hour) {
+      absl::StrAppend(&text, hour, ",", mbit, "\n");
+    }
+  }
+  return text;
+}
+
 absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& changes = {}) {
   return ParseScenario(text, "site.yaml", changes,
                        [](const std::string& name) -> absl::StatusOr<std::string> {
                          if (name == "sun.csv") {
                            return Sun(48);
+                         }
+                         if (name == "night.csv") {
+                           return Link({{22, 1}, {2, 8}});
+                         }
+                         if (name == "gaps.csv") {
+                           return Link({{20, 4}, {4, 0}, {24, 4}});
+                         }
+                         if (name == "short.csv") {
+                           return Link({{30, 1}});
+                         }
+                         if (name == "fast.csv") {
+                           return std::string("hour,mbit\n0,8\n1,200000\n");
                          }
                          if (name == "trace.csv") {
                            return std::string("at_seconds\n10\n5\n");
@@ -227,6 +252,20 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"FaultOfNobody", "policy: ours",
               "faults: [{group: pole, kind: disk_full}]\npolicy: ours",
               "site.yaml:10: faults.group: \"pole\"", "the name of a board group"},
+        Wrong{"NoRate", "count: 2", "count: 2, link_mbit: 0", "site.yaml:3: fleet.link_mbit: \"0\"",
+              "wanted 0.01 to 100000 Mbit/s, or a CSV hour,mbit"},
+        Wrong{"RatesInAList", "count: 2", "count: 2, link_mbit: [1, 2]",
+              "site.yaml:3: fleet.link_mbit", "wanted 0.01 to 100000 Mbit/s, or a CSV"},
+        Wrong{"NoSuchLink", "count: 2", "count: 2, link_mbit: none.csv", "none.csv",
+              "no such file"},
+        Wrong{"LinkTooShort", "count: 2", "count: 2, link_mbit: short.csv",
+              "site.yaml:3: fleet.link_mbit: \"short.csv\"",
+              "wanted a file of whole days, which repeat, or of 48 hours, for duration; it has 30"},
+        Wrong{"LinkTooFast", "count: 2", "count: 2, link_mbit: fast.csv",
+              "fast.csv:3: mbit: \"200000\"", "wanted Mbit/s, 0 to 100000"},
+        Wrong{"ForecastOfNoError", "{file: sun.csv}", "{file: sun.csv, forecast_error: 4}",
+              "site.yaml:4: sun.forecast_error: \"4\"",
+              "wanted 0 to 3, or no field where nobody forecasts"},
         Wrong{"NoExamples", "examples: 1000", "mean_bytes: 10",
               "site.yaml:5: data.questions.examples", "a number of examples"}),
     [](const auto& test) { return std::string(test.param.name); });
@@ -256,6 +295,9 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
       {{.set = {"pole.reserve=0.4"}, .add = {}}, "no board group is named pole"},
       {{.set = {"sceds=3"}, .add = {}},
        "with the changes of the command line: sceds: unknown field"},
+      {{.set = {"sun.forecast_error=4"}, .add = {}},
+       "with the changes of the command line: sun.forecast_error: \"4\"; wanted 0 to 3"},
+      {{.set = {"moon.spread=0.2"}, .add = {}}, "no board group is named moon"},
       {{.set = {"nothing=3"}, .add = {}},
        "nothing: unknown field; wanted one of name, duration, fleet,"},
       {{.set = {"mast.colour=3"}, .add = {}}, "fleet.colour: unknown field"},
@@ -271,6 +313,17 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("site.yaml:")));
 }
 
+TEST(ScenarioFileTest, AChangeReachesAFieldOfASectionUnlessAGroupHasItsName) {
+  const auto changed = Parse(kGood, {.set = {"sun.forecast_error=0.4"}, .add = {}});
+  ASSERT_THAT(changed, IsOk());
+  EXPECT_EQ(changed->forecast_error, 0.4);
+  EXPECT_EQ(Parse(kGood)->forecast_error, std::nullopt);
+  const auto of_group =
+      Parse(absl::StrReplaceAll(kGood, {{"mast", "sun"}}), {.set = {"sun.link_mbit=3"}, .add = {}});
+  ASSERT_THAT(of_group, IsOk());
+  EXPECT_EQ(of_group->fleet[0].link_bytes_per_second, 375'000.0);
+}
+
 TEST(ScenarioFileTest, BoardsOfASiteHaveTheSameWeather) {
   const auto scenario = Parse(absl::StrReplaceAll(
       kGood, {{"sun: {file: sun.csv}\n",
@@ -284,6 +337,25 @@ TEST(ScenarioFileTest, BoardsOfASiteHaveTheSameWeather) {
     EXPECT_DOUBLE_EQ(pole[hour], 2 * mast[hour]) << hour;
   }
   EXPECT_NE(mast[12], mast[36]) << "two days have two weathers";
+}
+
+TEST(ScenarioFileTest, ALinkByTheHourIsReadAndItsHoursWithoutARateAreCuts) {
+  const auto night = Parse(kGood, {.set = {"link_mbit=night.csv"}, .add = {}});
+  ASSERT_THAT(night, IsOk());
+  const BoardGroup& mast = night->fleet[0];
+  ASSERT_EQ(mast.link_by_hour.size(), 24);
+  EXPECT_EQ(mast.link_by_hour[21], 125'000.0);
+  EXPECT_EQ(mast.link_by_hour[22], 1'000'000.0);
+  EXPECT_EQ(night->cuts.size(), 1) << "the entry of links";
+  EXPECT_EQ(InfoOf(mast, 1).link_bytes_per_second(), 0.0) << "its worker measures it";
+  EXPECT_EQ(InfoOf(Parse(kGood)->fleet[0], 1).link_bytes_per_second(), 1.25e6);
+
+  const auto gaps = Parse(kGood, {.set = {"link_mbit=gaps.csv"}, .add = {}});
+  ASSERT_THAT(gaps, IsOk());
+  ASSERT_EQ(gaps->cuts.size(), 2);
+  EXPECT_EQ(gaps->cuts[0].group, "mast");
+  EXPECT_EQ(gaps->cuts[0].begin_seconds, 20 * kSecondsOfHour);
+  EXPECT_EQ(gaps->cuts[0].end_seconds, 24 * kSecondsOfHour);
 }
 
 // Whatever stands in a file, reading it ends with a scenario or an error.
@@ -353,6 +425,27 @@ TEST(SunTest, WhatNoSunGivesIsRefused) {
   };
   for (const auto& [text, error] : cases) {
     EXPECT_THAT(ParseSun(text, "sun.csv"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(error)))
+        << text;
+  }
+}
+
+TEST(LinkTest, WhatNoLinkIsIsRefused) {
+  const auto hours = ParseLink("hour,mbit\r\n0, 0.5\r\n1,0\r\n", "link.csv");
+  ASSERT_THAT(hours, IsOk());
+  EXPECT_EQ(*hours, (std::vector<double>{0.5, 0.0}));
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", "link.csv:1: columns: \"\"; wanted hour,mbit"},
+      {"hour,mb\n0,1\n", "link.csv:1: columns: \"hour,mb\"; wanted hour,mbit"},
+      {"hour,mbit\n", "link.csv:2: mbit: \"\"; wanted a line for each hour"},
+      {"hour,mbit\n1,5\n", "link.csv:2: hour: \"1\"; wanted 0, the hour after"},
+      {"hour,mbit\nx,5\n", "link.csv:2: hour: \"x\"; wanted 0"},
+      {"hour,mbit\n0\n", "link.csv:2: mbit: \"\"; wanted Mbit/s, 0 to 100000"},
+      {"hour,mbit\n0,-1\n", "link.csv:2: mbit: \"-1\"; wanted Mbit/s, 0 to 100000"},
+      {"hour,mbit\n0,inf\n", "link.csv:2: mbit: \"inf\"; wanted Mbit/s"},
+  };
+  for (const auto& [text, error] : cases) {
+    EXPECT_THAT(ParseLink(text, "link.csv"),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(error)))
         << text;
   }

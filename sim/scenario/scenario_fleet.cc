@@ -6,8 +6,10 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -16,6 +18,7 @@
 
 #include "coordinator/core/core.h"
 #include "formats/yaml_node.h"
+#include "sim/scenario/csv.h"
 #include "sim/scenario/drawn_boards.h"
 #include "sim/scenario/scenario_parts_internal.h"
 #include "sim/scenario/yaml_fields_internal.h"
@@ -148,7 +151,50 @@ void ReadHeat(Fields& group_fields, BoardGroup& group) {
   fields.RefuseTheRest();
 }
 
-BoardGroup ReadGroup(const YAML::Node& node, const std::string& file) {
+// Hours without a rate, as cuts.
+void AddCuts(const BoardGroup& group, Scenario& scenario) {
+  bool is_cut = false;
+  for (size_t hour = 0; static_cast<double>(hour) * kSecondsOfHour < scenario.duration_seconds;
+       ++hour) {
+    const double begin = static_cast<double>(hour) * kSecondsOfHour;
+    const bool was_cut =
+        std::exchange(is_cut, group.link_by_hour[hour % group.link_by_hour.size()] <= 0.0);
+    if (is_cut && !was_cut) {
+      scenario.cuts.push_back({.group = group.name, .begin_seconds = begin});
+    }
+    if (is_cut) {
+      scenario.cuts.back().end_seconds =
+          std::min(begin + kSecondsOfHour, scenario.duration_seconds);
+    }
+  }
+}
+
+// A rate, or a CSV of rates by the hour.
+void ReadLink(Fields& fields, const ReadFile& read, Scenario& scenario, BoardGroup& group) {
+  const std::string file = fields.Has("link_mbit") && fields.Node("link_mbit").IsScalar()
+                               ? fields.Text("link_mbit")
+                               : "";
+  if (!absl::EndsWith(file, ".csv")) {
+    group.link_bytes_per_second =
+        kBytesPerMegabit * fields.Number("link_mbit", 0.01, 1e5, 10.0,
+                                         "0.01 to 100000 Mbit/s, or a CSV hour,mbit: link.csv");
+    return;
+  }
+  group.link_by_hour = Unwrap(ParseLink(Unwrap(read(file)), file));
+  const size_t hours = group.link_by_hour.size();
+  const auto wanted = static_cast<size_t>(std::ceil(scenario.duration_seconds / kSecondsOfHour));
+  if (hours < wanted && hours % kHoursOfDay != 0) {
+    fields.Fail("link_mbit", absl::StrCat("a file of whole days, which repeat, or of ", wanted,
+                                          " hours, for duration; it has ", hours, " hours"));
+  }
+  for (double& rate : group.link_by_hour) {
+    rate *= kBytesPerMegabit;
+  }
+  AddCuts(group, scenario);
+}
+
+BoardGroup ReadGroup(const YAML::Node& node, const std::string& file, const ReadFile& read,
+                     Scenario& scenario) {
   Fields fields(node, file, "fleet");
   BoardGroup group;
   group.board_class = ClassOf(fields);
@@ -168,8 +214,7 @@ BoardGroup ReadGroup(const YAML::Node& node, const std::string& file) {
   if (group.panel > Watts(0) && !group.pack) {
     fields.Fail("panel_watts", "a pack_wh beside it: a panel charges a pack");
   }
-  group.link_bytes_per_second =
-      kBytesPerMegabit * fields.Number("link_mbit", 0.01, 1e5, 10.0, "0.01 to 100000 Mbit/s");
+  ReadLink(fields, read, scenario, group);
   ReadHeat(fields, group);
   ReadLabels(fields, group);
   ReadPolicy(fields, group);
@@ -179,10 +224,10 @@ BoardGroup ReadGroup(const YAML::Node& node, const std::string& file) {
 
 }  // namespace
 
-void ReadFleet(Fields& top, Scenario& scenario) {
+void ReadFleet(Fields& top, const ReadFile& read, Scenario& scenario) {
   std::set<std::string> names;
   for (const YAML::Node& node : top.List("fleet")) {
-    scenario.fleet.push_back(ReadGroup(node, top.file()));
+    scenario.fleet.push_back(ReadGroup(node, top.file(), read, scenario));
     if (!names.insert(scenario.fleet.back().name).second) {
       throw Problem{absl::StrCat(Place(node, top.file()), "fleet.name: \"",
                                  scenario.fleet.back().name,

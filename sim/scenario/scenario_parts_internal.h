@@ -16,7 +16,8 @@
 namespace wattle::sim {
 
 void ApplyChanges(YAML::Node& root, const Changes& changes);
-void ReadFleet(Fields& top, Scenario& scenario);
+// The scenario has its duration already. Hours in which a link has no rate become cuts.
+void ReadFleet(Fields& top, const ReadFile& read, Scenario& scenario);
 void ReadFleetPolicies(Fields& top, Scenario& scenario);
 // Boards are in one power group at most. The scenario has its fleet and policies already.
 void CheckPowerGroups(Fields& top, const Scenario& scenario);

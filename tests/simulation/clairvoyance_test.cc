@@ -1,10 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Nobody in a simulated fleet knows what comes. Two scenarios are the same until a moment; behind
-// it the arrivals, deadlines, sun and cuts of one are drawn anew. Until that moment every durable
-// event of both runs is the same, byte for byte: all that was decided, and all that it was decided
-// from.
+// it the arrivals, deadlines, sun, links and cuts of one are drawn anew. Until that moment every
+// durable event of both runs is the same, byte for byte: all that was decided, and all that it was
+// decided from. A forecast that the scenario pushes tells of two days, and of no hour behind them.
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -20,7 +24,7 @@
 namespace wattle::sim {
 namespace {
 
-constexpr double kDurationHours = 48.0;
+constexpr int kSunHours = 120;
 constexpr uint64_t kSeeds = 4;
 
 constexpr char kFleet[] = R"(
@@ -35,19 +39,29 @@ jobs:
   - {name: tune, job: {finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}
 )";
 
-// Draws all that the scenario holds from this hour on.
-void DrawFrom(double hour, Random& random, Scenario& scenario) {
-  for (size_t i = static_cast<size_t>(hour); i < scenario.sun.size(); ++i) {
+void DrawSunFrom(size_t hour, Random& random, Scenario& scenario) {
+  for (size_t i = hour; i < scenario.sun.size(); ++i) {
     const size_t of_day = i % kHoursOfDay;
     scenario.sun[i] = of_day >= 6 && of_day < 18 ? random.Between(0.0, 0.9) : 0.0;
+  }
+}
+
+// Draws all that the scenario holds from this hour on, but for the sun.
+void DrawFrom(double hour, Random& random, Scenario& scenario) {
+  std::vector<double>& link = scenario.fleet[0].link_by_hour;
+  link.resize(scenario.sun.size());
+  for (size_t i = static_cast<size_t>(hour); i < link.size(); ++i) {
+    link[i] = std::exp(random.Between(std::log(1e3), std::log(1e7)));
   }
   std::vector<Arrival>& arrivals = scenario.jobs[0].arrivals;
   std::erase_if(arrivals,
                 [hour](const Arrival& one) { return one.at_seconds >= hour * kSecondsOfHour; });
   for (int i = 0; i < 10; ++i) {
-    arrivals.push_back({.at_seconds = random.Between(hour, kDurationHours) * kSecondsOfHour,
-                        .deadline_seconds =
-                            random.Chance(0.5) ? 0.0 : random.Between(2.0, 20.0) * kSecondsOfHour});
+    arrivals.push_back(
+        {.at_seconds =
+             random.Between(hour, scenario.duration_seconds / kSecondsOfHour) * kSecondsOfHour,
+         .deadline_seconds =
+             random.Chance(0.5) ? 0.0 : random.Between(2.0, 20.0) * kSecondsOfHour});
   }
   std::stable_sort(arrivals.begin(), arrivals.end(),
                    [](const Arrival& a, const Arrival& b) { return a.at_seconds < b.at_seconds; });
@@ -55,47 +69,94 @@ void DrawFrom(double hour, Random& random, Scenario& scenario) {
                 [hour](const LinkCut& cut) { return cut.begin_seconds >= hour * kSecondsOfHour; });
   for (LinkCut& cut : scenario.cuts) {
     if (cut.end_seconds > hour * kSecondsOfHour) {
-      cut.end_seconds = random.Between(hour, kDurationHours) * kSecondsOfHour;
+      cut.end_seconds =
+          random.Between(hour, scenario.duration_seconds / kSecondsOfHour) * kSecondsOfHour;
     }
   }
-  const double begin = random.Between(hour, kDurationHours) * kSecondsOfHour;
+  const double begin =
+      random.Between(hour, scenario.duration_seconds / kSecondsOfHour) * kSecondsOfHour;
   scenario.cuts.push_back(
       {.group = "mast",
        .begin_seconds = begin,
-       .end_seconds = std::min(begin + 3.0 * kSecondsOfHour, kDurationHours * kSecondsOfHour)});
+       .end_seconds = std::min(begin + 3.0 * kSecondsOfHour, scenario.duration_seconds)});
+}
+
+absl::StatusOr<Scenario> ParseFleet(const Changes& changes) {
+  return ParseScenario(kFleet, "test.yaml", changes, [](const std::string& /*name*/) {
+    std::string sun = "hour,w_per_m2\n";
+    for (int hour = 0; hour < kSunHours; ++hour) {
+      sun += std::to_string(hour) + (hour % 24 == 12 ? ",600\n" : ",0\n");
+    }
+    return absl::StatusOr<std::string>(sun);
+  });
+}
+
+// The events of a run.
+std::vector<EventsUntil> EventsOf(const Scenario& scenario, const std::string& policy,
+                                  uint64_t seed) {
+  Recording recording;
+  EXPECT_THAT(RunScenario(scenario, policy, seed, nullptr, &recording), IsOk());
+  return recording.events;
+}
+
+// The first hour by which the runs differ.
+double HourOfDifference(const std::vector<EventsUntil>& first,
+                        const std::vector<EventsUntil>& second) {
+  EXPECT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) {
+    if (first[i].hash != second[i].hash) {
+      return first[i].at_seconds / kSecondsOfHour;
+    }
+  }
+  return std::numeric_limits<double>::infinity();
 }
 
 class NoClairvoyanceTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(NoClairvoyanceTest, WhatComesLaterChangesNothingBefore) {
-  const auto parsed = ParseScenario(kFleet, "test.yaml", {}, [](const std::string& /*name*/) {
-    std::string sun = "hour,w_per_m2\n";
-    for (int hour = 0; hour < static_cast<int>(kDurationHours); ++hour) {
-      sun += std::to_string(hour) + (hour % 24 == 12 ? ",600\n" : ",0\n");
-    }
-    return absl::StatusOr<std::string>(sun);
-  });
+  const auto parsed = ParseFleet({});
   ASSERT_THAT(parsed, IsOk());
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Random random(seed);
     Scenario scenario = *parsed;
     scenario.jobs[0].arrivals.clear();
+    DrawSunFrom(0, random, scenario);
     DrawFrom(0.0, random, scenario);
     Scenario other = scenario;
-    const auto hour = 12.0 + random.Below(24);
+    const int hour = 12 + random.Below(24);
     SCOPED_TRACE(testing::Message() << "seed " << seed << ", drawn anew from hour " << hour);
+    DrawSunFrom(static_cast<size_t>(hour), random, other);
     DrawFrom(hour, random, other);
-    Recording first;
-    Recording second;
-    ASSERT_THAT(RunScenario(scenario, GetParam(), seed, nullptr, &first), IsOk());
-    ASSERT_THAT(RunScenario(other, GetParam(), seed, nullptr, &second), IsOk());
-    ASSERT_EQ(first.events.size(), second.events.size());
-    for (size_t i = 0;
-         i < first.events.size() && first.events[i].at_seconds <= hour * kSecondsOfHour; ++i) {
-      ASSERT_EQ(first.events[i].hash, second.events[i].hash)
-          << "by hour " << first.events[i].at_seconds / kSecondsOfHour;
-    }
-    EXPECT_NE(first.events.back().hash, second.events.back().hash);
+    const double differ =
+        HourOfDifference(EventsOf(scenario, GetParam(), seed), EventsOf(other, GetParam(), seed));
+    EXPECT_GT(differ, hour);
+    EXPECT_LT(differ, std::numeric_limits<double>::infinity());
+  }
+}
+
+// A forecast is true sun that somebody told: behind what it told, nothing is known either.
+TEST(ForecastClairvoyanceTest, NobodyKnowsTheSunBehindTheDaysThatWereTold) {
+  const auto parsed = ParseFleet({.set = {"duration=5d"}, .add = {}});
+  ASSERT_THAT(parsed, IsOk());
+  for (uint64_t seed = 1; seed <= kSeeds / 2; ++seed) {
+    Random random(seed);
+    Scenario scenario = *parsed;
+    scenario.forecast_error = 0.3;
+    scenario.jobs[0].arrivals.clear();
+    DrawSunFrom(0, random, scenario);
+    DrawFrom(0.0, random, scenario);
+    const int hour = 24 + random.Below(48);
+    const size_t untold = (static_cast<size_t>(hour) / kHoursOfDay + 2) * kHoursOfDay;
+    SCOPED_TRACE(testing::Message() << "seed " << seed << ", drawn anew from hour " << hour);
+    const std::vector<EventsUntil> events = EventsOf(scenario, "ours", seed);
+    Scenario other = scenario;
+    DrawSunFrom(untold, random, other);
+    DrawFrom(hour, random, other);
+    EXPECT_GT(HourOfDifference(events, EventsOf(other, "ours", seed)), hour);
+    Scenario told = scenario;
+    DrawSunFrom(untold - kHoursOfDay, random, told);
+    EXPECT_LE(HourOfDifference(events, EventsOf(told, "ours", seed)), hour)
+        << "the forecast tells of tomorrow";
   }
 }
 
