@@ -30,8 +30,12 @@ if(WATTLE_SANITIZE)
     # A program must load this library before every other, so that it stands in front of the symbols of Abseil and gRPC.
     add_library(wattle_tsan_order SHARED ${CMAKE_CURRENT_LIST_DIR}/tsan_abseil.cc ${CMAKE_CURRENT_LIST_DIR}/tsan_grpc.cc)
     target_link_libraries(wattle_tsan_order PRIVATE ${CMAKE_DL_LIBS})
+    # Each program has its suppressions in itself.
+    add_library(wattle_tsan_suppressions OBJECT ${CMAKE_CURRENT_LIST_DIR}/tsan_suppressions.cc)
+    add_dependencies(wattle_tsan_order wattle_tsan_suppressions)
     link_libraries(wattle_tsan_order)
-    add_link_options("$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:LINKER:--push-state,--no-as-needed,$<TARGET_FILE:wattle_tsan_order>,--pop-state>")
+    add_link_options("$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:LINKER:--push-state,--no-as-needed,$<TARGET_FILE:wattle_tsan_order>,--pop-state>"
+                     "$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:$<TARGET_OBJECTS:wattle_tsan_suppressions>;LINKER:--export-dynamic-symbol=__tsan_default_suppressions>")
   endif()
 endif()
 

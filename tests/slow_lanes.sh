@@ -37,11 +37,9 @@ run_ctest build/asan-engine -L ':(engine|runner)$' -LE 'single|slow|integration'
 unset ASAN_OPTIONS
 
 step "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/tsan_grpc.cc)"
-export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
 configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
 build build/tsan
 run_ctest build/tsan -LE 'single|slow|integration'
-unset TSAN_OPTIONS
 
 step "slow lane: libtorch 2.7.1 (compile, the engine's tests, and those of the guarded device and of the GPU's exam)"
 configure_torch2
