@@ -171,8 +171,8 @@ Refusal UntilADayIsSeen(const Consideration& on, const v1::Device& device, Refus
 }
 
 // Whether the run, or the first part of one that rests, would fit into a full battery at some hour
-// of the next day.
-bool FitsWhenFull(const Consideration& on) {
+// of the next day, if it became as bright as any path has it.
+bool MayFitWhenFull(const Consideration& on) {
   const std::optional<timetable::Demand> demand = DemandOnPack(on);
   const std::optional<RestingRun> resting = RestingRunOn(on);
   if (!demand.has_value() && !resting.has_value()) {
@@ -181,7 +181,7 @@ bool FitsWhenFull(const Consideration& on) {
   const timetable::Draw draw = resting.has_value() ? FirstPartOf(*resting) : demand->draw;
   for (int hour = 0; hour < kHoursOfDay; ++hour) {
     const timetable::Seconds begin = StartOf(on) + hour * timetable::kHour;
-    if (begin < on.load->pack->horizon() && on.load->pack->FitsWhenFull(draw, begin)) {
+    if (begin < on.load->pack->horizon() && on.load->pack->MayFitWhenFull(draw, begin)) {
       return true;
     }
   }
@@ -222,7 +222,8 @@ std::string StartWords(const Consideration& on, absl::Time start) {
 
 // The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
 // of a run, so a run that no full battery holds is refused for good only if no start is found, and
-// if it would fit at no hour of a day into a battery that brighter days have filled.
+// if it would fit at no hour of a day into a battery that brighter days have filled, whatever sun
+// the paths have. After a dull day most of them are dull.
 Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
   if (!refusal.permanent && !on.dry_run) {
     return refusal;  // A queue asks for the time by allowed_from.
@@ -233,7 +234,7 @@ Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
       absl::StrAppend(&refusal.reason, "; with the sun of ", SunSources(on), " feasible in ",
                       FormatElapsed(*start - on.snapshot.now), StartWords(on, *start));
     }
-  } else if (FitsWhenFull(on)) {
+  } else if (MayFitWhenFull(on)) {
     refusal.permanent = false;
     if (on.explains) {
       absl::StrAppend(&refusal.reason,
