@@ -151,8 +151,10 @@ absl::StatusOr<v1::SubmitJobResponse> Client::SubmitJob(const v1::SubmitJobReque
   }
 }
 
-absl::StatusOr<v1::PlanResponse> Client::PlanJob(const v1::PlanRequest& request) {
-  return Call(stubs_->jobs, &v1::JobService::Stub::PlanJob, request);
+absl::StatusOr<v1::PlanResponse> Client::PlanJob(const v1::PlanRequest& request,
+                                                 absl::Duration timeout_max) {
+  return Call(stubs_->jobs, &v1::JobService::Stub::PlanJob, request,
+              std::min(options_.timeout, timeout_max));
 }
 
 absl::StatusOr<v1::Timetable> Client::GetTimetable(absl::Duration horizon) {

@@ -49,7 +49,9 @@ class Client {
   // While the coordinator does not answer, the request is sent again with the same idempotency key,
   // a few times within the timeout. So a submit that was accepted without an answer stays one job.
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(const v1::SubmitJobRequest& request);
-  absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request);
+  // timeout_max: for a plan that nobody waits for long.
+  absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request,
+                                           absl::Duration timeout_max = absl::InfiniteDuration());
   absl::StatusOr<v1::Timetable> GetTimetable(absl::Duration horizon);
   absl::StatusOr<v1::Job> GetJob(const std::string& job_id);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);

@@ -141,5 +141,50 @@ TEST(WaitingJobTest, ItsPlaceIsShownWithItsSpansItsChargeAndItsRunnerUp) {
           "  runner-up     xavier-1: 40.92 Wh above idle\n"));
 }
 
+// A waiting job whose place is on nano-1, the choice of the sample's plan.
+v1::Job WaitingJob() {
+  v1::Job job = SampleFinishedJob();
+  job.set_state(v1::JOB_STATE_QUEUED);
+  job.clear_attempts();
+  job.clear_finished_unix_seconds();
+  job.clear_output_artifact_id();
+  v1::Placement& place = *job.mutable_place();
+  place.set_device_id(SamplePlan().chosen_device_id());
+  place.set_expected_start_unix_seconds(kSampleNowUnixSeconds + 3600);
+  place.set_expected_end_unix_seconds(kSampleNowUnixSeconds + 7200);
+  return job;
+}
+
+TEST(WaitingJobTest, ItsPageTellsWhatWouldChangeItsPlace) {
+  v1::PlanResponse plan = SamplePlan();
+  ExpectGolden("job_show_waiting.txt",
+               RenderJob(WaitingJob(), EvidenceNow(), {}, {.plan = plan, .ahead_job_id = "j4"}));
+  EXPECT_THAT(RenderJob(WaitingJob(), EvidenceNow(), {}, {.plan = plan, .ahead_job_id = ""}),
+              HasSubstr("  would win     xavier-1 with batch_size 2, gradient_accumulation_steps "
+                        "4: 19.44 Wh; with the measured profile of nano-1: 19.86 Wh\n"
+                        "  would win     pi-läuft with activation_checkpointing true: 19.00 Wh\n"));
+  // At most three in all, and none of the board that has the job's place.
+  for (v1::Candidate& candidate : *plan.mutable_candidates()) {
+    v1::WinningChange& more = *candidate.add_would_win_if();
+    more.set_change("power mode 10W");
+    more.set_cost(3600);
+  }
+  const std::string text =
+      RenderJob(WaitingJob(), EvidenceNow(), {}, {.plan = plan, .ahead_job_id = ""});
+  EXPECT_THAT(text, HasSubstr("; with the measured profile of nano-1: 19.86 Wh; with power mode "
+                              "10W: 1.00 Wh\n  submitted "));
+  EXPECT_THAT(text, Not(HasSubstr("would win     nano-1")));
+  EXPECT_THAT(text, Not(HasSubstr("would win     pi-läuft")));
+}
+
+TEST(WaitingJobTest, ItsPageNamesTheJobThatHoldsItsPlace) {
+  v1::Job job = WaitingJob();
+  EXPECT_THAT(RenderJob(job, EvidenceNow(), {}, {.plan = {}, .ahead_job_id = "j4"}),
+              HasSubstr(", behind j4, whose attempt is on the board\n"));
+  job.mutable_place()->set_behind_job_id("j3");
+  EXPECT_THAT(RenderJob(job, EvidenceNow(), {}, {.plan = {}, .ahead_job_id = "j4"}),
+              HasSubstr(", behind j3\n"));
+}
+
 }  // namespace
 }  // namespace wattle::cli

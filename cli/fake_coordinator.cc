@@ -47,7 +47,7 @@ class FakeJobs : public v1::JobService::Service {
     const absl::MutexLock lock(&state_.mutex);
     state_.plans.push_back(*request);
     *response = state_.plan;
-    return grpc::Status::OK;
+    return state_.plan_status;
   }
   grpc::Status GetTimetable(grpc::ServerContext*, const v1::TimetableRequest* request,
                             v1::Timetable* response) override {
@@ -193,7 +193,7 @@ class FakeDevices : public v1::DeviceService::Service {
   static grpc::Status Find(const std::string& name, v1::Device* out) {
     const v1::ListDevicesResponse fleet = SampleDevices();
     for (const v1::Device& device : fleet.devices()) {
-      if (device.info().name() == name) {
+      if (device.info().name() == name || device.info().device_id() == name) {
         *out = device;
         return grpc::Status::OK;
       }

@@ -37,6 +37,7 @@ struct FakeState {
   std::vector<v1::CancelJobRequest> cancels;
   std::vector<v1::DrainDeviceRequest> drains;
   v1::PlanResponse plan;
+  grpc::Status plan_status;  // of PlanJob
   v1::Timetable timetable;
   std::map<std::string, v1::Job> jobs;
   std::vector<v1::ListJobsRequest> lists;

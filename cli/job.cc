@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 #include "cli/job_output.h"
 #include "cli/job_view.h"
 #include "cli/json_output.h"
@@ -28,6 +29,8 @@ namespace {
 
 // Jobs in one answer; the coordinator gives no more.
 constexpr int32_t kPageJobsMax = 1000;
+// So long does a waiting job's page wait for what would change its place.
+constexpr absl::Duration kOutlookMax = absl::Seconds(5);
 
 struct JobsFlags {
   std::vector<std::string> states;
@@ -106,10 +109,45 @@ absl::StatusOr<ExitCode> ListJobs(Session& session, const JobsFlags& flags) {
   return ExitCode::kOk;
 }
 
+// The job of the last attempt on the board on which the job has its place; empty: none is known, or
+// another waiting job is in between.
+std::string JobAhead(Session& session, const v1::Job& job) {
+  const v1::Placement& place = job.place();
+  if (place.expected_start_unix_seconds() <= 0 || !place.behind_job_id().empty()) {
+    return "";
+  }
+  const auto device = session.client().GetDevice(place.device_id());
+  if (!device.ok()) {
+    return "";
+  }
+  const int queued = device->queued_attempt_ids_size();
+  const std::string attempt =  // "j12.1"
+      queued > 0 ? device->queued_attempt_ids(queued - 1) : device->running_attempt_id();
+  const std::string ahead = attempt.substr(0, attempt.rfind('.'));
+  return ahead == job.job_id() ? "" : ahead;
+}
+
+// Of a queued job alone: its changes take plans. What the coordinator does not tell, because it is
+// older or busy or refuses it, is left out.
+JobOutlook AskForOutlook(Session& session, const v1::Job& job) {
+  JobOutlook outlook;
+  if (session.json() || job.state() != v1::JOB_STATE_QUEUED) {
+    return outlook;
+  }
+  outlook.ahead_job_id = JobAhead(session, job);
+  v1::PlanRequest request;
+  request.set_job_id(job.job_id());
+  if (auto plan = session.client().PlanJob(request, kOutlookMax); plan.ok()) {
+    outlook.plan = *std::move(plan);
+  }
+  return outlook;
+}
+
 absl::StatusOr<ExitCode> ShowJob(Session& session, const JobFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  const JobOutlook outlook = AskForOutlook(session, job);
   session.Print(job, [&] {
-    const std::string text = RenderJob(job, session.Now(), session.style());
+    const std::string text = RenderJob(job, session.Now(), session.style(), outlook);
     return flags.chart ? absl::StrCat(text, "\n", RenderJobChart(job, session.style())) : text;
   });
   return ExitCode::kOk;

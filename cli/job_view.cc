@@ -22,6 +22,8 @@
 namespace wattle::cli {
 namespace {
 
+constexpr int kChangesMax = 3;  // Told of a waiting job, of all devices together.
+
 // The device of the job's last attempt, with "(emulated)" and "(unreachable)" where they hold.
 std::string JobDevice(const v1::JobSummary& job) {
   return absl::StrCat(job.device_name().empty() ? job.device_id().substr(0, 8) : job.device_name(),
@@ -73,22 +75,19 @@ std::string AttemptWords(const v1::Job& job) {
                       failed->reason());
 }
 
-// "2026-11-24 09:40:00 UTC (90 %: 09:10:00 to 10:50:00)". A day is told where it is another one.
-std::string MomentWords(double at, double low, double high) {
-  const std::string moment = FormatInstant(at);
-  const auto short_form = [&](double of) {
-    const std::string whole = FormatInstant(of);
-    const size_t day = moment.find(' ');
-    return whole.compare(0, day, moment, 0, day) == 0 ? FormatClock(of) : whole;
-  };
-  return low < high
-             ? absl::StrCat(moment, " (90 %: ", short_form(low), " to ", short_form(high), ")")
-             : moment;
+// The job that has to end first: a waiting one, or one whose attempt is on the board.
+std::string HolderWords(const v1::Placement& place, const JobOutlook& outlook) {
+  if (!place.behind_job_id().empty()) {
+    return absl::StrCat(", behind ", place.behind_job_id());
+  }
+  return outlook.ahead_job_id.empty()
+             ? ""
+             : absl::StrCat(", behind ", outlook.ahead_job_id, ", whose attempt is on the board");
 }
 
 // "starts 2026-11-24 09:40:00 UTC (90 %: 09:10:00 to 10:50:00), when its pack has 54 %, ends
 // 2026-11-24 11:02:00 UTC, behind j3; its attempt j4.1 hands over".
-std::string PlaceWords(const v1::Job& job) {
+std::string PlaceWords(const v1::Job& job, const JobOutlook& outlook) {
   const v1::Placement& place = job.place();
   if (place.expected_start_unix_seconds() <= 0.0) {
     return "";
@@ -96,16 +95,16 @@ std::string PlaceWords(const v1::Job& job) {
   const bool has_charge = place.best_size() > 0 && place.best(0).has_battery();
   return absl::StrCat(
       "starts ",
-      MomentWords(place.expected_start_unix_seconds(), place.start_low_unix_seconds(),
-                  place.start_high_unix_seconds()),
+      FormatMoment(place.expected_start_unix_seconds(), place.start_low_unix_seconds(),
+                   place.start_high_unix_seconds()),
       has_charge
           ? absl::StrCat(", when its pack has ",
                          FormatPercent(Fraction(place.best(0).start_state_of_charge_ratio())))
           : "",
       ", ends ",
-      MomentWords(place.expected_end_unix_seconds(), place.end_low_unix_seconds(),
-                  place.end_high_unix_seconds()),
-      place.behind_job_id().empty() ? "" : absl::StrCat(", behind ", place.behind_job_id()),
+      FormatMoment(place.expected_end_unix_seconds(), place.end_low_unix_seconds(),
+                   place.end_high_unix_seconds()),
+      HolderWords(place, outlook),
       place.waits_for().empty() ? "" : absl::StrCat("; ", place.waits_for()));
 }
 
@@ -117,6 +116,24 @@ std::string RunnerUpWords(const v1::Placement& place) {
   const v1::Candidate& other = place.best(1);
   return absl::StrCat(other.device_name().empty() ? other.device_id() : other.device_name(), ": ",
                       FormatEnergy(Joules(other.marginal_energy_joules())), " above idle");
+}
+
+// A line for each device that a change of the job or the fleet would make the choice. The board of
+// the job's place is the choice already.
+void AppendWinningChanges(const v1::Job& job, const v1::PlanResponse& plan, std::string* out) {
+  const v1::Objective objective =
+      plan.objective() == v1::OBJECTIVE_UNSPECIFIED ? job.spec().objective() : plan.objective();
+  int left = kChangesMax;
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    const int told = std::min(left, candidate.would_win_if_size());
+    if (told > 0 && candidate.device_id() != job.place().device_id()) {
+      AppendField("would win",
+                  absl::StrCat(candidate.device_name(), " ",
+                               WinningChangesWords(candidate, objective, told)),
+                  out);
+      left -= told;
+    }
+  }
 }
 
 // "1.90 Wh, 3.10 Wh of its energy budget are left"; of a job that has ended its energy tells.
@@ -206,7 +223,8 @@ std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const T
   return table.Render(style);
 }
 
-std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style) {
+std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style,
+                      const JobOutlook& outlook) {
   std::string out = absl::StrCat(job.job_id(), " ", Word(job.state()), "\n");
   AppendField("name", job.spec().name(), &out);
   AppendField("kind", KindName(job.spec()), &out);
@@ -215,9 +233,10 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("project", job.spec().project(), &out);
   AppendField("apart", ApartWords(job.spec()), &out);
   AppendField("reason", job.reason(), &out);
-  AppendField("expected", PlaceWords(job), &out);
+  AppendField("expected", PlaceWords(job, outlook), &out);
   AppendField("plan", job.place().reason(), &out);
   AppendField("runner-up", RunnerUpWords(job.place()), &out);
+  AppendWinningChanges(job, outlook.plan, &out);
   AppendField("submitted", FormatInstant(job.submitted_unix_seconds()), &out);
   AppendField("finished", FormatInstant(job.finished_unix_seconds()), &out);
   AppendField("energy", JobEnergyWords(job), &out);

@@ -18,7 +18,14 @@ namespace wattle::cli {
 
 // A table of jobs, whole or as summaries.
 std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const TextStyle& style);
-std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style);
+// What the coordinator tells of a job that waits, beside the job itself. Empty: it was not asked.
+struct JobOutlook {
+  v1::PlanResponse plan;     // Of the job alone, for its would_win_if.
+  std::string ahead_job_id;  // Of the last attempt on the board of the job's place.
+};
+// With a plan: at most three changes with which another device than that of its place would win.
+std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style,
+                      const JobOutlook& outlook = {});
 
 // One line for a change of state: "j12 active: placed on nano-1, fewest joules". For a repeated
 // attempt the line has its number and the reason of the repetition: "attempt 2 of 3 on nano-1,
@@ -34,6 +41,11 @@ std::string RenderLogLine(const v1::LogLine& line);
 // the heading shows it.
 std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
                        const TextStyle& style);
+
+// "with batch_size 2: 1.90 Wh; with a deadline 3 h later: 2.10 Wh", the first `changes_max` changes
+// that would make the device the choice, with their cost by the objective.
+std::string WinningChangesWords(const v1::Candidate& candidate, v1::Objective objective,
+                                int changes_max);
 
 // A receipt shows the predicted numbers beside those of the run. The head of the second column says
 // how the run's numbers were found: measured, emulated, or modelled.

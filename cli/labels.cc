@@ -294,6 +294,20 @@ std::string FormatClock(double unix_seconds) {
                           absl::UTCTimeZone());
 }
 
+std::string FormatMoment(double unix_seconds, double low_unix_seconds, double high_unix_seconds) {
+  const std::string moment = FormatInstant(unix_seconds);
+  if (low_unix_seconds >= high_unix_seconds) {
+    return moment;
+  }
+  const auto short_form = [&](double of) {
+    const std::string whole = FormatInstant(of);
+    const size_t day = moment.find(' ');
+    return whole.compare(0, day, moment, 0, day) == 0 ? FormatClock(of) : whole;
+  };
+  return absl::StrCat(moment, " (90 %: ", short_form(low_unix_seconds), " to ",
+                      short_form(high_unix_seconds), ")");
+}
+
 std::string FormatScale(double time_scale) {
   return absl::StrFormat("%.4g", time_scale == 0.0 ? 1.0 : time_scale);
 }

@@ -76,7 +76,10 @@ std::string LastHeardWords(const v1::Device& device, const v1::CoordinatorStatus
                            absl::Time now);
 std::string FormatInstant(double unix_seconds);  // "2026-11-20 08:41:07 UTC"; "" for 0
 std::string FormatClock(double unix_seconds);    // "08:41:07"; "" for 0
-std::string FormatScale(double time_scale);      // "0.01", "1"
+// "2026-11-24 09:40:00 UTC (90 %: 09:10:00 to 10:50:00)". A day is told where it is another one.
+// The span is left out where it is not known (both ends 0) or has no length.
+std::string FormatMoment(double unix_seconds, double low_unix_seconds, double high_unix_seconds);
+std::string FormatScale(double time_scale);                     // "0.01", "1"
 std::string FormatDifference(double predicted, double actual);  // "+3.1 %"; "" where predicted is 0
 
 }  // namespace wattle::cli

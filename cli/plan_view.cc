@@ -316,20 +316,27 @@ std::string CostWords(double cost, v1::Objective objective) {
 std::string WinningChanges(const v1::PlanResponse& plan, v1::Objective objective) {
   std::string lines;
   for (const v1::Candidate& candidate : plan.candidates()) {
-    std::vector<std::string> changes;
-    for (const v1::WinningChange& one : candidate.would_win_if()) {
-      changes.push_back(
-          absl::StrCat("with ", Printable(one.change()), ": ", CostWords(one.cost(), objective)));
-    }
-    if (!changes.empty()) {
+    if (candidate.would_win_if_size() > 0) {
       absl::StrAppend(&lines, Printable(candidate.device_name()), " would win ",
-                      absl::StrJoin(changes, "; "), "\n");
+                      WinningChangesWords(candidate, objective, candidate.would_win_if_size()),
+                      "\n");
     }
   }
   return lines;
 }
 
 }  // namespace
+
+std::string WinningChangesWords(const v1::Candidate& candidate, v1::Objective objective,
+                                int changes_max) {
+  std::vector<std::string> changes;
+  for (int i = 0; i < std::min(changes_max, candidate.would_win_if_size()); ++i) {
+    const v1::WinningChange& one = candidate.would_win_if(i);
+    changes.push_back(
+        absl::StrCat("with ", Printable(one.change()), ": ", CostWords(one.cost(), objective)));
+  }
+  return absl::StrJoin(changes, "; ");
+}
 
 std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
                        const TextStyle& style) {

@@ -65,6 +65,22 @@ TEST(TimetablePageTest, Golden) {
   EXPECT_THAT(page, Not(HasSubstr("http")));
 }
 
+// Over a bar the span of its begin, under it that of its end; the table has both in words.
+TEST(TimetablePageTest, ShowsTheSpansOfStartsAndEnds) {
+  const std::string page = TimetablePage(SampleTimetable());
+  const auto count = [&page](absl::string_view text) {
+    return std::vector<std::string>(absl::StrSplit(page, text)).size() - 1;
+  };
+  EXPECT_EQ(count("<path class=\"span\" d=\"M"), 5) << "j2 ends; j6 and j5 begin and end";
+  EXPECT_THAT(
+      page,
+      HasSubstr("<title>j6: 2025-11-20 09:10:00 UTC (90 %: 08:55:00 to 09:25:00) to 2025-11-20 "
+                "09:55:00 UTC (90 %: 09:25:00 to 10:25:00)</title></rect><text"));
+  EXPECT_THAT(page, HasSubstr("<path class=\"span\" d=\"M10.4 0 v3 v-1.5 H31.2 v1.5 v-3\"/>\n"));
+  EXPECT_THAT(page, HasSubstr("<td>2025-11-20 09:10:00 UTC (90 %: 08:55:00 to 09:25:00)</td><td>"
+                              "2025-11-20 09:55:00 UTC (90 %: 09:25:00 to 10:25:00)</td>"));
+}
+
 // The colour that the page's style gives the name, in the light theme or the dark one.
 std::string ColourOf(absl::string_view page, absl::string_view name, bool dark) {
   const std::string entry = absl::StrCat("--", name, ": ");

@@ -101,10 +101,70 @@ void SetRest(double seconds, v1::TimetableEntry& entry) {
   }
 }
 
+// An attempt that the plan lets leave its board, and the place of its rest.
+struct LeavingAttempt {
+  absl::Time leaves;
+  std::string why;
+  JobId job;
+  DeviceId device;  // Of the rest.
+  absl::Time begin;
+  absl::Time end;
+  std::string rest_waits_for;
+};
+using LeavingAttempts = std::map<AttemptId, LeavingAttempt>;
+
+LeavingAttempts LeavingIn(const State& state, const scheduler::Snapshot& snapshot,
+                          const scheduler::QueuePlan& plan) {
+  LeavingAttempts leaving;
+  std::map<AttemptId, const scheduler::QueuePlacement*> for_deadlines;
+  for (const scheduler::QueuePlacement& placed : plan.jobs) {
+    if (!placed.releases.value().empty()) {
+      for_deadlines[placed.releases] = &placed;
+    }
+  }
+  for (size_t i = 0; i < snapshot.devices.size() && !for_deadlines.empty(); ++i) {
+    const std::optional<scheduler::ReleasableAttempt>& attempt = snapshot.devices[i].releasable;
+    const auto placed = attempt ? for_deadlines.find(attempt->id) : for_deadlines.end();
+    if (placed != for_deadlines.end()) {
+      const v1::Candidate& first = placed->second->placement.best(0);
+      leaving[attempt->id] = {
+          .leaves = snapshot.now + attempt->hand_over,
+          .why = absl::StrCat("leaves for the deadline of ", placed->second->job.value()),
+          .job = attempt->job,
+          .device = DeviceId(snapshot.devices[i].device.info().device_id()),
+          .begin = snapshot.now + absl::Seconds(first.finish_in_seconds()),
+          .end = plan.free_at[i],
+          .rest_waits_for = "goes on from its checkpoint, here or elsewhere"};
+    }
+  }
+  for (const scheduler::GainfulMove& move : plan.moves) {
+    const v1::Attempt* const attempt = FindAttempt(state, move.attempt);
+    leaving[move.attempt] = {
+        .leaves = move.leaves,
+        .why = move.reason,
+        .job = JobId(attempt->job_id()),
+        .device = move.device,
+        .begin = move.begin,
+        .end = move.end,
+        .rest_waits_for = absl::StrCat("moves from ", DeviceName(state, attempt->device_id()))};
+  }
+  return leaving;
+}
+
+v1::TimetableEntry EntryOf(const LeavingAttempt& rest) {
+  v1::TimetableEntry entry;
+  entry.set_job_id(rest.job.value());
+  entry.set_begin_unix_seconds(UnixSeconds(rest.begin));
+  entry.set_end_unix_seconds(UnixSeconds(rest.end));
+  entry.set_waits_for(rest.rest_waits_for);
+  return entry;
+}
+
 struct Running {
   absl::Time now;
   absl::Time ends;  // Of the attempt, with its rests, which the view does not count.
   std::optional<scheduler::TimeSpan> span;  // Likewise.
+  const LeavingAttempts& leaving;
 };
 
 void AddRunning(const State& state, const scheduler::DeviceView& view, const Running& at,
@@ -123,14 +183,25 @@ void AddRunning(const State& state, const scheduler::DeviceView& view, const Run
     entry.set_end_low_unix_seconds(UnixSeconds(at.span->low));
     entry.set_end_high_unix_seconds(UnixSeconds(at.span->high));
   }
-  entry.set_waits_for(view.waits_for);
-  if (view.rests_at_reserve.has_value()) {
+  entry.set_waits_for(attempt->released() && !attempt->reason().empty()
+                          ? absl::StrCat(view.waits_for, ": ", attempt->reason())
+                          : view.waits_for);
+  if (const auto leaves = at.leaving.find(AttemptId(attempt->attempt_id()));
+      leaves != at.leaving.end()) {
+    entry.set_end_unix_seconds(UnixSeconds(leaves->second.leaves));
+    entry.clear_end_low_unix_seconds();
+    entry.clear_end_high_unix_seconds();
+    entry.set_waits_for(leaves->second.why);
+  } else if (view.rests_at_reserve.has_value()) {
     SetRest(absl::ToDoubleSeconds(at.ends - std::max(view.free_at, at.now)), entry);
   }
 }
 
 // A job whose attempt stands still has two entries: its attempt, and the place to which it moves.
 std::string WaitsFor(const State& state, const scheduler::QueuePlacement& placed) {
+  if (!placed.releases.value().empty()) {
+    return absl::StrCat(placed.releases.value(), " leaves the board for its deadline");
+  }
   const v1::Attempt* const live = LiveAttempt(FindJob(state, placed.job)->job());
   if (live == nullptr || IsQueued(state, *live)) {
     return placed.placement.waits_for();
@@ -191,6 +262,7 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
   }
   const scheduler::Snapshot snapshot = MakeSnapshot(state, observations, inputs, now);
   const scheduler::QueuePlan plan = scheduler::PlanQueueWithCharge(snapshot);
+  const LeavingAttempts leaving = LeavingIn(state, snapshot, plan);
   v1::Timetable timetable;
   timetable.set_at_unix_seconds(UnixSeconds(now.wall));
   timetable.set_horizon_seconds(horizon);
@@ -209,7 +281,7 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
       row.set_reserve_state_of_charge_ratio(limits.reserve->state_of_charge.value());
     }
     AddRunning(state, snapshot.devices[i],
-               {now.wall, std::max(plan.free_at[i], now.wall), plan.attempt_ends[i]}, row);
+               {now.wall, std::max(plan.free_at[i], now.wall), plan.attempt_ends[i], leaving}, row);
     const scheduler::DeviceView& gauge = snapshot.devices[plan.gauges[i]];
     AddCharge(gauge.device, plan.charge[i], UnixSeconds(now.wall) + horizon, row);
     if (!row.charge().empty()) {
@@ -224,6 +296,11 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
       job.set_reason(placed.placement.reason());
     } else if (placed.placement.best(0).start_in_seconds() <= horizon) {
       AddPlace(state, placed, now.wall, rows[placed.placement.device_id()]);
+    }
+  }
+  for (const auto& [attempt, rest] : leaving) {
+    if (rest.begin - now.wall <= absl::Seconds(horizon)) {
+      *rows[rest.device.value()].add_entries() = EntryOf(rest);
     }
   }
   std::vector<v1::DeviceTimetable> sorted;

@@ -63,6 +63,82 @@ TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
   EXPECT_EQ(fast.sun_source(), "");
 }
 
+v1::Timetable TimetableOf(Boards& boards) {
+  boards.Snapshot();  // The boards have just been heard.
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  EXPECT_THAT(timetable, IsOk());
+  return timetable.value_or(v1::Timetable());
+}
+
+TEST(FleetTimetableTest, AnAttemptThatLeavesForADeadlineGoesOnBehindIt) {
+  Boards boards;
+  boards.Add("orin", 1);
+  boards.Submit(20 * 3600);
+  boards.Plan();
+  boards.Run("j1.1");
+  boards.Advance(absl::Hours(1));
+  boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(19 * 3600);
+  v1::JobSpec urgent = Finetune();
+  urgent.set_deadline_seconds(3 * 3600);
+  urgent.set_priority(100);
+  boards.Submit(1800, urgent);
+  v1::Timetable timetable = TimetableOf(boards);
+  const v1::DeviceTimetable& orin = timetable.devices(0);
+  ASSERT_THAT(orin.entries(), SizeIs(3));
+  EXPECT_EQ(orin.entries(0).attempt_id(), "j1.1");
+  EXPECT_EQ(orin.entries(0).waits_for(), "leaves for the deadline of j2");
+  EXPECT_EQ(orin.entries(0).end_high_unix_seconds(), 0) << "nobody knows how long it hands over";
+  EXPECT_LT(orin.entries(0).end_unix_seconds(), timetable.at_unix_seconds() + 600);
+  EXPECT_EQ(orin.entries(1).job_id(), "j2");
+  EXPECT_EQ(orin.entries(1).waits_for(), "j1.1 leaves the board for its deadline");
+  EXPECT_NEAR(orin.entries(1).begin_unix_seconds(), orin.entries(0).end_unix_seconds(), 1);
+  EXPECT_EQ(orin.entries(2).job_id(), "j1");
+  EXPECT_EQ(orin.entries(2).attempt_id(), "");
+  EXPECT_EQ(orin.entries(2).waits_for(), "goes on from its checkpoint, here or elsewhere");
+  EXPECT_EQ(orin.entries(2).begin_unix_seconds(), orin.entries(1).end_unix_seconds());
+  EXPECT_GT(orin.entries(2).end_unix_seconds(), timetable.at_unix_seconds() + 19 * 3600);
+
+  boards.Plan();
+  timetable = TimetableOf(boards);
+  EXPECT_THAT(timetable.devices(0).entries(0).waits_for(),
+              "its attempt j1.1 hands over: left orin to j2, whose deadline was 3 h 00 min away");
+}
+
+TEST(FleetTimetableTest, AnAttemptThatMovesForAGainHasAPlaceOnTheOtherBoard) {
+  Boards boards;
+  boards.Add("fast", 0.5);
+  boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = "card swap"});
+  boards.Add("slow", 1);
+  boards.Submit(20 * 3600);
+  boards.Plan();
+  boards.Run("j1.1");
+  boards.Advance(absl::Hours(1));
+  v1::AttemptProgress& progress = boards.observations.progress[AttemptId("j1.1")];
+  progress.set_step(3600);
+  progress.set_remaining_seconds(19 * 3600);
+  EXPECT_THAT(TimetableOf(boards).devices(0).entries(), SizeIs(0));
+  boards.Do(ResumeDevice{DeviceId("fast")});
+  v1::Timetable timetable = TimetableOf(boards);
+  const v1::DeviceTimetable& fast = timetable.devices(0);
+  const v1::DeviceTimetable& slow = timetable.devices(1);
+  ASSERT_THAT(slow.entries(), SizeIs(1));
+  EXPECT_EQ(slow.entries(0).attempt_id(), "j1.1");
+  EXPECT_THAT(slow.entries(0).waits_for(), StartsWith("moves to fast: its rest takes 95.03 Wh"));
+  EXPECT_LT(slow.entries(0).end_unix_seconds(), timetable.at_unix_seconds() + 600);
+  ASSERT_THAT(fast.entries(), SizeIs(1));
+  EXPECT_EQ(fast.entries(0).job_id(), "j1");
+  EXPECT_EQ(fast.entries(0).attempt_id(), "");
+  EXPECT_EQ(fast.entries(0).waits_for(), "moves from slow");
+  EXPECT_NEAR(fast.entries(0).begin_unix_seconds(), slow.entries(0).end_unix_seconds(), 1);
+  EXPECT_NEAR(fast.entries(0).end_unix_seconds(), timetable.at_unix_seconds() + 9.5 * 3600, 1200);
+
+  boards.Plan();
+  timetable = TimetableOf(boards);
+  EXPECT_THAT(timetable.devices(1).entries(0).waits_for(),
+              StartsWith("its attempt j1.1 hands over: moves to fast: its rest takes"));
+}
+
 // Nobody knows when heat lets a board work again.
 TEST(FleetTimetableTest, APauseThatNoClockEndsHasNoSpan) {
   Boards boards;

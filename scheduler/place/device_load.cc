@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "policy/burst_power.h"
@@ -39,6 +40,38 @@ int AttemptOn(size_t device) {
 // When the attempt of each board works.
 using Pieces = std::vector<policy::WorkPiece>;
 
+// How long a later piece of an attempt can work before the pack would have to stop it.
+Seconds BorneBy(const Pack& pack, timetable::Demand piece) {
+  constexpr int kHalvings = 7;  // To a hundredth of the piece.
+  const Seconds whole = piece.draw.length;
+  if (piece.end() > pack.horizon() || pack.Fits(piece)) {
+    return whole;
+  }
+  Seconds fits = 0;
+  Seconds too_long = whole;
+  for (int i = 0; i < kHalvings && too_long - fits > 1; ++i) {
+    piece.draw.length = std::midpoint(fits, too_long);
+    (pack.Fits(piece) ? fits : too_long) = piece.draw.length;
+  }
+  return fits;
+}
+
+// A piece that begins later keeps the charge that the pack bears of it: where reserved work breaks
+// the floor already, others may take its charge. Its guard stops the rest of it, which so yields.
+void AddLaterPiece(const timetable::Demand& piece, Pack& pack) {
+  timetable::Demand borne = piece;
+  borne.draw.length = BorneBy(pack, piece);
+  timetable::Demand rest = piece;
+  rest.begin += borne.draw.length;
+  rest.draw.length -= borne.draw.length;
+  rest.draw.yields = true;
+  for (const timetable::Demand& part : {borne, rest}) {
+    if (part.draw.length > 0) {
+      pack.Add(part);
+    }
+  }
+}
+
 // The attempt that the board runs, and what is above idle in its draw. An attempt that may rest
 // does so where the pack does not bear the rest of its work, and then has the board for longer.
 void AddAttempt(const DeviceView& view, size_t device, Pieces& pieces, Pack& pack) {
@@ -73,6 +106,9 @@ void AddAttempt(const DeviceView& view, size_t device, Pieces& pieces, Pack& pac
         run.draw.length = std::max(work, end - run.begin);
         pieces.back().end = std::max(pieces.back().end, absl::FromUnixSeconds(end));
       }
+    } else if (run.begin > pack.spec().now) {
+      AddLaterPiece(run, pack);
+      continue;
     }
     pack.Add(run);
   }

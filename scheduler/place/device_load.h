@@ -106,7 +106,9 @@ struct PlannedRun {
   absl::Time end;  // By the mean.
 };
 
-// The load with one run more.
+// The load with one run more. It has the board and the watts of its supply until its mean end, so
+// places behind it begin when they are expected to. The rules ask for a new run to its upper end,
+// so that it delays no place. Whether the place then begins is asked again at that moment.
 // REQUIRES: the run fits (FleetView places it).
 DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run);
 

@@ -139,7 +139,7 @@ class MoveFinder {
       const Costs costs = CostsOf(rest, option);
       if (costs.gain_is_worth_it()) {
         Take(rest, option);
-        return Described(rest, fleet_.InfoOf(option), costs);
+        return Described(rest, option, costs);
       }
     }
     return std::nullopt;
@@ -187,15 +187,19 @@ class MoveFinder {
     return costs;
   }
 
-  static GainfulMove Described(const RunningRest& rest, const v1::DeviceInfo& there,
-                               const Costs& costs) {
+  [[nodiscard]] GainfulMove Described(const RunningRest& rest, const Option& option,
+                                      const Costs& costs) const {
+    const v1::DeviceInfo& there = fleet_.InfoOf(option);
     const ObjectiveRow& objective = ObjectiveOf(rest.job.spec.objective());
     return {.attempt = rest.attempt,
             .device = DeviceId(there.device_id()),
             .reason = absl::StrCat("moves to ", there.name(), ": its rest takes ",
                                    objective.format(costs.there), " there and ",
                                    objective.format(costs.here), " here; checkpoint and transfer ",
-                                   objective.format(costs.way))};
+                                   objective.format(costs.way)),
+            .leaves = snapshot_.now + rest.hand_over,
+            .begin = snapshot_.now + absl::Seconds(option.run.start_in_seconds),
+            .end = snapshot_.now + absl::Seconds(option.run.finish_in_seconds)};
   }
 
   void Take(const RunningRest& rest, const Option& option) {

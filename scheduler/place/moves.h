@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/snapshot.h"
 #include "units/id.h"
@@ -18,6 +20,9 @@ struct GainfulMove {
   AttemptId attempt;
   DeviceId device;     // Where the rest is expected to run.
   std::string reason;  // One sentence with both costs.
+  absl::Time leaves;   // When its board is expected to have handed it over.
+  absl::Time begin;    // Of the rest there, expected.
+  absl::Time end;
 };
 
 // The attempts of Snapshot::running that gain by a move. A cost is by the job's objective. An

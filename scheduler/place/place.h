@@ -115,7 +115,7 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot);
 // PlanQueue without the search: what its plan is measured against.
 std::vector<QueuePlacement> PlanQueueInOrder(const Snapshot& snapshot);
 
-// PlanQueue, and the charge that it leaves in each device's pack.
+// PlanQueueAndMoves, and the charge that the queue's plan leaves in each device's pack.
 struct QueuePlan {
   std::vector<QueuePlacement> jobs;
   // In the order of Snapshot::devices. At the snapshot's time, at each full hour and at the horizon
@@ -126,6 +126,7 @@ struct QueuePlan {
   std::vector<absl::Time> free_at;  // As FleetPlan's.
   // Likewise: between which moments; nullopt: not known.
   std::vector<std::optional<TimeSpan>> attempt_ends;
+  std::vector<GainfulMove> moves;  // As FleetPlan's. The charge does not count them.
 };
 QueuePlan PlanQueueWithCharge(const Snapshot& snapshot);
 

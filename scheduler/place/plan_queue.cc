@@ -38,6 +38,17 @@ constexpr size_t kDevicesOfAPlacement = 100;
 // A job that starts later than job by job by less is not told so.
 constexpr absl::Duration kPutOffTold = absl::Minutes(1);
 
+// The attempts that leave their devices for deadlines.
+std::set<AttemptId> ReleasedBy(const std::vector<QueuePlacement>& plan) {
+  std::set<AttemptId> released;
+  for (const QueuePlacement& placed : plan) {
+    if (!placed.releases.value().empty()) {
+      released.insert(placed.releases);
+    }
+  }
+  return released;
+}
+
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
     return job.spec.priority();
@@ -375,6 +386,7 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
   for (size_t i = 0; i < loads.size(); ++i) {
     plan.attempt_ends.push_back(AttemptAheadOn(snapshot, i, loads[i]).span);
   }
+  plan.moves = MovesByGain(snapshot, planner.final_loads(), ReleasedBy(plan.jobs));
   return plan;
 }
 
@@ -390,13 +402,7 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
   plan.jobs = planner.Plan();
   plan.proposals_dropped = planner.proposals_dropped();
   plan.free_at = planner.FreeAt();
-  std::set<AttemptId> released;
-  for (const QueuePlacement& placed : plan.jobs) {
-    if (!placed.releases.value().empty()) {
-      released.insert(placed.releases);
-    }
-  }
-  plan.moves = MovesByGain(snapshot, planner.final_loads(), released);
+  plan.moves = MovesByGain(snapshot, planner.final_loads(), ReleasedBy(plan.jobs));
   return plan;
 }
 

@@ -301,6 +301,24 @@ TEST(PowerGroupTest, RunningWorkCounts) {
   EXPECT_EQ(boards.StartNow(), 1);
 }
 
+// A place behind a run begins at its mean end. Whether it begins there is decided then: a run that
+// takes longer has its watts until it ends.
+TEST(PowerGroupTest, NoRunBeginsWhileAnOverdueOneHasItsWatts) {
+  Boards boards;
+  boards.Add("a");
+  DeviceView& busy = boards.Add("b");
+  busy.device.set_running_attempt_id("j0.1");
+  busy.running_power = Watts(kRunWatts);
+  boards.Queue(1);
+  boards.group().set_power_cap_watts(19);
+  for (const absl::Duration overdue : {absl::ZeroDuration(), absl::Minutes(20)}) {
+    boards.snapshot.devices[1].free_at = kTestNow - overdue;
+    const std::vector<QueuePlacement> placed = PlanQueue(boards.snapshot);
+    EXPECT_TRUE(placed[0].placement.wait());
+    EXPECT_EQ(placed[0].placement.best(0).start_in_seconds(), 30);
+  }
+}
+
 // The second board alone asks for a reserve that a run on the first one would spend.
 TEST(PowerGroupTest, TheLargestReserveOfTheBoardsCounts) {
   for (const double sun_watts : {0.0, 0.001}) {
