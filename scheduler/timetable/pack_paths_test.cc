@@ -129,7 +129,7 @@ void Ask(const Pack& nested, const Pack& crossed, const PackSpec& spec, Drawing&
 
 TEST(PackPathsTest, APackThatLooksAtFewPathsAnswersAsOneThatLooksAtAll) {
   Answers answers;
-  for (unsigned seed = 1; seed <= 120; ++seed) {
+  for (unsigned seed = 1; seed <= 180; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Drawing drawing(seed);
     const PackSpec spec = DrawSunnyPack(drawing);
