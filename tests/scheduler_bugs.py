@@ -161,6 +161,8 @@ SCHEDULER_BUGS = (
         "wattle_place_test", "CheckPlaces*"),
     Bug("a cap that a settled run breaks later", "scheduler/timetable/check_plan.cc", "    if (run.supply == static_cast<int>(supply)) {\n      moments", "    if (false) {\n      moments",
         "wattle_timetable_test", "CheckPlanTest.*"),
+    Bug("a run behind the sun that is foreseen is refused for good", "scheduler/place/battery_rule.cc", "refusal.permanent ? UntilBrighterDays(on, std::move(refusal)) : refusal", "std::move(refusal)",
+        "wattle_drawn_places_test", "PlacesUnderSunTest.AJobBehind*"),
     Bug("a place behind work without an end", "scheduler/place/schedule_rules.cc", "on.start_in_seconds < absl::ToDoubleSeconds(kNeverEnds)", "true",
         "wattle_place_test", "WorkTimesTest.*"),
     Bug("a simulated plan whose runs leave the watts of their supply to others", "scheduler/place/device_load.cc", "      supply->Add(piece);\n", "      (void)piece;\n",

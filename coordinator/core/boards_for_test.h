@@ -154,6 +154,14 @@ class Boards {
     Accept(attempt);
     Start(attempt);
   }
+  // j1 takes 20 h. It has run for an hour.
+  void RunAnHourOfTwenty() {
+    Submit(20 * 3600);
+    Plan();
+    Run("j1.1");
+    Advance(absl::Hours(1));
+    observations.progress[AttemptId("j1.1")].set_remaining_seconds(19 * 3600);
+  }
 
   const v1::Job& Job(const std::string& id) { return FindJob(state, JobId(id))->job(); }
   const v1::Attempt& Attempt(const std::string& id) { return *FindAttempt(state, AttemptId(id)); }

@@ -74,11 +74,7 @@ v1::Timetable TimetableOf(Boards& boards) {
 TEST(FleetTimetableTest, AnAttemptThatLeavesForADeadlineGoesOnBehindIt) {
   Boards boards;
   boards.Add("orin", 1);
-  boards.Submit(20 * 3600);
-  boards.Plan();
-  boards.Run("j1.1");
-  boards.Advance(absl::Hours(1));
-  boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(19 * 3600);
+  boards.RunAnHourOfTwenty();
   v1::JobSpec urgent = Finetune();
   urgent.set_deadline_seconds(3 * 3600);
   urgent.set_priority(100);
@@ -110,13 +106,8 @@ TEST(FleetTimetableTest, AnAttemptThatMovesForAGainHasAPlaceOnTheOtherBoard) {
   boards.Add("fast", 0.5);
   boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = "card swap"});
   boards.Add("slow", 1);
-  boards.Submit(20 * 3600);
-  boards.Plan();
-  boards.Run("j1.1");
-  boards.Advance(absl::Hours(1));
-  v1::AttemptProgress& progress = boards.observations.progress[AttemptId("j1.1")];
-  progress.set_step(3600);
-  progress.set_remaining_seconds(19 * 3600);
+  boards.RunAnHourOfTwenty();
+  boards.observations.progress[AttemptId("j1.1")].set_step(3600);
   EXPECT_THAT(TimetableOf(boards).devices(0).entries(), SizeIs(0));
   boards.Do(ResumeDevice{DeviceId("fast")});
   v1::Timetable timetable = TimetableOf(boards);

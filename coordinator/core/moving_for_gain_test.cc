@@ -28,10 +28,7 @@ class MovingForGainTest : public testing::Test {
     boards.Add("fast", 0.5);
     boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = "card swap"});
     boards.Add("slow", 1);
-    boards.Submit(20 * 3600);
-    boards.Plan();
-    boards.Run("j1.1");
-    boards.Advance(absl::Hours(1));
+    boards.RunAnHourOfTwenty();
     Progress("j1.1", 3600, 19 * 3600);
   }
   void Progress(const std::string& attempt, int64_t step, double remaining_seconds) {

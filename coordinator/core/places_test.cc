@@ -142,11 +142,7 @@ class ReleaseTest : public testing::Test {
  protected:
   ReleaseTest() {
     boards.Add("orin", 1);
-    boards.Submit(20 * 3600);
-    boards.Plan();
-    boards.Run("j1.1");
-    boards.Advance(absl::Hours(1));
-    boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(19 * 3600);
+    boards.RunAnHourOfTwenty();
   }
   // Whether a plan asked the board for the attempt.
   bool IsReleased(const std::string& attempt) { return boards.Attempt(attempt).released(); }

@@ -138,13 +138,13 @@ Verdict CheckBatteryReserve(const Question& question) {
     return {};
   }
   constexpr Seconds kDay = 24 * kHour;
-  bool may_fit = false;
+  bool fits_when_full = false;
   for (Seconds begin = spec.now; begin < std::min(spec.now + kDay, pack.horizon());
        begin += kHour) {
-    may_fit = may_fit || pack.MayFitWhenFull(way.draw, begin);
+    fits_when_full = fits_when_full || pack.FitsWhenFull(way.draw, begin);
   }
   const bool told = question.job.deadline && *question.job.deadline <= question.fleet.end;
-  if (may_fit && !told) {
+  if (fits_when_full && !told) {
     return NotBeforeNextHour(question);
   }
   return Never(way.draw.power * way.draw.length, spec.capacity);

@@ -32,6 +32,7 @@ namespace wattle::scheduler {
 namespace {
 
 constexpr int kHoursOfDay = 24;
+constexpr timetable::Seconds kDaysToEnd = 2 * kHoursOfDay * timetable::kHour;
 
 // What the run would ask of a battery without sun.
 struct Drain {
@@ -171,17 +172,22 @@ Refusal UntilADayIsSeen(const Consideration& on, const v1::Device& device, Refus
 }
 
 // Whether the run, or the first part of one that rests, would fit into a full battery at some hour
-// of the next day, if it became as bright as any path has it.
-bool MayFitWhenFull(const Consideration& on) {
-  const std::optional<timetable::Demand> demand = DemandOnPack(on);
-  const std::optional<RestingRun> resting = RestingRunOn(on);
-  if (!demand.has_value() && !resting.has_value()) {
+// of a day: of the one after its start, or of a day to which the pack looks ahead.
+bool FitsWhenFull(const Consideration& on) {
+  if (on.load->pack == nullptr) {
     return false;
   }
-  const timetable::Draw draw = resting.has_value() ? FirstPartOf(*resting) : demand->draw;
-  for (int hour = 0; hour < kHoursOfDay; ++hour) {
-    const timetable::Seconds begin = StartOf(on) + hour * timetable::kHour;
-    if (begin < on.load->pack->horizon() && on.load->pack->MayFitWhenFull(draw, begin)) {
+  const timetable::Pack& pack = *on.load->pack;
+  const std::optional<RestingRun> resting = RestingRunOn(on);
+  const std::optional<timetable::Draw> draw =
+      resting.has_value() ? FirstPartOf(*resting)
+                          : DrawOf(on.device.device, on.steps, on.prediction);
+  // A run that begins within the day after `first` has another day to end in.
+  const timetable::Seconds first =
+      std::max(pack.spec().now, std::min(StartOf(on), pack.horizon() - kDaysToEnd));
+  for (int hour = 0; draw.has_value() && hour < kHoursOfDay; ++hour) {
+    const timetable::Seconds begin = first + hour * timetable::kHour;
+    if (begin < pack.horizon() && pack.FitsWhenFull(*draw, begin)) {
       return true;
     }
   }
@@ -220,10 +226,22 @@ std::string StartWords(const Consideration& on, absl::Time start) {
   return words;
 }
 
+// The refusal where no start is found: the pack does not look so far ahead, or no day that it sees
+// is bright enough. It is for good only for a run that fits at no hour of a day into a battery that
+// brighter days have filled.
+Refusal UntilBrighterDays(const Consideration& on, Refusal refusal) {
+  if (FitsWhenFull(on)) {
+    refusal.permanent = false;
+    if (on.explains) {
+      absl::StrAppend(&refusal.reason,
+                      " without sun; feasible by day once brighter days filled it");
+    }
+  }
+  return refusal;
+}
+
 // The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
-// of a run, so a run that no full battery holds is refused for good only if no start is found, and
-// if it would fit at no hour of a day into a battery that brighter days have filled, whatever sun
-// the paths have. After a dull day most of them are dull.
+// of a run.
 Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
   if (!refusal.permanent && !on.dry_run) {
     return refusal;  // A queue asks for the time by allowed_from.
@@ -234,14 +252,9 @@ Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
       absl::StrAppend(&refusal.reason, "; with the sun of ", SunSources(on), " feasible in ",
                       FormatElapsed(*start - on.snapshot.now), StartWords(on, *start));
     }
-  } else if (MayFitWhenFull(on)) {
-    refusal.permanent = false;
-    if (on.explains) {
-      absl::StrAppend(&refusal.reason,
-                      " without sun; feasible by day once brighter days filled it");
-    }
+    return refusal;
   }
-  return refusal;
+  return UntilBrighterDays(on, std::move(refusal));
 }
 
 // If the idle draw was never measured, the job's own draw replaces it, as in the guard.
@@ -332,7 +345,12 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
     return UntilADayIsSeen(on, device,
                            RefusalUnderSun(on, holds ? Refuse(on, words) : RefusalFor(on, drain)));
   }
-  return holds ? std::nullopt : std::optional(UntilADayIsSeen(on, device, RefusalFor(on, drain)));
+  if (holds) {
+    return std::nullopt;
+  }
+  Refusal refusal = RefusalFor(on, drain);
+  return UntilADayIsSeen(on, device,
+                         refusal.permanent ? UntilBrighterDays(on, std::move(refusal)) : refusal);
 }
 
 }  // namespace

@@ -464,11 +464,24 @@ std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart
              : std::nullopt;
 }
 
-bool Pack::MayFitWhenFull(const Draw& draw, Seconds begin) const {
+bool Pack::FitsWhenFull(const Draw& draw, Seconds begin) const {
   WATTLE_CHECK(begin >= now_ && draw.length > 0, "work begins now or later");
-  return begin + draw.length <= horizon() &&
-         std::any_of(told_->darkest_first.rbegin(), told_->darkest_first.rend(),
-                     [&](size_t path) { return KeepsFloorFromFull(path, draw, begin); });
+  if (begin + draw.length > horizon()) {
+    return false;
+  }
+  int broken_paths = 0;
+  Kept kept(*told_);
+  for (const size_t path : told_->darkest_first) {
+    if (kept.Covers(path)) {
+      continue;
+    }
+    if (KeepsFloorFromFull(path, draw, begin)) {
+      kept.Add(path);
+    } else if (++broken_paths > told_->spec.broken_paths_max) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool Pack::KeepsFloorFromFull(size_t path, const Draw& draw, Seconds begin) const {

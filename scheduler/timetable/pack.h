@@ -124,9 +124,9 @@ class Pack {
   [[nodiscard]] std::optional<Seconds> EndIfYielding(const Demand& demand, Seconds restart,
                                                      size_t darker_percent) const;
 
-  // Whether the run would keep the floor in the sun of any path, however bright, if this pack were
-  // full at `begin` and had no other work. REQUIRES: now <= begin < horizon, length > 0.
-  [[nodiscard]] bool MayFitWhenFull(const Draw& draw, Seconds begin) const;
+  // Whether the run would fit at `begin` into this pack if it were full then and had no other work.
+  // REQUIRES: now <= begin < horizon, length > 0.
+  [[nodiscard]] bool FitsWhenFull(const Draw& draw, Seconds begin) const;
 
   // Reserves the demand whether it fits or not: a running attempt draws in any case. What lies
   // behind the horizon does not count. REQUIRES: as Fits.

@@ -83,10 +83,9 @@ std::optional<Seconds> EarliestShared(const Pack& pack, const Draw& draw, Second
                                                                                   : std::nullopt;
 }
 
-// The pack as it would be if it were full at `begin` and had no work. Any path may let a run in.
+// The pack as it would be if it were full at `begin` and had no work.
 Pack FullAt(Seconds begin, const PackSpec& spec) {
   PackSpec full = spec;
-  full.broken_paths_max = static_cast<int>(full.harvest.size()) - 1;
   full.now = begin;
   full.charge = full.capacity;
   const Seconds hours = (begin - full.first_hour) / kHour;
@@ -119,8 +118,8 @@ void Ask(const Pack& nested, const Pack& crossed, const PackSpec& spec, Drawing&
     const std::optional<Seconds> begin = EarliestShared(crossed, demand.draw, demand.begin);
     ASSERT_EQ(EarliestShared(nested, demand.draw, demand.begin), begin);
     const bool fits_when_full = FullAt(demand.begin, nested.spec()).Fits(demand);
-    ASSERT_EQ(nested.MayFitWhenFull(demand.draw, demand.begin), fits_when_full);
-    ASSERT_EQ(crossed.MayFitWhenFull(demand.draw, demand.begin), fits_when_full);
+    ASSERT_EQ(nested.FitsWhenFull(demand.draw, demand.begin), fits_when_full);
+    ASSERT_EQ(crossed.FitsWhenFull(demand.draw, demand.begin), fits_when_full);
     (fits_when_full ? answers.fits_when_full : answers.never_fits) += 1;
     (fits ? answers.fits : answers.refusals) += 1;
     answers.later += !fits && begin.has_value();
@@ -129,7 +128,7 @@ void Ask(const Pack& nested, const Pack& crossed, const PackSpec& spec, Drawing&
 
 TEST(PackPathsTest, APackThatLooksAtFewPathsAnswersAsOneThatLooksAtAll) {
   Answers answers;
-  for (unsigned seed = 1; seed <= 180; ++seed) {
+  for (unsigned seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Drawing drawing(seed);
     const PackSpec spec = DrawSunnyPack(drawing);

@@ -131,10 +131,7 @@ class ScenarioRun {
     Push();
     ScheduleJobs();
     ScheduleFaults(scenario_, seed_, loop_, fleet_);
-    ScheduleForecasts(scenario_, seed_, loop_, [this](const core::PushForecast& forecast) {
-      // One that the coordinator refuses is as if nobody told it.
-      fleet_.coordinator().Post(forecast, [](const shell::Answer& /*answer*/) {});
-    });
+    ScheduleForecasts(scenario_, seed_, loop_, fleet_);
     ScheduleUpdates();
     ScheduleAir();
     const auto over = [&] {

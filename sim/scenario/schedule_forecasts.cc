@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "coordinator/core/command.h"
+#include "sim/coordinator.h"
 #include "sim/options.h"
 #include "sim/random.h"
 #include "sim/scenario/drawn_boards.h"
@@ -50,8 +52,7 @@ core::PushForecast ForecastAt(const Scenario& scenario, const BoardGroup& group,
 
 }  // namespace
 
-void ScheduleForecasts(const Scenario& scenario, uint64_t seed, EventLoop& loop,
-                       const std::function<void(const core::PushForecast&)>& push) {
+void ScheduleForecasts(const Scenario& scenario, uint64_t seed, EventLoop& loop, Fleet& fleet) {
   if (!scenario.forecast_error.has_value()) {
     return;
   }
@@ -60,9 +61,11 @@ void ScheduleForecasts(const Scenario& scenario, uint64_t seed, EventLoop& loop,
       continue;
     }
     for (size_t day = 0; day * kHoursOfDay < scenario.sun.size(); ++day) {
-      loop.At(
-          kBeginSeconds + static_cast<double>(day) * kSecondsOfDay,
-          [&scenario, &group, seed, day, push] { push(ForecastAt(scenario, group, seed, day)); });
+      loop.At(kBeginSeconds + static_cast<double>(day) * kSecondsOfDay,
+              [&scenario, &group, &fleet, seed, day] {
+                fleet.coordinator().Post(ForecastAt(scenario, group, seed, day),
+                                         [](const shell::Answer& /*answer*/) {});
+              });
     }
   }
 }
