@@ -173,8 +173,7 @@ void QueuePlanner::SortByTurn() {
   }
 }
 
-QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
-                                         std::vector<DeviceLoad> loads,
+QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement, FleetLoads loads,
                                          std::vector<QueuePlacement>* placements,
                                          const Helped* helped) {
   fleet_.BeginPass();
@@ -224,7 +223,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
 }
 
 Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index,
-                                    const std::vector<DeviceLoad>& loads) {
+                                    const FleetLoads& loads) {
   const Job& job = jobs_[index];
   const std::optional<size_t> device = arrangement.devices[index];
   const DeadlineBy by = arrangement.deadline_by[index];
@@ -232,7 +231,7 @@ Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index
                 : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads, by);
 }
 
-void QueuePlanner::PlaceNext(size_t index, std::vector<DeviceLoad>& loads) {
+void QueuePlanner::PlaceNext(size_t index, FleetLoads& loads) {
   const Job& job = jobs_[index];
   if (job.decided.has_value() || !job.work.ok()) {
     return;
@@ -243,8 +242,7 @@ void QueuePlanner::PlaceNext(size_t index, std::vector<DeviceLoad>& loads) {
   }
 }
 
-bool QueuePlanner::IsHeldUp(const Considered& considered,
-                            const std::vector<DeviceLoad>& loads) const {
+bool QueuePlanner::IsHeldUp(const Considered& considered, const FleetLoads& loads) const {
   if (considered.feasible > 0) {
     return false;
   }
@@ -336,8 +334,7 @@ void QueuePlanner::NotePlace(size_t index, const Option& option, Ahead& ahead,
   }
 }
 
-void QueuePlanner::Reserve(const JobView& job, const Option& chosen,
-                           std::vector<DeviceLoad>& loads) const {
+void QueuePlanner::Reserve(const JobView& job, const Option& chosen, FleetLoads& loads) const {
   const size_t device = chosen.run.device;
   SetLoad(device,
           WithRun(loads[device], snapshot_.devices[device].device,
@@ -365,8 +362,8 @@ bool QueuePlanner::MayTry() {
 
 std::vector<absl::Time> QueuePlanner::FreeAt() const {
   std::vector<absl::Time> free_at;
-  for (const DeviceLoad& load : loads_) {
-    free_at.push_back(load.free_at);
+  for (size_t device = 0; device < loads_.size(); ++device) {
+    free_at.push_back(loads_[device].free_at);
   }
   return free_at;
 }
@@ -376,13 +373,15 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
   QueuePlanner planner(snapshot);
   QueuePlan plan;
   plan.jobs = planner.Plan();
-  for (const DeviceLoad& load : planner.final_loads()) {
+  const FleetLoads& final_loads = planner.final_loads();
+  for (size_t device = 0; device < final_loads.size(); ++device) {
+    const DeviceLoad& load = final_loads[device];
     plan.charge.push_back(load.pack == nullptr ? std::vector<timetable::ChargeQuantiles>()
                                                : load.pack->ChargeByHour());
     plan.gauges.push_back(load.gauge.value_or(plan.gauges.size()));
   }
   plan.free_at = planner.FreeAt();
-  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  const FleetLoads loads = InitialLoads(snapshot);
   for (size_t i = 0; i < loads.size(); ++i) {
     plan.attempt_ends.push_back(AttemptAheadOn(snapshot, i, loads[i]).span);
   }
