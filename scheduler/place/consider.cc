@@ -142,12 +142,9 @@ bool IsTight(const JobView& job, absl::Time now, double start_in_seconds,
   return job.spec.deadline_seconds() > 0 && start_in_seconds > 0 && start_in_seconds > spare / 2;
 }
 
-// Options that a view keeps. The shapes behind this number are made anew each time: a pass asks for
-// the jobs in one order, so whatever made room for them would be asked for again before it is used.
-constexpr size_t kOptionsKept = 40'000;
-// Likewise of the devices described for works.
+// Devices described for works that a view keeps.
 constexpr size_t kDescribedKept = 100'000;
-// Likewise of the options of which numbers alone are kept, without predictions: 150 bytes each.
+// Options of which a view keeps the numbers, with predictions or without: 150 bytes each.
 constexpr size_t kNumbersKept = 1'000'000;
 
 std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
@@ -237,7 +234,7 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(con
   if (const auto known = described_.find(key); known != described_.end()) {
     return known->second;
   }
-  if (described_.size() * snapshot_.devices.size() > kDescribedKept) {
+  if (!options_.remembers || described_.size() * snapshot_.devices.size() > kDescribedKept) {
     return nullptr;
   }
   std::vector<Modes> described;
@@ -513,7 +510,8 @@ std::string FleetView::KeyWithoutDeadline(const JobView& job) {
 
 FleetView::Begun* FleetView::BegunFor(const JobView& job) {
   const size_t devices = snapshot_.devices.size();
-  if (job.spec.deadline_seconds() <= 0 || begun_.size() * devices > kOptionsKept) {
+  if (job.spec.deadline_seconds() <= 0 || !options_.remembers ||
+      begun_.size() * devices > options_.options_kept) {
     return nullptr;
   }
   Begun& begun = begun_[KeyWithoutDeadline(job)];
@@ -526,9 +524,10 @@ FleetView::Begun* FleetView::BegunFor(const JobView& job) {
 
 FleetView::Shape& FleetView::NewShape(std::string key) {
   const size_t devices = snapshot_.devices.size();
-  keeps_all_ = keeps_all_ && whole_shapes_ * devices <= kOptionsKept;
+  keeps_all_ = keeps_all_ && whole_shapes_ * devices <= options_.options_kept;
   whole_shapes_ += keeps_all_ ? 1 : 0;
-  const bool is_kept = keeps_all_ || shapes_.size() * devices <= kNumbersKept;
+  const bool is_kept =
+      keeps_all_ || (options_.remembers && shapes_.size() * devices <= kNumbersKept);
   Shape& shape = is_kept ? shapes_[std::move(key)] : passing_;
   shape = {};
   shape.is_whole = keeps_all_;
@@ -581,10 +580,13 @@ void FleetView::PlaceChanged(const Asked& asked, const FleetLoads& loads, Shape&
   const bool is_new = shape.options.empty();
   std::vector<size_t> changed;
   for (size_t i = 0; i < loads.size(); ++i) {
-    if (is_new || shape.loads.Shared(i) != loads.Shared(i)) {
-      if (is_new || !(shape.loads[i] == loads[i])) {
-        changed.push_back(i);
-      }
+    const bool is_same =
+        !is_new && (shape.loads.Shared(i) == loads.Shared(i) || shape.loads[i] == loads[i]);
+    if (!is_same) {
+      shape.later.erase(i);
+    }
+    if (!is_same || !options_.remembers) {
+      changed.push_back(i);
     }
   }
   shape.loads = loads;
@@ -595,7 +597,6 @@ void FleetView::PlaceChanged(const Asked& asked, const FleetLoads& loads, Shape&
   std::vector<bool> is_changed(loads.size(), false);
   for (const size_t i : changed) {
     is_changed[i] = true;
-    shape.later.erase(i);
     const JobOnDevice on = On(i, asked.job, loads[i], shape);
     Option& option = shape.options[i];
     if (shape.described == nullptr) {

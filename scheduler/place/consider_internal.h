@@ -73,6 +73,12 @@ struct ConsiderOptions {
   bool dry_run = false;
   // Whether each device is looked at; any other one is refused without a reason. Null: all are.
   const std::vector<bool>* asked = nullptr;
+  // Whether an answer may come from an earlier one. The answers are the same: tests compare both.
+  bool remembers = true;
+  // Options that a view keeps whole. The shapes behind this number lose their predictions, and
+  // their later starts are looked for each time: a pass asks for the jobs in one order, so whatever
+  // made room for them would be asked for again before it is used.
+  size_t options_kept = 40'000;
 };
 
 // Considers the fleet for one job after the other. Jobs of one shape (the same work, requirements
@@ -112,6 +118,9 @@ class FleetView {
   std::vector<const Option*> Starts(const JobView& job, const WorkAmount& work,
                                     const FleetLoads& loads, absl::Span<const size_t> devices,
                                     DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
+  // Jobs of one key have one amount of work, and are the same to every prediction and to every rule
+  // but that of the deadline. The reference is valid until the next call.
+  const std::string& WorkKeyOf(const JobView& job);
   // Gives each feasible option of the latest answer its prediction. REQUIRES: `job` is its job.
   void Complete(const JobView& job);
   // The option as people see it, with the other modes of its device or without.
@@ -274,8 +283,6 @@ class FleetView {
   std::shared_ptr<const std::vector<Modes>> DescribedFor(const Asked& asked);
   // One of them.
   [[nodiscard]] Modes DescribeDevice(const Asked& asked, size_t device) const;
-  // The key of the job's work.
-  const std::string& WorkKeyOf(const JobView& job);
   [[nodiscard]] std::string KeyWithoutDeadline(const JobView& job);
   [[nodiscard]] Modes DescribeModes(const JobView& job, const WorkAmount& work,
                                     const std::vector<ModelWork>& models, size_t device) const;

@@ -1,5 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -83,12 +84,13 @@ bool DependsOnLoad(const Verdict& verdict) {
 }  // namespace
 
 QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
-                           const SearchEffort& effort)
+                           const SearchEffort& effort, const ConsiderOptions& considering)
     : snapshot_(snapshot),
       arranging_(arranging),
       effort_(effort),
-      fleet_(snapshot, ConsiderOptions{}),
+      fleet_(snapshot, considering),
       loads_(InitialLoads(snapshot)) {
+  std::map<std::string, absl::StatusOr<WorkAmount>> works;
   for (const JobView& job : snapshot.queue) {
     if (job.profile_end.has_value()) {
       QueuePlacement& ended = ended_.emplace_back();
@@ -96,8 +98,11 @@ QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
       ended.profile_end = job.profile_end;
       continue;
     }
-    jobs_.push_back(
-        {&job, EffectivePriority(job, snapshot.now), WorkOfJob(job, *snapshot.profiles)});
+    auto known = works.find(fleet_.WorkKeyOf(job));
+    if (known == works.end()) {
+      known = works.emplace(fleet_.WorkKeyOf(job), WorkOfJob(job, *snapshot.profiles)).first;
+    }
+    jobs_.push_back({&job, EffectivePriority(job, snapshot.now), known->second});
     if (const absl::StatusOr<WorkAmount>& work = jobs_.back().work; work.ok()) {
       jobs_.back().alike =
           absl::StrCat(job.spec.objective(), "|", work->signature.SerializeAsString());
@@ -107,9 +112,9 @@ QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
   SortByTurn();
 }
 
-std::vector<QueuePlacement> QueuePlanner::Plan() {
+std::vector<QueuePlacement> QueuePlanner::Plan(Wanted wanted) {
   std::vector<QueuePlacement> placements;
-  Outcome plan = Pass(arrangement_, loads_, &placements);
+  Outcome plan = Pass(arrangement_, loads_, wanted == Wanted::kPlacements ? &placements : nullptr);
   NoteHopeless(plan);
   const bool helped = std::find(plan.late.begin(), plan.late.end(), true) != plan.late.end();
   if (helped) {
@@ -120,6 +125,9 @@ std::vector<QueuePlacement> QueuePlanner::Plan() {
   const Arrangement in_order = arrangement_;
   const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
   const bool stayed = LeaveStarts(plan);
+  if (wanted == Wanted::kSearch && !arranged && !stayed) {
+    return {};
+  }
   if (helped || by_mean || tried || arranged || stayed) {
     placements.clear();
     Pass(arrangement_, loads_, &placements);
@@ -408,7 +416,7 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
 QueueImprovement ImproveQueue(const Snapshot& snapshot, const SearchEffort& effort) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   QueuePlanner planner(snapshot, QueuePlanner::Arranging::kBySearch, effort);
-  const std::vector<QueuePlacement> plan = planner.Plan();
+  const std::vector<QueuePlacement> plan = planner.Plan(QueuePlanner::Wanted::kSearch);
   QueueImprovement improvement{.proposals_dropped = planner.proposals_dropped()};
   if (!planner.found_cheaper()) {
     return improvement;

@@ -45,9 +45,11 @@ class QueuePlanner {
  public:
   enum class Arranging { kNone, kBySearch };
   explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch,
-                        const SearchEffort& effort = {});
+                        const SearchEffort& effort = {}, const ConsiderOptions& considering = {});
 
-  std::vector<QueuePlacement> Plan();
+  // kSearch: what the search found. No placement is made of a plan that nothing arranged.
+  enum class Wanted { kPlacements, kSearch };
+  std::vector<QueuePlacement> Plan(Wanted wanted = Wanted::kPlacements);
   // After Plan. Answers of the search that CheckPlan refused, and those for which it expected a
   // gain that the rules of the queue refused.
   [[nodiscard]] int proposals_dropped() const { return proposals_dropped_; }
