@@ -14,6 +14,9 @@
 //   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet, the Wh
 //                                                 and hours of waiting of its places, and how many
 //                                                 jobs have none; then the same of PlanQueueInOrder
+//   wattle-place-load --digest SEED FLEETS BOARDS checksums of the plans of FLEETS drawn fleets of
+//   up
+//                                                 to BOARDS boards (plan_digest.h)
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -32,6 +35,7 @@
 #include "bench/drawn_fleet.h"
 #include "bench/fleet_of_instance.h"
 #include "bench/fleet_plans.h"
+#include "bench/plan_digest.h"
 #include "bench/promised_plans.h"
 #include "scheduler/fleet_plan/plan_fleet.h"
 #include "scheduler/place/place.h"
@@ -237,11 +241,16 @@ int Main(const std::vector<std::string>& arguments) {
               std::strtoull(arguments[3].c_str(), nullptr, 10));
     return 0;
   }
+  if (arguments.size() == 4 && arguments[0] == "--digest") {
+    PrintDigests(std::strtoull(arguments[1].c_str(), nullptr, 10), std::atoi(arguments[2].c_str()),
+                 std::atoi(arguments[3].c_str()));
+    return 0;
+  }
   const bool is_promised = arguments.size() == 6 && arguments[0] == "--promised";
   if (arguments.size() != 5 && !is_promised) {
     std::fprintf(stderr,
                  "usage: wattle-place-load [--promised] SUN SEED BOARDS JOBS MOVES | --time BOARDS "
-                 "JOBS SEED\n");
+                 "JOBS SEED | --digest SEED FLEETS BOARDS\n");
     return 2;
   }
   const size_t first = is_promised ? 1 : 0;

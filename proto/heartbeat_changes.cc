@@ -3,16 +3,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <iterator>
 #include <vector>
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/reflection.h>
 #include <google/protobuf/util/message_differencer.h>
 
 namespace wattle {
 namespace {
 
 using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
 using google::protobuf::Reflection;
 using google::protobuf::util::MessageDifferencer;
 
@@ -63,6 +67,54 @@ double NumberIn(const v1::Heartbeat& heartbeat, const FieldDescriptor& field) {
              : reflection.GetDouble(heartbeat, &field);
 }
 
+// Equal bytes say it soonest. Only of other bytes the fields are compared.
+bool Equal(const Message& a, const Message& b) {
+  return a.SerializePartialAsString() == b.SerializePartialAsString() ||
+         MessageDifferencer::Equals(a, b);
+}
+
+template <typename Number>
+bool EqualNumbers(const v1::Heartbeat& a, const v1::Heartbeat& b, const FieldDescriptor& field) {
+  const Reflection& reflection = *v1::Heartbeat::GetReflection();
+  const auto one = reflection.GetRepeatedFieldRef<Number>(a, &field);
+  const auto other = reflection.GetRepeatedFieldRef<Number>(b, &field);
+  return std::equal(one.begin(), one.end(), other.begin(), other.end());
+}
+
+// REQUIRES: both have the field.
+bool Equal(const v1::Heartbeat& a, const v1::Heartbeat& b, const FieldDescriptor& field) {
+  const Reflection& reflection = *v1::Heartbeat::GetReflection();
+  const bool is_list = field.is_repeated();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_BOOL:
+    case FieldDescriptor::CPPTYPE_STRING:
+      if (!is_list) {
+        return field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL
+                   ? reflection.GetBool(a, &field) == reflection.GetBool(b, &field)
+                   : reflection.GetString(a, &field) == reflection.GetString(b, &field);
+      }
+      break;
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return is_list ? EqualNumbers<double>(a, b, field)
+                     : reflection.GetDouble(a, &field) == reflection.GetDouble(b, &field);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return is_list ? EqualNumbers<float>(a, b, field)
+                     : reflection.GetFloat(a, &field) == reflection.GetFloat(b, &field);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return is_list ? EqualNumbers<int64_t>(a, b, field)
+                     : reflection.GetInt64(a, &field) == reflection.GetInt64(b, &field);
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      if (!is_list) {
+        return Equal(reflection.GetMessage(a, &field), reflection.GetMessage(b, &field));
+      }
+      break;
+    default:
+      break;
+  }
+  MessageDifferencer differencer;
+  return differencer.CompareWithFields(a, b, {&field}, {&field});
+}
+
 bool Differs(const v1::Heartbeat& told, const v1::Heartbeat& now, const FieldDescriptor& field) {
   const bool was_set = IsSet(told, field);
   if (was_set != IsSet(now, field)) {
@@ -74,8 +126,7 @@ bool Differs(const v1::Heartbeat& told, const v1::Heartbeat& now, const FieldDes
   if (const double below = ToleranceOf(field); below > 0) {
     return !(std::abs(NumberIn(now, field) - NumberIn(told, field)) < below);
   }
-  MessageDifferencer differencer;
-  return !differencer.CompareWithFields(told, now, {&field}, {&field});
+  return !Equal(told, now, field);
 }
 
 void Clear(const FieldDescriptor& field, v1::Heartbeat& heartbeat) {

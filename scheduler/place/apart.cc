@@ -13,17 +13,19 @@
 namespace wattle::scheduler {
 namespace {
 
-void Hold(const Snapshot& snapshot, const v1::Apart& apart, const ApartHold& hold,
-          std::vector<DeviceLoad>& loads) {
+// The devices in the place of this one.
+std::vector<size_t> InPlaceOf(const Snapshot& snapshot, const v1::Apart& apart, size_t device) {
+  std::vector<size_t> devices;
   if (WATTLE_FAULT_POINT("apart")) {
-    return;
+    return devices;
   }
-  const v1::DeviceInfo& on = snapshot.devices[hold.device].device.info();
-  for (size_t i = 0; i < loads.size(); ++i) {
+  const v1::DeviceInfo& on = snapshot.devices[device].device.info();
+  for (size_t i = 0; i < snapshot.devices.size(); ++i) {
     if (IsOnePlace(apart, on, snapshot.devices[i].device.info())) {
-      loads[i].apart.push_back(hold);
+      devices.push_back(i);
     }
   }
+  return devices;
 }
 
 }  // namespace
@@ -69,26 +71,27 @@ void HoldApart(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
             return job.device.has_value() && view.device.info().device_id() == job.device->value();
           });
       if (on != snapshot.devices.end()) {
-        Hold(snapshot, group.apart,
-             {.group = key,
-              .job = id,
-              .device = static_cast<size_t>(on - snapshot.devices.begin()),
-              .how = job.succeeded ? ApartHold::How::kSucceeded : ApartHold::How::kOpen},
-             loads);
+        const auto device = static_cast<size_t>(on - snapshot.devices.begin());
+        for (const size_t held : InPlaceOf(snapshot, group.apart, device)) {
+          loads[held].apart.push_back(
+              {.group = key,
+               .job = id,
+               .device = device,
+               .how = job.succeeded ? ApartHold::How::kSucceeded : ApartHold::How::kOpen});
+        }
       }
     }
   }
 }
 
-void HoldApart(const Snapshot& snapshot, const JobView& job, size_t device,
-               std::vector<DeviceLoad>& loads) {
+void HoldApart(const Snapshot& snapshot, const JobView& job, size_t device, FleetLoads& loads) {
   if (job.spec.has_apart()) {
-    Hold(snapshot, job.spec.apart(),
-         {.group = ApartGroupOf(job.spec),
-          .job = job.id,
-          .device = device,
-          .how = ApartHold::How::kPlanned},
-         loads);
+    for (const size_t held : InPlaceOf(snapshot, job.spec.apart(), device)) {
+      loads.Mutable(held).apart.push_back({.group = ApartGroupOf(job.spec),
+                                           .job = job.id,
+                                           .device = device,
+                                           .how = ApartHold::How::kPlanned});
+    }
   }
 }
 

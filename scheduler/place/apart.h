@@ -35,8 +35,7 @@ size_t PlacesOf(const v1::Apart& apart, const std::vector<DeviceView>& devices);
 void HoldApart(const Snapshot& snapshot, std::vector<DeviceLoad>& loads);
 
 // Adds that the plan gives the job this device. Nothing for a job that runs beside any other.
-void HoldApart(const Snapshot& snapshot, const JobView& job, size_t device,
-               std::vector<DeviceLoad>& loads);
+void HoldApart(const Snapshot& snapshot, const JobView& job, size_t device, FleetLoads& loads);
 
 }  // namespace wattle::scheduler
 

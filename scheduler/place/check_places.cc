@@ -124,7 +124,7 @@ class PowerJudge {
 // board, and a supply bears the burst.
 class PlacesInstance {
  public:
-  PlacesInstance(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads)
+  PlacesInstance(const Snapshot& snapshot, const FleetLoads& loads)
       : snapshot_(snapshot), loads_(loads), fleet_(snapshot, loads, AllOf(snapshot)) {
     for (InstanceDevice& device : fleet_.instance.devices) {
       power_.push_back(std::exchange(device, {.closed = device.closed}));
@@ -305,7 +305,7 @@ class PlacesInstance {
   }
 
   const Snapshot& snapshot_;
-  const std::vector<DeviceLoad>& loads_;
+  const FleetLoads& loads_;
   FleetInstance fleet_;
   std::vector<size_t> copies_;         // Of which boards, in order.
   std::vector<InstanceDevice> power_;  // Of each board of the snapshot.
@@ -316,8 +316,7 @@ class PlacesInstance {
 
 }  // namespace
 
-std::optional<std::string> CheckPlaces(const Snapshot& snapshot,
-                                       const std::vector<DeviceLoad>& loads,
+std::optional<std::string> CheckPlaces(const Snapshot& snapshot, const FleetLoads& loads,
                                        absl::Span<const JobPlace> places) {
   PlacesInstance instance(snapshot, loads);
   for (const JobPlace& one : places) {

@@ -27,8 +27,7 @@ struct JobPlace {
 
 // The first broken rule with its numbers, as CheckPlan's; nullopt: none. loads: before the first of
 // these jobs. places: in the order in which the plan took them.
-std::optional<std::string> CheckPlaces(const Snapshot& snapshot,
-                                       const std::vector<DeviceLoad>& loads,
+std::optional<std::string> CheckPlaces(const Snapshot& snapshot, const FleetLoads& loads,
                                        absl::Span<const JobPlace> places);
 
 // The same of a plan of the whole queue. REQUIRES: no attempt leaves its device for a job of it.

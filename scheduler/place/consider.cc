@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -48,6 +49,18 @@ Verdict Stricter(const Verdict& a, const Verdict& b) {
     return a.ok() ? b : a;
   }
   return std::make_tuple(!a.permanent(), a.rule) < std::make_tuple(!b.permanent(), b.rule) ? a : b;
+}
+
+// In Rules().
+size_t DeadlineRuleIndex() {
+  static const size_t kIndex = [] {
+    const absl::Span<const Rule> rules = Rules();
+    return static_cast<size_t>(
+        std::find_if(rules.begin(), rules.end(),
+                     [](const Rule& rule) { return rule.name == "deadline"; }) -
+        rules.begin());
+  }();
+  return kIndex;
 }
 
 std::string KeyOf(const PeakMemory& peak) {
@@ -129,11 +142,10 @@ bool IsTight(const JobView& job, absl::Time now, double start_in_seconds,
   return job.spec.deadline_seconds() > 0 && start_in_seconds > 0 && start_in_seconds > spare / 2;
 }
 
-// Options that a view keeps. The shapes behind this number are made anew each time: a pass asks for
-// the jobs in one order, so whatever made room for them would be asked for again before it is used.
-constexpr size_t kOptionsKept = 40'000;
-// Likewise of the devices described for works.
+// Devices described for works that a view keeps.
 constexpr size_t kDescribedKept = 100'000;
+// Options of which a view keeps the numbers, with predictions or without: 150 bytes each.
+constexpr size_t kNumbersKept = 1'000'000;
 
 std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
   std::vector<policy::Limits> limits;
@@ -182,11 +194,11 @@ std::vector<size_t> NameRanksOf(const Snapshot& snapshot) {
 
 }  // namespace
 
-Verdict CheckRules(RuleScope scope, const Consideration& on) {
+Verdict CheckRules(RuleScope scope, const Consideration& on, std::optional<size_t> but) {
   Verdict counts{.answer = Verdict::Answer::kOk};
   const absl::Span<const Rule> rules = Rules();
   for (size_t i = 0; i < rules.size(); ++i) {
-    if (rules[i].scope != scope) {
+    if (rules[i].scope != scope || i == but) {
       continue;
     }
     const std::optional<Refusal> refusal = rules[i].check(on);
@@ -214,35 +226,36 @@ FleetView::FleetView(const Snapshot& snapshot, ConsiderOptions options)
       limits_(LimitsOfDevices(snapshot)),
       windows_(WindowsOfDevices(limits_)),
       links_(LinksOfDevices(snapshot, limits_)),
-      name_ranks_(NameRanksOf(snapshot)) {}
+      name_ranks_(NameRanksOf(snapshot)),
+      other_modes_(snapshot.devices.size()) {}
 
-std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
-    const JobView& job, const WorkAmount& work) {
-  const std::string key = WorkKey(job);
+std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(const Asked& asked) {
+  const std::string& key = WorkKeyOf(asked.job);
   if (const auto known = described_.find(key); known != described_.end()) {
     return known->second;
   }
+  if (!options_.remembers || described_.size() * snapshot_.devices.size() > kDescribedKept) {
+    return nullptr;
+  }
   std::vector<Modes> described;
   described.reserve(snapshot_.devices.size());
-  const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
-  const DeviceLoad no_load;
   for (size_t i = 0; i < snapshot_.devices.size(); ++i) {
-    const bool asked = options_.asked == nullptr || (*options_.asked)[i];
-    Modes& modes = described.emplace_back();
-    if (!asked) {
-      continue;
-    }
-    modes = DescribeModes(job, work, models, i);
-    const Verdict verdict = VerdictOfDevice(On(i, job, no_load), modes.front());
-    for (Described& mode : modes) {
-      mode.verdict = Stricter(mode.verdict, verdict);
-    }
+    described.push_back(DescribeDevice(asked, i));
   }
-  auto shared = std::make_shared<const std::vector<Modes>>(std::move(described));
-  if (described_.size() * snapshot_.devices.size() <= kDescribedKept) {
-    described_[key] = shared;
+  return described_[key] = std::make_shared<const std::vector<Modes>>(std::move(described));
+}
+
+FleetView::Modes FleetView::DescribeDevice(const Asked& asked, size_t device) const {
+  if (options_.asked != nullptr && !(*options_.asked)[device]) {
+    return {};
   }
-  return shared;
+  Modes modes = DescribeModes(asked.job, asked.work, asked.models, device);
+  const DeviceLoad no_load;
+  const Verdict verdict = VerdictOfDevice(On(device, asked.job, no_load), modes.front());
+  for (Described& mode : modes) {
+    mode.verdict = Stricter(mode.verdict, verdict);
+  }
+  return modes;
 }
 
 Verdict FleetView::VerdictOfDevice(const JobOnDevice& on, const Described& any_mode) const {
@@ -343,18 +356,31 @@ Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described&
   return considered;
 }
 
-Option FleetView::PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t mode,
-                              std::optional<absl::Time>* allowed_from) const {
+Option FleetView::BeginInMode(const JobOnDevice& on, const Modes& modes, size_t mode) const {
   const Described& described = modes[mode];
-  const JobView& job = on.job;
   Option option{.run = {.device = on.device}, .mode = mode};
   PlaceInGap(on, described, option);
   option.run.marginal_joules = option.prediction == described.prediction
                                    ? described.marginal_joules
                                    : MarginalEnergyJoules(*option.prediction);
-  const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
-  option.cost = CostOf(objective, option.run, job.WaitedSeconds(snapshot_.now),
-                       PatienceRatioPerHour(on.limits));
+  option.cost = CostOf(ObjectiveOf(on.job.spec.objective()), option.run,
+                       on.job.WaitedSeconds(snapshot_.now), PatienceRatioPerHour(on.limits));
+  return option;
+}
+
+void FleetView::NoteFeasible(const JobOnDevice& on, const Described& described,
+                             Option& option) const {
+  option.tight =
+      on.deadline_by == DeadlineBy::kMean ||
+      IsTight(on.job, snapshot_.now, option.run.start_in_seconds, option.finish_in_seconds_upper);
+  const bool waiting_costs_extra = ObjectiveOf(on.job.spec.objective()).waiting_costs_extra;
+  option.deviation = waiting_costs_extra && !option.tight ? described.deviation : 0;
+}
+
+Option FleetView::PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t mode,
+                              std::optional<absl::Time>* allowed_from) const {
+  const Described& described = modes[mode];
+  Option option = BeginInMode(on, modes, mode);
   const Consideration considered = ConsiderationOf(on, described, option);
   Verdict verdict = CheckRules(RuleScope::kLoad, considered);
   bool probe = false;
@@ -371,10 +397,34 @@ Option FleetView::PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t 
     return option;
   }
   option.probe = probe;
-  option.tight =
-      on.deadline_by == DeadlineBy::kMean ||
-      IsTight(job, snapshot_.now, option.run.start_in_seconds, option.finish_in_seconds_upper);
-  option.deviation = objective.waiting_costs_extra && !option.tight ? described.deviation : 0;
+  NoteFeasible(on, described, option);
+  return option;
+}
+
+void FleetView::BeginOn(const JobOnDevice& on, const Modes& modes, BegunOnDevice& begun) const {
+  begun.modes.clear();
+  for (size_t mode = 0; mode < modes.size(); ++mode) {
+    Option& option = begun.modes.emplace_back(BeginInMode(on, modes, mode));
+    option.verdict =
+        CheckRules(RuleScope::kLoad, ConsiderationOf(on, modes[mode], option), DeadlineRuleIndex());
+  }
+}
+
+Option FleetView::WithDeadline(const JobOnDevice& on, const Described& described,
+                               const Option& begun) const {
+  Option option = begun;
+  const size_t rule = DeadlineRuleIndex();
+  const auto refusal = Rules()[rule].check(ConsiderationOf(on, described, option));
+  if (refusal.has_value()) {
+    option.verdict =
+        Stricter(option.verdict,
+                 {.answer = refusal->permanent ? Verdict::Answer::kNever : Verdict::Answer::kNotNow,
+                  .rule = rule});
+  }
+  option.verdict = Stricter(option.verdict, described.verdict);
+  if (option.feasible()) {
+    NoteFeasible(on, described, option);
+  }
   return option;
 }
 
@@ -403,21 +453,17 @@ size_t FleetView::ChooseMode(absl::Span<const Option> modes) {
              : choice;
 }
 
-void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& load,
-                        Shape& shape) const {
-  const Modes& modes = (*shape.described)[device];
-  shape.loads[device] = load;
-  shape.later[device].reset();
+Option FleetView::PlaceAt(const JobOnDevice& on, const Modes& modes, BegunOnDevice* begun) const {
   if (modes.empty()) {  // The device is not asked.
-    shape.options[device] = Option{.run = {.device = device}};
-    return;
+    return {.run = {.device = on.device}};
   }
-  const JobOnDevice on = On(device, job, load, shape);
   absl::InlinedVector<Option, 4> placed;
   for (size_t mode = 0; mode < modes.size(); ++mode) {
-    placed.push_back(PlaceInMode(on, modes, mode));
+    const bool shares = begun != nullptr && !IsWide(*begun->modes[mode].prediction);
+    placed.push_back(shares ? WithDeadline(on, modes[mode], begun->modes[mode])
+                            : PlaceInMode(on, modes, mode));
   }
-  shape.options[device] = std::move(placed[ChooseMode(placed)]);
+  return std::move(placed[ChooseMode(placed)]);
 }
 
 bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) const {
@@ -436,54 +482,184 @@ bool FleetView::EqualWithinError(const Option& cheaper, const Option& other) {
          std::log(other.rank() / cheaper.rank()) < std::hypot(cheaper.deviation, other.deviation);
 }
 
-FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
-                                     const std::vector<DeviceLoad>& loads, DeadlineBy deadline_by) {
-  std::string key = absl::StrCat(job.spec.objective(), "|", WorkKey(job), DeadlineKey(job),
-                                 deadline_by == DeadlineBy::kMean ? "|by mean" : "");
+const std::string& FleetView::WorkKeyOf(const JobView& job) {
+  const std::vector<JobView>& queue = snapshot_.queue;
+  const std::less<const JobView*> is_before;
+  if (queue.empty() || is_before(&job, queue.data()) ||
+      !is_before(&job, queue.data() + queue.size())) {
+    return other_work_key_ = WorkKey(job);
+  }
+  work_keys_.resize(queue.size());
+  std::string& key = work_keys_[static_cast<size_t>(&job - queue.data())];
+  if (key.empty()) {
+    key = WorkKey(job);
+  }
+  return key;
+}
+
+std::string FleetView::KeyWithoutDeadline(const JobView& job) {
+  std::string key = absl::StrCat(job.spec.objective(), "|", WorkKeyOf(job));
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
   }
   if (job.spec.has_apart()) {  // The job's own place does not refuse it.
     absl::StrAppend(&key, "|apart ", job.id.value(), " ", ApartGroupOf(job.spec));
   }
-  const auto before = [this](const Shape& in) {
-    return [this, &in](size_t a, size_t b) { return ComesBefore(in, a, b); };
-  };
-  if (const auto known = shapes_.find(key); known != shapes_.end()) {
-    Shape& shape = known->second;
-    latest_ = &shape;
-    for (size_t i = 0; i < loads.size(); ++i) {
-      if (shape.loads[i] == loads[i]) {
-        continue;
-      }
-      shape.order.erase(std::find(shape.order.begin(), shape.order.end(), i));
-      PlaceAt(job, i, loads[i], shape);
-      shape.order.insert(std::lower_bound(shape.order.begin(), shape.order.end(), i, before(shape)),
-                         i);
-    }
-    return shape;
+  return key;
+}
+
+FleetView::Begun* FleetView::BegunFor(const JobView& job) {
+  const size_t devices = snapshot_.devices.size();
+  if (job.spec.deadline_seconds() <= 0 || !options_.remembers ||
+      begun_.size() * devices > options_.options_kept) {
+    return nullptr;
   }
-  keeps_all_ = keeps_all_ && shapes_.size() * snapshot_.devices.size() <= kOptionsKept;
-  Shape& shape = keeps_all_ ? shapes_[key] : passing_;
-  latest_ = &shape;
-  shape.loads.resize(loads.size());
-  shape.options.resize(loads.size());
-  shape.order.resize(loads.size());
-  shape.later.resize(loads.size());
-  std::iota(shape.order.begin(), shape.order.end(), size_t{0});
-  shape.described = DescribedFor(job, work);
-  shape.steps = policy::StepsOf(job.spec);
-  shape.deadline_by = deadline_by;
-  for (size_t i = 0; i < loads.size(); ++i) {
-    PlaceAt(job, i, loads[i], shape);
+  Begun& begun = begun_[KeyWithoutDeadline(job)];
+  if (++begun.shapes < 2) {
+    return nullptr;
   }
-  std::sort(shape.order.begin(), shape.order.end(), before(shape));
+  begun.devices.resize(devices);
+  return &begun;
+}
+
+FleetView::Shape& FleetView::NewShape(std::string key) {
+  const size_t devices = snapshot_.devices.size();
+  keeps_all_ = keeps_all_ && whole_shapes_ * devices <= options_.options_kept;
+  whole_shapes_ += keeps_all_ ? 1 : 0;
+  const bool is_kept =
+      keeps_all_ || (options_.remembers && shapes_.size() * devices <= kNumbersKept);
+  Shape& shape = is_kept ? shapes_[std::move(key)] : passing_;
+  shape = {};
+  shape.is_whole = keeps_all_;
   return shape;
 }
 
-Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
-                               const std::vector<DeviceLoad>& loads, DeadlineBy deadline_by) {
-  return ConsiderIn(job, ShapeOf(job, work, loads, deadline_by));
+FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
+                                     const FleetLoads& loads, DeadlineBy deadline_by) {
+  std::string key = absl::StrCat(KeyWithoutDeadline(job), DeadlineKey(job),
+                                 deadline_by == DeadlineBy::kMean ? "|by mean" : "");
+  const auto known = shapes_.find(key);
+  const bool is_new = known == shapes_.end();
+  const bool describes = is_new || known->second.described == nullptr;
+  const Asked asked{job, work,
+                    describes ? WorksOfModels(job, *snapshot_.profiles) : std::vector<ModelWork>()};
+  Shape& shape = is_new ? NewShape(std::move(key)) : known->second;
+  latest_ = &shape;
+  passing_modes_.clear();
+  if (is_new) {
+    shape.described = DescribedFor(asked);
+    shape.steps = policy::StepsOf(job.spec);
+    shape.deadline_by = deadline_by;
+    shape.begun = shape.is_whole ? BegunFor(job) : nullptr;
+  }
+  if (shape.described == nullptr) {
+    passing_work_ = work;
+  }
+  if (!shape.is_whole) {  // Later starts are looked for anew.
+    shape.later.clear();
+  }
+  PlaceChanged(asked, loads, shape);
+  return shape;
+}
+
+FleetView::BegunOnDevice* FleetView::BegunAt(const JobOnDevice& on, const Modes& modes,
+                                             const std::shared_ptr<const DeviceLoad>& load,
+                                             Begun* begun) const {
+  if (begun == nullptr || load->pack != nullptr) {  // Whether it rests depends on the deadline.
+    return nullptr;
+  }
+  BegunOnDevice& on_device = begun->devices[on.device];
+  if (on_device.load == nullptr || (on_device.load != load && !(*on_device.load == *load))) {
+    BeginOn(on, modes, on_device);
+  }
+  on_device.load = load;
+  return &on_device;
+}
+
+void FleetView::PlaceChanged(const Asked& asked, const FleetLoads& loads, Shape& shape) {
+  const bool is_new = shape.options.empty();
+  std::vector<size_t> changed;
+  for (size_t i = 0; i < loads.size(); ++i) {
+    const bool is_same =
+        !is_new && (shape.loads.Shared(i) == loads.Shared(i) || shape.loads[i] == loads[i]);
+    if (!is_same) {
+      shape.later.erase(i);
+    }
+    if (!is_same || !options_.remembers) {
+      changed.push_back(i);
+    }
+  }
+  shape.loads = loads;
+  if (changed.empty()) {
+    return;
+  }
+  shape.options.resize(loads.size());
+  std::vector<bool> is_changed(loads.size(), false);
+  for (const size_t i : changed) {
+    is_changed[i] = true;
+    const JobOnDevice on = On(i, asked.job, loads[i], shape);
+    Option& option = shape.options[i];
+    if (shape.described == nullptr) {
+      option = PlaceAt(on, DescribeDevice(asked, i));
+    } else {
+      const Modes& modes = (*shape.described)[i];
+      option = PlaceAt(on, modes, BegunAt(on, modes, loads.Shared(i), shape.begun));
+    }
+    if (!shape.is_whole) {
+      option.prediction = nullptr;
+    }
+  }
+  const auto before = [&](size_t a, size_t b) { return ComesBefore(shape, a, b); };
+  std::erase_if(shape.order, [&is_changed](size_t i) { return is_changed[i]; });
+  std::sort(changed.begin(), changed.end(), before);
+  const auto middle = shape.order.insert(shape.order.end(), changed.begin(), changed.end());
+  std::inplace_merge(shape.order.begin(), middle, shape.order.end(), before);
+}
+
+const FleetView::Modes& FleetView::ModesOf(const JobView& job, const Shape& shape,
+                                           size_t device) const {
+  if (shape.described != nullptr) {
+    return (*shape.described)[device];
+  }
+  const auto known = passing_modes_.find(device);
+  if (known != passing_modes_.end()) {
+    return known->second;
+  }
+  const Asked asked{job, passing_work_, WorksOfModels(job, *snapshot_.profiles)};
+  return passing_modes_[device] = DescribeDevice(asked, device);
+}
+
+Option FleetView::WithPrediction(const JobView& job, const Shape& shape,
+                                 const Option& option) const {
+  const size_t device = option.run.device;
+  return option.prediction != nullptr
+             ? option
+             : PlaceAt(On(device, job, shape.loads[device], shape), ModesOf(job, shape, device));
+}
+
+void FleetView::CompleteChoice(const JobView& job, const Considered& considered,
+                               Shape& shape) const {
+  const Option* const chosen = Chosen(considered);
+  if (chosen != nullptr && chosen->prediction == nullptr) {
+    Option& option = shape.options[chosen->run.device];
+    option = WithPrediction(job, shape, option);
+  }
+}
+
+void FleetView::Complete(const JobView& job) {
+  for (Option& option : latest_->options) {
+    if (option.feasible()) {
+      option = WithPrediction(job, *latest_, option);
+    }
+  }
+}
+
+Considered FleetView::Consider(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
+                               DeadlineBy deadline_by) {
+  Shape& shape = ShapeOf(job, work, loads, deadline_by);
+  Considered considered = ConsiderIn(job, shape);
+  CompleteChoice(job, considered, shape);
+  return considered;
 }
 
 Considered FleetView::ConsiderIn(const JobView& job, const Shape& shape) const {

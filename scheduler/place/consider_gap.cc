@@ -18,7 +18,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
                            Option& option) const {
   const auto& [device, job, view, limits, windows, load, steps, deadline_by] = on;
   const v1::Prediction& alone = *described.prediction;
-  const bool on_its_way = HasWayOfFiles(load, alone);
+  const bool on_its_way = HasWayOfFiles(job, load, alone, described.warm_start_seconds);
   const std::optional<LinkTimes>& link = links_[device];
   std::shared_ptr<v1::Prediction> changed;  // Null: the start changes nothing.
   if (on_its_way || described.hot.has_value() || link.has_value()) {

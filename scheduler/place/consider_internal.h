@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -72,6 +73,12 @@ struct ConsiderOptions {
   bool dry_run = false;
   // Whether each device is looked at; any other one is refused without a reason. Null: all are.
   const std::vector<bool>* asked = nullptr;
+  // Whether an answer may come from an earlier one. The answers are the same: tests compare both.
+  bool remembers = true;
+  // Options that a view keeps whole. The shapes behind this number lose their predictions, and
+  // their later starts are looked for each time: a pass asks for the jobs in one order, so whatever
+  // made room for them would be asked for again before it is used.
+  size_t options_kept = 40'000;
 };
 
 // Considers the fleet for one job after the other. Jobs of one shape (the same work, requirements
@@ -79,40 +86,47 @@ struct ConsiderOptions {
 // options of a shape and recomputes only devices whose load changed. A long queue of few shapes
 // costs little more than its shapes. It holds numbers; CandidateOf makes the message of an option
 // that is shown, and asks the rules again for their sentences.
+//
+// Of the shapes behind the first ones it remembers the numbers alone, and neither predictions nor
+// what the devices are for the work. These are made again of the few devices that need them: the
+// choice, what is shown, and those whose load changed.
 class FleetView {
  public:
   // snapshot: must outlive the view and must not change.
   FleetView(const Snapshot& snapshot, ConsiderOptions options);
 
   // Considers every device for the job under the loads (in the order of Snapshot::devices). The
-  // pointers of the answer are valid until the next call.
-  Considered Consider(const JobView& job, const WorkAmount& work,
-                      const std::vector<DeviceLoad>& loads,
+  // pointers of the answer are valid until the next call. The choice has its prediction, each other
+  // option may lack it: Complete.
+  Considered Consider(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
                       DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // As Consider. A device that refuses the job now, until a known time, stands with its earliest
   // start if the job is worth the wait: the start costs less than the choice, the price of waiting
   // included. Where no device takes the job now, each such device stands so, and the one that ends
   // first is the choice. Looks at a bounded number of jobs and devices since BeginPass.
   void BeginPass() { later_jobs_ = later_devices_ = 0; }
-  Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
-                                const std::vector<DeviceLoad>& loads,
+  Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
                                 DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // As ConsiderNowOrLater, but the choice is this device, if it takes the job now or at a known
   // time.
   Considered ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
-                        const std::vector<DeviceLoad>& loads,
+                        const FleetLoads& loads,
                         DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // The job's earliest start on each of `devices`, in the order of Snapshot::devices; null: another
   // device, or it refuses the job, and no end of that is known. Bounded as ConsiderNowOrLater. The
-  // pointers are valid until the next call.
+  // pointers are valid until the next call. They have their predictions.
   std::vector<const Option*> Starts(const JobView& job, const WorkAmount& work,
-                                    const std::vector<DeviceLoad>& loads,
-                                    absl::Span<const size_t> devices,
+                                    const FleetLoads& loads, absl::Span<const size_t> devices,
                                     DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
+  // Jobs of one key have one amount of work, and are the same to every prediction and to every rule
+  // but that of the deadline. The reference is valid until the next call.
+  const std::string& WorkKeyOf(const JobView& job);
+  // Gives each feasible option of the latest answer its prediction. REQUIRES: `job` is its job.
+  void Complete(const JobView& job);
   // The option as people see it, with the other modes of its device or without.
   // REQUIRES: the option is of the latest answer, and `job` is that answer's job.
   enum class OtherModes { kLeaveOut, kShow };
-  [[nodiscard]] v1::Candidate CandidateOf(const JobView& job, const Option& option,
+  [[nodiscard]] v1::Candidate CandidateOf(const JobView& job, const Option& of,
                                           OtherModes others) const;
   // Tells between which moments the option begins and ends, where that is known. ahead: what comes
   // before it on its device. REQUIRES: as CandidateOf, whose answer `candidate` is.
@@ -121,7 +135,7 @@ class FleetView {
   [[nodiscard]] const v1::DeviceInfo& InfoOf(const Option& option) const {
     return snapshot_.devices[option.run.device].device.info();
   }
-  // Whether the options of all jobs so far are kept, so that another pass costs little.
+  // Whether the options of all jobs so far are kept whole.
   [[nodiscard]] bool keeps_all() const { return keeps_all_; }
 
  private:
@@ -151,29 +165,71 @@ class FleetView {
   using Modes = std::vector<Described>;
   // The earliest start behind a refusal; nullopt: none is known.
   using LaterStart = std::optional<Option>;
+  // What jobs that differ by their deadlines alone have in common on a device: their start in each
+  // of its modes, with the verdict of all rules of the load but that of the deadline.
+  struct BegunOnDevice {
+    std::shared_ptr<const DeviceLoad> load = nullptr;  // Null: not asked for.
+    absl::InlinedVector<Option, 2> modes = {};
+  };
+  struct Begun {
+    int shapes = 0;
+    std::vector<BegunOnDevice> devices = {};  // Empty: no second shape asked.
+  };
   struct Shape {
-    // In the order of Snapshot::devices, like loads.
+    Begun* begun = nullptr;  // Null: it shares with no other.
+    // In the order of Snapshot::devices, like loads. Null: not kept (ModesOf).
     std::shared_ptr<const std::vector<Modes>> described;
     policy::SpecSteps steps;
     DeadlineBy deadline_by = DeadlineBy::kUpperQuantile;
+    bool is_whole = true;  // Its options keep their predictions, and its later starts stay.
     std::vector<Option> options;
-    std::vector<DeviceLoad> loads;
+    FleetLoads loads;
     std::vector<size_t> order;
-    std::vector<std::optional<LaterStart>> later;  // nullopt: not looked for under this load.
+    std::map<size_t, LaterStart> later;  // By device; none: not looked for under this load.
+  };
+  // What one call asks about.
+  struct Asked {
+    const JobView& job;
+    const WorkAmount& work;
+    const std::vector<ModelWork> models;
   };
 
   // The job's shape under the loads.
-  Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads,
+  Shape& ShapeOf(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
                  DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   [[nodiscard]] Considered ConsiderIn(const JobView& job, const Shape& shape) const;
-  Considered ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,
-                                  Shape& shape);
+  Considered ConsiderNowOrLaterIn(const JobView& job, const FleetLoads& loads, Shape& shape);
   [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const DeviceLoad& load) const;
   // Likewise for the rules of the load.
   [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const DeviceLoad& load,
                                const Shape& shape) const;
+  // An empty shape, kept if there is room.
+  Shape& NewShape(std::string key);
+  // Places the devices whose load changed, and puts them in order.
+  void PlaceChanged(const Asked& asked, const FleetLoads& loads, Shape& shape);
   // Computes everything that depends on the load: the start, the battery, the rules, the cost.
-  void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
+  // begun: what another job's start may tell; null: nothing.
+  Option PlaceAt(const JobOnDevice& on, const Modes& modes, BegunOnDevice* begun = nullptr) const;
+  // The start of the device's mode without rules, and the cost of it.
+  [[nodiscard]] Option BeginInMode(const JobOnDevice& on, const Modes& modes, size_t mode) const;
+  // PlaceInMode by a start that jobs with other deadlines share. REQUIRES: no wide prediction.
+  [[nodiscard]] Option WithDeadline(const JobOnDevice& on, const Described& described,
+                                    const Option& begun) const;
+  void BeginOn(const JobOnDevice& on, const Modes& modes, BegunOnDevice& begun) const;
+  // Finishes a feasible option.
+  void NoteFeasible(const JobOnDevice& on, const Described& described, Option& option) const;
+  // The device's starts that the shape shares with others; null: none.
+  BegunOnDevice* BegunAt(const JobOnDevice& on, const Modes& modes,
+                         const std::shared_ptr<const DeviceLoad>& load, Begun* begun) const;
+  // The starts that the shape shares with others; null: none.
+  Begun* BegunFor(const JobView& job);
+  // The device as the shape's job finds it. The reference is valid until the next call.
+  const Modes& ModesOf(const JobView& job, const Shape& shape, size_t device) const;
+  // The option with its prediction, which an option of a shape that is not whole may lack.
+  [[nodiscard]] Option WithPrediction(const JobView& job, const Shape& shape,
+                                      const Option& option) const;
+  // Gives the choice its prediction.
+  void CompleteChoice(const JobView& job, const Considered& considered, Shape& shape) const;
   // The device's mode of this index. allowed_from: gets the earliest start that the refusing rule
   // may allow; null: not asked.
   Option PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t mode,
@@ -214,7 +270,7 @@ class FleetView {
   // The devices that refuse the job now and have a later start: all where no device takes the job
   // now, else those that would cost less than the choice without the wait, the cheapest ones first.
   std::vector<size_t> DevicesWithLaterStarts(const Considered& now, const JobView& job,
-                                             const std::vector<DeviceLoad>& loads, Shape& shape);
+                                             const FleetLoads& loads, Shape& shape);
   [[nodiscard]] LaterStart StartLater(const JobOnDevice& on, const Shape& shape) const;
   [[nodiscard]] LaterStart StartLaterInMode(const JobOnDevice& on, const Shape& shape,
                                             size_t mode) const;
@@ -222,11 +278,16 @@ class FleetView {
   static size_t ChooseMode(absl::Span<const Option> modes);
   static bool EqualWithinError(const Option& cheaper, const Option& other);
   [[nodiscard]] bool ComesBefore(const Shape& shape, size_t a, size_t b) const;
-  // The devices, described for the job's work, which other jobs may have.
-  std::shared_ptr<const std::vector<Modes>> DescribedFor(const JobView& job,
-                                                         const WorkAmount& work);
+  // The devices, described for the job's work, which other jobs may have. Null: there is no room to
+  // keep them.
+  std::shared_ptr<const std::vector<Modes>> DescribedFor(const Asked& asked);
+  // One of them.
+  [[nodiscard]] Modes DescribeDevice(const Asked& asked, size_t device) const;
+  [[nodiscard]] std::string KeyWithoutDeadline(const JobView& job);
   [[nodiscard]] Modes DescribeModes(const JobView& job, const WorkAmount& work,
                                     const std::vector<ModelWork>& models, size_t device) const;
+  // The device in each of the other power modes that its worker may set.
+  const std::vector<v1::Device>& OtherModesOf(size_t index) const;
   // in_mode: the view's device with the power mode and the processor that are asked about.
   [[nodiscard]] Described Describe(const JobView& job, const WorkAmount& work,
                                    const std::vector<ModelWork>& models, size_t device,
@@ -238,11 +299,20 @@ class FleetView {
   const std::vector<policy::OpenTimes> windows_;       // Likewise, for work.
   const std::vector<std::optional<LinkTimes>> links_;  // Likewise; nullopt: they carry at any time.
   const std::vector<size_t> name_ranks_;               // Likewise: its place by name, then by id.
+  mutable std::vector<std::optional<std::vector<v1::Device>>> other_modes_;  // nullopt: not asked.
   std::map<std::string, Shape> shapes_;
-  Shape passing_;                  // That is not kept. Its room is used again.
-  const Shape* latest_ = nullptr;  // Of the latest answer.
+  std::map<std::string, Begun> begun_;  // By the key of a shape without its deadline.
+  size_t whole_shapes_ = 0;
+  Shape passing_;            // That is not kept.
+  Shape* latest_ = nullptr;  // Of the latest answer.
   // By work. Jobs that differ by their objective or their deadline alone have one work.
   std::map<std::string, std::shared_ptr<const std::vector<Modes>>> described_;
+  // Of the snapshot's queue; empty: not asked for yet.
+  std::vector<std::string> work_keys_;
+  std::string other_work_key_;  // Of another job.
+  // Of the latest answer's shape, where it does not keep them: its work, and devices.
+  WorkAmount passing_work_;
+  mutable std::map<size_t, Modes> passing_modes_;
   bool keeps_all_ = true;
   size_t later_jobs_ = 0;
   size_t later_devices_ = 0;
@@ -252,7 +322,8 @@ class FleetView {
 const Option* Chosen(const Considered& considered);
 
 // The verdict that counts among the rules of `scope`: the first permanent refusal, else the first.
-Verdict CheckRules(RuleScope scope, const Consideration& on);
+// but: a rule that is not asked.
+Verdict CheckRules(RuleScope scope, const Consideration& on, std::optional<size_t> but = {});
 // As Consideration's probes: the question to a rule of the load about a start of a run whose
 // prediction is too wide to be planned on. finish_lower: the run's end at its lower quantile.
 // end: which end of the joules has to be borne.

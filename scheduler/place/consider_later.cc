@@ -31,7 +31,7 @@ constexpr int kRefusalsInARow = 8;
 
 FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const Shape& shape,
                                                   size_t mode) const {
-  const Modes& modes = (*shape.described)[on.device];
+  const Modes& modes = ModesOf(on.job, shape, on.device);
   DeviceLoad load = on.load;
   std::optional<size_t> refuses_now;  // A rule.
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
@@ -56,7 +56,7 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const S
 
 FleetView::LaterStart FleetView::StartLater(const JobOnDevice& on, const Shape& shape) const {
   LaterStart first;
-  for (size_t mode = 0; mode < (*shape.described)[on.device].size(); ++mode) {
+  for (size_t mode = 0; mode < ModesOf(on.job, shape, on.device).size(); ++mode) {
     LaterStart start = StartLaterInMode(on, shape, mode);
     if (start.has_value() &&
         (!first.has_value() || start->run.finish_in_seconds < first->run.finish_in_seconds)) {
@@ -72,35 +72,41 @@ const Option* FleetView::StartOn(size_t device, const JobView& job, const Device
   if (now.feasible()) {
     return &now;
   }
-  std::optional<LaterStart>& later = shape.later[device];
-  if (!now.verdict.permanent() && !later.has_value() && later_devices_ < kLaterDevicesMax) {
+  auto later = shape.later.find(device);
+  if (!now.verdict.permanent() && later == shape.later.end() && later_devices_ < kLaterDevicesMax) {
     ++later_devices_;
-    later = StartLater(On(device, job, load, shape), shape);
+    later = shape.later.emplace(device, StartLater(On(device, job, load, shape), shape)).first;
   }
-  return later.has_value() && later->has_value() ? &**later : nullptr;
+  return later != shape.later.end() && later->second.has_value() ? &*later->second : nullptr;
 }
 
 std::vector<const Option*> FleetView::Starts(const JobView& job, const WorkAmount& work,
-                                             const std::vector<DeviceLoad>& loads,
+                                             const FleetLoads& loads,
                                              absl::Span<const size_t> devices,
                                              DeadlineBy deadline_by) {
   Shape& shape = ShapeOf(job, work, loads, deadline_by);
   std::vector<const Option*> starts(loads.size(), nullptr);
   for (const size_t device : devices) {
+    Option& now = shape.options[device];
+    if (now.feasible()) {
+      now = WithPrediction(job, shape, now);
+    }
     starts[device] = StartOn(device, job, loads[device], shape);
   }
   return starts;
 }
 
 Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
-                                 const std::vector<DeviceLoad>& loads, DeadlineBy deadline_by) {
+                                 const FleetLoads& loads, DeadlineBy deadline_by) {
   Shape& shape = ShapeOf(job, work, loads, deadline_by);
   Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
   if (considered.feasible == 0 || considered.options.front()->run.device == device) {
+    CompleteChoice(job, considered, shape);
     return considered;
   }
   const Option* const start = StartOn(device, job, loads[device], shape);
   if (start == nullptr) {
+    CompleteChoice(job, considered, shape);
     return considered;
   }
   std::vector<const Option*>& options = considered.options;
@@ -111,12 +117,12 @@ Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAm
   options.erase(place);
   options.insert(options.begin(), start);
   considered.arranged = true;
+  CompleteChoice(job, considered, shape);
   return considered;
 }
 
 std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, const JobView& job,
-                                                      const std::vector<DeviceLoad>& loads,
-                                                      Shape& shape) {
+                                                      const FleetLoads& loads, Shape& shape) {
   std::vector<size_t> devices;
   for (size_t i = static_cast<size_t>(now.feasible); i < now.options.size(); ++i) {
     const Option& refused = *now.options[i];
@@ -143,12 +149,14 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, con
 }
 
 Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
-                                         const std::vector<DeviceLoad>& loads,
-                                         DeadlineBy deadline_by) {
-  return ConsiderNowOrLaterIn(job, loads, ShapeOf(job, work, loads, deadline_by));
+                                         const FleetLoads& loads, DeadlineBy deadline_by) {
+  Shape& shape = ShapeOf(job, work, loads, deadline_by);
+  Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
+  CompleteChoice(job, considered, shape);
+  return considered;
 }
 
-Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,
+Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const FleetLoads& loads,
                                            Shape& shape) {
   Considered now = ConsiderIn(job, shape);
   if (later_jobs_ >= kLaterJobsMax) {
@@ -164,7 +172,7 @@ Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const std::vector
   std::vector<bool> is_later(loads.size(), false);
   for (const size_t device : devices) {
     is_later[device] = true;
-    options.push_back(&**shape.later[device]);
+    options.push_back(&*shape.later.at(device));
   }
   const auto refused = now.options.begin() + now.feasible;
   options.insert(options.end(), now.options.begin(), refused);

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The ways in which a device may run a job: in which power mode, and on which processor.
+#include <optional>
 #include <vector>
 
 #include "scheduler/place/consider_internal.h"
@@ -53,17 +54,25 @@ FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& 
     return modes;
   }
   add(view.device);
-  if (!info.sets_power_modes()) {
-    return modes;
-  }
-  v1::Device device = view.device;
-  for (const v1::PowerMode& mode : info.power_modes()) {
-    if (mode.name() != info.power_mode()) {
-      device.mutable_info()->set_power_mode(mode.name());
-      add(device);
-    }
+  for (const v1::Device& in_mode : OtherModesOf(index)) {
+    add(in_mode);
   }
   return modes;
+}
+
+const std::vector<v1::Device>& FleetView::OtherModesOf(size_t index) const {
+  std::optional<std::vector<v1::Device>>& others = other_modes_[index];
+  if (!others.has_value()) {
+    others.emplace();
+    const v1::Device& device = snapshot_.devices[index].device;
+    const v1::DeviceInfo& info = device.info();
+    for (const v1::PowerMode& mode : info.power_modes()) {
+      if (info.sets_power_modes() && mode.name() != info.power_mode()) {
+        others->emplace_back(device).mutable_info()->set_power_mode(mode.name());
+      }
+    }
+  }
+  return *others;
 }
 
 }  // namespace wattle::scheduler

@@ -398,13 +398,20 @@ DeviceLoad WithAttemptLater(const Snapshot& snapshot, const DeviceLoad& load, si
   return with;
 }
 
-void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads) {
-  const Joules more = Promised(load) - Promised(loads[device]);
-  loads[device] = std::move(load);
+void SetLoad(size_t device, DeviceLoad load, FleetLoads& loads) {
+  SetLoad(device, std::make_shared<const DeviceLoad>(std::move(load)), loads);
+}
+
+void SetLoad(size_t device, std::shared_ptr<const DeviceLoad> load, FleetLoads& loads) {
+  const Joules more =
+      load->group != nullptr ? Promised(*load) - Promised(loads[device]) : Joules(0);
+  loads.Set(device, std::move(load));
   const DeviceLoad& changed = loads[device];
   if (changed.link != nullptr) {
     for (const size_t other : changed.link->devices) {
-      loads[other].link = changed.link;
+      if (loads[other].link != changed.link) {
+        loads.Mutable(other).link = changed.link;
+      }
     }
   }
   if (changed.group == nullptr) {
@@ -414,10 +421,11 @@ void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads) {
     if (other == device) {
       continue;
     }
-    loads[other].supply = changed.supply;
+    DeviceLoad& shares = loads.Mutable(other);
+    shares.supply = changed.supply;
     if (changed.group->shared_pack) {
-      loads[other].pack = changed.pack;
-      loads[other].promised_by_others += more;
+      shares.pack = changed.pack;
+      shares.promised_by_others += more;
     }
   }
 }

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -95,6 +96,38 @@ struct DeviceLoad {
   bool operator==(const DeviceLoad& other) const = default;
 };
 
+// The loads of a fleet, in the order of Snapshot::devices. Copies share the loads that did not
+// change, so a pass over the queue costs what it changes.
+class FleetLoads {
+ public:
+  FleetLoads() = default;
+  FleetLoads(std::vector<DeviceLoad> loads) {  // NOLINT(google-explicit-constructor)
+    loads_.reserve(loads.size());
+    for (DeviceLoad& load : loads) {
+      loads_.push_back(std::make_shared<const DeviceLoad>(std::move(load)));
+    }
+  }
+
+  [[nodiscard]] size_t size() const { return loads_.size(); }
+  const DeviceLoad& operator[](size_t device) const { return *loads_[device]; }
+  [[nodiscard]] const std::shared_ptr<const DeviceLoad>& Shared(size_t device) const {
+    return loads_[device];
+  }
+  void Set(size_t device, std::shared_ptr<const DeviceLoad> load) {
+    loads_[device] = std::move(load);
+  }
+  // To change the load of one device, in these loads alone.
+  DeviceLoad& Mutable(size_t device) {
+    auto own = std::make_shared<DeviceLoad>(*loads_[device]);
+    DeviceLoad& load = *own;
+    loads_[device] = std::move(own);
+    return load;
+  }
+
+ private:
+  std::vector<std::shared_ptr<const DeviceLoad>> loads_;
+};
+
 // The loads before the first job of a plan, in the order of Snapshot::devices.
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
@@ -122,7 +155,8 @@ DeviceLoad WithAttemptLater(const Snapshot& snapshot, const DeviceLoad& load, si
                             absl::Time begin, absl::Duration work);
 
 // Gives the device a new load, and the other boards of its pack and supply what they share of it.
-void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads);
+void SetLoad(size_t device, std::shared_ptr<const DeviceLoad> load, FleetLoads& loads);
+void SetLoad(size_t device, DeviceLoad load, FleetLoads& loads);
 
 // The device whose gauge, capacity and sun count for the view.
 const v1::Device& GaugeDevice(const Snapshot& snapshot, const DeviceView& view,

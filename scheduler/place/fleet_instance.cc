@@ -20,7 +20,7 @@ int IndexOf(const Shared* shared, std::map<const Shared*, int>& known, bool& is_
 
 }  // namespace
 
-FleetInstance::FleetInstance(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
+FleetInstance::FleetInstance(const Snapshot& snapshot, const FleetLoads& loads,
                              absl::Span<const size_t> of)
     : devices(of.begin(), of.end()), snapshot_(&snapshot) {
   const Seconds now = absl::ToUnixSeconds(snapshot.now);

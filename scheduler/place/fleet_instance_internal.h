@@ -23,7 +23,7 @@ class FleetInstance {
  public:
   // loads: before the first job of the plan. devices: of the snapshot, in the order in which the
   // instance counts them. A board is closed until it is free.
-  FleetInstance(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
+  FleetInstance(const Snapshot& snapshot, const FleetLoads& loads,
                 absl::Span<const size_t> devices);
 
   // Without jobs at first. The caller adds them.

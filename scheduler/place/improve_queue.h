@@ -33,8 +33,7 @@ struct SearchEffort {
   timetable::Schedule (*improver)(const timetable::Instance& instance, timetable::Schedule begin,
                                   const timetable::SearchBudget& budget) = timetable::Improve;
   // Judges the plan that was arranged by them; nullopt: it breaks no rule.
-  std::optional<std::string> (*checker)(const Snapshot& snapshot,
-                                        const std::vector<DeviceLoad>& loads,
+  std::optional<std::string> (*checker)(const Snapshot& snapshot, const FleetLoads& loads,
                                         absl::Span<const JobPlace> places) = CheckPlaces;
 };
 

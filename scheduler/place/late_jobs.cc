@@ -36,7 +36,7 @@ bool QueuePlanner::Hurts(const Helped& helped, size_t job) const {
 }
 
 std::optional<QueuePlanner::Outcome> QueuePlanner::TryFor(size_t job, const Arrangement& trial,
-                                                          const std::vector<DeviceLoad>& loads,
+                                                          const FleetLoads& loads,
                                                           const Outcome& plan) {
   const Helped helped{.job = job, .late_before = plan.late};
   Outcome outcome = Pass(trial, loads, nullptr, &helped);
@@ -48,7 +48,7 @@ QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t tri
   const Order& order = arrangement_.order;
   const size_t at = static_cast<size_t>(std::find(order.begin(), order.end(), job) - order.begin());
   EarlierTurns turns;
-  std::vector<DeviceLoad> loads = loads_;
+  FleetLoads loads = loads_;
   fleet_.BeginPass();
   for (size_t turn = 0; turn < at && trial_placements_ < trials_end; ++turn) {
     if (turn == 0 || std::has_single_bit(at - turn)) {
@@ -129,13 +129,14 @@ bool QueuePlanner::MayRelease(size_t device, const JobView& job) const {
 }
 
 std::optional<Considered> QueuePlanner::ConsiderReleases(const Job& job) {
-  std::vector<DeviceLoad> released = loads_;
+  FleetLoads released = loads_;
   for (size_t device = 0; device < released.size(); ++device) {
     if (MayRelease(device, *job.view)) {
       SetLoad(device, Released(device, released[device]), released);
     }
   }
   Considered considered = fleet_.Consider(*job.view, *job.work, released);
+  fleet_.Complete(*job.view);
   for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
     const Option& option = *considered.options[i];
     const size_t device = option.run.device;
@@ -165,7 +166,7 @@ void QueuePlanner::ReleaseForJob(size_t index, size_t trials_end, Outcome& plan)
   const Option& chosen = *considered->options.front();
   const size_t device = chosen.run.device;
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
-  std::vector<DeviceLoad> loads = loads_;
+  FleetLoads loads = loads_;
   SetLoad(device, WithRest(job, chosen), loads);
   HoldApart(snapshot_, *job.view, device, loads);
   job.decided = PlacementOfJob(job, *considered);

@@ -60,7 +60,7 @@ bool IsIdle(const Snapshot& snapshot, const DeviceView& view, const DeviceLoad& 
 }
 
 // The devices on which the plan of the queue starts nothing now.
-std::vector<size_t> FreeDevices(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads) {
+std::vector<size_t> FreeDevices(const Snapshot& snapshot, const FleetLoads& loads) {
   std::vector<size_t> devices;
   for (size_t i = 0; i < loads.size(); ++i) {
     if (IsIdle(snapshot, snapshot.devices[i], loads[i])) {
@@ -104,7 +104,7 @@ std::vector<const RunningRest*> RestsInOrder(const Snapshot& snapshot) {
 
 class MoveFinder {
  public:
-  MoveFinder(const Snapshot& snapshot, std::vector<DeviceLoad> loads)
+  MoveFinder(const Snapshot& snapshot, FleetLoads loads)
       : snapshot_(snapshot),
         loads_(std::move(loads)),
         free_(FreeDevices(snapshot, loads_)),
@@ -124,6 +124,7 @@ class MoveFinder {
       return std::nullopt;
     }
     const Considered considered = fleet_.Consider(rest.job, *work, LoadsAfter(rest.hand_over));
+    fleet_.Complete(rest.job);
     for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
       const Option& option = *considered.options[i];
       if (!StartsInTime(rest, option)) {
@@ -147,10 +148,11 @@ class MoveFinder {
 
  private:
   // No run may begin before the checkpoint is here.
-  const std::vector<DeviceLoad>& LoadsAfter(absl::Duration hand_over) {
+  const FleetLoads& LoadsAfter(absl::Duration hand_over) {
     later_ = loads_;
     for (const size_t device : free_) {
-      later_[device].free_at = std::max(later_[device].free_at, snapshot_.now + hand_over);
+      DeviceLoad& load = later_.Mutable(device);
+      load.free_at = std::max(load.free_at, snapshot_.now + hand_over);
     }
     return later_;
   }
@@ -215,16 +217,16 @@ class MoveFinder {
   }
 
   const Snapshot& snapshot_;
-  std::vector<DeviceLoad> loads_;
+  FleetLoads loads_;
   std::vector<size_t> free_;
   std::vector<bool> asked_;
   FleetView fleet_;
-  std::vector<DeviceLoad> later_;
+  FleetLoads later_;
 };
 
 }  // namespace
 
-std::vector<GainfulMove> MovesByGain(const Snapshot& snapshot, std::vector<DeviceLoad> loads,
+std::vector<GainfulMove> MovesByGain(const Snapshot& snapshot, FleetLoads loads,
                                      const std::set<AttemptId>& stay) {
   std::vector<GainfulMove> moves;
   if (snapshot.running.empty()) {

@@ -37,7 +37,7 @@ struct GainfulMove {
 // Looks at a bounded number of attempts and devices, other ones at each sequence number.
 //
 // loads: behind the last job of the queue's plan. stay: attempts that leave for another reason.
-std::vector<GainfulMove> MovesByGain(const Snapshot& snapshot, std::vector<DeviceLoad> loads,
+std::vector<GainfulMove> MovesByGain(const Snapshot& snapshot, FleetLoads loads,
                                      const std::set<AttemptId>& stay);
 
 }  // namespace wattle::scheduler

@@ -45,7 +45,7 @@ absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapsho
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  const FleetLoads loads = InitialLoads(snapshot);
   const auto consider = [&](const JobView& asked) {
     return fleet.Consider(asked, work, loads, deadline_by);
   };
@@ -81,7 +81,7 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
   WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  const FleetLoads loads = InitialLoads(snapshot);
   Considered considered = fleet.Consider(job, work, loads);
   if (considered.feasible == 0 && job.spec.deadline_seconds() > 0) {
     considered = fleet.Consider(job, work, loads, DeadlineBy::kMean);

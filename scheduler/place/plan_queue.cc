@@ -1,5 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -83,12 +84,13 @@ bool DependsOnLoad(const Verdict& verdict) {
 }  // namespace
 
 QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
-                           const SearchEffort& effort)
+                           const SearchEffort& effort, const ConsiderOptions& considering)
     : snapshot_(snapshot),
       arranging_(arranging),
       effort_(effort),
-      fleet_(snapshot, ConsiderOptions{}),
+      fleet_(snapshot, considering),
       loads_(InitialLoads(snapshot)) {
+  std::map<std::string, absl::StatusOr<WorkAmount>> works;
   for (const JobView& job : snapshot.queue) {
     if (job.profile_end.has_value()) {
       QueuePlacement& ended = ended_.emplace_back();
@@ -96,8 +98,11 @@ QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
       ended.profile_end = job.profile_end;
       continue;
     }
-    jobs_.push_back(
-        {&job, EffectivePriority(job, snapshot.now), WorkOfJob(job, *snapshot.profiles)});
+    auto known = works.find(fleet_.WorkKeyOf(job));
+    if (known == works.end()) {
+      known = works.emplace(fleet_.WorkKeyOf(job), WorkOfJob(job, *snapshot.profiles)).first;
+    }
+    jobs_.push_back({&job, EffectivePriority(job, snapshot.now), known->second});
     if (const absl::StatusOr<WorkAmount>& work = jobs_.back().work; work.ok()) {
       jobs_.back().alike =
           absl::StrCat(job.spec.objective(), "|", work->signature.SerializeAsString());
@@ -107,9 +112,9 @@ QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
   SortByTurn();
 }
 
-std::vector<QueuePlacement> QueuePlanner::Plan() {
+std::vector<QueuePlacement> QueuePlanner::Plan(Wanted wanted) {
   std::vector<QueuePlacement> placements;
-  Outcome plan = Pass(arrangement_, loads_, &placements);
+  Outcome plan = Pass(arrangement_, loads_, wanted == Wanted::kPlacements ? &placements : nullptr);
   NoteHopeless(plan);
   const bool helped = std::find(plan.late.begin(), plan.late.end(), true) != plan.late.end();
   if (helped) {
@@ -120,6 +125,9 @@ std::vector<QueuePlacement> QueuePlanner::Plan() {
   const Arrangement in_order = arrangement_;
   const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
   const bool stayed = LeaveStarts(plan);
+  if (wanted == Wanted::kSearch && !arranged && !stayed) {
+    return {};
+  }
   if (helped || by_mean || tried || arranged || stayed) {
     placements.clear();
     Pass(arrangement_, loads_, &placements);
@@ -173,8 +181,7 @@ void QueuePlanner::SortByTurn() {
   }
 }
 
-QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
-                                         std::vector<DeviceLoad> loads,
+QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement, FleetLoads loads,
                                          std::vector<QueuePlacement>* placements,
                                          const Helped* helped) {
   fleet_.BeginPass();
@@ -224,7 +231,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
 }
 
 Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index,
-                                    const std::vector<DeviceLoad>& loads) {
+                                    const FleetLoads& loads) {
   const Job& job = jobs_[index];
   const std::optional<size_t> device = arrangement.devices[index];
   const DeadlineBy by = arrangement.deadline_by[index];
@@ -232,7 +239,7 @@ Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index
                 : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads, by);
 }
 
-void QueuePlanner::PlaceNext(size_t index, std::vector<DeviceLoad>& loads) {
+void QueuePlanner::PlaceNext(size_t index, FleetLoads& loads) {
   const Job& job = jobs_[index];
   if (job.decided.has_value() || !job.work.ok()) {
     return;
@@ -243,8 +250,7 @@ void QueuePlanner::PlaceNext(size_t index, std::vector<DeviceLoad>& loads) {
   }
 }
 
-bool QueuePlanner::IsHeldUp(const Considered& considered,
-                            const std::vector<DeviceLoad>& loads) const {
+bool QueuePlanner::IsHeldUp(const Considered& considered, const FleetLoads& loads) const {
   if (considered.feasible > 0) {
     return false;
   }
@@ -336,8 +342,7 @@ void QueuePlanner::NotePlace(size_t index, const Option& option, Ahead& ahead,
   }
 }
 
-void QueuePlanner::Reserve(const JobView& job, const Option& chosen,
-                           std::vector<DeviceLoad>& loads) const {
+void QueuePlanner::Reserve(const JobView& job, const Option& chosen, FleetLoads& loads) const {
   const size_t device = chosen.run.device;
   SetLoad(device,
           WithRun(loads[device], snapshot_.devices[device].device,
@@ -365,8 +370,8 @@ bool QueuePlanner::MayTry() {
 
 std::vector<absl::Time> QueuePlanner::FreeAt() const {
   std::vector<absl::Time> free_at;
-  for (const DeviceLoad& load : loads_) {
-    free_at.push_back(load.free_at);
+  for (size_t device = 0; device < loads_.size(); ++device) {
+    free_at.push_back(loads_[device].free_at);
   }
   return free_at;
 }
@@ -376,13 +381,15 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
   QueuePlanner planner(snapshot);
   QueuePlan plan;
   plan.jobs = planner.Plan();
-  for (const DeviceLoad& load : planner.final_loads()) {
+  const FleetLoads& final_loads = planner.final_loads();
+  for (size_t device = 0; device < final_loads.size(); ++device) {
+    const DeviceLoad& load = final_loads[device];
     plan.charge.push_back(load.pack == nullptr ? std::vector<timetable::ChargeQuantiles>()
                                                : load.pack->ChargeByHour());
     plan.gauges.push_back(load.gauge.value_or(plan.gauges.size()));
   }
   plan.free_at = planner.FreeAt();
-  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  const FleetLoads loads = InitialLoads(snapshot);
   for (size_t i = 0; i < loads.size(); ++i) {
     plan.attempt_ends.push_back(AttemptAheadOn(snapshot, i, loads[i]).span);
   }
@@ -409,7 +416,7 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
 QueueImprovement ImproveQueue(const Snapshot& snapshot, const SearchEffort& effort) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   QueuePlanner planner(snapshot, QueuePlanner::Arranging::kBySearch, effort);
-  const std::vector<QueuePlacement> plan = planner.Plan();
+  const std::vector<QueuePlacement> plan = planner.Plan(QueuePlanner::Wanted::kSearch);
   QueueImprovement improvement{.proposals_dropped = planner.proposals_dropped()};
   if (!planner.found_cheaper()) {
     return improvement;

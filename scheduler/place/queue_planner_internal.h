@@ -45,15 +45,17 @@ class QueuePlanner {
  public:
   enum class Arranging { kNone, kBySearch };
   explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch,
-                        const SearchEffort& effort = {});
+                        const SearchEffort& effort = {}, const ConsiderOptions& considering = {});
 
-  std::vector<QueuePlacement> Plan();
+  // kSearch: what the search found. No placement is made of a plan that nothing arranged.
+  enum class Wanted { kPlacements, kSearch };
+  std::vector<QueuePlacement> Plan(Wanted wanted = Wanted::kPlacements);
   // After Plan. Answers of the search that CheckPlan refused, and those for which it expected a
   // gain that the rules of the queue refused.
   [[nodiscard]] int proposals_dropped() const { return proposals_dropped_; }
   // After Plan. Whether the search's arrangement of some part was taken.
   [[nodiscard]] bool found_cheaper() const { return found_cheaper_; }
-  [[nodiscard]] const std::vector<DeviceLoad>& final_loads() const { return final_loads_; }
+  [[nodiscard]] const FleetLoads& final_loads() const { return final_loads_; }
   // When the running attempt of each device is expected to end, its rests at the reserve included.
   [[nodiscard]] std::vector<absl::Time> FreeAt() const;
 
@@ -135,17 +137,15 @@ class QueuePlanner {
   // After the first pass: a job without a place that no other job holds up has none in any order.
   void NoteHopeless(const Outcome& plan);
   // Plans the jobs as arranged. placements: null in a trial. helped: ends where the trial Hurts.
-  Outcome Pass(const Arrangement& arrangement, std::vector<DeviceLoad> loads,
+  Outcome Pass(const Arrangement& arrangement, FleetLoads loads,
                std::vector<QueuePlacement>* placements = nullptr, const Helped* helped = nullptr);
   // Considers the job on its device of the arrangement.
-  Considered ConsiderAs(const Arrangement& arrangement, size_t index,
-                        const std::vector<DeviceLoad>& loads);
+  Considered ConsiderAs(const Arrangement& arrangement, size_t index, const FleetLoads& loads);
   // Gives the next job its place as a pass does.
-  void PlaceNext(size_t index, std::vector<DeviceLoad>& loads);
+  void PlaceNext(size_t index, FleetLoads& loads);
   // Whether no device takes the job under these loads, and one might without the jobs that were
   // planned before it or without the device's attempt.
-  [[nodiscard]] bool IsHeldUp(const Considered& considered,
-                              const std::vector<DeviceLoad>& loads) const;
+  [[nodiscard]] bool IsHeldUp(const Considered& considered, const FleetLoads& loads) const;
   static QueuePlacement Invalid(const Job& job);
   [[nodiscard]] QueuePlacement PlacementOfJob(const Job& job, const Considered& considered) const;
   // Says when a job that waits for its device is expected to run there, behind which job of the
@@ -155,7 +155,7 @@ class QueuePlanner {
   void NoteSpans(const JobView& job, const Option& chosen, Ahead& ahead,
                  v1::Candidate& shown) const;
   // Gives the job its place on the chosen device.
-  void Reserve(const JobView& job, const Option& chosen, std::vector<DeviceLoad>& loads) const;
+  void Reserve(const JobView& job, const Option& chosen, FleetLoads& loads) const;
   // What a job's placement in a trial costs, and a whole trial.
   [[nodiscard]] size_t PlacementCost() const;
   [[nodiscard]] size_t TrialPlacements() const { return jobs_.size() * PlacementCost(); }
@@ -170,8 +170,8 @@ class QueuePlanner {
   // trial is made, or misses its deadline for that without being of a lower priority.
   [[nodiscard]] bool Hurts(const Helped& helped, size_t job) const;
   // A pass for the job; nullopt: it hurts.
-  std::optional<Outcome> TryFor(size_t job, const Arrangement& trial,
-                                const std::vector<DeviceLoad>& loads, const Outcome& plan);
+  std::optional<Outcome> TryFor(size_t job, const Arrangement& trial, const FleetLoads& loads,
+                                const Outcome& plan);
   // The arrangement with another turn for the job.
   [[nodiscard]] Arrangement MovedTo(size_t job, size_t turn) const;
   // Goes once through the order in front of the job.
@@ -266,10 +266,10 @@ class QueuePlanner {
   std::vector<size_t> turns_;  // Of each of jobs_: its place in the first order.
   // Of jobs_, job by job; empty: not arranged.
   std::vector<std::optional<RunStart>> in_order_;
-  std::vector<DeviceLoad> loads_;        // Before the first job.
-  std::vector<DeviceLoad> final_loads_;  // Behind the last job of the plan.
-  std::vector<QueuePlacement> ended_;    // Profile jobs without a further run.
-  std::set<size_t> taken_;               // Devices whose attempts are released.
+  FleetLoads loads_;                   // Before the first job.
+  FleetLoads final_loads_;             // Behind the last job of the plan.
+  std::vector<QueuePlacement> ended_;  // Profile jobs without a further run.
+  std::set<size_t> taken_;             // Devices whose attempts are released.
   size_t trial_placements_ = 0;
   int proposals_dropped_ = 0;
   bool found_cheaper_ = false;

@@ -54,7 +54,7 @@ std::vector<size_t> ByName(const Snapshot& snapshot, absl::Span<const size_t> de
 
 }  // namespace
 
-Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
+Rearrangement::Rearrangement(const Snapshot& snapshot, const FleetLoads& loads,
                              absl::Span<const size_t> devices)
     : snapshot_(&snapshot),
       fleet_(snapshot, loads, ByName(snapshot, devices)),

@@ -29,7 +29,7 @@ namespace wattle::scheduler {
 class Rearrangement {
  public:
   // loads: before the first job of the plan. devices: those that the search may use.
-  Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
+  Rearrangement(const Snapshot& snapshot, const FleetLoads& loads,
                 absl::Span<const size_t> devices);
 
   // Adds a job. starts: on each device of the snapshot the job's earliest start under the loads;

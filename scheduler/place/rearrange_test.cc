@@ -112,8 +112,7 @@ TEST_F(RearrangeTest, AnAnswerThatCheckPlanRefusesIsDroppedAndCounted) {
 }
 
 // Of a plan in which j1 runs on b.
-std::optional<std::string> RefuseB(const Snapshot& /*snapshot*/,
-                                   const std::vector<DeviceLoad>& /*loads*/,
+std::optional<std::string> RefuseB(const Snapshot& /*snapshot*/, const FleetLoads& /*loads*/,
                                    absl::Span<const JobPlace> places) {
   const bool is_on_b = std::any_of(places.begin(), places.end(), [](const JobPlace& one) {
     return one.job.id == JobId("j1") && one.placed.placement.device_id() == "id-b";

@@ -13,6 +13,7 @@
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/work_times.h"
+#include "scheduler/predict/predict.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -24,6 +25,13 @@ absl::Duration ShortestRun(const Consideration& on) {
          policy::StopLead(policy::PredictedStop(on.steps, on.prediction));
 }
 
+// Whether the run ends before any infinite time, as every real one.
+bool IsEarthly(const v1::Prediction& prediction) {
+  constexpr double kSeconds = 1e12;
+  return prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().high()) <
+         kSeconds;
+}
+
 // what: what may never happen.
 Refusal NeverOpen(const Consideration& on, absl::string_view what,
                   const std::vector<policy::WindowLimit>& windows, absl::Time now) {
@@ -31,14 +39,15 @@ Refusal NeverOpen(const Consideration& on, absl::string_view what,
       on, [&] { return absl::StrCat(what, ": ", policy::DescribeNeverOpen(windows, now)); }, true);
 }
 
-// The device is never free again, so a job behind its work has no start there. limit: of the
-// policy, whose pauses keep that work from its end.
-std::optional<Refusal> BehindWorkWithoutEnd(const Consideration& on, const std::string& limit) {
+// The device is never free again, so a job behind its work has no start there. limit: writes the
+// policy's, whose pauses keep that work from its end.
+template <typename Limit>
+std::optional<Refusal> BehindWorkWithoutEnd(const Consideration& on, const Limit& limit) {
   if (on.start_in_seconds < absl::ToDoubleSeconds(kNeverEnds)) {
     return std::nullopt;
   }
   return Refuse(on, [&] {
-    return absl::StrCat("the work that it has does not end in years under ", limit,
+    return absl::StrCat("the work that it has does not end in years under ", limit(),
                         "; feasible once that work has ended, or with another policy");
   });
 }
@@ -58,8 +67,9 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   if (opens == absl::InfiniteFuture()) {
     return NeverOpen(on, "work may never run", limits.windows, start);
   }
-  if (auto refusal = BehindWorkWithoutEnd(
-          on, absl::StrCat(policy::Describe(first), " (policy ", first.policy, ")"))) {
+  if (auto refusal = BehindWorkWithoutEnd(on, [&] {
+        return absl::StrCat(policy::Describe(first), " (policy ", first.policy, ")");
+      })) {
     return refusal;
   }
   if (opens > start) {
@@ -67,7 +77,9 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
       return absl::StrCat(rule(), "; feasible in ", FormatElapsed(opens - on.snapshot.now));
     });
   }
-  if (on.windows.ClosesAt(start) <= start + ShortestRun(on)) {
+  const absl::Time closes = on.windows.ClosesAt(start);
+  const bool never_closes = closes == absl::InfiniteFuture() && IsEarthly(on.prediction);
+  if (!never_closes && closes <= start + ShortestRun(on)) {
     return Refuse(on, [&] {
       return absl::StrCat(rule(), ", and the window closes; feasible in the next one");
     });
@@ -86,11 +98,11 @@ std::optional<absl::Time> WindowOpens(const Consideration& on) {
 // Windows of the link hold back files, not work: they are in the times of fetch and upload. But a
 // transfer is work for its worker, so it needs a window of both.
 std::optional<Refusal> CheckLinkWindows(const Consideration& on) {
-  std::vector<policy::WindowLimit> windows = on.limits.link_windows;
   const bool needs_link = on.prediction.fetch_bytes() + on.prediction.upload_bytes() > 0;
-  if (windows.empty() || !needs_link) {
+  if (on.limits.link_windows.empty() || !needs_link) {
     return std::nullopt;
   }
+  std::vector<policy::WindowLimit> windows = on.limits.link_windows;
   windows.insert(windows.end(), on.limits.windows.begin(), on.limits.windows.end());
   const absl::Time now = on.snapshot.now;
   return policy::OpensAt(windows, now) == absl::InfiniteFuture()
@@ -116,9 +128,10 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
         },
         true);
   }
-  if (auto refusal =
-          BehindWorkWithoutEnd(on, absl::StrCat("its budget of ", FormatEnergy(budget.per_day),
-                                                " a day (policy ", budget.policy, ")"))) {
+  if (auto refusal = BehindWorkWithoutEnd(on, [&] {
+        return absl::StrCat("its budget of ", FormatEnergy(budget.per_day), " a day (policy ",
+                            budget.policy, ")");
+      })) {
     return refusal;
   }
   const absl::Time start = on.start();

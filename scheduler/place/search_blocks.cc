@@ -28,7 +28,7 @@ bool Waits(const std::optional<RunStart>& start) {
   return !start.has_value() || start->start_in_seconds > 0;
 }
 
-std::vector<Unit> UnitsOf(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
+std::vector<Unit> UnitsOf(const Snapshot& snapshot, const FleetLoads& loads,
                           const PlacesOfJobs& plan) {
   std::vector<Unit> units;
   std::map<const PowerGroup*, size_t> of_group;
@@ -108,8 +108,7 @@ std::vector<SearchBlock> Deal(std::vector<Unit> units, absl::Span<const size_t> 
 
 }  // namespace
 
-std::vector<SearchBlock> SearchBlocks(const Snapshot& snapshot,
-                                      const std::vector<DeviceLoad>& loads,
+std::vector<SearchBlock> SearchBlocks(const Snapshot& snapshot, const FleetLoads& loads,
                                       absl::Span<const size_t> order, const PlacesOfJobs& plan,
                                       FleetParts parts) {
   std::vector<SearchBlock> blocks;

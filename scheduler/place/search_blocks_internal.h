@@ -39,8 +39,7 @@ enum class FleetParts { kOne, kMany };
 // are at most eight blocks, so that a plan's cost has a bound: of more boards the busiest and the
 // idlest count.
 // loads: of the devices, with their groups. order: the jobs that may be arranged.
-std::vector<SearchBlock> SearchBlocks(const Snapshot& snapshot,
-                                      const std::vector<DeviceLoad>& loads,
+std::vector<SearchBlock> SearchBlocks(const Snapshot& snapshot, const FleetLoads& loads,
                                       absl::Span<const size_t> order, const PlacesOfJobs& plan,
                                       FleetParts parts);
 

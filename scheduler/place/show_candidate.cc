@@ -203,13 +203,14 @@ void FleetView::AddOtherModes(const JobOnDevice& on, const Modes& modes, size_t 
   candidate.mutable_other_power_modes()->Add(others.begin(), others.end());
 }
 
-v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& option,
+v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& of,
                                      OtherModes others) const {
-  const size_t device = option.run.device;
-  const Modes& modes = (*latest_->described)[device];
+  const size_t device = of.run.device;
+  const Modes& modes = ModesOf(job, *latest_, device);
   if (modes.empty()) {  // The device was not asked.
     return {};
   }
+  const Option option = WithPrediction(job, *latest_, of);
   const JobOnDevice on = On(device, job, latest_->loads[device], *latest_);
   v1::Candidate candidate = CandidateAt(on, modes[option.mode], option);
   // A plan of a queue follows no path for jobs that start as soon as their board is free.

@@ -36,6 +36,7 @@ bool QueuePlanner::TryForOthers(Outcome& plan) {
     tried.insert(job.alike);
     fleet_.BeginPass();
     Considered considered = fleet_.ConsiderNowOrLater(*job.view, *job.work, loads_);
+    fleet_.Complete(*job.view);
     const std::optional<size_t> device =
         FindTrial(snapshot_, free, {start->device, plan.costs[i], alike - 1}, &considered);
     if (device.has_value() && MayTry()) {
@@ -48,7 +49,7 @@ bool QueuePlanner::TryForOthers(Outcome& plan) {
 }
 
 void QueuePlanner::TryOn(size_t index, const Considered& considered, Outcome& plan) {
-  std::vector<DeviceLoad> loads = loads_;
+  FleetLoads loads = loads_;
   Reserve(*jobs_[index].view, *considered.options.front(), loads);
   jobs_[index].decided = PlacementOfJob(jobs_[index], considered);
   Outcome outcome = Pass(arrangement_, loads);

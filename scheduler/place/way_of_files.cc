@@ -115,8 +115,17 @@ void AddWaysOfFiles(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
   }
 }
 
-bool HasWayOfFiles(const DeviceLoad& load, const v1::Prediction& alone) {
-  return !load.files.empty() || (load.link != nullptr && alone.fetch_bytes() > 0);
+bool HasWayOfFiles(const JobView& job, const DeviceLoad& load, const v1::Prediction& alone,
+                   double warm_start_seconds) {
+  if (!job.models.empty() || (load.files.empty() && load.link == nullptr)) {
+    return false;  // Of many models nobody knows which one it will be: OnItsWay.
+  }
+  if (alone.fetch_bytes() > 0) {
+    return true;
+  }
+  const v1::ArtifactInfo* const model = FindInput(job.inputs, kModelInput);
+  return warm_start_seconds < alone.start_seconds() && model != nullptr &&
+         load.files.contains(model->artifact_id());
 }
 
 v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,

@@ -37,7 +37,8 @@ struct RunOfFiles {
 v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,
                         double warm_start_seconds);
 // Whether OnItsWay could change the prediction.
-bool HasWayOfFiles(const DeviceLoad& load, const v1::Prediction& alone);
+bool HasWayOfFiles(const JobView& job, const DeviceLoad& load, const v1::Prediction& alone,
+                   double warm_start_seconds);
 
 // A run on a board whose link has times. here: at the start there is contact.
 struct RunOverLink {

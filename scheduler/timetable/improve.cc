@@ -46,6 +46,7 @@ class Search {
         budget_(budget),
         random_(budget.seed),
         now_(begin),
+        next_(begin),
         best_(std::move(begin)) {}
 
   Schedule Run() {
@@ -54,14 +55,14 @@ class Search {
       if (move % moves == 0) {
         now_ = best_;
       }
-      Schedule next = now_;
-      Move(next);
+      next_ = now_;
+      Move(next_);
       const Millijoules threshold =
           best_.cost() / kFirstThresholdShare / moves * (moves - move % moves - 1);
-      if (next.cost() > now_.cost() + threshold) {
+      if (next_.cost() > now_.cost() + threshold) {
         continue;
       }
-      now_ = std::move(next);
+      std::swap(now_, next_);
       if (now_.cost() < best_.cost()) {
         best_ = now_;
       }
@@ -115,7 +116,8 @@ class Search {
     const size_t count =
         std::min(jobs, kTakenOutMin + random_.Below(kTakenOutMax - kTakenOutMin + 1));
     // A little chance lets a farther job come instead.
-    std::vector<std::pair<Seconds, size_t>> near;
+    std::vector<std::pair<Seconds, size_t>>& near = near_;
+    near.clear();
     for (size_t job = 0; job < jobs; ++job) {
       near.emplace_back(Distance(first, schedule.planned(job), relation) +
                             static_cast<Seconds>(random_.Below(6 * kHour)),
@@ -138,7 +140,9 @@ class Search {
   const SearchBudget budget_;
   Random random_;
   Schedule now_;
+  Schedule next_;  // Its room is used again by each move.
   Schedule best_;
+  std::vector<std::pair<Seconds, size_t>> near_;  // Likewise.
 };
 
 }  // namespace
