@@ -279,16 +279,20 @@ inline void FloatProduct(const Product& p, int64_t first_panel, int64_t end_pane
 // inputs, where the lanes take sixteen columns of inputs at once. Lines::At<q>(line): the weights
 // of columns 4 q to 4 q + 3; sixteen columns are Lines::kBytes. Inlined: in a call the sums are in
 // memory, and int8 takes twice the cycles on a Cortex-A76 (./dev bench arm).
-// One chain of dependent sums for each of the four registers of rows keeps a core busy.
-template <typename Quads, typename Lines, int kInputs>
+// kChainsOfOne: of dependent sums, of each register of rows and one input. Two hide more of their
+// latency in long groups, where a core decodes five instructions a cycle.
+template <int kChainsOfOne, typename Quads, typename Lines, int kInputs>
 [[gnu::always_inline]] inline void AddQuadDots(const Lines& lines, const uint8_t* line,
                                                const int8_t* codes, int64_t code_stride,
                                                int64_t columns, I (&sums)[kInputs]) {
+  constexpr int kChains = kInputs == 1 ? kChainsOfOne : 1;
+  I more[kChains] = {};
   for (const int8_t* const end = codes + columns; codes != end; codes += 16) {
     const auto add = [&]<int kQuad>() {
       const W weights = lines.template At<kQuad>(line);
       for (int t = 0; t < kInputs; ++t) {
-        sums[t] = Quads(codes + t * code_stride).template AddedTo<kQuad>(sums[t], weights);
+        I& sum = kQuad % kChains == 0 ? sums[t] : more[kQuad % kChains];
+        sum = Quads(codes + t * code_stride).template AddedTo<kQuad>(sum, weights);
       }
     };
     add.template operator()<0>();
@@ -296,6 +300,9 @@ template <typename Quads, typename Lines, int kInputs>
     add.template operator()<2>();
     add.template operator()<3>();
     line += Lines::kBytes;
+  }
+  if constexpr (kChains == 2) {
+    sums[0] = AddInt(sums[0], more[1]);
   }
 }
 
@@ -330,7 +337,7 @@ inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads, in
 
 // Sums over a group of columns, for some rows of inputs from `input` on. They begin with kSumBits
 // and what takes off the weights' raise. Inlined as AddQuadDots.
-template <int kInputs>
+template <bool kGrouped, int kInputs>
 [[gnu::always_inline]] inline void Int8Dots(const uint8_t* line, const InputRows& in, int64_t input,
                                             int64_t g, int64_t quads, I (&sums)[kInputs]) {
   const int64_t code_stride = in.code_stride;
@@ -346,7 +353,8 @@ template <int kInputs>
     for (int t = 0; t < kInputs; ++t) {
       sums[t] = SetInt(first(t));
     }
-    AddQuadDots<InputQuads>(Int8Lines{}, line, codes, code_stride, quads * 4, sums);
+    AddQuadDots<kGrouped ? 1 : 2, InputQuads>(Int8Lines{}, line, codes, code_stride, quads * 4,
+                                              sums);
     return;
   }
   // One input alone would be one chain of dependent sums: four partial ones hide their latency.
@@ -390,7 +398,7 @@ inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
     const int64_t left = (p.columns - g * in.group + 63) / 64 * 64;
     const int64_t quads = Smaller(in.group, left) / 4;
     I dots[kInputs];
-    Int8Dots<kInputs>(line, in, input, g, quads, dots);
+    Int8Dots<kGrouped, kInputs>(line, in, input, g, quads, dots);
     line += quads * kLineBytes;
     for (int t = 0; t < kInputs; ++t) {
       F scale = Set(in.scales[(input + t) * in.groups + g]);
@@ -560,8 +568,8 @@ inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
       for (int t = 0; t < kInputs; ++t) {
         dots[t] = SetInt(kSumBits - NibbleRaise<kKind>() * in.sums[(input + t) * in.groups + g]);
       }
-      AddQuadDots<InputQuads>(NibbleLines<kKind>{table}, line, codes, in.code_stride, p.group,
-                              dots);
+      AddQuadDots<1, InputQuads>(NibbleLines<kKind>{table}, line, codes, in.code_stride, p.group,
+                                 dots);
     } else {
       NibbleDots<kKind, kInputs>(table, line, codes, in.code_stride, p.group, dots);
     }

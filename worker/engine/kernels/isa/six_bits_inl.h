@@ -63,7 +63,7 @@ inline void SixBitDots(const uint8_t* line, const int8_t* codes, int64_t code_st
     sums[t] = SetInt(first[t]);
   }
   if constexpr (!std::is_void_v<InputQuads>) {
-    AddQuadDots<InputQuads>(SixBitLines{}, line, codes, code_stride, kSixBitGroup, sums);
+    AddQuadDots<1, InputQuads>(SixBitLines{}, line, codes, code_stride, kSixBitGroup, sums);
     return;
   }
   const auto add = [&]<int kQuad>() {
