@@ -44,8 +44,6 @@ FORMATS = {"fp32": Format("FP32", 4, "F32", "f32"), "fp16": Format("FP16", 2, "F
            "int6": Format("int6", 210 / 256, "Q6_K", None),
            "int4": Format("int4, groups of 64", 34 / 64, "Q4_0", "qb4w"), "int4_asymmetric": Format("int4 with minimums", 36 / 64, None, None),
            "nf4": Format("NF4", 34 / 64, None, None)}
-# Whose decoding takes more than two threads to wait for the memory: docs/operate/performance.md says so, and no goal is set for them.
-BEHIND = ("fp16", "int6")
 # The kernels that XNNPACK takes (its src/configs/gemm-config.c, init_*_gemm_config): for one row of inputs, for many, and how they are written.
 CORTEX_A75, LD128 = "asm_aarch64_neonfma_cortex_a75_prfm", "asm_aarch64_neonfma_ld128"
 XNNPACK_FLOATS = {"a72": (f"1x8__{CORTEX_A75}", f"4x8__{CORTEX_A75}"), "a76": (f"1x8__{CORTEX_A75}", f"6x8__{CORTEX_A75}")}
@@ -214,7 +212,7 @@ class Bench:
                 continue
             theirs, _ = cost(self.peers[peer][name], CORES[name], [format_name], sizes, self.work)
             ratio = theirs / cycles
-            goal = "> 1" if peer == "llamacpp" and name == "a76" and sizes is DECODE and format_name in ("int8", "int4") else None
+            goal = "> 1" if peer == "llamacpp" and name == "a76" and sizes is DECODE else None
             self.add(f"{key}.ratio_vs_{peer}", ratio, "theirs over ours", goal, goal is None or ratio > 1)
             columns += f"   {format_of_peer:<5} {theirs:8.4f} {ratio:5.2f} x"
         return columns
@@ -231,8 +229,7 @@ class Bench:
             line += self.peer_columns(name, format_name, sizes, key, cycles)
         if name == "a76" and sizes is DECODE:
             threads = threads_to_memory_bound(cycles, FORMATS[format_name].bytes)
-            goal = None if format_name in BEHIND else "<= 2"
-            self.add(f"{key}.threads_to_memory_bound", threads, "threads", goal, goal is None or threads <= 2)
+            self.add(f"{key}.threads_to_memory_bound", threads, "threads", "<= 2", threads <= 2)
             line += f" {threads:8.2f} threads"
         print(line.rstrip(), flush=True)
 

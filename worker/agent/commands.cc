@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -93,25 +94,51 @@ absl::Status BecomeOwnerOf(const std::string& folder) {
   return absl::OkStatus();
 }
 
-int RunRateProbe(RateProbe probe, bool json) {
+// The latest rates of the record.
+void PrintRates(const v1::DeviceInfo& record, bool json) {
+  std::string out;
+  if (!json) {
+    out = RatesText(record);
+  } else if (google::protobuf::util::MessageToJsonString(*record.rates().rbegin(), &out).ok()) {
+    out += "\n";
+  }
+  std::fputs(out.c_str(), stdout);
+  std::fflush(stdout);  // the next mode is measured for half a minute
+}
+
+volatile std::sig_atomic_t asked_to_end = 0;
+
+// The board's own mode has to come back before the process ends.
+void CatchSignals() {
+  struct sigaction action = {};
+  action.sa_handler = [](int /*signal*/) { asked_to_end = 1; };
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    sigaction(signal, &action, nullptr);
+  }
+}
+
+int RunRateProbe(RateProbe probe, bool all_modes, bool json) {
   if (probe.threads <= 0) {
     probe.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   }
   probe.note = [](const std::string& line) {
     std::fprintf(stderr, "%s: %s\n", kProbe, line.c_str());
   };
-  const absl::StatusOr<v1::DeviceInfo> record = ProbeRates(probe, Clock::Real().Now());
-  if (!record.ok()) {
-    return Fail(kProbe, 1, record.status().message());
+  const auto print = [json](const v1::DeviceInfo& record) { PrintRates(record, json); };
+  absl::Status status;
+  if (all_modes) {
+    CatchSignals();
+    status = ProbeRatesOfModes(probe, {.done = print, .stopped = [] { return asked_to_end != 0; }},
+                               Clock::Real().Now());
+  } else {
+    const absl::StatusOr<v1::DeviceInfo> record = ProbeRates(probe, Clock::Real().Now());
+    status = record.status();
+    if (record.ok()) {
+      print(*record);
+    }
   }
-  std::string out;
-  if (!json) {
-    out = RatesText(*record);
-  } else if (!google::protobuf::util::MessageToJsonString(*record->rates().rbegin(), &out).ok()) {
-    return Fail(kProbe, 1, "--json: the rates have no JSON form");
-  }
-  std::fputs(json ? (out + "\n").c_str() : out.c_str(), stdout);
-  return AfterOutput(kProbe, 0);
+  return status.ok() ? AfterOutput(kProbe, 0) : Fail(kProbe, 1, status.message());
 }
 
 int RunKernelProbe(const RateProbe& probe, bool json) {
@@ -131,12 +158,19 @@ int RunKernelProbe(const RateProbe& probe, bool json) {
 struct EngineProbe {
   RateProbe probe;
   bool rates = false;
+  bool all_modes = false;
 
   void AddOptions(CLI::App& app) {
     auto* const measure = app.add_flag(
         "--rates", rates,
         "Measure instead what processor and memory do in a second, for predictions of jobs that no "
         "board of this class has run. Takes half a minute; stop the worker before");
+    app.add_flag(
+           "--all-modes", all_modes,
+           "Of --rates: in each power mode of the board, one after the other, by "
+           "wattle-powerd or as root. Afterwards, also when interrupted, the board's own mode "
+           "comes back")
+        ->needs(measure);
     auto* const device = app.add_option("--device", probe.device,
                                         "cuda: compile the GPU's kernels now, and say how long it "
                                         "took. With --rates: measure it, cpu or cuda [cpu]");
@@ -168,7 +202,7 @@ struct EngineProbe {
       return Fail(kProbe, 1, ours.message());
     }
     if (rates) {
-      return RunRateProbe(probe, json);
+      return RunRateProbe(probe, all_modes, json);
     }
     return probe.device == "cpu" ? Fail(kProbe, 2, "what shall be probed? --rates or --device cuda")
                                  : RunKernelProbe(probe, json);

@@ -2,6 +2,8 @@
 #include "worker/agent/probe_rates.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -9,13 +11,16 @@
 #include "base/status_macros.h"
 #include "proto/rate_bounds.h"
 #include "units/format.h"
+#include "worker/agent/board_probe.h"
 #include "worker/agent/probe_kernels.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
 #include "worker/box/box.h"
 #include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"
+#include "worker/power/board_power.h"
 #include "worker/power/power_modes.h"
+#include "worker/power/power_settings.h"
 
 namespace wattle::agent {
 namespace {
@@ -59,15 +64,15 @@ std::string WhyStale(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
 }
 
 // The modes that the board has, and the present one, as a worker tells them.
-v1::DeviceInfo DescribeBoard(const RateProbe& probe) {
+v1::DeviceInfo DescribeBoard(const RateProbe& probe, const std::string& root) {
   v1::DeviceInfo board;
   board.set_cores(probe.threads);
   board.set_accelerator(probe.device == "cpu" ? "" : probe.device);
-  AddPowerModes("", &board);
+  AddPowerModes(root, &board);
   if (board.power_modes().empty()) {
-    const std::vector<PowerModeRow> modes = KernelModes("");
+    const std::vector<PowerModeRow> modes = KernelModes(root);
     AddModes(modes, &board);
-    board.set_power_mode(ActiveKernelMode("", modes));
+    board.set_power_mode(ActiveKernelMode(root, modes));
   }
   return board;
 }
@@ -108,6 +113,51 @@ absl::StatusOr<v1::MeasuredRates> Measure(const RateProbe& probe) {
       probe.device, kRunnerMeasures);
 }
 
+// board: in the mode that is measured. Returns its record.
+absl::StatusOr<v1::DeviceInfo> MeasureAndKeep(const RateProbe& probe, v1::DeviceInfo board,
+                                              StateDirectory& state, absl::Time now) {
+  WATTLE_ASSIGN_OR_RETURN(v1::MeasuredRates measured, Measure(probe));
+  board.set_engine_version(measured.engine_version());
+  measured.set_power_mode(board.power_mode());
+  measured.set_accelerator(board.accelerator());
+  measured.set_measured_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
+  if (const std::string problem = RateProblem(measured); !problem.empty()) {
+    return absl::OutOfRangeError(
+        absl::StrCat(Named(measured), " are not kept: ", problem, "; is the clock right?"));
+  }
+  v1::DeviceInfo record = WithRates(state.ReadRates().record, board, measured);
+  WATTLE_RETURN_IF_ERROR(state.WriteRates(record));
+  return record;
+}
+
+// As the worker finds it (agent_open.cc).
+absl::StatusOr<std::unique_ptr<BoardPower>> OpenBoardPower(const ModeSweep& sweep, Disk* disk) {
+  auto powerd = PowerdClient::Connect(sweep.powerd_socket);
+  if (powerd.ok()) {
+    return *std::move(powerd);
+  }
+  if (!absl::IsNotFound(powerd.status())) {
+    return powerd.status();
+  }
+  return std::make_unique<PowerSettings>(sweep.root, BootId(""), disk);
+}
+
+absl::Status MeasureModes(const ModeSweep& sweep, const std::vector<PowerModeRow>& modes,
+                          BoardPower& power,
+                          const std::function<absl::Status(const std::string& mode)>& measure) {
+  for (const PowerModeRow& mode : modes) {
+    if (sweep.stopped != nullptr && sweep.stopped()) {
+      return absl::CancelledError(absl::StrCat("ended before power mode ", mode.name,
+                                               "; the rates of those before it are "
+                                               "kept"));
+    }
+    const std::string context = absl::StrCat("power mode ", mode.name);
+    WATTLE_RETURN_IF_ERROR(WithContext(context, power.Set(mode)));
+    WATTLE_RETURN_IF_ERROR(WithContext(context, measure(mode.name)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::vector<v1::MeasuredRates> CurrentRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
@@ -145,19 +195,39 @@ absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now
   WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(probe.state_directory));
   WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
-  WATTLE_ASSIGN_OR_RETURN(v1::MeasuredRates measured, Measure(probe));
-  v1::DeviceInfo board = DescribeBoard(probe);
-  board.set_engine_version(measured.engine_version());
-  measured.set_power_mode(board.power_mode());
-  measured.set_accelerator(board.accelerator());
-  measured.set_measured_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
-  if (const std::string problem = RateProblem(measured); !problem.empty()) {
-    return absl::OutOfRangeError(
-        absl::StrCat(Named(measured), " are not kept: ", problem, "; is the clock right?"));
+  return MeasureAndKeep(probe, DescribeBoard(probe, ""), *state, now);
+}
+
+absl::Status ProbeRatesOfModes(const RateProbe& probe, const ModeSweep& sweep, absl::Time now) {
+  WATTLE_RETURN_IF_ERROR(MakeStateFolder(probe.state_directory));
+  WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(probe.state_directory));
+  WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
+  WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
+  WATTLE_ASSIGN_OR_RETURN(const auto power, OpenBoardPower(sweep, disk.get()));
+  WATTLE_RETURN_IF_ERROR(WithContext("what an earlier process set", power->Restore()));
+  std::vector<PowerModeRow> modes = NvpmodelModes(sweep.root);
+  if (modes.empty()) {
+    modes = KernelModes(sweep.root);
   }
-  v1::DeviceInfo record = WithRates(state->ReadRates().record, board, measured);
-  WATTLE_RETURN_IF_ERROR(state->WriteRates(record));
-  return record;
+  if (modes.empty()) {
+    return absl::FailedPreconditionError(
+        "--all-modes: this board has no nvpmodel.conf and no cpufreq to set; leave it out");
+  }
+  // Described before the first mode is set: a core that is off hides what its modes set.
+  v1::DeviceInfo board = DescribeBoard(probe, sweep.root);
+  const absl::Status measured =
+      MeasureModes(sweep, modes, *power, [&](const std::string& mode) -> absl::Status {
+        board.set_power_mode(mode);
+        WATTLE_ASSIGN_OR_RETURN(const v1::DeviceInfo record,
+                                MeasureAndKeep(probe, board, *state, now));
+        if (sweep.done != nullptr) {
+          sweep.done(record);
+        }
+        return absl::OkStatus();
+      });
+  const absl::Status restored =
+      WithContext("the board's own mode; a restart brings it back", power->Restore());
+  return measured.ok() ? restored : measured;
 }
 
 std::string RatesText(const v1::DeviceInfo& record) {

@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 #include "wattle/v1/device.pb.h"
+#include "worker/power/powerd_client.h"
 
 namespace wattle::agent {
 
@@ -31,6 +33,23 @@ struct RateProbe {
 // record. Errors: kFailedPrecondition while a worker runs on the folder, which would disturb the
 // measurement; kOutOfRange for rates that no board has; those of the runner and of the disk.
 absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now);
+
+// How every power mode of the board is measured.
+struct ModeSweep {
+  std::string root{};  // "": this machine
+  std::string powerd_socket = kPowerdSocket;
+  // Told what ProbeRates returns, after each mode.
+  std::function<void(const v1::DeviceInfo& record)> done = nullptr;
+  // Whether to end, asked before each mode. Null: never.
+  std::function<bool()> stopped = nullptr;
+};
+
+// As ProbeRates in each mode that the board has, one after the other; sets them by wattle-powerd,
+// or as root. In the end the board is as it was before, also after an error; where the process is
+// killed, the worker's next start restores it. Errors: kFailedPrecondition for a board without
+// modes; kCancelled; those of setting a mode; those of ProbeRates, of which the first ends it. The
+// rates of modes before are kept.
+absl::Status ProbeRatesOfModes(const RateProbe& probe, const ModeSweep& sweep, absl::Time now);
 
 // For people: the rates of the record's latest measurement.
 std::string RatesText(const v1::DeviceInfo& record);

@@ -10,6 +10,8 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "telemetry/sensors/sysfs.h"
+#include "telemetry/sensors/test_tree.h"
 #include "worker/agent/fake_runner_for_test.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
@@ -168,6 +170,80 @@ TEST(ProbeRatesTest, NothingIsKeptOfAMeasurementThatFails) {
   const auto state = StateDirectory::Open(disk->get());
   ASSERT_THAT(state, IsOk());
   EXPECT_EQ((*state)->ReadRates().state, RecordState::kAbsent);
+}
+
+// A board of two modes, which cap one core, in neither.
+class ProbeModesTest : public testing::Test {
+ protected:
+  static constexpr char kCap[] = "/sys/devices/system/cpu/cpu0/cpufreq";
+
+  ProbeModesTest() {
+    tree_.Write(kCap, {{"scaling_max_freq", "1900000"}, {"cpuinfo_max_freq", "1907200"}});
+    tree_.Write("/etc", {{"nvpmodel.conf",
+                          "< PARAM TYPE=CLOCK NAME=CPU >\n"
+                          "MAX_FREQ /sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq\n"
+                          "< POWER_MODEL ID=0 NAME=MODE_10W >\nCPU MAX_FREQ 1200000\n"
+                          "< POWER_MODEL ID=1 NAME=MAXN >\nCPU MAX_FREQ -1\n"
+                          "< PM_CONFIG DEFAULT=1 >"}});
+    probe_ = {.state_directory = directory_.File("state"), .runner = kFakeRunner, .threads = 2};
+    sweep_.root = tree_.root();
+    sweep_.powerd_socket = directory_.File("none.sock");
+    sweep_.done = [this](const v1::DeviceInfo& record) {
+      told_.push_back(record.rates().rbegin()->power_mode() + " at " + Cap());
+    };
+  }
+  [[nodiscard]] std::string Cap() const {
+    return telemetry::ReadText(tree_.root() + kCap + "/scaling_max_freq").value_or("?");
+  }
+  [[nodiscard]] std::vector<std::string> KeptModes() const {
+    const auto disk = PosixDisk::Open(probe_.state_directory);
+    const auto state = StateDirectory::Open(disk->get());
+    const v1::DeviceInfo kept = (*state)->ReadRates().record;
+    std::vector<std::string> modes;
+    for (const v1::MeasuredRates& rates : kept.rates()) {
+      modes.push_back(rates.power_mode());
+    }
+    return modes;
+  }
+
+  telemetry::Tree tree_;
+  TestDirectory directory_;
+  RateProbe probe_;
+  ModeSweep sweep_;
+  std::vector<std::string> told_;
+};
+
+constexpr absl::Time kMeasured = absl::FromUnixSeconds(1'800'000'000);
+
+TEST_F(ProbeModesTest, EachModeIsMeasuredWhileItIsSetAndTheBoardComesBack) {
+  ASSERT_THAT(ProbeRatesOfModes(probe_, sweep_, kMeasured), IsOk());
+  EXPECT_THAT(told_, ElementsAre("MODE_10W at 1200000", "MAXN at 1907200"));
+  EXPECT_THAT(KeptModes(), ElementsAre("MODE_10W", "MAXN"));
+  EXPECT_EQ(Cap(), "1900000");
+}
+
+TEST_F(ProbeModesTest, AfterAFailureTheBoardComesBack) {
+  sweep_.done = [this](const v1::DeviceInfo&) { probe_.device = "cuda"; };
+  EXPECT_THAT(ProbeRatesOfModes(probe_, sweep_, kMeasured),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("power mode MAXN: no such device here")));
+  EXPECT_THAT(KeptModes(), ElementsAre("MODE_10W"));
+  EXPECT_EQ(Cap(), "1900000");
+}
+
+TEST_F(ProbeModesTest, AnInterruptionEndsItBehindTheModeAndTheBoardComesBack) {
+  sweep_.stopped = [this] { return !told_.empty(); };
+  EXPECT_THAT(ProbeRatesOfModes(probe_, sweep_, kMeasured),
+              StatusIs(absl::StatusCode::kCancelled, HasSubstr("before power mode MAXN")));
+  EXPECT_THAT(KeptModes(), ElementsAre("MODE_10W"));
+  EXPECT_EQ(Cap(), "1900000");
+}
+
+TEST_F(ProbeModesTest, ABoardWithoutModesSaysSo) {
+  const TestDirectory empty;
+  sweep_.root = empty.path();
+  EXPECT_THAT(ProbeRatesOfModes(probe_, sweep_, kMeasured),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("leave it out")));
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <iterator>
 #include <random>
 #include <string>
 #include <tuple>
@@ -16,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
+#include "base/half.h"
 #include "worker/engine/kernels/test_matrix.h"
 
 namespace wattle::kernels {
@@ -243,6 +246,66 @@ TEST_P(MatMulTest, InputsOfZeroGiveTheBias) {
   std::vector<float> out(30);
   MatMul(owned.matrix, inputs.data(), 1, {}, out.data(), pool, kernels());
   EXPECT_EQ(out, bias);
+}
+
+// Every finite number of FP16, by inputs that choose one column each: a product of it with one is
+// exact.
+TEST(Float16Test, EveryWeightIsReadExactly) {
+  constexpr int64_t kFinite = 0x7C00;  // of one sign
+  constexpr int64_t kColumns = 31;     // a tile and a rest
+  constexpr int64_t kRows = 2 * kFinite / kColumns;
+  std::vector<float> weights;
+  for (int64_t i = 0; i < kFinite; ++i) {
+    weights.push_back(FloatFromHalf(static_cast<uint16_t>(i)));
+    weights.push_back(-weights.back());
+  }
+  ASSERT_EQ(std::ssize(weights), kRows * kColumns);
+  const OwnedMatrix owned({WeightScheme::kFloat16, 0}, kRows, kColumns, weights);
+  std::vector<float> inputs(static_cast<size_t>(kColumns * kColumns));
+  for (int64_t c = 0; c < kColumns; ++c) {
+    inputs[static_cast<size_t>(c * kColumns + c)] = 1.0F;
+  }
+  ThreadPool pool(1);
+  for (const KernelTable* table : SupportedKernels()) {
+    std::vector<float> out(static_cast<size_t>(kColumns * kRows));
+    for (int64_t first = 0; first < kColumns; first += 7) {  // blocks of four, two and one
+      MatMul(owned.matrix, inputs.data() + first * kColumns, std::min<int64_t>(7, kColumns - first),
+             {}, out.data() + first * kRows, pool, *table);
+    }
+    for (int64_t c = 0; c < kColumns; ++c) {
+      for (int64_t r = 0; r < kRows; ++r) {
+        ASSERT_EQ(out[static_cast<size_t>(c * kRows + r)],
+                  weights[static_cast<size_t>(r * kColumns + c)])
+            << table->name << ", row " << r << ", column " << c;
+      }
+    }
+  }
+}
+
+// Sums of FP16 weights have the order and the roundings of those of FP32, and tables may read the
+// weights scaled: the bits are those of the same weights in FP32, from tiny inputs to huge ones.
+TEST(Float16Test, ProductsAreThoseOfTheSameWeightsInFp32BitByBit) {
+  constexpr int64_t kRows = 37;
+  ThreadPool pool(1);
+  for (const int64_t columns : {16, 200, 515}) {
+    const OwnedMatrix half({WeightScheme::kFloat16, 0}, kRows, columns, 17);
+    std::vector<float> weights(static_cast<size_t>(kRows * columns));
+    OperationsOf(WeightScheme::kFloat16).dequantize(half.matrix, 0, kRows, weights.data());
+    const OwnedMatrix full({WeightScheme::kFloat32, 0}, kRows, columns, weights);
+    for (const float size : {1e-15F, 1e-6F, 1.0F, 1e4F, 1e15F}) {
+      for (const int64_t count : {1, 2, 3, 4, 7, 8}) {
+        const std::vector<float> inputs = NormalValues(count * columns, 18, size);
+        for (const KernelTable* table : SupportedKernels()) {
+          std::vector<float> wanted(static_cast<size_t>(count * kRows));
+          std::vector<float> out = wanted;
+          MatMul(full.matrix, inputs.data(), count, {}, wanted.data(), pool, *table);
+          MatMul(half.matrix, inputs.data(), count, {}, out.data(), pool, *table);
+          ASSERT_EQ(out, wanted) << table->name << ", " << columns << " columns, " << count
+                                 << " inputs of about " << size;
+        }
+      }
+    }
+  }
 }
 
 class ColumnsTest : public testing::TestWithParam<WeightScheme> {};

@@ -30,6 +30,7 @@ struct WideProduct {
 
 constexpr int kInputBlock = 4;
 constexpr int kFloatPanels = 2;
+constexpr int kFloatDots = 16;
 using WordSums = void;
 using InputQuads = void;
 
@@ -93,6 +94,10 @@ inline __m128i LoadEight(const void* from) {
 inline F LoadHalves(const uint16_t* from) {
   return {_mm256_cvtph_ps(LoadEight(from)), _mm256_cvtph_ps(LoadEight(from + 8))};
 }
+constexpr float kSmallHalf = 1.0F;
+inline F LoadSmallHalves(const uint16_t* from) {
+  return LoadHalves(from);
+}
 // BF16 numbers: the upper half of a float each.
 inline F LoadBfloats(const uint16_t* from) {
   const auto widen = [](__m128i halves) {
@@ -106,6 +111,10 @@ inline I WidenInt8(const int8_t* from) {
 }
 inline F ToFloat(I a) {
   return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
+}
+constexpr int32_t kSumBits = 0;
+inline F SumToFloat(I sum) {
+  return ToFloat(sum);
 }
 inline F LoadInt8(const int8_t* from) {
   return ToFloat(WidenInt8(from));
@@ -186,7 +195,8 @@ inline W HighNibbles(W bytes) {
   return LowNibbles({_mm256_srli_epi16(bytes.lo, 4), _mm256_srli_epi16(bytes.hi, 4)});
 }
 template <int kQuad>
-inline W WithUpperBits(W nibbles, W upper) {
+inline W SixBits(W nibbles, W upper) {
+  nibbles = kQuad % 2 == 0 ? LowNibbles(nibbles) : HighNibbles(nibbles);
   const auto join = [](__m256i lower, __m256i bits) {
     constexpr int kShift = kQuad < 2 ? 4 - 2 * kQuad : 2 * kQuad - 4;
     const __m256i shifted =

@@ -25,6 +25,7 @@ struct WideProduct {
 constexpr int32_t kSignedRaise = 128;
 constexpr int kInputBlock = 8;
 constexpr int kFloatPanels = 2;
+constexpr int kFloatDots = 16;
 using WordSums = void;
 using InputQuads = void;
 
@@ -73,6 +74,10 @@ inline F PowerOfTwo(F n) {
 }
 inline F LoadHalves(const uint16_t* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+constexpr float kSmallHalf = 1.0F;
+inline F LoadSmallHalves(const uint16_t* from) {
+  return LoadHalves(from);
 }
 // BF16 numbers: the upper half of a float each.
 inline F LoadBfloats(const uint16_t* from) {
@@ -134,6 +139,10 @@ inline F ZeroBelow(I bits, uint32_t least, F a) {
 inline F ToFloat(I a) {
   return _mm512_cvtepi32_ps(a);
 }
+constexpr int32_t kSumBits = 0;
+inline F SumToFloat(I sum) {
+  return ToFloat(sum);
+}
 
 inline W LoadBytes(const uint8_t* from) {
   return {_mm512_loadu_si512(from)};
@@ -148,7 +157,8 @@ inline W HighNibbles(W bytes) {
   return {_mm512_and_si512(_mm512_srli_epi16(bytes.v, 4), _mm512_set1_epi8(0xF))};
 }
 template <int kQuad>
-inline W WithUpperBits(W nibbles, W upper) {
+inline W SixBits(W nibbles, W upper) {
+  nibbles = kQuad % 2 == 0 ? LowNibbles(nibbles) : HighNibbles(nibbles);
   constexpr int kShift = kQuad < 2 ? 4 - 2 * kQuad : 2 * kQuad - 4;
   const __m512i shifted =
       kQuad < 2 ? _mm512_slli_epi16(upper.v, kShift) : _mm512_srli_epi16(upper.v, kShift);

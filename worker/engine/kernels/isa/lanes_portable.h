@@ -37,8 +37,11 @@ constexpr int32_t kSignedRaise = 0;
 constexpr int kInputBlock = 4;
 // Panels that a product of FP32 weights takes together with that many rows.
 constexpr int kFloatPanels = 2;
+// Sums, of one row of weights and one of inputs each, that a product of few inputs takes together.
+constexpr int kFloatDots = 16;
 
-// Sums of products in 16 bits, for one row of inputs (lanes_neon.h); void: 32 bits are as fast.
+// Sums of products in 16 bits, for one row of inputs at a time (lanes_neon.h); void: 32 bits are as
+// fast.
 using WordSums = void;
 // Sixteen columns of a row of inputs in one register (lanes_neon.h); void: four at a time are as
 // fast.
@@ -119,6 +122,11 @@ inline F PowerOfTwo(F n) {
 inline F LoadHalves(const uint16_t* from) {
   return Each([&](int i) { return FloatFromHalf(from[i]); });
 }
+// FP16 numbers times kSmallHalf, a power of two, where that is cheaper (lanes_neon.h).
+constexpr float kSmallHalf = 1.0F;
+inline F LoadSmallHalves(const uint16_t* from) {
+  return LoadHalves(from);
+}
 // BF16 numbers: the upper half of a float each.
 inline F LoadBfloats(const uint16_t* from) {
   return Each([&](int i) {
@@ -189,6 +197,11 @@ inline F ZeroBelow(I bits, uint32_t least, F a) {
 inline F ToFloat(I a) {
   return Each([&](int i) { return static_cast<float>(a.v[i]); });
 }
+// Of a sum that began with kSumBits, for less than a conversion (lanes_neon.h); |sum| < 2^22.
+constexpr int32_t kSumBits = 0;
+inline F SumToFloat(I sum) {
+  return ToFloat(sum);
+}
 
 inline W LoadBytes(const uint8_t* from) {
   W out;
@@ -211,11 +224,13 @@ inline W HighNibbles(W bytes) {
   }
   return bytes;
 }
-// Codes of six bits: the lower four, and above them the bits 2 kQuad and 2 kQuad + 1 of `upper`.
+// Codes of six bits: four in the low halves of bytes where kQuad is even, else in the high ones,
+// and above them the bits 2 kQuad and 2 kQuad + 1 of `upper`.
 template <int kQuad>
-inline W WithUpperBits(W nibbles, W upper) {
+inline W SixBits(W nibbles, W upper) {
   for (int i = 0; i < 64; ++i) {
-    nibbles.v[i] = static_cast<uint8_t>(nibbles.v[i] | (upper.v[i] >> (2 * kQuad) & 0x3) << 4);
+    const int lower = kQuad % 2 == 0 ? nibbles.v[i] & 0xF : nibbles.v[i] >> 4;
+    nibbles.v[i] = static_cast<uint8_t>(lower | (upper.v[i] >> (2 * kQuad) & 0x3) << 4);
   }
   return nibbles;
 }

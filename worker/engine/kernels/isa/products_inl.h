@@ -68,39 +68,73 @@ inline void OverInputs(int64_t count, const Block& block) {
 
 // --- FP32, FP16 and BF16 ---
 
-// dots[t][r] = Σ_c weights[r][c] inputs[t][c] for kRows rows and kInputs inputs.
+// Calls function.template operator()<i>() for i from 0 to kCount - 1. An index that is a constant
+// from the beginning keeps a small array in registers: those of a loop that is unrolled only later
+// are stored in every turn.
+template <int kCount, int kFirst = 0, typename Function>
+[[gnu::always_inline]] inline void Unrolled(const Function& function) {
+  if constexpr (kFirst < kCount) {
+    function.template operator()<kFirst>();
+    Unrolled<kCount, kFirst + 1>(function);
+  }
+}
+
+// How the dots of few inputs read weights, and by what the inputs are multiplied before and the
+// sums behind: by one, but where FP16 is read times 2^-112 (LoadSmallHalves). There inputs are
+// multiplied by 2^64 and sums by 2^48. Powers of two change no rounding within FP32's range: inputs
+// below 2^64 stay finite, products are below 2^32 then, and a sum, held at 2^-48 of its size, has
+// all its bits from 2^-77 up.
+template <typename Weight>
+struct Factors {
+  static constexpr float kInputScale = 1.0F;
+  static constexpr float kSumScale = 1.0F;
+  static F At(const Weight* from) { return LoadFloats(from); }
+};
+template <>
+struct Factors<Half> {
+  static constexpr float kInputScale = kSmallHalf == 1.0F ? 1.0F : 0x1p64F;
+  static constexpr float kSumScale = 1.0F / (kSmallHalf * kInputScale);
+  static F At(const Half* from) { return LoadSmallHalves(&from->bits); }
+};
+
+// dots[t][r] = Σ_c weights[r][c] inputs[t][c] for kRows rows and kInputs inputs, which are times
+// their factors' scale.
 template <int kRows, int kInputs, typename Weight>
 inline void FloatDots(const Weight* weights, int64_t columns, const float* inputs,
                       int64_t input_stride, float (*dots)[kLanes]) {
+  using Read = Factors<Weight>;
   F sums[kRows][kInputs];
-  for (auto& row : sums) {
-    for (F& sum : row) {
-      sum = Set(0.0F);
-    }
-  }
+  Unrolled<kRows * kInputs>([&]<int i>() { sums[i / kInputs][i % kInputs] = Set(0.0F); });
+  const Weight* rows[kRows];
+  Unrolled<kRows>([&]<int r>() { rows[r] = weights + r * columns; });
   int64_t c = 0;
   for (; c + kLanes <= columns; c += kLanes) {
-    for (int r = 0; r < kRows; ++r) {
-      const F weight = LoadFloats(weights + r * columns + c);
-      for (int t = 0; t < kInputs; ++t) {
+    Unrolled<kRows>([&]<int r>() {
+      const F weight = Read::At(rows[r]);
+      rows[r] += kLanes;
+      Unrolled<kInputs>([&]<int t>() {
         sums[r][t] = MulAdd(weight, Load(inputs + t * input_stride + c), sums[r][t]);
-      }
-    }
+      });
+    });
   }
   const int64_t left = columns - c;
-  for (int r = 0; r < kRows; ++r) {
+  Unrolled<kRows>([&]<int r>() {
     alignas(64) float rest[kLanes];
     if (left > 0) {
-      Store(rest, LoadSome(weights + r * columns + c, left));
+      alignas(64) Weight some[kLanes] = {};
+      for (int64_t i = 0; i < left; ++i) {
+        some[i] = rows[r][i];
+      }
+      Store(rest, Read::At(some));
     }
-    for (int t = 0; t < kInputs; ++t) {
+    Unrolled<kInputs>([&]<int t>() {
       float sum = ReduceAdd(sums[r][t]);
       for (int64_t i = 0; i < left; ++i) {
         sum += rest[i] * inputs[t * input_stride + c + i];
       }
-      dots[t][r] = sum;
-    }
-  }
+      dots[t][r] = sum * Read::kSumScale;
+    });
+  });
 }
 
 // Few inputs: the weights are read row by row, each once for all inputs of the block.
@@ -111,11 +145,12 @@ inline void FloatPanelFew(const Product& p, int64_t panel, int64_t input) {
   const auto* weights = static_cast<const Weight*>(p.packed) + panel * kLanes * p.columns;
   const int64_t rows = Smaller(kLanes, p.rows - panel * kLanes);
   float block[kInputs][kLanes];
+  constexpr int kRows = kFloatDots / kInputs < 4 ? kFloatDots / kInputs : 4;
   for (int64_t r = 0; r < rows;) {
-    const int64_t step = r + 4 <= rows ? 4 : 1;
-    if (step == 4) {
-      FloatDots<4, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
-                            block);
+    const int64_t step = r + kRows <= rows ? kRows : 1;
+    if (step == kRows) {
+      FloatDots<kRows, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
+                                block);
     } else {
       FloatDots<1, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
                             block);
@@ -185,13 +220,40 @@ inline void FloatTile(const Product& p, const float* packed, int64_t panel, int6
   }
 }
 
+// From here on packing two panels is soon paid back.
+constexpr int64_t kManyInputs = 8;
+
+// The inputs times `scale`, in the product's scratch.
+inline InputRows ScaledInputs(const Product& p, float scale) {
+  static_assert((kManyInputs - 1) * sizeof(float) <= kProductScratchBytesOfColumn);
+  auto* scaled = static_cast<float*>(p.scratch);
+  for (int64_t t = 0; t < p.inputs.count; ++t) {
+    const float* values = p.inputs.values + t * p.inputs.value_stride;
+    float* to = scaled + t * p.columns;
+    int64_t c = 0;
+    for (; c + kLanes <= p.columns; c += kLanes) {
+      Store(to + c, Mul(Load(values + c), Set(scale)));
+    }
+    for (; c < p.columns; ++c) {
+      to[c] = values[c] * scale;
+    }
+  }
+  InputRows inputs = p.inputs;
+  inputs.values = scaled;
+  inputs.value_stride = p.columns;
+  return inputs;
+}
+
 template <typename Weight>
 inline void FloatProduct(const Product& p, int64_t first_panel, int64_t end_panel) {
-  constexpr int64_t kManyInputs = 8;  // from here on packing two panels is soon paid back
   if (p.inputs.count < kManyInputs) {
+    Product few = p;
+    if constexpr (Factors<Weight>::kInputScale != 1.0F) {
+      few.inputs = ScaledInputs(p, Factors<Weight>::kInputScale);
+    }
     for (int64_t panel = first_panel; panel < end_panel; ++panel) {
       OverInputs(p.inputs.count, [&]<int kInputs>(int64_t input) {
-        FloatPanelFew<kInputs, Weight>(p, panel, input);
+        FloatPanelFew<kInputs, Weight>(few, panel, input);
       });
     }
     return;
@@ -217,12 +279,13 @@ inline void FloatProduct(const Product& p, int64_t first_panel, int64_t end_pane
 // inputs, where the lanes take sixteen columns of inputs at once. Lines::At<q>(line): the weights
 // of columns 4 q to 4 q + 3; sixteen columns are Lines::kBytes. Inlined: in a call the sums are in
 // memory, and int8 takes twice the cycles on a Cortex-A76 (./dev bench arm).
-template <typename Quads, typename Lines, int kInputs>
+// kChainsOfOne: of dependent sums, of each register of rows and one input. Two hide more of their
+// latency in long groups, where a core decodes five instructions a cycle.
+template <int kChainsOfOne, typename Quads, typename Lines, int kInputs>
 [[gnu::always_inline]] inline void AddQuadDots(const Lines& lines, const uint8_t* line,
                                                const int8_t* codes, int64_t code_stride,
                                                int64_t columns, I (&sums)[kInputs]) {
-  // One input alone would be one chain of dependent sums: two hide more of their latency.
-  constexpr int kChains = kInputs == 1 ? 2 : 1;
+  constexpr int kChains = kInputs == 1 ? kChainsOfOne : 1;
   I more[kChains] = {};
   for (const int8_t* const end = codes + columns; codes != end; codes += 16) {
     const auto add = [&]<int kQuad>() {
@@ -257,10 +320,11 @@ struct Int8Lines {
 };
 
 // One row of inputs, two lines at a time: two products of at most 128 · 127 sum to 32512 < 2^15.
+// first: even, for a sum is joined of two lanes of `low` or of `high`.
 template <typename Words>
-inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads) {
-  I low = SetInt(0);
-  I high = SetInt(0);
+inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads, int32_t first) {
+  I low = SetInt(first / 2);
+  I high = low;
   for (int64_t q = 0; q < quads; q += 2) {
     __builtin_prefetch(line + kPrefetchBytes);
     Words words(LoadBytes(line), codes + q * 4);
@@ -271,28 +335,34 @@ inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads) {
   return Words::Joined(low, high);
 }
 
-// Sums over `quads` lines of four columns, for some rows of inputs. Inlined as AddQuadDots.
-template <int kInputs>
-[[gnu::always_inline]] inline void Int8Dots(const uint8_t* line, const int8_t* codes,
-                                            int64_t code_stride, int64_t quads,
-                                            I (&sums)[kInputs]) {
+// Sums over a group of columns, for some rows of inputs from `input` on. They begin with kSumBits
+// and what takes off the weights' raise. Inlined as AddQuadDots.
+template <bool kGrouped, int kInputs>
+[[gnu::always_inline]] inline void Int8Dots(const uint8_t* line, const InputRows& in, int64_t input,
+                                            int64_t g, int64_t quads, I (&sums)[kInputs]) {
+  const int64_t code_stride = in.code_stride;
+  const int8_t* codes = in.codes + input * code_stride + g * in.group;
+  const auto first = [&](int t) {
+    return kSumBits - kSignedRaise * in.sums[(input + t) * in.groups + g];
+  };
   if constexpr (kInputs == 1 && !std::is_void_v<WordSums>) {
-    sums[0] = Int8WordDot<WordSums>(line, codes, quads);
+    sums[0] = Int8WordDot<WordSums>(line, codes, quads, first(0));
     return;
   }
   if constexpr (!std::is_void_v<InputQuads>) {
-    for (I& sum : sums) {
-      sum = SetInt(0);
+    for (int t = 0; t < kInputs; ++t) {
+      sums[t] = SetInt(first(t));
     }
-    AddQuadDots<InputQuads>(Int8Lines{}, line, codes, code_stride, quads * 4, sums);
+    AddQuadDots<kGrouped ? 1 : 2, InputQuads>(Int8Lines{}, line, codes, code_stride, quads * 4,
+                                              sums);
     return;
   }
   // One input alone would be one chain of dependent sums: four partial ones hide their latency.
   constexpr int kChains = kInputs == 1 ? 4 : 1;
   I dots[kInputs][kChains];
-  for (auto& chains : dots) {
-    for (I& dot : chains) {
-      dot = SetInt(0);
+  for (int t = 0; t < kInputs; ++t) {
+    for (int chain = 0; chain < kChains; ++chain) {
+      dots[t][chain] = SetInt(chain == 0 ? first(t) : 0);
     }
   }
   for (int64_t q = 0; q < quads; q += kChains) {
@@ -320,7 +390,6 @@ inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
   const InputRows& in = p.inputs;
   const auto* line =
       static_cast<const uint8_t*>(p.packed) + panel * kLanes * ((p.columns + 63) / 64 * 64);
-  const int8_t* codes = in.codes + input * in.code_stride;
   F sums[kInputs];
   for (F& sum : sums) {
     sum = Set(0.0F);
@@ -329,18 +398,15 @@ inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
     const int64_t left = (p.columns - g * in.group + 63) / 64 * 64;
     const int64_t quads = Smaller(in.group, left) / 4;
     I dots[kInputs];
-    Int8Dots<kInputs>(line, codes, in.code_stride, quads, dots);
+    Int8Dots<kGrouped, kInputs>(line, in, input, g, quads, dots);
     line += quads * kLineBytes;
-    codes += quads * 4;
     for (int t = 0; t < kInputs; ++t) {
-      const int64_t place = (input + t) * in.groups + g;
-      const I dot = AddInt(SetInt(-kSignedRaise * in.sums[place]), dots[t]);
-      F scale = Set(in.scales[place]);
+      F scale = Set(in.scales[(input + t) * in.groups + g]);
       if constexpr (kGrouped) {
         const auto* scales = static_cast<const uint16_t*>(p.scales);
         scale = Mul(LoadHalves(scales + (panel * in.groups + g) * kLanes), scale);
       }
-      sums[t] = Add(sums[t], Mul(ToFloat(dot), scale));
+      sums[t] = Add(sums[t], Mul(SumToFloat(dots[t]), scale));
     }
   }
   for (F& sum : sums) {
@@ -400,9 +466,9 @@ struct NibbleLines {
 
 // Adds one group's part to the sum of a row of inputs. scales: of this panel and group.
 template <Nibble kKind>
-inline F AddGroup(F sum, I dot, const uint16_t* scales, const InputRows& in, int64_t place) {
+inline F AddGroup(F sum, F dot, const uint16_t* scales, const InputRows& in, int64_t place) {
   const F scale = Set(in.scales[place]);
-  sum = Add(sum, Mul(ToFloat(dot), Mul(LoadHalves(scales), scale)));
+  sum = Add(sum, Mul(dot, Mul(LoadHalves(scales), scale)));
   if constexpr (kKind == Nibble::kAsymmetric) {
     const float inputs_sum = in.scales[place] * static_cast<float>(in.sums[place]);
     sum = Add(sum, Mul(LoadHalves(scales + kLanes), Set(inputs_sum)));
@@ -500,10 +566,10 @@ inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
     I dots[kInputs];
     if constexpr (kFromRaise) {
       for (int t = 0; t < kInputs; ++t) {
-        dots[t] = SetInt(-NibbleRaise<kKind>() * in.sums[(input + t) * in.groups + g]);
+        dots[t] = SetInt(kSumBits - NibbleRaise<kKind>() * in.sums[(input + t) * in.groups + g]);
       }
-      AddQuadDots<InputQuads>(NibbleLines<kKind>{table}, line, codes, in.code_stride, p.group,
-                              dots);
+      AddQuadDots<1, InputQuads>(NibbleLines<kKind>{table}, line, codes, in.code_stride, p.group,
+                                 dots);
     } else {
       NibbleDots<kKind, kInputs>(table, line, codes, in.code_stride, p.group, dots);
     }
@@ -512,10 +578,10 @@ inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
     for (int t = 0; t < kInputs; ++t) {
       const int64_t place = (input + t) * in.groups + g;
       if constexpr (kFromRaise) {
-        sums[t] = AddGroup<kKind>(sums[t], dots[t], scales, in, place);
+        sums[t] = AddGroup<kKind>(sums[t], SumToFloat(dots[t]), scales, in, place);
       } else {
         const I dot = AddInt(SetInt(-NibbleRaise<kKind>() * in.sums[place]), dots[t]);
-        sums[t] = AddGroup<kKind>(sums[t], dot, scales, in, place);
+        sums[t] = AddGroup<kKind>(sums[t], ToFloat(dot), scales, in, place);
       }
     }
     scales += kScalesOfGroup;

@@ -27,39 +27,43 @@ struct SixBitLines {
     if constexpr (kQuad < 3) {
       __builtin_prefetch(line + kQuad * kLineBytes + kPrefetchBytes);
     }
-    const W bytes = LoadBytes(of_quad);
-    const W nibbles = kQuad % 2 == 0 ? LowNibbles(bytes) : HighNibbles(bytes);
-    return WithUpperBits<kQuad>(nibbles, LoadBytes(line + 2 * kLineBytes));
+    return SixBits<kQuad>(LoadBytes(of_quad), LoadBytes(line + 2 * kLineBytes));
   }
 };
 
-// One row of inputs: four products of at most 63 · 127 sum to 32004 < 2^15.
-template <typename Words>
-inline I SixBitWordDot(const uint8_t* line, const int8_t* codes) {
+// Four products of at most 63 · 127 sum to 32004 < 2^15. first: even.
+template <typename Words, int kInputs>
+inline void SixBitWordDots(const uint8_t* line, const int8_t* codes, int64_t code_stride,
+                           const int32_t (&first)[kInputs], I (&sums)[kInputs]) {
   constexpr SixBitLines kLines;
-  Words words(kLines.At<0>(line), codes);
-  words.Add(kLines.At<1>(line), codes + 4);
-  words.Add(kLines.At<2>(line), codes + 8);
-  words.Add(kLines.At<3>(line), codes + 12);
-  I low = SetInt(0);
-  I high = SetInt(0);
-  words.AddTo(low, high);
-  return Words::Joined(low, high);
+  const W weights[4] = {kLines.At<0>(line), kLines.At<1>(line), kLines.At<2>(line),
+                        kLines.At<3>(line)};
+  for (int t = 0; t < kInputs; ++t) {
+    Words words(weights[0], codes);
+    words.Add(weights[1], codes + 4);
+    words.Add(weights[2], codes + 8);
+    words.Add(weights[3], codes + 12);
+    I low = SetInt(first[t] / 2);  // a sum is joined of two lanes of one or the other
+    I high = low;
+    words.AddTo(low, high);
+    sums[t] = Words::Joined(low, high);
+    codes += code_stride;
+  }
 }
 
-// Sums over a group of columns, for some rows of inputs.
+// Sums over a group of columns, for some rows of inputs, which begin with `first`.
 template <int kInputs>
 inline void SixBitDots(const uint8_t* line, const int8_t* codes, int64_t code_stride,
-                       I (&sums)[kInputs]) {
-  if constexpr (kInputs == 1 && !std::is_void_v<WordSums>) {
-    sums[0] = SixBitWordDot<WordSums>(line, codes);
+                       const int32_t (&first)[kInputs], I (&sums)[kInputs]) {
+  if constexpr (!std::is_void_v<WordSums>) {
+    SixBitWordDots<WordSums>(line, codes, code_stride, first, sums);
     return;
   }
-  for (I& sum : sums) {
-    sum = SetInt(0);
+  for (int t = 0; t < kInputs; ++t) {
+    sums[t] = SetInt(first[t]);
   }
   if constexpr (!std::is_void_v<InputQuads>) {
-    AddQuadDots<InputQuads>(SixBitLines{}, line, codes, code_stride, kSixBitGroup, sums);
+    AddQuadDots<1, InputQuads>(SixBitLines{}, line, codes, code_stride, kSixBitGroup, sums);
     return;
   }
   const auto add = [&]<int kQuad>() {
@@ -87,19 +91,24 @@ inline void SixBitPanel(const Product& p, int64_t panel, int64_t input) {
   for (F& sum : sums) {
     sum = Set(0.0F);
   }
-  for (int64_t g = 0; g < in.groups; ++g) {
-    const uint8_t* of_block = scales + g / kGroupsOfSixBits * kScaleBytes;
-    const uint8_t* of_group = of_block + kLanes * (2 + g % kGroupsOfSixBits);
-    const F scale = Mul(LoadHalves(reinterpret_cast<const uint16_t*>(of_block)),
-                        LoadInt8(reinterpret_cast<const int8_t*>(of_group)));
-    I dots[kInputs];
-    SixBitDots<kInputs>(line, codes, in.code_stride, dots);
-    line += SixBitLines::kBytes;
-    codes += kSixBitGroup;
-    for (int t = 0; t < kInputs; ++t) {
-      const int64_t place = (input + t) * in.groups + g;
-      const I dot = AddInt(SetInt(-kSixBitRaise * in.sums[place]), dots[t]);
-      sums[t] = Add(sums[t], Mul(ToFloat(dot), Mul(scale, Set(in.scales[place]))));
+  for (int64_t block = 0; block < blocks; ++block, scales += kScaleBytes) {
+    const F of_block = LoadHalves(reinterpret_cast<const uint16_t*>(scales));
+    const auto* of_groups = reinterpret_cast<const int8_t*>(scales + 2 * kLanes);
+    for (int64_t g = block * kGroupsOfSixBits; g < (block + 1) * kGroupsOfSixBits; ++g) {
+      const F scale = Mul(of_block, LoadInt8(of_groups));
+      of_groups += kLanes;
+      int32_t first[kInputs];
+      for (int t = 0; t < kInputs; ++t) {
+        first[t] = kSumBits - kSixBitRaise * in.sums[(input + t) * in.groups + g];
+      }
+      I dots[kInputs];
+      SixBitDots<kInputs>(line, codes, in.code_stride, first, dots);
+      line += SixBitLines::kBytes;
+      codes += kSixBitGroup;
+      for (int t = 0; t < kInputs; ++t) {
+        const F of_input = Set(in.scales[(input + t) * in.groups + g]);
+        sums[t] = Add(sums[t], Mul(SumToFloat(dots[t]), Mul(scale, of_input)));
+      }
     }
   }
   for (int t = 0; t < kInputs; ++t) {
