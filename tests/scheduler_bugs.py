@@ -128,8 +128,6 @@ SCHEDULER_BUGS = (
         "wattle_place_test", "DeadlineOrderTest.*"),
     Bug("a start that jobs share is of an older load", "scheduler/place/consider.cc", "(on_device.load != load && !(*on_device.load == *load))", "false",
         "wattle_place_test", "RememberedOptionsTest.*"),
-    Bug("jobs share a start on a pack", "scheduler/place/consider.cc", "if (begun == nullptr || load->pack != nullptr) {", "if (begun == nullptr) {",
-        "wattle_place_test", "RememberedOptionsTest.*"),
     Bug("an option outlives its load", "scheduler/place/consider.cc", "shape.loads.Shared(i) == loads.Shared(i) || shape.loads[i] == loads[i]", "true",
         "wattle_place_test", "RememberedOptionsTest.*"),
     Bug("solver's answer taken unchecked", "scheduler/place/rearrange.cc", "timetable::CheckPlan(fleet_.instance, best.plan())", "std::optional<std::string>()",
