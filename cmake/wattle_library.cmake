@@ -131,7 +131,7 @@ function(wattle_test)
                                                         WATTLE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_link_libraries(wattle_${ARG_NAME} PRIVATE ${ARG_DEPS} wattle_warnings GTest::gmock GTest::gtest_main)
   if("simulation" IN_LIST ARG_LABELS)  # minutes each, so every core takes one
-    gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1500 PROCESSORS 2)
+    gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1500 PROCESSORS 2)
     return()
   endif()
   add_test(NAME ${ARG_NAME} COMMAND wattle_${ARG_NAME})
@@ -139,7 +139,7 @@ function(wattle_test)
   if(WATTLE_WITH_LIBTORCH)  # Minutes in one program: it begins first, so that no core waits for it at the end.
     set_tests_properties(${ARG_NAME} PROPERTIES COST 4)
   endif()
-  gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "single:${labels}:${folder}" TIMEOUT 600 PROCESSORS 2)
+  gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "single:${labels}:${folder}" TIMEOUT 600 PROCESSORS 2)
 endfunction()
 
 # wattle_program(NAME wattle SRCS main.cc DEPS …): an executable in bin/. In a tree with sanitizers no test runs it, so its own files are
