@@ -14,9 +14,8 @@
 //   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet, the Wh
 //                                                 and hours of waiting of its places, and how many
 //                                                 jobs have none; then the same of PlanQueueInOrder
-//   wattle-place-load --digest SEED FLEETS BOARDS checksums of the plans of FLEETS drawn fleets of
-//   up
-//                                                 to BOARDS boards (plan_digest.h)
+//   wattle-place-load --digest SEED FLEETS BOARDS checksums of the plans of FLEETS drawn fleets,
+//                                                 each of up to BOARDS boards (plan_digest.h)
 #include <algorithm>
 #include <chrono>
 #include <cstdint>

@@ -3,13 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <iterator>
 #include <vector>
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <google/protobuf/reflection.h>
 #include <google/protobuf/util/message_differencer.h>
 
 namespace wattle {
@@ -73,43 +71,24 @@ bool Equal(const Message& a, const Message& b) {
          MessageDifferencer::Equals(a, b);
 }
 
-template <typename Number>
-bool EqualNumbers(const v1::Heartbeat& a, const v1::Heartbeat& b, const FieldDescriptor& field) {
-  const Reflection& reflection = *v1::Heartbeat::GetReflection();
-  const auto one = reflection.GetRepeatedFieldRef<Number>(a, &field);
-  const auto other = reflection.GetRepeatedFieldRef<Number>(b, &field);
-  return std::equal(one.begin(), one.end(), other.begin(), other.end());
-}
-
-// REQUIRES: both have the field.
+// Most fields of a heartbeat are plain values, and a MessageDifferencer takes long for each.
 bool Equal(const v1::Heartbeat& a, const v1::Heartbeat& b, const FieldDescriptor& field) {
   const Reflection& reflection = *v1::Heartbeat::GetReflection();
-  const bool is_list = field.is_repeated();
-  switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_BOOL:
-    case FieldDescriptor::CPPTYPE_STRING:
-      if (!is_list) {
-        return field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL
-                   ? reflection.GetBool(a, &field) == reflection.GetBool(b, &field)
-                   : reflection.GetString(a, &field) == reflection.GetString(b, &field);
-      }
-      break;
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return is_list ? EqualNumbers<double>(a, b, field)
-                     : reflection.GetDouble(a, &field) == reflection.GetDouble(b, &field);
-    case FieldDescriptor::CPPTYPE_FLOAT:
-      return is_list ? EqualNumbers<float>(a, b, field)
-                     : reflection.GetFloat(a, &field) == reflection.GetFloat(b, &field);
-    case FieldDescriptor::CPPTYPE_INT64:
-      return is_list ? EqualNumbers<int64_t>(a, b, field)
-                     : reflection.GetInt64(a, &field) == reflection.GetInt64(b, &field);
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      if (!is_list) {
+  if (!field.is_repeated()) {
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return reflection.GetBool(a, &field) == reflection.GetBool(b, &field);
+      case FieldDescriptor::CPPTYPE_STRING:
+        return reflection.GetString(a, &field) == reflection.GetString(b, &field);
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return reflection.GetDouble(a, &field) == reflection.GetDouble(b, &field);
+      case FieldDescriptor::CPPTYPE_INT64:
+        return reflection.GetInt64(a, &field) == reflection.GetInt64(b, &field);
+      case FieldDescriptor::CPPTYPE_MESSAGE:
         return Equal(reflection.GetMessage(a, &field), reflection.GetMessage(b, &field));
-      }
-      break;
-    default:
-      break;
+      default:
+        break;
+    }
   }
   MessageDifferencer differencer;
   return differencer.CompareWithFields(a, b, {&field}, {&field});

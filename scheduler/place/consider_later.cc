@@ -27,6 +27,18 @@ constexpr size_t kCheaperDevicesMax = 4;
 // window closes.
 constexpr int kRefusalsInARow = 8;
 
+// Makes the start on its device the choice.
+void ChooseStart(const Option& start, Considered& considered) {
+  std::vector<const Option*>& options = considered.options;
+  const auto place = std::find_if(options.begin(), options.end(), [&start](const Option* one) {
+    return one->run.device == start.run.device;
+  });
+  considered.feasible += place - options.begin() < considered.feasible ? 0 : 1;
+  options.erase(place);
+  options.insert(options.begin(), &start);
+  considered.arranged = true;
+}
+
 }  // namespace
 
 FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const Shape& shape,
@@ -100,23 +112,11 @@ Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAm
                                  const FleetLoads& loads, DeadlineBy deadline_by) {
   Shape& shape = ShapeOf(job, work, loads, deadline_by);
   Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
-  if (considered.feasible == 0 || considered.options.front()->run.device == device) {
-    CompleteChoice(job, considered, shape);
-    return considered;
+  if (considered.feasible > 0 && considered.options.front()->run.device != device) {
+    if (const Option* const start = StartOn(device, job, loads[device], shape)) {
+      ChooseStart(*start, considered);
+    }
   }
-  const Option* const start = StartOn(device, job, loads[device], shape);
-  if (start == nullptr) {
-    CompleteChoice(job, considered, shape);
-    return considered;
-  }
-  std::vector<const Option*>& options = considered.options;
-  const auto place = std::find_if(options.begin(), options.end(), [device](const Option* one) {
-    return one->run.device == device;
-  });
-  considered.feasible += place - options.begin() < considered.feasible ? 0 : 1;
-  options.erase(place);
-  options.insert(options.begin(), start);
-  considered.arranged = true;
   CompleteChoice(job, considered, shape);
   return considered;
 }

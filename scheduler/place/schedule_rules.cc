@@ -13,7 +13,6 @@
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/work_times.h"
-#include "scheduler/predict/predict.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -23,13 +22,6 @@ namespace {
 absl::Duration ShortestRun(const Consideration& on) {
   return on.prediction.time_scale() *
          policy::StopLead(policy::PredictedStop(on.steps, on.prediction));
-}
-
-// Whether the run ends before any infinite time, as every real one.
-bool IsEarthly(const v1::Prediction& prediction) {
-  constexpr double kSeconds = 1e12;
-  return prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().high()) <
-         kSeconds;
 }
 
 // what: what may never happen.
@@ -78,8 +70,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
     });
   }
   const absl::Time closes = on.windows.ClosesAt(start);
-  const bool never_closes = closes == absl::InfiniteFuture() && IsEarthly(on.prediction);
-  if (!never_closes && closes <= start + ShortestRun(on)) {
+  if (closes < absl::InfiniteFuture() && closes <= start + ShortestRun(on)) {
     return Refuse(on, [&] {
       return absl::StrCat(rule(), ", and the window closes; feasible in the next one");
     });

@@ -101,11 +101,13 @@ double MeanError(const std::vector<PackSample>& pack, int first_day, int end_day
   return sum / count;
 }
 
-TEST(ForecastsTest, AGoodOneHelpsWhereTheDaysBeforeMislead) {
+// On so small a pack a run waits for a bright day in any case, so as many jobs end.
+TEST(ForecastsTest, AGoodOneIsBelievedWhereTheDaysBeforeMislead) {
   const Outcome& without = WithoutForecast();
   const Outcome& with = WithGoodForecast();
   EXPECT_LT(MeanError(with.pack, 2, 10), 0.3 * MeanError(without.pack, 2, 10));
-  EXPECT_GE(with.figures[Figure::kDone], without.figures[Figure::kDone]);
+  EXPECT_EQ(with.figures[Figure::kDone], 8);
+  EXPECT_EQ(without.figures[Figure::kDone], 8);
 }
 
 // A larger pack: with the forecast the runs begin where they can go on to their end.
@@ -143,7 +145,8 @@ TEST(ForecastsTest, AVeryWrongOneCostsNoJobWhereTheDaysBeforeMislead) {
   for (uint64_t seed = 1; seed <= 2; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const Outcome with = RunUnder(Alternating, kBad, seed);
-    EXPECT_GE(with.figures[Figure::kDone], without.figures[Figure::kDone]);
+    EXPECT_EQ(with.figures[Figure::kDone], 8);
+    EXPECT_EQ(without.figures[Figure::kDone], 8);
     EXPECT_LE(with.figures[Figure::kGuardStops], without.figures[Figure::kGuardStops] + 1);
   }
 }
@@ -163,7 +166,8 @@ TEST(ForecastsTest, AVeryWrongOneDoesNoLastingHarm) {
     }
     EXPECT_GT(told_error / static_cast<double>(with.pack.size()), 1.0) << "it is very wrong";
     EXPECT_LT(MeanError(with.pack, 5, 10), MeanError(without.pack, 5, 10) + 0.3);
-    EXPECT_GE(with.figures[Figure::kDone], without.figures[Figure::kDone]);
+    EXPECT_EQ(with.figures[Figure::kDone], 8);
+    EXPECT_EQ(without.figures[Figure::kDone], 8);
     EXPECT_EQ(with.figures[Figure::kFailed], without.figures[Figure::kFailed]);
     EXPECT_LE(with.figures[Figure::kGuardStops], without.figures[Figure::kGuardStops] + 1);
   }

@@ -113,6 +113,21 @@ absl::StatusOr<v1::MeasuredRates> Measure(const RateProbe& probe) {
       probe.device, kRunnerMeasures);
 }
 
+// Where the rates are kept.
+struct KeptState {
+  std::unique_ptr<PosixDisk> disk;
+  std::unique_ptr<StateDirectory> state;
+};
+
+// Also looks for the runner, without which nothing is measured.
+absl::StatusOr<KeptState> OpenState(const RateProbe& probe) {
+  WATTLE_RETURN_IF_ERROR(MakeStateFolder(probe.state_directory));
+  WATTLE_ASSIGN_OR_RETURN(auto disk, PosixDisk::Open(probe.state_directory));
+  WATTLE_ASSIGN_OR_RETURN(auto state, StateDirectory::Open(disk.get()));
+  WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
+  return KeptState{std::move(disk), std::move(state)};
+}
+
 // board: in the mode that is measured. Returns its record.
 absl::StatusOr<v1::DeviceInfo> MeasureAndKeep(const RateProbe& probe, v1::DeviceInfo board,
                                               StateDirectory& state, absl::Time now) {
@@ -191,24 +206,15 @@ v1::DeviceInfo WithRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board
 }
 
 absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now) {
-  WATTLE_RETURN_IF_ERROR(MakeStateFolder(probe.state_directory));
-  WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(probe.state_directory));
-  WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
-  WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
-  return MeasureAndKeep(probe, DescribeBoard(probe, ""), *state, now);
+  WATTLE_ASSIGN_OR_RETURN(const KeptState kept, OpenState(probe));
+  return MeasureAndKeep(probe, DescribeBoard(probe, ""), *kept.state, now);
 }
 
 absl::Status ProbeRatesOfModes(const RateProbe& probe, const ModeSweep& sweep, absl::Time now) {
-  WATTLE_RETURN_IF_ERROR(MakeStateFolder(probe.state_directory));
-  WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(probe.state_directory));
-  WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
-  WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
-  WATTLE_ASSIGN_OR_RETURN(const auto power, OpenBoardPower(sweep, disk.get()));
+  WATTLE_ASSIGN_OR_RETURN(const KeptState kept, OpenState(probe));
+  WATTLE_ASSIGN_OR_RETURN(const auto power, OpenBoardPower(sweep, kept.disk.get()));
   WATTLE_RETURN_IF_ERROR(WithContext("what an earlier process set", power->Restore()));
-  std::vector<PowerModeRow> modes = NvpmodelModes(sweep.root);
-  if (modes.empty()) {
-    modes = KernelModes(sweep.root);
-  }
+  const std::vector<PowerModeRow> modes = BoardModes(sweep.root);
   if (modes.empty()) {
     return absl::FailedPreconditionError(
         "--all-modes: this board has no nvpmodel.conf and no cpufreq to set; leave it out");
@@ -219,7 +225,7 @@ absl::Status ProbeRatesOfModes(const RateProbe& probe, const ModeSweep& sweep, a
       MeasureModes(sweep, modes, *power, [&](const std::string& mode) -> absl::Status {
         board.set_power_mode(mode);
         WATTLE_ASSIGN_OR_RETURN(const v1::DeviceInfo record,
-                                MeasureAndKeep(probe, board, *state, now));
+                                MeasureAndKeep(probe, board, *kept.state, now));
         if (sweep.done != nullptr) {
           sweep.done(record);
         }

@@ -43,7 +43,7 @@ constexpr int64_t kProductSizeMin = 512;
 constexpr int64_t kProductSizeMax = 4096;
 // Each rate is the best of so many rounds at least: other processes only take away.
 constexpr int kRoundsMin = 3;
-constexpr double kSecondsOfRate = 0.5;
+constexpr double kSecondsOfRate = 0.2;
 // One stored matrix of many that are read one after the other, as the layers of a model.
 constexpr int64_t kMatrixRows = 1024;
 constexpr int64_t kMatrixColumns = 4096;

@@ -385,6 +385,11 @@ std::vector<PowerModeRow> KernelModes(const std::string& root) {
   return modes;
 }
 
+std::vector<PowerModeRow> BoardModes(const std::string& root) {
+  std::vector<PowerModeRow> modes = NvpmodelModes(root);
+  return modes.empty() ? KernelModes(root) : modes;
+}
+
 std::string ActiveKernelMode(const std::string& root, const std::vector<PowerModeRow>& modes) {
   for (const PowerModeRow& mode : modes) {
     const bool active = std::all_of(

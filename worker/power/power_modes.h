@@ -39,6 +39,8 @@ std::string ActiveNvpmodelMode(const std::string& root);
 // Modes that Wattle defines from the kernel's interfaces. Each mode sets every setting that any of
 // them sets. Empty if no frequency can be capped.
 std::vector<PowerModeRow> KernelModes(const std::string& root);
+// The modes that the board has: those of nvpmodel.conf, or where there is none the kernel's.
+std::vector<PowerModeRow> BoardModes(const std::string& root);
 
 // The mode whose settings all equal the files' present content; empty: none.
 std::string ActiveKernelMode(const std::string& root, const std::vector<PowerModeRow>& modes);

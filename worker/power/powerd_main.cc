@@ -87,10 +87,7 @@ int Serve(const Flags& flags, const sigset_t& ends) {
   wattle::agent::PowerSettings settings(
       flags.root, boot_id.ok() ? std::string(absl::StripAsciiWhitespace(*boot_id)) : "",
       disk->get());
-  std::vector<PowerModeRow> modes = wattle::agent::NvpmodelModes(flags.root);
-  if (modes.empty()) {
-    modes = wattle::agent::KernelModes(flags.root);
-  }
+  std::vector<PowerModeRow> modes = wattle::agent::BoardModes(flags.root);
   std::function<absl::Status()> power_off;
   if (flags.allow_power_off) {
     power_off = [&flags] { return RunToItsEnd(flags.power_off_program); };

@@ -6,6 +6,7 @@
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_TABLE_INL_H_
 
 #include "worker/engine/kernels/isa/attention_inl.h"
+#include "worker/engine/kernels/isa/float_weights_inl.h"
 #include "worker/engine/kernels/isa/kernel_table.h"
 #include "worker/engine/kernels/isa/products_inl.h"
 #include "worker/engine/kernels/isa/six_bits_inl.h"
