@@ -102,6 +102,9 @@ void Worker::Start() {
   wake_scheduled_ = false;
   idles_over_work_since_seconds_ = 0.0;
   disk_so_since_seconds_ = world_.loop.now_seconds();
+  if (desired_may_be_lost_) {  // then the worker obeys the policies that it kept before
+    policies_.SetPolicies(state_->ReadDesired().record, world_.loop.now_seconds());
+  }
   policies_.ProcessStarted(world_.loop.now_seconds());
   links_.ProcessStarted(world_.loop.now_seconds());
   contact_seconds_ = world_.loop.now_seconds();
@@ -326,6 +329,9 @@ void Worker::Receive(const v1::CoordinatorMessage& message) {
     }
   }
   Call([&](const agent::Instant& now) { core_->OnMessage(message, now); });
+  if (message.has_desired()) {
+    desired_may_be_lost_ = disk_.power_is_cut() || disk_state_ != Disk::kHealthy;
+  }
 }
 
 void Worker::Send(const v1::WorkerMessage& message) {

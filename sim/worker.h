@@ -311,6 +311,7 @@ class Worker final : public agent::AgentPorts {
   // 0: the process does not idle over work that it holds and may do.
   double idles_over_work_since_seconds_ = 0.0;
   PolicyWatch policies_;
+  bool desired_may_be_lost_ = false;  // the disk may not have kept the latest desired set
   LinkWatch links_;
   // For the check of the worker's own lease:
   double contact_seconds_ = 0.0;
