@@ -2,6 +2,7 @@
 #include "worker/engine/models/attention.h"
 
 #include "base/check.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/seen_softmax.h"
 #include "worker/engine/models/weights.h"
