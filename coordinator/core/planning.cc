@@ -275,10 +275,9 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
                  scheduler::JobView& view) {
   const v1::Attempt* const live = LiveAttempt(job);
   view.profile_point = live != nullptr ? live->profile_point() : AnyPointOf(job.spec());
-  const v1::DeviceRecord* const record = ProfiledDevice(state, job.spec());
   const auto device = std::find_if(
       snapshot.devices.begin(), snapshot.devices.end(), [&](const scheduler::DeviceView& each) {
-        return record != nullptr && each.device.info().device_id() == record->info().device_id();
+        return view.profiled_device == DeviceId(each.device.info().device_id());
       });
   if (live == nullptr && device != snapshot.devices.end()) {
     const ProfileAsk ask{.state = state,
@@ -336,6 +335,10 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     }
     scheduler::JobView view = JobViewOf(state, observations, record, now);
     if (IsProfile(job.spec())) {
+      if (const auto* const device = ProfiledDevice(state, observations, job.spec());
+          device != nullptr) {
+        view.profiled_device = DeviceId(device->info().device_id());
+      }
       DescribeRun(state, inputs, snapshot, job, view);
     }
     if (moves) {

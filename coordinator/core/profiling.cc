@@ -259,14 +259,24 @@ absl::Status CheckProfile(const v1::JobSpec& spec, bool files_needed) {
                     : absl::Status(valid.code(), absl::StrCat("profile: ", valid.message()));
 }
 
-const v1::DeviceRecord* ProfiledDevice(const State& state, const v1::JobSpec& spec) {
+const v1::DeviceRecord* ProfiledDevice(const State& state, const Observations& observations,
+                                       const v1::JobSpec& spec) {
   const std::string name = NamedDevice(spec);
+  const v1::DeviceRecord* best = nullptr;
+  std::pair<bool, double> best_rank;
   for (const auto& [id, record] : state.devices) {
-    if (!record.removed() && (record.info().name() == name || id.value() == name)) {
-      return &record;
+    if (record.removed() || (record.info().name() != name && id.value() != name)) {
+      continue;
+    }
+    const auto seen = observations.devices.find(id);
+    const std::pair rank = {seen != observations.devices.end() && seen->second.connected,
+                            record.registered_unix_seconds()};
+    if (best == nullptr || rank > best_rank) {
+      best = &record;
+      best_rank = rank;
     }
   }
-  return nullptr;
+  return best;
 }
 
 absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask) {

@@ -32,8 +32,11 @@ bool IsProfile(const v1::JobSpec& spec);
 // Errors: kInvalidArgument names the field.
 absl::Status CheckProfile(const v1::JobSpec& spec, bool files_needed);
 
-// The device that the job's label "device=NAME" means; null: there is none yet.
-const v1::DeviceRecord* ProfiledDevice(const State& state, const v1::JobSpec& spec);
+// The device that the job's label "device=NAME" means; null: there is none yet. A board with a new
+// card is a new device of the old name. So a connected one comes before others, and then the one
+// that registered last.
+const v1::DeviceRecord* ProfiledDevice(const State& state, const Observations& observations,
+                                       const v1::JobSpec& spec);
 
 // A profile job as the planner asks for its next run.
 struct ProfileAsk {

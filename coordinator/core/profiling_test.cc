@@ -29,6 +29,7 @@ namespace wattle::core {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
@@ -88,6 +89,14 @@ class ProfilingTest : public testing::Test {
     board.heartbeat.set_has_power(true);
     Hear();
     Do(WorkerHello{hello});
+  }
+  // As the board's own, with another id.
+  [[nodiscard]] v1::Hello HelloOfBoard(const std::string& device_id) const {
+    v1::Hello hello;
+    hello.set_incarnation(2);
+    *hello.mutable_device() = state_.devices.at(DeviceId(kBoard)).info();
+    hello.mutable_device()->set_device_id(device_id);
+    return hello;
   }
   void Hear() { observations_.devices[DeviceId(kBoard)].last_seen = Now(); }
 
@@ -388,6 +397,32 @@ TEST_F(ProfilingTest, TheDeviceExploresForAShareOfTheJoulesOfItsDay) {
   EXPECT_DOUBLE_EQ(left(), 0.02 * share - 700);
   state_.jobs.Mutable(2).mutable_job()->mutable_spec()->set_energy_budget_wh(1);
   EXPECT_DOUBLE_EQ(left(), 0.02 * share) << "a person has decided on that job's joules";
+}
+
+// Its record before is of another device, which the fleet has until somebody removes it.
+TEST_F(ProfilingTest, ABoardWithANewCardIsMeasuredAsWhatItIsNow) {
+  v1::Hello before = HelloOfBoard("before");
+  before.mutable_device()->mutable_power_modes(0)->set_name("7W");
+  before.mutable_device()->mutable_power_modes(1)->set_name("20W");
+  before.mutable_device()->set_power_mode("20W");
+  Do(WorkerHello{before});
+  Submit(Profile());
+  Plan();
+  ASSERT_EQ(job().attempts_size(), 1) << job().reason();
+  EXPECT_EQ(last().device_id(), kBoard);
+  EXPECT_THAT(last().profile_point().power_mode(), AnyOf("10W", "15W"));
+}
+
+TEST_F(ProfilingTest, OfTwoBoardsOfOneNameTheOneThatRegisteredLastIsMeasured) {
+  elapsed_ += absl::Minutes(1);
+  const DeviceId later("z-later");
+  Do(WorkerHello{HelloOfBoard(later.value())});
+  observations_.devices[later] = observations_.devices[DeviceId(kBoard)];
+  observations_.devices[later].last_seen = Now();
+  Submit(Profile());
+  Plan();
+  ASSERT_EQ(job().attempts_size(), 1) << job().reason();
+  EXPECT_EQ(last().device_id(), later.value());
 }
 
 // A first prediction may be a thousand times too fast.

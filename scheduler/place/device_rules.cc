@@ -139,6 +139,13 @@ std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
 
 std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
+  const std::optional<DeviceId>& profiled = on.job.profiled_device;
+  if (profiled.has_value() && profiled->value() != device.device_id()) {
+    return Refuse(on, [&] {
+      return absl::StrCat("is not the device that the job measures, which has the id ",
+                          profiled->value());
+    });
+  }
   for (const std::string& label : on.job.spec.required_labels()) {
     absl::string_view given = label;
     if (absl::ConsumePrefix(&given, kGivenLabel) && !HasLabel(device, label)) {

@@ -44,6 +44,9 @@ std::string WorkKey(const JobView& job) {
   if (job.profile_point.has_value()) {
     absl::StrAppend(&key, "|in ", job.profile_point->power_mode());
   }
+  if (job.profiled_device.has_value()) {
+    absl::StrAppend(&key, "|only ", job.profiled_device->value());
+  }
   if (spec.energy_budget_wh() > 0) {
     absl::StrAppend(&key, "|", job.spent.value());
   }
