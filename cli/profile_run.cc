@@ -86,7 +86,8 @@ absl::StatusOr<v1::JobSpec> SpecOf(const ProfileRunFlags& flags, std::istream& i
 }
 
 // Whether the device could begin now; a board that is only busy could. Prints what the job takes.
-absl::Status CheckPlan(Session& session, const v1::JobSpec& spec, const std::string& file) {
+absl::Status CheckPlan(Session& session, const v1::JobSpec& spec, const std::string& device_id,
+                       const std::string& file) {
   v1::PlanRequest request;
   *request.mutable_spec() = spec;
   const auto plan = session.client().PlanJob(request);
@@ -95,8 +96,7 @@ absl::Status CheckPlan(Session& session, const v1::JobSpec& spec, const std::str
     return absl::InvalidArgumentError(absl::StrCat(file, ": ", plan->certain_failure()));
   }
   for (const v1::Candidate& candidate : plan->candidates()) {
-    if (absl::StrCat(kDeviceLabel, candidate.device_name()) == *spec.required_labels().rbegin() &&
-        !candidate.feasible()) {
+    if (candidate.device_id() == device_id && !candidate.feasible()) {
       return absl::FailedPreconditionError(absl::StrCat(
           "profile run: ", candidate.device_name(), ": ", candidate.reason(),
           candidate.permanent() ? ""
@@ -124,9 +124,11 @@ absl::StatusOr<ExitCode> RunProfile(Session& session, const ProfileRunFlags& fla
                          : " may not set power modes; start it with --allow-power-modes, or leave "
                            "--modes out"));
   }
-  // The flag may be an id or the begin of one.
-  *spec.mutable_required_labels()->rbegin() = absl::StrCat(kDeviceLabel, device.info().name());
-  WATTLE_RETURN_IF_ERROR(CheckPlan(session, spec, flags.file));
+  // The flag may be the begin of an id, which means one of several devices of a name.
+  const v1::DeviceInfo& info = device.info();
+  *spec.mutable_required_labels()->rbegin() =
+      absl::StrCat(kDeviceLabel, flags.device == info.name() ? info.name() : info.device_id());
+  WATTLE_RETURN_IF_ERROR(CheckPlan(session, spec, info.device_id(), flags.file));
   WATTLE_ASSIGN_OR_RETURN(v1::SubmitJobResponse submitted,
                           SubmitSpec(session, {flags.file, spec}, /*idempotency_key=*/""));
   int ended = 0;

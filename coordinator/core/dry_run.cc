@@ -52,11 +52,9 @@ absl::Status DescribeFirstRun(const Outlook& outlook, const PlanningInputs& inpu
   v1::Job job;
   *job.mutable_spec() = view.spec;
   view.profile_point = AnyPointOf(job.spec());
-  if (const v1::DeviceRecord* const record =
-          ProfiledDevice(state, outlook.observations, job.spec());
-      record != nullptr) {
-    view.profiled_device = DeviceId(record->info().device_id());
-    const scheduler::DeviceView device = ViewOf(outlook, DeviceId(record->info().device_id()));
+  view.profiled_device = ProfiledDevice(state, outlook.observations, job);
+  if (view.profiled_device.has_value()) {
+    const scheduler::DeviceView device = ViewOf(outlook, *view.profiled_device);
     const ProfileAsk ask{.state = state,
                          .job = job,
                          .inputs = view.inputs,

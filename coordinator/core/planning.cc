@@ -335,10 +335,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     }
     scheduler::JobView view = JobViewOf(state, observations, record, now);
     if (IsProfile(job.spec())) {
-      if (const auto* const device = ProfiledDevice(state, observations, job.spec());
-          device != nullptr) {
-        view.profiled_device = DeviceId(device->info().device_id());
-      }
+      view.profiled_device = ProfiledDevice(state, observations, job);
       DescribeRun(state, inputs, snapshot, job, view);
     }
     if (moves) {

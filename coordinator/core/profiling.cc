@@ -15,6 +15,7 @@
 #include "base/fault_point.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/draft_internal.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/exploration.h"
 #include "proto/job_kind.h"
@@ -259,10 +260,13 @@ absl::Status CheckProfile(const v1::JobSpec& spec, bool files_needed) {
                     : absl::Status(valid.code(), absl::StrCat("profile: ", valid.message()));
 }
 
-const v1::DeviceRecord* ProfiledDevice(const State& state, const Observations& observations,
-                                       const v1::JobSpec& spec) {
-  const std::string name = NamedDevice(spec);
-  const v1::DeviceRecord* best = nullptr;
+std::optional<DeviceId> ProfiledDevice(const State& state, const Observations& observations,
+                                       const v1::Job& job) {
+  if (const v1::Attempt* const live = LiveAttempt(job); live != nullptr) {
+    return DeviceId(live->device_id());
+  }
+  const std::string name = NamedDevice(job.spec());
+  std::optional<DeviceId> best;
   std::pair<bool, double> best_rank;
   for (const auto& [id, record] : state.devices) {
     if (record.removed() || (record.info().name() != name && id.value() != name)) {
@@ -271,8 +275,8 @@ const v1::DeviceRecord* ProfiledDevice(const State& state, const Observations& o
     const auto seen = observations.devices.find(id);
     const std::pair rank = {seen != observations.devices.end() && seen->second.connected,
                             record.registered_unix_seconds()};
-    if (best == nullptr || rank > best_rank) {
-      best = &record;
+    if (!best.has_value() || rank > best_rank) {
+      best = id;
       best_rank = rank;
     }
   }

@@ -32,11 +32,11 @@ bool IsProfile(const v1::JobSpec& spec);
 // Errors: kInvalidArgument names the field.
 absl::Status CheckProfile(const v1::JobSpec& spec, bool files_needed);
 
-// The device that the job's label "device=NAME" means; null: there is none yet. A board with a new
-// card is a new device of the old name. So a connected one comes before others, and then the one
-// that registered last.
-const v1::DeviceRecord* ProfiledDevice(const State& state, const Observations& observations,
-                                       const v1::JobSpec& spec);
+// The device that the job measures: that of its live attempt, else the one that its label "device="
+// means by name or id; nullopt: there is none yet. A board with a new card is a new device of the
+// old name. So a connected device comes before others, and then the one that registered last.
+std::optional<DeviceId> ProfiledDevice(const State& state, const Observations& observations,
+                                       const v1::Job& job);
 
 // A profile job as the planner asks for its next run.
 struct ProfileAsk {

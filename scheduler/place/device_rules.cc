@@ -139,13 +139,6 @@ std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
 
 std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
-  const std::optional<DeviceId>& profiled = on.job.profiled_device;
-  if (profiled.has_value() && profiled->value() != device.device_id()) {
-    return Refuse(on, [&] {
-      return absl::StrCat("is not the device that the job measures, which has the id ",
-                          profiled->value());
-    });
-  }
   for (const std::string& label : on.job.spec.required_labels()) {
     absl::string_view given = label;
     if (absl::ConsumePrefix(&given, kGivenLabel) && !HasLabel(device, label)) {
@@ -162,6 +155,16 @@ std::optional<Refusal> CheckLabels(const Consideration& on) {
       return Refuse(
           on, [&] { return absl::StrCat("lacks the label ", label, "; feasible with it"); }, true);
     }
+  }
+  const std::optional<DeviceId>& profiled = on.job.profiled_device;
+  if (profiled.has_value() && profiled->value() != device.device_id()) {
+    return Refuse(
+        on,
+        [&] {
+          return absl::StrCat("has the name of the device that the job measures, whose id is ",
+                              profiled->value());
+        },
+        true);
   }
   return std::nullopt;
 }

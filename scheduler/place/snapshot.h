@@ -163,8 +163,8 @@ struct JobView {
   std::optional<LastPlace> last_place = std::nullopt;  // nullopt: it had none.
   // Of a profile job: the run that `spec` is. It takes place in the point's mode and no other.
   std::optional<v1::ProfilePoint> profile_point = std::nullopt;
-  // Of a profile job: the device for which the run was chosen, by the name in its label. No other
-  // device of that name takes it. Unset: no device has the name.
+  // Of a profile job: the device that its label "device=" means, by name or id. The run was chosen
+  // for that device, and no other one takes it. Unset: the fleet has none.
   std::optional<DeviceId> profiled_device = std::nullopt;
   std::optional<ProfileEnd> profile_end = std::nullopt;  // Of a profile job without a further run.
 };

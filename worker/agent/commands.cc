@@ -164,8 +164,7 @@ struct EngineProbe {
     auto* const measure = app.add_flag(
         "--rates", rates,
         "Measure instead what processor and memory do in a second, for predictions of jobs that no "
-        "board of this class has run. Takes seconds, on a slow board up to half a minute; stop the "
-        "worker before");
+        "board of this class has run. Takes seconds; stop the worker before");
     app.add_flag(
            "--all-modes", all_modes,
            "Of --rates: in each power mode of the board, one after the other, by "
