@@ -91,6 +91,35 @@ class ProfileRun(Board):
         measured = {mode for mode, size in runs if size == batch}
         self.assertEqual({told[mode] for mode in measured}, {"PROVENANCE_MEASURED_DEVICE"}, f"{runs} {told}")
 
+    def test_of_two_devices_of_a_name_the_right_one_is_measured(self):
+        self.start_measured_board("--allow-power-modes")
+        old_card = self.fleet.workers["board"]
+        old_card.stop()
+        new_card = self.fleet.start_worker("card", called="board", extra=["--threads=1", "--sensor-root", self.board, "--allow-power-modes"])
+
+        def until_connected(*device_ids):
+            self.fleet.until("the cards", lambda: {device["info"]["device_id"] for device in self.fleet.wattle("devices")["devices"] if device["connected"]}
+                             == set(device_ids))
+
+        # A job file names the board as people do, and the record of the old card is still there.
+        until_connected(new_card.device_id)
+        front = self.job_file("front", required_labels=["device=board"], energy_budget_wh=1,
+                              profile={"finetune": {**FINETUNE, "batch_size": 2}, "runs_max": 1, "run_seconds": 5})
+        job = self.assert_succeeded(self.fleet.until_done(self.fleet.submit(front)))
+        self.assertEqual({attempt["device_id"] for attempt in job["attempts"]}, {new_card.device_id})
+
+        # With both in the fleet the id says which.
+        old_card.start()
+        until_connected(old_card.device_id, new_card.device_id)
+        file = self.finetune_file("tune")
+        by_name = self.fleet.run_wattle("profile", "run", file, "--device", "board", "--budget", "1")
+        self.assertIn('"board" names 2 devices; use the id', by_name.stderr)
+        printed = self.fleet.run_wattle("profile", "run", file, "--device", new_card.device_id, "--runs", "1", "--seconds", "5", "--budget", "1",
+                                        timeout_seconds=300)
+        self.assertEqual(printed.returncode, 0, printed.stderr + printed.stdout)
+        latest = self.fleet.job(self.fleet.wattle("jobs", "--kind", "profile")["jobs"][0]["job_id"])
+        self.assertEqual({attempt["device_id"] for attempt in latest["attempts"]}, {new_card.device_id})
+
     def test_bad_input_is_one_line_with_a_remedy(self):
         self.start_measured_board()
         file = self.finetune_file("tune")
