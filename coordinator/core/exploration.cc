@@ -120,8 +120,8 @@ bool PlannedExploring::Fits(const v1::JobSpec& spec, const scheduler::QueuePlace
     return true;
   }
   const std::string& device = planned.placement.device_id();
-  const Joules demand = profiles ? Joules(planned.prediction.run_energy_joules().mean())
-                                 : scheduler::ProbeDemand(planned.prediction);
+  const Joules demand =
+      profiles ? planned.profile_demand : scheduler::ProbeDemand(planned.prediction);
   const Joules left =
       ExplorationOf(state_, DescribeDevice(state_, observations_, DeviceId(device), now_),
                     now_.wall)

@@ -291,6 +291,7 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
     if (absl::StatusOr<ProfileStep> step = NextProfileStep(ask); step.ok()) {
       view.profile_end = std::move(step->end);
       view.profile_point = step->point.value_or(*view.profile_point);
+      view.profile_demand = step->demand;
     }
   }
   view.spec = WithLabelsOfProject(state, job.spec().project(),

@@ -391,6 +391,7 @@ TEST_F(FirstJobsTest, TheProbesOfAPlanFitIntoTheDayTogether) {
   EXPECT_TRUE(PlannedExploring(state_, observations_, now).Fits(Spec(), probe));
   v1::JobSpec profile;
   *profile.mutable_profile()->mutable_finetune() = Finetune().finetune();
+  measured.profile_demand = Joules(probe.prediction.run_energy_joules().mean());
   EXPECT_FALSE(PlannedExploring(state_, observations_, now).Fits(profile, measured))
       << "a whole run draws more than a probe";
   profile.set_energy_budget_wh(1);

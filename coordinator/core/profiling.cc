@@ -309,7 +309,7 @@ absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask) {
   if (std::string over = OverBudget(ask, chosen); !over.empty()) {
     return end(std::move(over));
   }
-  ProfileStep step{.point = chosen.point};
+  ProfileStep step{.point = chosen.point, .demand = chosen.demand};
   step.point->set_gain_percent(choice.gain_percent);
   return step;
 }

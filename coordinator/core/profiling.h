@@ -55,6 +55,7 @@ struct ProfileAsk {
 // What the job does next: a run at a point, or its end.
 struct ProfileStep {
   std::optional<v1::ProfilePoint> point{};
+  Joules demand{};                             // Gross, of the run and everything around it.
   std::optional<scheduler::ProfileEnd> end{};  // Without a point.
 };
 

@@ -109,6 +109,27 @@ TEST_F(ProfilingTest, TheDeviceExploresForAShareOfTheJoulesOfItsDay) {
   EXPECT_DOUBLE_EQ(left(), 0.02 * share) << "a person has decided on that job's joules";
 }
 
+// The plan's own prediction is longer where heat slows the board. If it decided too, a run that was
+// chosen could wait without a reason.
+TEST_F(ProfilingTest, ARunStartsByTheJoulesByWhichItWasChosen) {
+  v1::JobSpec spec = Profile();
+  spec.clear_energy_budget_wh();
+  Submit(spec);
+  PlanComputed plan = ComputePlan(MakeSnapshot(state_, observations_, inputs_, Now()));
+  ASSERT_EQ(plan.jobs.size(), 1U);
+  Joules& demand = plan.jobs[0].profile_demand;
+  const Joules chosen_by = demand;
+  v1::Interval& energy = *plan.jobs[0].prediction.mutable_run_energy_joules();
+  EXPECT_GT(chosen_by.value(), energy.mean()) << "loading counts too";
+  energy.set_mean(1e9);
+  demand = Joules(0.021 * 2 * 86400);  // The device's share is 0.02, of 2 W of idle draw.
+  Do(plan);
+  EXPECT_EQ(job().attempts_size(), 0) << "others may have begun since the plan";
+  demand = chosen_by;
+  Do(plan);
+  EXPECT_EQ(job().attempts_size(), 1) << job().reason();
+}
+
 // A first prediction may be a thousand times too fast.
 TEST_F(ProfilingTest, ARunIsStoppedOnceItDrewWhatExploringMay) {
   v1::JobSpec spec = Profile();

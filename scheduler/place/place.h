@@ -80,6 +80,7 @@ struct QueuePlacement {
   bool withdraw = false;
   // As JobView's. A job that ends takes no device, and its placement is empty.
   std::optional<v1::ProfilePoint> profile_point = std::nullopt;
+  Joules profile_demand = {};
   std::optional<ProfileEnd> profile_end = std::nullopt;
 };
 

@@ -277,6 +277,7 @@ QueuePlacement QueuePlanner::PlacementOfJob(const Job& job, const Considered& co
   QueuePlacement placed;
   placed.job = job.view->id;
   placed.profile_point = job.view->profile_point;
+  placed.profile_demand = job.view->profile_demand;
   placed.placement = PlacementOf(fleet_, *job.view, considered);
   placed.never = NeverFeasible(considered);
   placed.sole = IsSole(considered);

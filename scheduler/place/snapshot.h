@@ -163,6 +163,9 @@ struct JobView {
   std::optional<LastPlace> last_place = std::nullopt;  // nullopt: it had none.
   // Of a profile job: the run that `spec` is. It takes place in the point's mode and no other.
   std::optional<v1::ProfilePoint> profile_point = std::nullopt;
+  // Of that run: gross, with everything around it. The job's next run was judged by it. 0: no run
+  // was chosen.
+  Joules profile_demand = {};
   // Of a profile job: the device that its label "device=" means, by name or id. The run was chosen
   // for that device, and no other one takes it. Unset: the fleet has none.
   std::optional<DeviceId> profiled_device = std::nullopt;
