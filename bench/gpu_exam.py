@@ -12,7 +12,8 @@ What the machine lacks (BF16 before Ampere, memory for a model) is left out and 
   --out DIR        where the JSON and the logs go (default build/bench)
   --peers DIR      where llama/ (llama-bench and its libraries) and python/ (bitsandbytes) are (default build/gpu-exam)
   --parts A,B      of: ahead, tests, rates, jobs, decode, peers, llamacpp, bitsandbytes, prompts, train, moments, sanitizer (default all); a ratio to
-                   a peer of decoding needs decode before it. peers: PyTorch; moments: training with moments of 8 bits, beside bitsandbytes
+                   a peer of decoding needs decode before it. peers: PyTorch; moments: training with moments of 8 bits, beside bitsandbytes.
+                   job_tests, which is not among all: every test of the engine that runs a job, on the GPU. They ran on no card yet
   --models A,B --formats A,B   of decode
   --no-peers       without PyTorch, llama.cpp and bitsandbytes
   --patience N     every limit of time is N times as long (default 8 on arm64, whose GPU is a board's, else 1)
@@ -163,11 +164,11 @@ class Exam:
         told = {"machine": self.machine, "figures": self.figures, "failed": self.failed, "left_out": self.left_out}
         (self.out / "gpu-exam.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
 
-    def run(self, what, command, seconds, log=None, lacks=()):
+    def run(self, what, command, seconds, log=None, lacks=(), more=None):
         """The standard output of a command, or None where it failed, which is told. Its log keeps both outputs. lacks: words of a last line by which
-        the machine lacks what the command needs, and nothing failed."""
+        the machine lacks what the command needs, and nothing failed. more: of the environment."""
         seconds *= self.options.patience
-        environment = {**os.environ, **self.paths, "WATTLE_GOLDEN": self.options.golden, "WATTLE_KERNEL_CACHE": str(self.kernels)}
+        environment = {**os.environ, **self.paths, "WATTLE_GOLDEN": self.options.golden, "WATTLE_KERNEL_CACHE": str(self.kernels), **(more or {})}
         try:
             done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment, timeout=seconds, check=False)
         except subprocess.TimeoutExpired as expired:
@@ -219,6 +220,19 @@ def tests(exam):
     exam.add("tests.seconds", time.monotonic() - begin, "s")
     for name, milliseconds in re.findall(r"^compiled (\S+) in (\d+) ms", log, re.M):
         exam.add(f"nvrtc.{name}.ms", int(milliseconds), "ms")
+
+
+# The tests of whole jobs, which run on the device that WATTLE_TEST_DEVICE names.
+JOB_TESTS = ["wattle_engine_jobs_test", "wattle_precision_test", "wattle_gguf_directory_test", "wattle_mezo_test"]
+
+
+def job_tests(exam):
+    for program in JOB_TESTS:
+        exam.run(f"job_tests {program}", [exam.program(program)], exam.options.limit, more={"WATTLE_TEST_DEVICE": "cuda"})
+    logs = (exam.out / "gpu-exam.log").read_text(errors="replace").split("=== job_tests ")[1:]
+    exam.add("job_tests.passed", sum(len(re.findall(r"^\[       OK \]", log, re.M)) for log in logs), "tests")
+    failed = {name for log in logs for name in re.findall(r"^\[  FAILED  \] ([\w/]+\.[\w/]+)", log, re.M)}
+    exam.add("job_tests.failed", len(failed), "tests", " ".join(sorted(failed)))
 
 
 def sanitizer(exam):
@@ -495,7 +509,7 @@ def moments(exam, work):
 
 
 def sit(exam, part, work):
-    run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
+    run = {"ahead": ahead, "prompts": prompts, "tests": tests, "job_tests": job_tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
            "llamacpp": llamacpp, "bitsandbytes": bitsandbytes}.get(part)
     if run is not None:
         run(exam)

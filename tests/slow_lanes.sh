@@ -32,8 +32,8 @@ step "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitize
 # libtorch itself is not instrumented: containers that cross its border would be reported wrongly, and its caches as leaks.
 export ASAN_OPTIONS=detect_container_overflow=0:detect_leaks=0
 configure build/asan-engine -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DWATTLE_SANITIZE=address,undefined
-build build/asan-engine wattle_engine_test wattle_runner_test
-run_ctest build/asan-engine -L ':(engine|runner)$' -LE 'single|slow|integration'
+build build/asan-engine wattle_engine_test wattle_engine_jobs_test wattle_runner_test
+run_ctest build/asan-engine -L ':(engine|engine_jobs|runner)$' -LE 'single|slow|integration'
 unset ASAN_OPTIONS
 
 step "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/tsan_grpc.cc)"
@@ -43,8 +43,8 @@ run_ctest build/tsan -LE 'single|slow|integration'
 
 step "slow lane: libtorch 2.7.1 (compile, the engine's tests, and those of the guarded device and of the GPU's exam)"
 configure_torch2
-build build/torch2-build wattle-runner wattle_{engine,device,pass_arena,precision,mezo}_test wattle-gpu-exam
-run_ctest build/torch2-build -L ':(engine|device|pass_arena|precision|mezo)$|:gpu_exam:' -LE 'single|integration'
+build build/torch2-build wattle-runner wattle_{engine,engine_jobs,device,pass_arena,precision,mezo}_test wattle-gpu-exam
+run_ctest build/torch2-build -L ':(engine|engine_jobs|device|pass_arena|precision|mezo)$|:gpu_exam:' -LE 'single|integration'
 
 step "slow lane: file by file, with the same tests: a batch may choose another file's overload without a word"
 configure build/files "${release[@]}" -DWATTLE_UNITY=OFF

@@ -120,19 +120,22 @@ std::optional<Refusal> CheckBf16(const Consideration& on) {
       true);
 }
 
-// The update of weights that are held in BF16 is written for the CPU; a GPU's runner would refuse
-// the job, and that ends it. Frozen weights beside adapters may be BF16 there.
+// Older workers update weights that are held in BF16 on their cores alone: on a GPU their runner
+// would refuse the job, and that ends it. Frozen weights beside adapters may be BF16 there.
 std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
+  constexpr int kRevisionWithBf16Weights = 2;  // kSpecRevision
   const v1::FinetuneSpec& finetune = on.job.spec.finetune();
-  if (on.device.device.info().accelerator() != "cuda" || on.mode.on_cpu || finetune.has_lora() ||
-      finetune.weights_precision() != v1::WEIGHTS_PRECISION_BF16) {
+  const v1::DeviceInfo& device = on.device.device.info();
+  if (device.accelerator() != "cuda" || on.mode.on_cpu || finetune.has_lora() ||
+      finetune.weights_precision() != v1::WEIGHTS_PRECISION_BF16 ||
+      device.spec_revision() >= kRevisionWithBf16Weights) {
     return std::nullopt;
   }
   return Refuse(
       on,
       [] {
-        return "weights_precision: bf16 of trained weights does not go with its GPU; feasible "
-               "without it, or with lora";
+        return "its worker is too old to train weights_precision: bf16 on a GPU; feasible once "
+               "the worker is updated, without that, or with lora";
       },
       true);
 }

@@ -226,17 +226,20 @@ TEST(ProcessorChoiceTest, Bf16OnAXavierIsForItsCores) {
 }
 
 // Likewise.
-TEST(ProcessorChoiceTest, TrainedWeightsInBf16AreForTheCores) {
+TEST(ProcessorChoiceTest, AnOldWorkersCoresTrainWeightsInBf16) {
   const ProfileTable table = TableOf({{200, 12, false, ""}, {1000, 6, true, ""}});
   JobView job = RealJob("j1", kExamples);
   job.spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
-  const v1::Candidate plan = PlanFor(Board(), table, job);
+  DeviceView old = Board();
+  old.device.mutable_info()->set_spec_revision(1);
+  const v1::Candidate plan = PlanFor(old, table, job);
   EXPECT_TRUE(plan.feasible());
   EXPECT_TRUE(plan.on_cpu());
   ASSERT_EQ(plan.other_power_modes_size(), 1);
-  EXPECT_THAT(plan.other_power_modes(0).reason(), HasSubstr("feasible without it, or with lora"));
+  EXPECT_THAT(plan.other_power_modes(0).reason(), HasSubstr("once the worker is updated"));
   job.spec.set_accelerator(v1::ACCELERATOR_CUDA);
-  EXPECT_EQ(PlanFor(Board(), table, job).refused_by(), "bf16_weights");
+  EXPECT_EQ(PlanFor(old, table, job).refused_by(), "bf16_weights");
+  EXPECT_TRUE(PlanFor(Board(), table, job).feasible());
 }
 
 // 7 GiB fit into the 7.6 GiB that are usable, and not with what CUDA takes of them.

@@ -100,12 +100,9 @@ class Processors(Scene):
         self.assertEqual((candidates["xavier"]["refused_by"], candidates["xavier"]["permanent"]), ("bf16", True))
         self.assertIn("feasible with precision: fp16", candidates["xavier"]["reason"])
         self.assertEqual(plan["chosen_device_id"], candidates["orin"]["device_id"])
-        self.fleet.start_worker("pi", emulate="raspberry-pi-5", extra=["--time-scale=4"])
-        self.fleet.until_connected("pi")
-        plan = self.fleet.wattle("plan", self.job_file("trained", finetune={**FINETUNE, "steps": 6, "weights_precision": "bf16"}))
-        candidates = {candidate["device_name"]: candidate for candidate in plan["candidates"]}
-        self.assertEqual((candidates["orin"]["refused_by"], candidates["orin"]["permanent"]), ("bf16_weights", True))
-        self.assertEqual(plan["chosen_device_id"], candidates["pi"]["device_id"])
+        trained = self.job_file("trained", finetune={**FINETUNE, "steps": 6, "weights_precision": "bf16"}, accelerator="cuda")
+        plan = self.fleet.wattle("plan", trained)
+        self.assertEqual(sorted(candidate["device_name"] for candidate in plan["candidates"] if candidate["feasible"]), ["orin", "xavier"])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@
 #include "base/status_matchers.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/generate/generate.h"
+#include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -26,7 +27,7 @@ constexpr double kRelativeTolerance = 1e-5;
 constexpr char kConfigFile[] = "tokenizer_config.json";
 
 std::string GoldenFile(const std::string& name) {
-  return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/chat/model/", name);
+  return absl::StrCat(GoldenFolder(), "/chat/model/", name);
 }
 
 nlohmann::json Expected() {
@@ -55,7 +56,7 @@ std::string UnmarkedModel() {
 // and schedule.
 FinetuneSettings GoldenFinetune(const std::string& model_directory) {
   FinetuneSettings settings;
-  settings.model.directory = model_directory;
+  settings.model = JobOn(model_directory);
   settings.data = GoldenFile("conversations.jsonl");
   settings.heldout_data = settings.data;
   settings.work_directory = NewTestDirectory("work");
@@ -101,7 +102,7 @@ TEST(ChatModelTest, PackedExamplesHaveTheSameLosses) {
 TEST(ChatModelTest, AnEvaluationCountsWhatATrainingCounts) {
   const nlohmann::json expected = Expected();
   EvaluateSettings settings;
-  settings.model.directory = GoldenFile("");
+  settings.model = JobOn(GoldenFile(""));
   settings.data = GoldenFile("conversations.jsonl");
   RecordingSink sink;
   const auto result = Evaluate(settings, sink);
@@ -119,7 +120,7 @@ TEST(ChatModelTest, AnEvaluationCountsWhatATrainingCounts) {
 // The prompts of the golden as conversations.
 GenerateSettings GoldenQuestions(const std::string& model_directory) {
   GenerateSettings settings;
-  settings.model.directory = model_directory;
+  settings.model = JobOn(model_directory);
   settings.max_new_tokens = 24;
   const nlohmann::json expected = Expected();
   for (const nlohmann::json& answer : expected["answers"]) {

@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/test_model.h"
 
+#include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -58,6 +60,15 @@ std::string Sentence(uint64_t seed, int words) {
 }
 
 }  // namespace
+
+std::string TestDevice() {
+  const char* const name = std::getenv("WATTLE_TEST_DEVICE");  // NOLINT(concurrency-mt-unsafe)
+  return name != nullptr ? name : "cpu";
+}
+
+ModelJob JobOn(std::string directory) {
+  return {.directory = std::move(directory), .device = TestDevice()};
+}
 
 std::string NewTestDirectory(const std::string& name) {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
@@ -125,7 +136,7 @@ std::string MakeTinyText(const std::string& name, int words) {
 
 FinetuneSettings TinyFinetune(const std::string& name) {
   FinetuneSettings settings;
-  settings.model.directory = MakeTinyModel(name + "_model", 3);
+  settings.model = JobOn(MakeTinyModel(name + "_model", 3));
   settings.data = MakeTinySquad(name + "_data", 7);
   settings.heldout_data = MakeTinySquad(name + "_heldout", 3);
   settings.work_directory = NewTestDirectory(name + "_work");

@@ -14,10 +14,16 @@
 
 #include "formats/example_pool.h"
 #include "models/decoder_config.h"
+#include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {
+
+// The device on which the jobs of tests run: "cpu", or what WATTLE_TEST_DEVICE names.
+std::string TestDevice();
+// A job's model, on that device.
+ModelJob JobOn(std::string directory);
 
 // A new empty directory under GoogleTest's temporary one.
 std::string NewTestDirectory(const std::string& name);

@@ -3,6 +3,9 @@
 // The engine on the guarded device (test_guarded_device.h): what it computes there is what it
 // computes on the host, no weight crosses after loading, and how often the host waits is counted.
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <map>
@@ -29,6 +32,7 @@
 #include "worker/engine/device/test_guarded_device.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
+#include "worker/engine/kernels/bf16.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/kernels/test_matrix.h"
 #include "worker/engine/models/tensor_files.h"
@@ -118,6 +122,29 @@ TEST(DeviceRandomTest, MasksAndSignsAreThoseOfTheKernels) {
         at::arange(first, first + wanted.numel(), at::dtype(at::kLong).device(GuardedDevice()))
             .view(wanted.sizes());
     EXPECT_TRUE(at::equal(RandomSignsAt(kStream, 1e-3F, elements).cpu(), wanted));
+  }
+}
+
+// Also of what is not finite, and of more numbers than are drawn at once.
+TEST(DeviceRandomTest, NumbersAreRoundedToBf16AsByTheKernels) {
+  for (const int64_t count : {int64_t{1}, int64_t{301}, (int64_t{1} << 22) + 3}) {
+    SCOPED_TRACE(absl::StrCat(count, " numbers"));
+    at::Tensor values = Normal({count}, 6);
+    constexpr std::array<uint32_t, 6> kBits = {0x7F800000, 0xFF800000, 0x7F800001,
+                                               0x7F7FFFFF, 0xFFC00000, 0x80000000};
+    if (count > 6) {
+      std::memcpy(values.data_ptr<float>() + 1, kBits.data(), sizeof(kBits));
+    }
+    const at::Tensor wanted = at::empty({count}, at::kBFloat16);
+    kernels::RoundBf16Stochastically(kStream, 0, values.data_ptr<float>(), count,
+                                     static_cast<uint16_t*>(wanted.data_ptr()));
+    const at::Tensor device = values.to(GuardedDevice());
+    const at::Tensor numbers = at::empty_like(wanted, at::device(GuardedDevice()));
+    ForgetWork();
+    RoundToBf16Stochastically(kStream, device, numbers);
+    EXPECT_EQ(WorkOfGuardedDevice().uploaded_bytes, 0);
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+    EXPECT_TRUE(at::equal(numbers.cpu().view(at::kShort), wanted.view(at::kShort)));
   }
 }
 

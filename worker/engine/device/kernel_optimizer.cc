@@ -3,8 +3,11 @@
 // The optimizers of KernelDevice.
 #include <algorithm>
 #include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
+#include "worker/engine/device/cuda/random_words.h"
 #include "worker/engine/device/cuda/training_step.h"
 #include "worker/engine/device/kernel_device.h"
 #include "worker/engine/kernels/adafactor.h"
@@ -15,7 +18,22 @@
 namespace wattle::engine {
 namespace {
 
+using cuda::WeightType;
+
 constexpr size_t kStateIn8Bits = 4;  // tensors: codes and scales of both moments
+
+WeightType TypeOf(const UpdatedParameter& parameter) {
+  return parameter.weights.scalar_type() == at::kBFloat16 ? WeightType::kBf16
+                                                          : WeightType::kFloat32;
+}
+
+// Whether the kernels read the parameter's numbers, one after the other.
+bool IsServed(const UpdatedParameter& parameter) {
+  const at::ScalarType type = parameter.weights.scalar_type();
+  return parameter.weights.is_contiguous() && parameter.weights.numel() > 0 &&
+         (type == at::kFloat || type == at::kBFloat16) && parameter.gradients.is_contiguous() &&
+         parameter.gradients.scalar_type() == at::kFloat;
+}
 
 const float* NumberOf(const at::Tensor& decided) {
   return decided.defined() ? decided.data_ptr<float>() : nullptr;
@@ -32,15 +50,16 @@ absl::Status UpdateAdamW(const kernels::AdamWStep& step, const at::Tensor& decid
                                     .numbers = cuda::NumbersOf(step, NumberOf(decided))};
   for (size_t i = 0; i < parameters.size(); ++i) {
     const UpdatedParameter& parameter = parameters[i];
-    arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
+    arguments.parameters[i] = {.weights = parameter.weights.data_ptr(),
                                .gradients = parameter.gradients.data_ptr<float>(),
                                .first_moments = parameter.state[0].data_ptr<float>(),
                                .second_moments = parameter.state[1].data_ptr<float>(),
                                .count = parameter.weights.numel(),
                                .first_block = 0,
-                               .keep = KeepOf(step, parameter)};
+                               .keep = KeepOf(step, parameter),
+                               .rounding = cuda::WordsOf(parameter.rounding)};
   }
-  return cuda::Launch(arguments, launcher);
+  return cuda::Launch(arguments, TypeOf(parameters.front()), launcher);
 }
 
 absl::Status UpdateAdamW8bit(const kernels::AdamWStep& step, const at::Tensor& decided,
@@ -53,7 +72,7 @@ absl::Status UpdateAdamW8bit(const kernels::AdamWStep& step, const at::Tensor& d
                                         .numbers = cuda::NumbersOf(step, NumberOf(decided))};
   for (size_t i = 0; i < parameters.size(); ++i) {
     const UpdatedParameter& parameter = parameters[i];
-    arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
+    arguments.parameters[i] = {.weights = parameter.weights.data_ptr(),
                                .gradients = parameter.gradients.data_ptr<float>(),
                                .first_codes = parameter.state[0].data_ptr<uint8_t>(),
                                .first_scales = parameter.state[1].data_ptr<float>(),
@@ -61,9 +80,10 @@ absl::Status UpdateAdamW8bit(const kernels::AdamWStep& step, const at::Tensor& d
                                .second_scales = parameter.state[3].data_ptr<float>(),
                                .count = parameter.weights.numel(),
                                .first_block = 0,
-                               .keep = KeepOf(step, parameter)};
+                               .keep = KeepOf(step, parameter),
+                               .rounding = cuda::WordsOf(parameter.rounding)};
   }
-  return cuda::Launch(arguments, launcher);
+  return cuda::Launch(arguments, TypeOf(parameters.front()), launcher);
 }
 
 absl::Status UpdateAdafactor(const kernels::AdamWStep& step, const at::Tensor& decided,
@@ -73,14 +93,14 @@ absl::Status UpdateAdafactor(const kernels::AdamWStep& step, const at::Tensor& d
   const int64_t rows = parameter.weights.numel() / columns;
   const int chunks = cuda::ChunksOf(static_cast<int>(rows));
   const at::Tensor room =
-      at::empty({2 * rows + columns + chunks * columns + 1}, parameter.weights.options());
+      at::empty({2 * rows + columns + chunks * columns + 1}, parameter.gradients.options());
   auto* const row_factors = room.data_ptr<float>();
   float* const row_squares = row_factors + rows;
   float* const column_factors = row_squares + rows;
   float* const sums = column_factors + columns;
   return cuda::Launch(
       cuda::AdafactorArguments{
-          .weights = parameter.weights.data_ptr<float>(),
+          .weights = parameter.weights.data_ptr(),
           .gradients = parameter.gradients.data_ptr<float>(),
           .row_means = matrix ? parameter.state[0].data_ptr<float>() : nullptr,
           .column_means = parameter.state.back().data_ptr<float>(),
@@ -96,8 +116,9 @@ absl::Status UpdateAdafactor(const kernels::AdamWStep& step, const at::Tensor& d
           .learning_rate = static_cast<float>(step.learning_rate),
           .keep = KeepOf(step, parameter),
           .gradient_scale = static_cast<float>(step.gradient_scale),
-          .decided = NumberOf(decided)},
-      launcher);
+          .decided = NumberOf(decided),
+          .rounding = cuda::WordsOf(parameter.rounding)},
+      TypeOf(parameter), launcher);
 }
 
 }  // namespace
@@ -105,11 +126,9 @@ absl::Status UpdateAdafactor(const kernels::AdamWStep& step, const at::Tensor& d
 bool KernelDevice::UpdatedByKernels(v1::Optimizer optimizer, const kernels::AdamWStep& step,
                                     const at::Tensor& decided,
                                     absl::Span<const UpdatedParameter> parameters) const {
-  const bool dense =
-      std::all_of(parameters.begin(), parameters.end(), [](const UpdatedParameter& parameter) {
-        return IsDense(parameter.weights) && IsDense(parameter.gradients);
-      });
-  return dense && Carries(parameters.front().weights.device(), [&](cuda::KernelLauncher& launcher) {
+  const bool served = std::all_of(parameters.begin(), parameters.end(), IsServed);
+  return served &&
+         Carries(parameters.front().weights.device(), [&](cuda::KernelLauncher& launcher) {
            if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
              absl::Status status;
              for (size_t i = 0; i < parameters.size() && status.ok(); ++i) {
@@ -126,16 +145,15 @@ bool KernelDevice::UpdatedByKernels(v1::Optimizer optimizer, const kernels::Adam
 void KernelDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
                           const at::Tensor& decided,
                           absl::Span<const UpdatedParameter> parameters) const {
-  // Small parameters keep moments in FP32 beside others in 8 bits.
-  std::vector<UpdatedParameter> in_8_bits;
-  std::vector<UpdatedParameter> others;
+  // Small parameters keep moments in FP32 beside others in 8 bits, and FP32 weights beside BF16.
+  std::map<std::pair<bool, WeightType>, std::vector<UpdatedParameter>> kinds;
   for (const UpdatedParameter& parameter : parameters) {
-    (parameter.state.size() == kStateIn8Bits ? in_8_bits : others).push_back(parameter);
+    kinds[{parameter.state.size() == kStateIn8Bits, TypeOf(parameter)}].push_back(parameter);
   }
-  for (const std::vector<UpdatedParameter>* const alike : {&in_8_bits, &others}) {
+  for (const auto& [kind, alike] : kinds) {
     constexpr size_t kTogether = cuda::kUpdatedParameters;
-    for (size_t first = 0; first < alike->size(); first += kTogether) {
-      const auto some = absl::MakeConstSpan(*alike).subspan(first, kTogether);
+    for (size_t first = 0; first < alike.size(); first += kTogether) {
+      const auto some = absl::MakeConstSpan(alike).subspan(first, kTogether);
       if (!UpdatedByKernels(optimizer, step, decided, some)) {
         AtenDevice::Update(optimizer, step, decided, some);
       }

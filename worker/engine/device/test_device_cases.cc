@@ -109,6 +109,19 @@ const std::vector<ModeCase>& ModeCases() {
          s.bf16_weights = true;
        },
        1},
+      {"Bf16Weights", [](FinetuneSettings& s) { s.bf16_weights = true; }, 1},
+      {"Bf16WeightsAdamW8bit",
+       [](FinetuneSettings& s) {
+         s.bf16_weights = true;
+         s.optimizer = v1::OPTIMIZER_ADAMW_8BIT;
+       },
+       1},
+      {"Bf16WeightsAdafactor",
+       [](FinetuneSettings& s) {
+         s.bf16_weights = true;
+         s.optimizer = v1::OPTIMIZER_ADAFACTOR;
+       },
+       1},
       // The loss, and what is decided of head, both blocks and tables. A pass changes weights.
       {"UpdateInBackward",
        [](FinetuneSettings& s) {

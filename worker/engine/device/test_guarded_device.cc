@@ -35,7 +35,6 @@ namespace {
 
 constexpr auto kDeviceType = c10::DeviceType::PrivateUse1;
 const c10::DispatchKeySet kDeviceKeys(c10::DispatchKey::PrivateUse1);
-constexpr size_t kHugePageBytes = size_t{1} << 21;
 constexpr int64_t kMemoryBytes = int64_t{1} << 30;  // address space; pages come with their use
 
 DeviceWork work;
@@ -51,7 +50,8 @@ constexpr c10::StreamId kBeside = 1;
   std::_Exit(1);
 }
 
-// The device's memory. The host may read it while an Opening is there.
+// The device's memory, which lies at two places of the address space. Tensors of the device have
+// the address of the first one, which nobody may read. The device's operators use the second one.
 class GuardedAllocator final : public at::Allocator {
  public:
   static GuardedAllocator& Get() {
@@ -59,10 +59,19 @@ class GuardedAllocator final : public at::Allocator {
     return memory;
   }
 
-  using Opening = OpenedGuardedMemory;
-
+  // The first place, for kernels that get its addresses.
   void Open() { Protect(PROT_READ | PROT_WRITE); }
   void Close() { Protect(PROT_NONE); }
+
+  // Where operators find what is at an address of the device; what is of the host stays.
+  [[nodiscard]] void* ForOperators(void* place) const {
+    return Holds(place, region_) ? for_operators_ + (static_cast<std::byte*>(place) - region_)
+                                 : place;
+  }
+  // Whether an address is one that operators use.
+  [[nodiscard]] bool IsForOperators(const void* place) const {
+    return Holds(place, for_operators_);
+  }
 
   [[nodiscard]] int64_t in_use() const { return in_use_; }
   void Limit(int64_t bytes) { limit_ = bytes; }
@@ -82,21 +91,20 @@ class GuardedAllocator final : public at::Allocator {
   [[nodiscard]] at::DeleterFnPtr raw_deleter() const override { return &Free; }
 #ifdef WATTLE_TORCH_ALLOCATOR_COPIES
   void copy_data(void* to, const void* from, size_t bytes) const override {
-    const Opening opening;
-    default_copy_data(to, from, bytes);
+    default_copy_data(ForOperators(to), ForOperators(const_cast<void*>(from)), bytes);
   }
 #endif
 
-  [[nodiscard]] bool Holds(const void* place) const {
-    const auto* byte = static_cast<const std::byte*>(place);
-    return byte >= region_ && byte < region_ + kMemoryBytes;
-  }
-
  private:
-  GuardedAllocator() : region_(AddressSpace()), blocks_(kMemoryBytes) {
+  GuardedAllocator() : blocks_(kMemoryBytes) {
+    const int memory = memfd_create("guarded device", MFD_CLOEXEC);
+    WATTLE_CHECK(memory >= 0 && ftruncate(memory, kMemoryBytes) == 0, "memory has a size");
+    region_ = Mapped(memory, PROT_NONE);
+    for_operators_ = Mapped(memory, PROT_READ | PROT_WRITE);
+    close(memory);
     struct sigaction action = {};
     action.sa_sigaction = [](int /*signal*/, siginfo_t* info, void* /*context*/) {
-      if (Get().Holds(info->si_addr)) {
+      if (Holds(info->si_addr, Get().region_)) {
         Die();
       }
       std::signal(SIGSEGV, SIG_DFL);  // the access is made again, and ends the program
@@ -105,15 +113,15 @@ class GuardedAllocator final : public at::Allocator {
     sigaction(SIGSEGV, &action, nullptr);
   }
 
-  // In huge pages where the system has them: each operator changes the protection of every page.
-  static std::byte* AddressSpace() {
-    void* place = mmap(nullptr, kMemoryBytes + kHugePageBytes, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  static std::byte* Mapped(int memory, int access) {
+    void* const place = mmap(nullptr, kMemoryBytes, access, MAP_SHARED | MAP_NORESERVE, memory, 0);
     WATTLE_CHECK(place != MAP_FAILED, "address space is there");
-    size_t room = kMemoryBytes + kHugePageBytes;
-    void* region = std::align(kHugePageBytes, kMemoryBytes, place, room);
-    (void)madvise(region, kMemoryBytes, MADV_HUGEPAGE);
-    return static_cast<std::byte*>(region);
+    return static_cast<std::byte*>(place);
+  }
+
+  static bool Holds(const void* place, const std::byte* region) {
+    const auto* const byte = static_cast<const std::byte*>(place);
+    return byte >= region && byte < region + kMemoryBytes;
   }
 
   static void Free(void* place) {
@@ -139,7 +147,8 @@ class GuardedAllocator final : public at::Allocator {
     WATTLE_CHECK(mprotect(region_, kMemoryBytes, access) == 0, "the region is ours");
   }
 
-  std::byte* region_;
+  std::byte* region_ = nullptr;
+  std::byte* for_operators_ = nullptr;
   models::BestFit blocks_;
   std::map<void*, int64_t> sizes_;
   int64_t in_use_ = 0;
@@ -260,7 +269,8 @@ class HostView {
     }
     storages_.push_back(
         {device, c10::Storage(c10::Storage::use_byte_size_t(), device.nbytes(),
-                              at::DataPtr(device.unsafeGetStorageImpl()->data_ptr().get(),
+                              at::DataPtr(GuardedAllocator::Get().ForOperators(
+                                              device.unsafeGetStorageImpl()->data_ptr().get()),
                                           at::Device(at::kCPU)),
                               c10::GetCPUAllocator(), /*resizable=*/true)});
     return storages_.back().host;
@@ -276,7 +286,7 @@ class HostView {
   static void TakeSizes(const Seen& seen) {
     c10::TensorImpl* device = seen.device.unsafeGetTensorImpl();
     const void* memory = seen.host.storage().unsafeGetStorageImpl()->data_ptr().get();
-    if (seen.host.numel() > 0 && !GuardedAllocator::Get().Holds(memory)) {
+    if (seen.host.numel() > 0 && !GuardedAllocator::Get().IsForOperators(memory)) {
       const at::Tensor moved = Copied(seen.host);
       device->set_storage_keep_dtype(moved.storage());
       device->set_storage_offset(0);
@@ -380,7 +390,6 @@ void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   for (size_t i = first; i < stack->size(); ++i) {
     (*stack)[i] = OnHost(schema, view, (*stack)[i]);
   }
-  const GuardedAllocator::Opening opening;
   if (!MultipliedHalves(schema, stack)) {
     op.callBoxed(stack);
   }
@@ -422,7 +431,6 @@ at::Tensor& Copy(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
   HostView view;
   const at::Tensor source = view.Of(from);
   at::Tensor target = view.Of(to);
-  const GuardedAllocator::Opening opening;
   target.copy_(source);
   return to;
 }

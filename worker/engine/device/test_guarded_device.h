@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a device beside the host that every machine has. Its memory is readable inside the
-// device's operators alone; a host that touches it ends the test, as on a GPU it would read
-// nonsense. The operators are those of libtorch's CPU, run on the device's memory, so results are
-// the CPU's to the last bit where a pass computes the same. What costs time on a GPU is counted:
-// operators, copies between the two memories, and waits of the host for the device.
+// For tests: a device beside the host that every machine has. At the addresses of its tensors
+// nobody may read: a host that does ends the test, as on a GPU it would read nonsense. The device's
+// operators find the same memory at other addresses. They are those of libtorch's CPU, so results
+// are the CPU's to the last bit where a pass computes the same. What costs time on a GPU is
+// counted: operators, copies between the two memories, and waits of the host for the device.
 //
 // A copy to the device is a wait unless it is made with non_blocking; a copy to the host, and every
 // operator whose result the host has to know, always are. A tensor of the host among those of the
@@ -36,7 +36,8 @@ struct DeviceWork {
   int64_t late_waits = 0;
 };
 
-// While one is there, the host stands for the device: kernels that are emulated read its memory.
+// While one is there, the host stands for the device: kernels that are emulated read at its
+// addresses.
 class OpenedGuardedMemory {
  public:
   OpenedGuardedMemory();

@@ -73,7 +73,7 @@ TEST(CompareWithTest, AgreesWithTheDefinition) {
 
 TEST(EvaluateTest, AModelAgreesWithItself) {
   EvaluateSettings settings;
-  settings.model.directory = MakeTinyModel("model", 1);
+  settings.model = JobOn(MakeTinyModel("model", 1));
   settings.reference_directory = settings.model.directory;
   settings.data = MakeTinyText("text", 60);
   RecordingSink sink;
@@ -95,7 +95,7 @@ TEST(EvaluateTest, ALossThatIsNotFiniteIsAnErrorThatNamesTheData) {
   RecordingSink sink;
   ASSERT_THAT(Finetune(training, sink), IsOk());
   EvaluateSettings settings;
-  settings.model.directory = training.output_directory;
+  settings.model = JobOn(training.output_directory);
   settings.data = MakeTinyText("text", 60);
   EXPECT_THAT(Evaluate(settings, sink),
               StatusIs(absl::StatusCode::kAborted,
@@ -116,7 +116,7 @@ TEST(EvaluateTest, TheDataAreReadBeforeTheWeights) {
 
 TEST(EvaluateTest, BitsAndWordsAreOfTheWholeText) {
   EvaluateSettings settings;
-  settings.model.directory = MakeTinyModel("model", 1);
+  settings.model = JobOn(MakeTinyModel("model", 1));
   settings.data = MakeTinyText("text", 60);
   RecordingSink sink;
   const auto result = Evaluate(settings, sink);
@@ -134,7 +134,7 @@ TEST(EvaluateTest, BitsAndWordsAreOfTheWholeText) {
 
 TEST(EvaluateTest, AnswersAreWhatGenerationSaysUpToTheEndOfItsLine) {
   EvaluateSettings settings;
-  settings.model.directory = MakeTinyModel("model", 1);
+  settings.model = JobOn(MakeTinyModel("model", 1));
   settings.data = MakeTinySquad("squad", 3);
   settings.score_answers = true;
   settings.max_answer_tokens = 6;
@@ -159,7 +159,7 @@ TEST(EvaluateTest, AnswersAreWhatGenerationSaysUpToTheEndOfItsLine) {
 
 TEST(EvaluateTest, WhatDoesNotFitIsRefused) {
   EvaluateSettings settings;
-  settings.model.directory = MakeTinyModel("model", 1);
+  settings.model = JobOn(MakeTinyModel("model", 1));
   settings.data = MakeTinyText("text", 60);
   settings.score_answers = true;
   RecordingSink sink;

@@ -20,7 +20,7 @@ namespace {
 class GenerateJobTest : public testing::Test {
  protected:
   GenerateJobTest() {
-    settings_.model.directory = MakeTinyModel("generate", 5);
+    settings_.model = JobOn(MakeTinyModel("generate", 5));
     settings_.prompts = {{.id = "a", .text = "one"}, {.id = "b", .text = "another"}};
     settings_.max_new_tokens = 16;
     settings_.sampling = {.temperature = 1.0, .seed = 3};

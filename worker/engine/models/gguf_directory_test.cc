@@ -36,7 +36,7 @@ namespace wattle::engine {
 namespace {
 
 std::string GgufPath(const std::string& name) {
-  return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/gguf/", name, ".gguf");
+  return absl::StrCat(GoldenFolder(), "/gguf/", name, ".gguf");
 }
 
 // The model of a GGUF file; config.json is not read.
@@ -150,7 +150,7 @@ TEST_F(GgufDirectoryTest, GreedyContinuationIsThatOfTheReference) {
 
 TEST_F(GgufDirectoryTest, LossOfATextIsThatOfTheReference) {
   EvaluateSettings settings;
-  settings.model.directory = directory_;
+  settings.model = JobOn(directory_);
   settings.data = NewTestDirectory("text") + "/text.txt";
   ASSERT_THAT(WriteFileDurably(settings.data, Expected()["text"].get<std::string>()), IsOk());
   RecordingSink sink;
@@ -207,7 +207,7 @@ void ExpectTheSameTraining(const std::string& gguf, const std::string& original,
   std::vector<std::string> results;
   for (const std::string& directory : {gguf, original}) {
     FinetuneSettings settings = TinyFinetune("training");
-    settings.model.directory = directory;
+    settings.model = JobOn(directory);
     change(settings);
     losses.push_back(LossesOf(settings));
     for (const char* file : {"/model.safetensors", "/adapter_model.safetensors"}) {

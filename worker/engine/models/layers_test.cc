@@ -108,7 +108,7 @@ class QuantizeTest : public testing::TestWithParam<const char*> {};
 TEST_P(QuantizeTest, DirectoryReloadsBitForBitAndRefusesASecondTime) {
   const std::string directory = MakeTinyModel("model", 5);
   QuantizeSettings settings;
-  settings.model.directory = directory;
+  settings.model = JobOn(directory);
   settings.model.recipe = Recipe(GetParam());
   settings.output_directory = NewTestDirectory("quantized");
   RecordingSink sink;
@@ -239,7 +239,7 @@ TEST(QuantizeRefusalTest, AScaleThatIsNotFiniteIsRefused) {
 TEST(EvaluateTest, PerplexityIsTheExponentOfTheLossAndInt8IsNear) {
   const std::string directory = MakeTinyModel("model", 5);
   EvaluateSettings settings;
-  settings.model.directory = directory;
+  settings.model = JobOn(directory);
   settings.data = MakeTinyText("text", 60);
   RecordingSink sink;
   const auto plain = Evaluate(settings, sink);
@@ -258,7 +258,7 @@ TEST(EvaluateTest, PerplexityIsTheExponentOfTheLossAndInt8IsNear) {
 
 TEST(EvaluateTest, LossDoesNotDependOnTheBatchSize) {
   EvaluateSettings settings;
-  settings.model.directory = MakeTinyModel("model", 5);
+  settings.model = JobOn(MakeTinyModel("model", 5));
   settings.data = MakeTinySquad("squad", 5);
   RecordingSink sink;
   settings.batch_size = 1;
@@ -273,7 +273,7 @@ TEST(EvaluateTest, LossDoesNotDependOnTheBatchSize) {
 
 TEST(GenerateTest, WritesOneGenerationForEachPromptAndRefusesALongOne) {
   GenerateSettings settings;
-  settings.model.directory = MakeTinyModel("model", 5);
+  settings.model = JobOn(MakeTinyModel("model", 5));
   settings.prompts = {{"a", "sun"}, {"b", ""}};
   settings.max_new_tokens = 3;
   RecordingSink sink;

@@ -26,8 +26,7 @@ namespace wattle::engine {
 namespace {
 
 const std::string& Directory() {
-  static const auto& path =
-      *new std::string(absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/engine/llama_tiny"));
+  static const auto& path = *new std::string(GoldenPath("llama_tiny"));
   return path;
 }
 
@@ -43,7 +42,7 @@ formats::BytePairEncoding Tokenizer() {
 
 EvaluateSettings TextEvaluation() {
   EvaluateSettings settings;
-  settings.model.directory = Directory();
+  settings.model = JobOn(Directory());
   settings.data = NewTestDirectory("text") + "/text.txt";
   EXPECT_THAT(WriteFileDurably(settings.data, Expected()["text"].get<std::string>()), IsOk());
   return settings;
@@ -117,7 +116,7 @@ std::string ShardedDirectory() {
 
 TEST(LlamaDirectoryTest, ShardedWeightsAreTheSameModelAndASavedResultIsOneFile) {
   EvaluateSettings settings = TextEvaluation();
-  settings.model.directory = ShardedDirectory();
+  settings.model = JobOn(ShardedDirectory());
   RecordingSink sink;
   const auto result = Evaluate(settings, sink);
   ASSERT_THAT(result, IsOk());
@@ -149,7 +148,7 @@ TEST(LlamaDirectoryTest, Int8ChangesTheLossLittle) {
 
 TEST(LlamaDirectoryTest, TrainingLowersTheLossAndTheResultIsAModel) {
   FinetuneSettings settings;
-  settings.model.directory = Directory();
+  settings.model = JobOn(Directory());
   settings.data = TextEvaluation().data;
   settings.work_directory = NewTestDirectory("work");
   settings.output_directory = NewTestDirectory("output");

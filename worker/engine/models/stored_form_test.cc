@@ -196,7 +196,7 @@ TEST(StoredFormJobsTest, LossOfATextIsThatOfTheFloats) {
                                         {GgufType::kF16, 1e-5},
                                         {GgufType::kBF16, 1e-5}}) {
     EvaluateSettings settings;
-    settings.model.directory = MakeStoredModel("gpt2", type);
+    settings.model = JobOn(MakeStoredModel("gpt2", type));
     settings.data = MakeTinyText("text", 60);
     RecordingSink sink;
     const auto stored = Evaluate(settings, sink);

@@ -9,12 +9,12 @@
 namespace wattle::engine {
 namespace {
 
-constexpr int64_t kRows = 48;
-constexpr int64_t kColumns = 256;
+constexpr int64_t kRowsOfFile = 48;
+constexpr int64_t kColumnsOfFile = 256;
 
 // The way to a device that is not the host, here from host to host.
 TEST(CopyThroughBufferTest, EveryRowArrivesInTheTypeOfItsPlace) {
-  const at::Tensor stored = at::randn({kColumns, kRows}).to(at::kHalf);
+  const at::Tensor stored = at::randn({kColumnsOfFile, kRowsOfFile}).to(at::kHalf);
   for (const at::Tensor& rows : {stored, stored.t(), stored.t().contiguous().view({-1})}) {
     const int64_t row_elements = rows.numel() / rows.size(0);
     // Less than a row, some rows with a rest, all at once.

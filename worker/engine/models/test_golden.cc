@@ -20,10 +20,13 @@ double RelativeError(const at::Tensor& got, const at::Tensor& wanted) {
   return (got - wanted).abs().max().item<double>() / wanted.abs().max().item<double>();
 }
 
-std::string GoldenPath(const std::string& name) {
+std::string GoldenFolder() {
   const char* const elsewhere = std::getenv("WATTLE_GOLDEN");  // NOLINT(concurrency-mt-unsafe)
-  return absl::StrCat(elsewhere != nullptr ? elsewhere : WATTLE_SOURCE_DIR "/tests/golden",
-                      "/engine/", name);
+  return elsewhere != nullptr ? elsewhere : WATTLE_SOURCE_DIR "/tests/golden";
+}
+
+std::string GoldenPath(const std::string& name) {
+  return absl::StrCat(GoldenFolder(), "/engine/", name);
 }
 
 std::map<std::string, at::Tensor> ReadTensors(const std::string& name) {

@@ -25,8 +25,9 @@ inline constexpr double kLogitsTolerance = 1e-4;
 inline constexpr double kGradientTolerance = 1e-3;
 double RelativeError(const at::Tensor& got, const at::Tensor& wanted);
 
-// The path of a file under tests/golden/engine. WATTLE_GOLDEN, where it is set, names another
-// tests/golden, for a program that runs where it was not built.
+// tests/golden, or what WATTLE_GOLDEN names, for a program that runs where it was not built.
+std::string GoldenFolder();
+// The path of a file under its folder `engine`.
 std::string GoldenPath(const std::string& name);
 // Such a file as tensors: whole numbers, bytes or floats.
 std::map<std::string, at::Tensor> ReadTensors(const std::string& name);

@@ -173,7 +173,7 @@ TEST_F(AdaptiveTest, AFloorIsMetWithFewerBytesThanInt8) {
 
 TEST_F(AdaptiveTest, TheJobWritesTheRecipeAndItReloadsBitForBit) {
   QuantizeSettings settings;
-  settings.model.directory = parent_;
+  settings.model = JobOn(parent_);
   settings.output_directory = NewTestDirectory("out");
   settings.calibration_data = text_;
   settings.calibration_tokens = kTokens;

@@ -69,7 +69,7 @@ std::string MakeOutlierModel(const std::string& name, const std::string& of) {
 absl::StatusOr<std::string> Quantized(const std::string& name, const std::string& model,
                                       const char* recipe, const std::string& calibration) {
   QuantizeSettings settings;
-  settings.model.directory = model;
+  settings.model = JobOn(model);
   settings.model.recipe = *RecipeOfIdentity(recipe);
   settings.output_directory = NewTestDirectory(name);
   settings.calibration_data = calibration;
@@ -86,7 +86,7 @@ absl::StatusOr<std::string> Quantized(const std::string& name, const std::string
 // Mean KL divergence of the quantized model from its parent.
 double Divergence(const std::string& model, const std::string& parent, const std::string& text) {
   EvaluateSettings settings;
-  settings.model.directory = model;
+  settings.model = JobOn(model);
   settings.data = text;
   settings.reference_directory = parent;
   RecordingSink sink;

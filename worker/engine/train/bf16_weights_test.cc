@@ -290,8 +290,6 @@ TEST_F(Bf16FinetuneTest, WhatNeedsFloatsIsRefused) {
                 s.lora->merge = true;
               }),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("lora.merge")));
-  EXPECT_THAT(status([](FinetuneSettings& s) { s.model.device = "cuda"; }),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("a device but the CPU")));
   EXPECT_THAT(status([](FinetuneSettings& s) { s.mezo = MezoSettings{}; }),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("weights_precision")));
 }

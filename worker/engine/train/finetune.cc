@@ -51,13 +51,11 @@ absl::Status ValidateMezo(const FinetuneSettings& settings) {
                                  beside, ": does not go with optimizer: mezo; leave it out"));
 }
 
-// Rounding to a recipe and merging adapters in need FP32 weights. Stochastic rounding is written
-// for the CPU.
+// Rounding to a recipe and merging adapters in need FP32 weights.
 absl::Status ValidateBf16Weights(const FinetuneSettings& settings) {
   const bool lora = settings.lora.has_value();
   const char* const beside = !lora && settings.model.recipe.has_value() ? "quantization"
                              : lora && settings.lora->merge             ? "lora.merge"
-                             : !lora && settings.model.device != "cpu"  ? "a device but the CPU"
                                                                         : nullptr;
   return beside == nullptr
              ? absl::OkStatus()

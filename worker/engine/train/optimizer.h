@@ -54,7 +54,7 @@ double ClipScale(const AdamWSettings& settings, double gradient_norm);
 at::Tensor ClipScaleOnDevice(const AdamWSettings& settings, double loss_scale,
                              const DeviceNumber& loss, const DeviceNumber& scaled_norm);
 
-// The parameters that a step updates, and the values of each: float, or bfloat16 on the host.
+// The parameters that a step updates, and the values of each: float, or bfloat16.
 struct UpdatedValues {
   const std::vector<Parameter>& parameters;
   const std::vector<at::Tensor>& values;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "worker/engine/device/aten/aten_device.h"
+#include "worker/engine/device/aten/random.h"
 #include "worker/engine/kernels/adafactor.h"
 #include "worker/engine/kernels/adamw_8bit.h"
 #include "worker/engine/torch_operators.h"
@@ -107,6 +108,17 @@ void AdafactorPlain(const kernels::AdamWStep& step, const UpdatedParameter& para
       .sub_(update.div_(rms.clamp_min_(1.0)), step.learning_rate);
 }
 
+void UpdatePlain(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                 const UpdatedParameter& parameter) {
+  if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
+    AdafactorPlain(step, parameter);
+  } else if (parameter.state.size() == 4) {
+    AdamW8bitPlain(step, parameter);
+  } else {
+    AdamWPlain(step, parameter, parameter.state[0], parameter.state[1]);
+  }
+}
+
 }  // namespace
 
 DeviceNumber AtenDevice::NormOf(const at::Tensor& gradients) const {
@@ -128,13 +140,14 @@ void AtenDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
   for (const UpdatedParameter& parameter : parameters) {
     kernels::AdamWStep own = StepOf(step, parameter);
     own.gradient_scale = scale;
-    if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
-      AdafactorPlain(own, parameter);
-    } else if (parameter.state.size() == 4) {
-      AdamW8bitPlain(own, parameter);
-    } else {
-      AdamWPlain(own, parameter, parameter.state[0], parameter.state[1]);
+    if (parameter.weights.scalar_type() != at::kBFloat16) {
+      UpdatePlain(optimizer, own, parameter);
+      continue;
     }
+    UpdatedParameter widened = parameter;
+    widened.weights = parameter.weights.to(at::kFloat);
+    UpdatePlain(optimizer, own, widened);
+    RoundToBf16Stochastically(parameter.rounding, widened.weights, parameter.weights);
   }
 }
 

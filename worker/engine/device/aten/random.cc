@@ -121,4 +121,31 @@ at::Tensor RandomSignsAt(const kernels::RandomStream& stream, float magnitude,
                 magnitude);
 }
 
+void RoundToBf16Stochastically(const kernels::RandomStream& stream, const at::Tensor& values,
+                               const at::Tensor& numbers) {
+  constexpr int64_t kHalf = 0xFFFF;
+  constexpr int64_t kMagnitude = 0x7FFFFFFF;
+  constexpr int64_t kInfinity = 0x7F800000;
+  constexpr int64_t kQuiet = 0x00400000;
+  constexpr int64_t kHalfBits = 16;
+  const at::Tensor from = values.flatten();
+  const at::Tensor to = numbers.flatten();
+  for (int64_t first = 0; first < from.numel(); first += kNumbersTogether) {
+    const int64_t count = std::min(kNumbersTogether, from.numel() - first);
+    const at::Tensor words = Numbers(stream, first / 2, (count + 1) / 2, from);
+    const at::Tensor added =
+        at::stack({words.bitwise_and(kHalf), words.bitwise_right_shift(kHalfBits)}, -1)
+            .flatten()
+            .narrow(0, 0, count);
+    const at::Tensor bits =
+        from.narrow(0, first, count).view(at::kInt).to(at::kLong).bitwise_and_(kWord);
+    const at::Tensor is_nan = bits.bitwise_and(kMagnitude).gt(kInfinity);
+    // What is not finite must not be added to: a carry would change what it is.
+    const at::Tensor rounded = at::where(bits.bitwise_and(kInfinity).ne(kInfinity), bits.add(added),
+                                         bits.bitwise_or(is_nan.to(at::kLong).mul_(kQuiet)))
+                                   .bitwise_right_shift_(kHalfBits);
+    to.narrow(0, first, count).copy_(rounded.to(at::kShort).view(at::kBFloat16));
+  }
+}
+
 }  // namespace wattle::engine

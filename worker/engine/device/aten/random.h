@@ -29,6 +29,11 @@ at::Tensor RandomSigns(const kernels::RandomStream& stream, float magnitude, int
 at::Tensor RandomSignsAt(const kernels::RandomStream& stream, float magnitude,
                          const at::Tensor& elements);
 
+// numbers: values, rounded as kernels::RoundBf16Stochastically does from element 0 on. Both
+// contiguous: float and bfloat16, as many.
+void RoundToBf16Stochastically(const kernels::RandomStream& stream, const at::Tensor& values,
+                               const at::Tensor& numbers);
+
 }  // namespace wattle::engine
 
 #endif  // WATTLE_WORKER_ENGINE_DEVICE_ATEN_RANDOM_H_

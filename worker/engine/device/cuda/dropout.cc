@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/device/cuda/dropout.h"
 
+#include "worker/engine/device/cuda/random_words.h"
+
 namespace wattle::cuda {
 
 DropoutMask MaskOf(const kernels::RandomStream& stream, double rate) {
-  const kernels::PhiloxCounter counter = kernels::CounterOf(stream);
-  return {.words = {counter.words[0], counter.words[1], counter.words[2]},
-          .key = {counter.key[0], counter.key[1]},
+  return {.stream = WordsOf(stream),
           .threshold = static_cast<unsigned>(rate * 0x1.0p32),
           .scale = static_cast<float>(1.0 / (1.0 - rate))};
 }

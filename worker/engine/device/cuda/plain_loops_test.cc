@@ -379,14 +379,15 @@ TEST(CudaAdamWTest, StepsOfSeveralParametersAreThoseOfPlainLoops) {
                                    .second_moments = got[i].second.data(),
                                    .count = static_cast<int64_t>(got[i].weights.size()),
                                    .first_block = 0,
-                                   .keep = kernels::ScalarsOf(step).keep};
+                                   .keep = kernels::ScalarsOf(step).keep,
+                                   .rounding = {}};
         if (!is_decided || decided >= 0.0F) {
           PlainAdamW(step, is_decided ? static_cast<double>(decided) : step.gradient_scale,
                      gradients[i], wanted[i]);
         }
       }
       HostLauncher launcher(seed + static_cast<uint64_t>(number));
-      ASSERT_THAT(Launch(arguments, launcher), IsOk());
+      ASSERT_THAT(Launch(arguments, WeightType::kFloat32, launcher), IsOk());
     }
     for (size_t i = 0; i < got.size(); ++i) {
       ExpectNearPlain(got[i].weights, wanted[i].weights, "weight");

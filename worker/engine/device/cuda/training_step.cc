@@ -69,19 +69,23 @@ absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher&
                           .arguments = &loss});
 }
 
-absl::Status Launch(AdamWArguments update, KernelLauncher& launcher) {
+absl::Status Launch(AdamWArguments update, WeightType type, KernelLauncher& launcher) {
   const int blocks = ShareBlocks(kUpdatedElements, update.parameters);
-  return launcher.Launch(
-      {.source = "adamw", .kernel = "adamw", .blocks = blocks, .arguments = &update});
+  return launcher.Launch({.source = "adamw",
+                          .kernel = type == WeightType::kBf16 ? "adamw_bf16" : "adamw",
+                          .blocks = blocks,
+                          .arguments = &update});
 }
 
-absl::Status Launch(AdamW8bitArguments update, KernelLauncher& launcher) {
+absl::Status Launch(AdamW8bitArguments update, WeightType type, KernelLauncher& launcher) {
   const int blocks = ShareBlocks(int64_t{kMomentsOfScale} * kWarpsOfBlock, update.parameters);
-  return launcher.Launch(
-      {.source = "adamw_8bit", .kernel = "adamw_8bit", .blocks = blocks, .arguments = &update});
+  return launcher.Launch({.source = "adamw_8bit",
+                          .kernel = type == WeightType::kBf16 ? "adamw_8bit_bf16" : "adamw_8bit",
+                          .blocks = blocks,
+                          .arguments = &update});
 }
 
-absl::Status Launch(const AdafactorArguments& update, KernelLauncher& launcher) {
+absl::Status Launch(const AdafactorArguments& update, WeightType type, KernelLauncher& launcher) {
   const auto launch = [&](const char* kernel, int blocks, int threads) {
     return launcher.Launch({.source = "adafactor",
                             .kernel = kernel,
@@ -99,7 +103,8 @@ absl::Status Launch(const AdafactorArguments& update, KernelLauncher& launcher) 
       launch("adafactor_factors", BlocksFor(update.columns, kWideThreads) + 1, kWideThreads));
   WATTLE_RETURN_IF_ERROR(launch("adafactor_squares", update.rows, kWideThreads));
   WATTLE_RETURN_IF_ERROR(launch("adafactor_rate", 1, kWideThreads));
-  return launch("adafactor_update", update.rows, kWideThreads);
+  return launch(type == WeightType::kBf16 ? "adafactor_update_bf16" : "adafactor_update",
+                update.rows, kWideThreads);
 }
 
 absl::Status Launch(const RmsNormArguments& norm, int rows, KernelLauncher& launcher) {

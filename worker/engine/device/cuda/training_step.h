@@ -19,10 +19,12 @@ AdamWNumbers NumbersOf(const kernels::AdamWStep& step, const float* decided);
 absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher& launcher);
+// In which the weights of an update are; all of one launch alike.
+enum class WeightType { kFloat32, kBf16 };
 // first_block of each parameter is filled in here.
-absl::Status Launch(AdamWArguments update, KernelLauncher& launcher);
-absl::Status Launch(AdamW8bitArguments update, KernelLauncher& launcher);
-absl::Status Launch(const AdafactorArguments& update, KernelLauncher& launcher);
+absl::Status Launch(AdamWArguments update, WeightType type, KernelLauncher& launcher);
+absl::Status Launch(AdamW8bitArguments update, WeightType type, KernelLauncher& launcher);
+absl::Status Launch(const AdafactorArguments& update, WeightType type, KernelLauncher& launcher);
 absl::Status Launch(const RmsNormArguments& norm, int rows, KernelLauncher& launcher);
 // of_x, and gain_gradient where it is not null.
 absl::Status Launch(const RmsNormBackwardArguments& norm, KernelLauncher& launcher);

@@ -5,6 +5,7 @@
 // and of the whole device in ../kernel_training_test.cc.
 #include "worker/engine/device/cuda/training_step.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <utility>
@@ -15,7 +16,10 @@
 
 #include "base/status_matchers.h"
 #include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/cuda/random_words.h"
 #include "worker/engine/kernels/adamw_8bit.h"
+#include "worker/engine/kernels/bf16.h"
+#include "worker/engine/kernels/random.h"
 #include "worker/engine/kernels/test_matrix.h"
 
 namespace wattle::cuda {
@@ -36,44 +40,97 @@ struct Moments8bit {
   std::vector<float> second_scales;
 };
 
+constexpr kernels::RandomStream kRounding = {
+    .seed = 5, .step = 2, .use = kernels::RandomUse::kWeightRounding, .layer = 7};
+
+// A step of weights of either type.
+void UpdateByKernel(const kernels::AdamWStep& step, const std::vector<float>& gradients,
+                    WeightType type, void* weights, Moments8bit& moments) {
+  AdamW8bitArguments arguments = {.parameters = {},
+                                  .first_levels = kernels::FirstMomentLevels().data(),
+                                  .second_levels = kernels::SecondMomentLevels().data(),
+                                  .numbers = NumbersOf(step, /*decided=*/nullptr)};
+  const auto count = static_cast<int64_t>(gradients.size());
+  arguments.parameters[0] = {.weights = weights,
+                             .gradients = gradients.data(),
+                             .first_codes = moments.first_codes.data(),
+                             .first_scales = moments.first_scales.data(),
+                             .second_codes = moments.second_codes.data(),
+                             .second_scales = moments.second_scales.data(),
+                             .count = count,
+                             .first_block = 0,
+                             .keep = kernels::ScalarsOf(step).keep,
+                             .rounding = WordsOf(kRounding)};
+  HostLauncher launcher(static_cast<uint64_t>(count));
+  ASSERT_THAT(Launch(arguments, type, launcher), IsOk());
+}
+
+void UpdateOnCpu(const kernels::AdamWStep& step, const std::vector<float>& gradients,
+                 Moments8bit& moments) {
+  kernels::AdamW8bitUpdate(step, {.weights = moments.weights.data(),
+                                  .gradients = gradients.data(),
+                                  .first_codes = moments.first_codes.data(),
+                                  .first_scales = moments.first_scales.data(),
+                                  .second_codes = moments.second_codes.data(),
+                                  .second_scales = moments.second_scales.data(),
+                                  .count = static_cast<int64_t>(gradients.size())});
+}
+
+void ExpectTheSame(const Moments8bit& got, const Moments8bit& wanted) {
+  EXPECT_EQ(got.first_codes, wanted.first_codes);
+  EXPECT_EQ(got.second_codes, wanted.second_codes);
+  EXPECT_EQ(got.first_scales, wanted.first_scales);
+  EXPECT_EQ(got.second_scales, wanted.second_scales);
+}
+
+constexpr int64_t kCounts[] = {1, 31, 255, 256, 257, 1023, 1025, 5000};
+
+kernels::AdamWStep StepNumber(int64_t number) {
+  return {.step = number, .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.7};
+}
+
+std::vector<float> GradientsOf(int64_t count, int64_t number) {
+  return kernels::NormalValues(count, static_cast<uint64_t>(10 + number));
+}
+
 TEST(CudaAdamW8bitTest, TwoStepsAreThoseOfTheCpuToTheLastBit) {
-  for (const int64_t count : {1, 31, 255, 256, 257, 1023, 1025, 5000}) {
+  for (const int64_t count : kCounts) {
     SCOPED_TRACE(absl::StrCat(count, " weights"));
     Moments8bit got(count);
     Moments8bit wanted(count);
     for (int64_t number = 1; number <= 2; ++number) {
-      const kernels::AdamWStep step = {
-          .step = number, .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.7};
-      const std::vector<float> gradients =
-          kernels::NormalValues(count, static_cast<uint64_t>(10 + number));
-      kernels::AdamW8bitUpdate(step, {.weights = wanted.weights.data(),
-                                      .gradients = gradients.data(),
-                                      .first_codes = wanted.first_codes.data(),
-                                      .first_scales = wanted.first_scales.data(),
-                                      .second_codes = wanted.second_codes.data(),
-                                      .second_scales = wanted.second_scales.data(),
-                                      .count = count});
-      AdamW8bitArguments arguments = {.parameters = {},
-                                      .first_levels = kernels::FirstMomentLevels().data(),
-                                      .second_levels = kernels::SecondMomentLevels().data(),
-                                      .numbers = NumbersOf(step, /*decided=*/nullptr)};
-      arguments.parameters[0] = {.weights = got.weights.data(),
-                                 .gradients = gradients.data(),
-                                 .first_codes = got.first_codes.data(),
-                                 .first_scales = got.first_scales.data(),
-                                 .second_codes = got.second_codes.data(),
-                                 .second_scales = got.second_scales.data(),
-                                 .count = count,
-                                 .first_block = 0,
-                                 .keep = kernels::ScalarsOf(step).keep};
-      HostLauncher launcher(static_cast<uint64_t>(count));
-      ASSERT_THAT(Launch(arguments, launcher), IsOk());
+      const std::vector<float> gradients = GradientsOf(count, number);
+      UpdateOnCpu(StepNumber(number), gradients, wanted);
+      UpdateByKernel(StepNumber(number), gradients, WeightType::kFloat32, got.weights.data(), got);
     }
     EXPECT_EQ(got.weights, wanted.weights);
-    EXPECT_EQ(got.first_codes, wanted.first_codes);
-    EXPECT_EQ(got.second_codes, wanted.second_codes);
-    EXPECT_EQ(got.first_scales, wanted.first_scales);
-    EXPECT_EQ(got.second_scales, wanted.second_scales);
+    ExpectTheSame(got, wanted);
+  }
+}
+
+// The second weight is infinite and the third no number.
+TEST(CudaAdamW8bitTest, WeightsInBf16AreRoundedAsOnTheCpuToTheLastBit) {
+  for (const int64_t count : kCounts) {
+    SCOPED_TRACE(absl::StrCat(count, " weights"));
+    Moments8bit got(count);
+    Moments8bit wanted(count);
+    std::vector<uint16_t> weights(wanted.weights.size());
+    std::transform(wanted.weights.begin(), wanted.weights.end(), weights.begin(),
+                   kernels::Bf16FromFloat);
+    if (count > 2) {
+      weights[1] = 0xFF80;
+      weights[2] = 0x7F81;
+    }
+    std::vector<uint16_t> by_kernel = weights;
+    for (int64_t number = 1; number <= 2; ++number) {
+      const std::vector<float> gradients = GradientsOf(count, number);
+      kernels::WidenBf16(weights.data(), count, wanted.weights.data());
+      UpdateOnCpu(StepNumber(number), gradients, wanted);
+      kernels::RoundBf16Stochastically(kRounding, 0, wanted.weights.data(), count, weights.data());
+      UpdateByKernel(StepNumber(number), gradients, WeightType::kBf16, by_kernel.data(), got);
+    }
+    EXPECT_EQ(by_kernel, weights);
+    ExpectTheSame(got, wanted);
   }
 }
 
@@ -113,8 +170,9 @@ TEST(CudaAdafactorTest, TheFirstStepMovesWeightsByTheRate) {
                                           .learning_rate = kRate,
                                           .keep = 1.0F,
                                           .gradient_scale = 0.5F,
-                                          .decided = nullptr},
-                       launcher),
+                                          .decided = nullptr,
+                                          .rounding = {}},
+                       WeightType::kFloat32, launcher),
                 IsOk());
     double squares = 0.0;
     for (size_t i = 0; i < weights.size(); ++i) {

@@ -23,6 +23,24 @@ __device__ inline void ForEachOfRow(const AdafactorArguments& a, float scale, in
   }
 }
 
+// blockIdx.x: the row.
+template <typename Weights>
+__device__ inline void UpdateByAdafactor(const AdafactorArguments& a) {
+  const float scale = ScaleOfGradients(a.gradient_scale, a.decided);
+  if (scale < 0.0F) {
+    return;
+  }
+  const int row = static_cast<int>(blockIdx.x);
+  const long long first = static_cast<long long>(row) * a.columns;
+  const float factor = a.row_factors[row];
+  const float rate = *a.rate;
+  ForEachOfRow(a, scale, row, [&](float gradient, int column) {
+    const float weight = Weights::At(a.weights, first + column) * a.keep -
+                         rate * (gradient * factor * a.column_factors[column]);
+    Weights::Put(a.weights, first + column, weight, a.rounding);
+  });
+}
+
 }  // namespace
 
 extern "C" {
@@ -135,21 +153,14 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
   }
 }
 
-// blockIdx.x: the row.
 __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
     adafactor_update(AdafactorArguments a) {
-  const float scale = ScaleOfGradients(a.gradient_scale, a.decided);
-  if (scale < 0.0F) {
-    return;
-  }
-  const int row = static_cast<int>(blockIdx.x);
-  float* weights = a.weights + static_cast<long long>(row) * a.columns;
-  const float factor = a.row_factors[row];
-  const float rate = *a.rate;
-  ForEachOfRow(a, scale, row, [&](float gradient, int column) {
-    weights[column] =
-        weights[column] * a.keep - rate * (gradient * factor * a.column_factors[column]);
-  });
+  UpdateByAdafactor<FloatWeights>(a);
+}
+
+__global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
+    adafactor_update_bf16(AdafactorArguments a) {
+  UpdateByAdafactor<Bf16Weights>(a);
 }
 
 }  // extern "C"

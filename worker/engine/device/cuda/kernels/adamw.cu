@@ -2,10 +2,10 @@
 #include "update.cuh"
 
 namespace wattle::cuda {
+namespace {
 
-extern "C" {
-
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw(AdamWArguments a) {
+template <typename Weights>
+__device__ inline void UpdateByAdamW(const AdamWArguments& a) {
   const float scale = ScaleOfGradients(a.numbers.gradient_scale, a.numbers.decided);
   if (scale < 0.0F) {
     return;
@@ -22,11 +22,24 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw(AdamWArgum
     }
     float first = p.first_moments[i];
     float second = p.second_moments[i];
-    p.weights[i] =
-        UpdatedByAdamW(a.numbers, p.keep, p.weights[i], p.gradients[i] * scale, first, second);
+    const float weight = UpdatedByAdamW(a.numbers, p.keep, Weights::At(p.weights, i),
+                                        p.gradients[i] * scale, first, second);
+    Weights::Put(p.weights, i, weight, p.rounding);
     p.first_moments[i] = first;
     p.second_moments[i] = second;
   }
+}
+
+}  // namespace
+
+extern "C" {
+
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw(AdamWArguments a) {
+  UpdateByAdamW<FloatWeights>(a);
+}
+
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw_bf16(AdamWArguments a) {
+  UpdateByAdamW<Bf16Weights>(a);
 }
 
 }  // extern "C"

@@ -41,12 +41,9 @@ __device__ inline float Divisor(float scale) {
   return scale > 0.0F ? scale : 1.0F;
 }
 
-}  // namespace
-
-extern "C" {
-
 // A warp has the numbers of one scale.
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw_8bit(AdamW8bitArguments a) {
+template <typename Weights>
+__device__ inline void UpdateByAdamW8bit(const AdamW8bitArguments& a) {
   const float scale = ScaleOfGradients(a.numbers.gradient_scale, a.numbers.decided);
   if (scale < 0.0F) {
     return;
@@ -74,8 +71,9 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw_8bit(AdamW
     if (i < p.count) {
       first[j] = a.first_levels[p.first_codes[i]] * first_scale;
       second[j] = a.second_levels[p.second_codes[i]] * second_scale;
-      p.weights[i] = UpdatedByAdamW(a.numbers, p.keep, p.weights[i], p.gradients[i] * scale,
-                                    first[j], second[j]);
+      const float weight = UpdatedByAdamW(a.numbers, p.keep, Weights::At(p.weights, i),
+                                          p.gradients[i] * scale, first[j], second[j]);
+      Weights::Put(p.weights, i, weight, p.rounding);
       largest_first = fmaxf(largest_first, fabsf(first[j]));
       largest_second = fmaxf(largest_second, second[j]);
     }
@@ -95,6 +93,19 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw_8bit(AdamW
       p.second_codes[i] = SecondMomentCode(a.second_levels, second[j] / Divisor(largest_second));
     }
   }
+}
+
+}  // namespace
+
+extern "C" {
+
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) adamw_8bit(AdamW8bitArguments a) {
+  UpdateByAdamW8bit<FloatWeights>(a);
+}
+
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    adamw_8bit_bf16(AdamW8bitArguments a) {
+  UpdateByAdamW8bit<Bf16Weights>(a);
 }
 
 }  // extern "C"

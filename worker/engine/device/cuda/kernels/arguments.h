@@ -174,10 +174,15 @@ struct DrawArguments {
   long long* chosen;   // [count], the most likely token before. NOLINT(google-runtime-int)
 };
 
+// A stream of random numbers: kernels::PhiloxCounter.
+struct RandomWords {
+  unsigned words[3];
+  unsigned key[2];
+};
+
 // A mask of dropout, as kernels::ApplyDropout has it.
 struct DropoutMask {
-  unsigned words[3];  // kernels::PhiloxCounter
-  unsigned key[2];
+  RandomWords stream;
   unsigned threshold;  // of the bits of an element that is dropped, exclusive
   float scale;         // of the others
 };
@@ -255,15 +260,17 @@ struct AdamWNumbers {
 // Parameters of a launch of an optimizer: its arguments have room for 4 KB.
 constexpr int kUpdatedParameters = 32;
 
-// One step of AdamW, as kernels::AdamWUpdate computes it, of several parameters.
+// One step of AdamW, as kernels::AdamWUpdate computes it, of several parameters. The kernel says
+// whether weights are floats or BF16, which kernels::RoundBf16Stochastically rounds.
 struct AdamWParameter {
-  float* weights;          // [count]
+  void* weights;           // [count]
   const float* gradients;  // [count]
   float* first_moments;    // [count]
   float* second_moments;   // [count]
   long long count;         // 0: none. NOLINT(google-runtime-int)
   int first_block;         // that updates it
   float keep;              // 1 - the learning rate times the parameter's decay
+  RandomWords rounding;    // of weights in BF16
 };
 struct AdamWArguments {
   AdamWParameter parameters[kUpdatedParameters];
@@ -275,7 +282,7 @@ constexpr int kUpdatedElements = kUpdatesOfThread * kBlockThreads;
 
 // The same with moments in 8 bits, as kernels::AdamW8bitUpdate computes it.
 struct AdamW8bitParameter {
-  float* weights;               // [count]
+  void* weights;                // [count]
   const float* gradients;       // [count]
   unsigned char* first_codes;   // [count]
   float* first_scales;          // [count / kMomentsOfScale, rounded up]
@@ -284,6 +291,7 @@ struct AdamW8bitParameter {
   long long count;  // 0: none. NOLINT(google-runtime-int)
   int first_block;
   float keep;
+  RandomWords rounding;
 };
 struct AdamW8bitArguments {
   AdamW8bitParameter parameters[kUpdatedParameters];
@@ -299,7 +307,7 @@ constexpr int kMomentsOfLane = kMomentsOfScale / kWarpThreads;
 // One step of Adafactor of one parameter, as device/cpu/optimizer.cc puts it together. A vector is
 // one row without a mean along it.
 struct AdafactorArguments {
-  float* weights;          // [rows, columns]
+  void* weights;           // [rows, columns]
   const float* gradients;  // [rows, columns]
   float* row_means;        // [rows]; null: a vector
   float* column_means;     // [columns]
@@ -316,6 +324,7 @@ struct AdafactorArguments {
   float keep;  // 1 - the learning rate times the parameter's decay
   float gradient_scale;
   const float* decided;  // as AdamWNumbers has it
+  RandomWords rounding;  // of weights in BF16
 };
 // Rows of which one thread sums a column, one after the other.
 constexpr int kRowsOfChunk = 64;

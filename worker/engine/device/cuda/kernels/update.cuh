@@ -3,7 +3,7 @@
 // What the optimizers' kernels share.
 #pragma once
 
-#include "gpu.cuh"
+#include "philox.cuh"
 
 namespace wattle::cuda {
 
@@ -23,6 +23,42 @@ __device__ inline const Parameter& ParameterOf(const Parameter (&parameters)[kUp
   }
   return parameters[mine];
 }
+
+// The weights of a parameter: floats in their place.
+struct FloatWeights {
+  static __device__ float At(const void* weights, long long i) {
+    return static_cast<const float*>(weights)[i];
+  }
+  static __device__ void Put(void* weights, long long i, float value,
+                             const RandomWords& /*rounding*/) {
+    static_cast<float*>(weights)[i] = value;
+  }
+};
+
+// BF16, rounded as kernels::RoundBf16Stochastically says: two weights share a number.
+struct Bf16Weights {
+  static __device__ float At(const void* weights, long long i) {
+    return __uint_as_float(static_cast<unsigned>(static_cast<const unsigned short*>(weights)[i])
+                           << 16);
+  }
+  static __device__ void Put(void* weights, long long i, float value, const RandomWords& rounding) {
+    constexpr unsigned kInfinity = 0x7F800000U;
+    const FourNumbers numbers =
+        NumbersOfBlock(static_cast<unsigned>(i / (2 * kElementsOfCounter)), rounding);
+    const int which = static_cast<int>(i / 2 % kElementsOfCounter);
+    const unsigned number = which == 0   ? numbers.of[0]
+                            : which == 1 ? numbers.of[1]
+                            : which == 2 ? numbers.of[2]
+                                         : numbers.of[3];
+    const unsigned bits = __float_as_uint(value);
+    // What is not finite must not be added to: a carry would change what it is.
+    const bool finite = (bits & kInfinity) != kInfinity;
+    const bool is_nan = (bits & 0x7FFFFFFFU) > kInfinity;
+    const unsigned rounded = finite ? bits + (i % 2 == 0 ? number & 0xFFFFU : number >> 16)
+                                    : bits | (is_nan ? 0x00400000U : 0U);
+    static_cast<unsigned short*>(weights)[i] = static_cast<unsigned short>(rounded >> 16);
+  }
+};
 
 // Updates both moments of a weight; returns the weight. gradient: scaled.
 __device__ inline float UpdatedByAdamW(const AdamWNumbers& numbers, float keep, float weight,
