@@ -1,12 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/device/cuda/training_step.h"
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/status_macros.h"
 
 namespace wattle::cuda {
 namespace {
+
+// What older drivers take (CUDA C++ Programming Guide, "Function Parameters").
+constexpr size_t kArgumentBytesMax = 4096;
+static_assert(sizeof(AdamWArguments) <= kArgumentBytesMax);
+static_assert(sizeof(AdamW8bitArguments) <= kArgumentBytesMax);
 
 // A warp has a row.
 int BlocksOf(const SeenRows& shape) {
