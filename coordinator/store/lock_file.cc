@@ -2,7 +2,6 @@
 #include "coordinator/store/lock_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/exclusive_lock.h"
 #include "base/file.h"
 
 namespace wattle::store {
@@ -20,7 +20,7 @@ absl::StatusOr<LockFile> LockFile::Take(const std::string& path) {
     return FileError(errno, path, "cannot open");
   }
   LockFile lock(file);
-  if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+  if (!TakeExclusiveLock(file)) {
     char holder[32] = {};
     const ssize_t size = pread(file, holder, sizeof(holder) - 1, 0);
     return absl::FailedPreconditionError(absl::StrCat(

@@ -372,13 +372,21 @@ const Case kCases[] = {
        s->device.device.mutable_info()->set_accelerator("cuda");
        s->job.spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
      },
-     "bf16_weights",
-     "weights_precision: bf16 of trained weights does not go with its GPU; feasible without it, or "
-     "with lora",
-     true},
-    {"frozen weights in BF16 on a GPU",
+     "", "", false},
+    {"trained weights in BF16 on the GPU of an old worker",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");
+       s->device.device.mutable_info()->set_spec_revision(1);
+       s->job.spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
+     },
+     "bf16_weights",
+     "its worker is too old to train weights_precision: bf16 on a GPU; feasible once the worker is "
+     "updated, without that, or with lora",
+     true},
+    {"frozen weights in BF16 on the GPU of an old worker",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->device.device.mutable_info()->set_spec_revision(1);
        s->job.spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
        s->job.spec.mutable_finetune()->mutable_lora();
      },

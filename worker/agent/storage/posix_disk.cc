@@ -2,7 +2,6 @@
 #include "worker/agent/storage/posix_disk.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 
 #include "base/crash_point.h"
 #include "base/durable_file.h"
+#include "base/exclusive_lock.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 
@@ -78,7 +78,7 @@ absl::StatusOr<std::unique_ptr<PosixDisk>> PosixDisk::Open(const std::string& pa
   if (lock < 0) {
     return FileError(errno, lock_path, "cannot open");
   }
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  if (!TakeExclusiveLock(lock)) {
     close(lock);
     return absl::FailedPreconditionError(absl::StrCat(
         path, ": in use by another wattle-worker; stop it or give this one its own --state-dir"));
