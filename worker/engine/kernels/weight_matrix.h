@@ -122,22 +122,25 @@ struct GroupCodec {
 // What a format can do. `shape.packed`, `.scales` and `.bias` are not read where only a shape is
 // asked for.
 struct FormatOperations {
-  WeightScheme scheme;
-  const char* name;                       // without the group
-  int bits;                               // of one code, scales apart
+  WeightScheme scheme = WeightScheme::kFloat32;
+  const char* name = nullptr;             // without the group
+  int bits = 0;                           // of one code, scales apart
   absl::Span<const int32_t> group_sizes;  // that WeightFormat::group_size may have; 0: no groups
 
-  StoredBytes (*stored_bytes)(const WeightMatrix& shape);
-  const GroupCodec* codec;  // null for floating point, and where groups share more than a scale
+  StoredBytes (*stored_bytes)(const WeightMatrix& shape) = nullptr;
+  // Null for floating point, and where groups share more than a scale.
+  const GroupCodec* codec = nullptr;
 
   // Codes and scales → buffers. Null for floating point.
-  void (*pack)(const WeightMatrix& shape, const QuantizedRows& rows, const PackedBuffers& out);
+  void (*pack)(const WeightMatrix& shape, const QuantizedRows& rows,
+               const PackedBuffers& out) = nullptr;
 
   // weights: [rows, columns] row-major, finite → buffers, each weight rounded to the nearest.
-  void (*quantize)(const WeightMatrix& shape, const float* weights, const PackedBuffers& out);
+  void (*quantize)(const WeightMatrix& shape, const float* weights,
+                   const PackedBuffers& out) = nullptr;
 
   // Rows [first, end) as FP32, row-major, into out [end - first, columns].
-  void (*dequantize)(const WeightMatrix& matrix, int64_t first, int64_t end, float* out);
+  void (*dequantize)(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) = nullptr;
 
   int64_t column_multiple = 1;  // of a row, beside the group's
 };

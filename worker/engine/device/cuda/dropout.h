@@ -17,7 +17,7 @@ namespace wattle::cuda {
 DropoutMask MaskOf(const kernels::RandomStream& stream, double rate);
 
 struct Dropout {
-  DropoutMask mask;
+  DropoutMask mask = {};
   int64_t first_element = 0;
   const float* in = nullptr;  // of the device; null: ones
   float* out = nullptr;       // of the device; may be `in`
