@@ -20,7 +20,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STAMPS = ROOT / "build/tidy"
 CLANG_TIDY = str(ROOT / "build/venv-lint/bin/clang-tidy")
-UNREAD = re.compile(r"_(test|fuzz)\.cc$|/(\w+_)?neon(_\w+)?\.cc$|^(bench|cmake|tests)/")
+# What stands for NVIDIA's libraries in tests has their names.
+UNREAD = re.compile(r"_(test|fuzz)\.cc$|/test_(driver|nvrtc|cuda_driver)\.cc$|/(\w+_)?neon(_\w+)?\.cc$|^(bench|cmake|tests)/")
 WITH_LIBTORCH = re.compile(r"^worker/(engine|runner)/")
 
 

@@ -27,6 +27,7 @@ VisibleDevices VisibleOf(c10::DeviceType type) {
   VisibleDevices visible;
   visible.libtorch_serves = c10::impl::hasDeviceGuardImpl(type);
   if (visible.libtorch_serves) {
+    // NOLINTNEXTLINE(bugprone-signed-char-misuse): a DeviceIndex is no character
     visible.count = c10::impl::getDeviceGuardImpl(type)->deviceCount();
   }
   return visible;
@@ -44,11 +45,9 @@ absl::StatusOr<at::Device> DeviceNamed(const std::string& name) {
     WATTLE_RETURN_IF_ERROR(LoadCudaOfLibtorch());
   }
   if (!device->is_cpu()) {
-    const absl::Status visible =
-        CheckVisible(name, *device, VisibleOf(device->type()), std::getenv("CUDA_VISIBLE_DEVICES"));
-    if (!visible.ok()) {
-      return visible;
-    }
+    const char* const visible =
+        std::getenv("CUDA_VISIBLE_DEVICES");  // NOLINT(concurrency-mt-unsafe)
+    WATTLE_RETURN_IF_ERROR(CheckVisible(name, *device, VisibleOf(device->type()), visible));
   }
   return *device;
 }

@@ -10,12 +10,11 @@ namespace wattle::engine {
 
 void AddToRows(const at::Tensor& numbers, const at::Tensor& rows, double factor,
                const at::Tensor& table) {
-  at::Tensor sums = table;
   if (OperationsOn(table).in_host_memory()) {
-    sums.index_add_(0, numbers, rows, factor);
+    table.index_add_(0, numbers, rows, factor);
   } else {
     const c10::List<c10::optional<at::Tensor>> places({numbers});
-    sums.index_put_(places, factor == 1.0 ? rows : rows.mul(factor), /*accumulate=*/true);
+    table.index_put_(places, factor == 1.0 ? rows : rows.mul(factor), /*accumulate=*/true);
   }
 }
 

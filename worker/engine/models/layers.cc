@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "base/check.h"
 #include "models/decoder_config.h"
@@ -187,7 +188,7 @@ at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& nor
     at::Tensor reciprocal;
     at::Tensor out = OperationsOn(x).RmsNorm(GainOf(kind, norm), epsilon, x, reciprocal);
     if (saved != nullptr) {
-      saved->reciprocal_deviation = reciprocal;
+      saved->reciprocal_deviation = std::move(reciprocal);
     }
     return out;
   }

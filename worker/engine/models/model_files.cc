@@ -325,7 +325,7 @@ absl::Status ReadValues(const std::string& path, const models::ModelDirectory& f
                         const std::vector<at::Tensor>& values) {
   WATTLE_ASSIGN_OR_RETURN(const auto file, formats::SafetensorsSet::OpenFile(path));
   for (size_t i = 0; i < parameters.size(); ++i) {
-    if (at::Tensor place = values[i]; place.defined()) {
+    if (const at::Tensor& place = values[i]; place.defined()) {
       const models::ModelTensor& tensor = parameters[i].tensor;
       WATTLE_RETURN_IF_ERROR(ReadFloats(file, NamesInFile(files, tensor), tensor.layout, place));
     }

@@ -71,6 +71,7 @@ class DecodeRun::StepInputs {
 
   // The rows on the device. place: kInputBytes there.
   absl::StatusOr<StepRows> Send(std::byte* place, KernelLauncher& launcher) const {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): what is sent is written first
     std::array<std::byte, kInputBytes> bytes;
     size_t size = 0;
     const auto append = [&](const auto& values, size_t count) {
