@@ -41,10 +41,12 @@ TEST(ExclusiveLockTest, AChildOfTheLastHolderThatEndsSoonIsWaitedFor) {
   }));
   EXPECT_EQ(waits, 3);
 
+  const int other = Open(path);
   absl::Duration waited;
-  EXPECT_FALSE(TakeExclusiveLock(Open(path), [&](absl::Duration time) { waited += time; }))
+  EXPECT_FALSE(TakeExclusiveLock(other, [&](absl::Duration time) { waited += time; }))
       << "its holder lives";
   EXPECT_GT(waited, absl::Milliseconds(900));
+  close(other);
   close(file);
 }
 

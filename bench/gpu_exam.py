@@ -13,7 +13,7 @@ What the machine lacks (BF16 before Ampere, memory for a model) is left out and 
   --peers DIR      where llama/ (llama-bench and its libraries) and python/ (bitsandbytes) are (default build/gpu-exam)
   --parts A,B      of: ahead, tests, rates, jobs, decode, peers, llamacpp, bitsandbytes, prompts, train, moments, sanitizer (default all); a ratio to
                    a peer of decoding needs decode before it. peers: PyTorch; moments: training with moments of 8 bits, beside bitsandbytes.
-                   job_tests, which is not among all: every test of the engine that runs a job, on the GPU. They ran on no card yet
+                   job_tests, which is not among all: the engine's tests of whole jobs, on the GPU, by the programs of JOB_TESTS; no card ran them yet
   --models A,B --formats A,B   of decode
   --no-peers       without PyTorch, llama.cpp and bitsandbytes
   --patience N     every limit of time is N times as long (default 8 on arm64, whose GPU is a board's, else 1)

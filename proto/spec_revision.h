@@ -24,6 +24,10 @@ namespace wattle {
 // The newest revision. Workers of before the revisions tell 0.
 inline constexpr int32_t kSpecRevision = 2;
 
+// The first at which a GPU trains weights_precision: bf16. Older workers have the field, and train
+// such weights on their cores alone, so no row of the table tells them apart.
+inline constexpr int32_t kRevisionOfBf16WeightsOnGpus = 2;
+
 enum class SpecPart {
   kField,        // A field that is set: "finetune.lora". Or one value of an older field:
                  // "quantize.quantization: int4".

@@ -19,6 +19,7 @@
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
+#include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profile_run/choose_point.h"
 
@@ -154,22 +155,12 @@ class ProfilingTest : public testing::Test {
     const bool fast = attempt.power_mode() == "15W";
     const double seconds = seconds_per_unit_ * work.units * (fast ? 1.0 : 1.4) *
                            (1 + 1.0 / work.signature.batch_size());
-    v1::Receipt receipt;
+    const double watts = fast ? 13 : 8;
+    v1::Receipt receipt = scheduler::MeasuredReceipt(work, seconds, watts);
+    receipt.set_attempt_id(attempt.attempt_id());
     receipt.set_power_mode(attempt.power_mode());
-    for (v1::EnergyMeasurement* of : {receipt.mutable_run(), receipt.mutable_total()}) {
-      of->set_seconds(seconds);
-      of->set_mean_power_watts(fast ? 13 : 8);
-      of->set_gross_energy_joules(seconds * (fast ? 13 : 8));
-      of->set_coverage_ratio(1);
-      of->set_source(v1::ENERGY_SOURCE_INA3221);
-    }
-    v1::WorkDone& done = *receipt.mutable_work();
-    *done.mutable_signature() = work.signature;
-    done.set_unit(work.unit);
-    done.set_units(work.units);
-    done.set_tokens(static_cast<int64_t>(work.units));
-    done.set_examples(static_cast<int64_t>(work.examples));
-    done.set_steps(static_cast<int64_t>(work.steps));
+    receipt.mutable_run()->set_gross_energy_joules(seconds * watts);
+    *receipt.mutable_total() = receipt.run();
     return receipt;
   }
   void Finish() {

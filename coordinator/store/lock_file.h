@@ -15,7 +15,7 @@ namespace wattle::store {
 class LockFile {
  public:
   // Takes the lock; makes the file if there is none. Errors: kFailedPrecondition when another
-  // process holds the lock (named); those of FileError when the file cannot be opened.
+  // process holds the lock for a second (named); those of FileError when the file cannot be opened.
   static absl::StatusOr<LockFile> Take(const std::string& path);
   LockFile(LockFile&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
   LockFile& operator=(LockFile&&) = delete;

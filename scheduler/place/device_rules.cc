@@ -123,12 +123,11 @@ std::optional<Refusal> CheckBf16(const Consideration& on) {
 // Older workers update weights that are held in BF16 on their cores alone: on a GPU their runner
 // would refuse the job, and that ends it. Frozen weights beside adapters may be BF16 there.
 std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
-  constexpr int kRevisionWithBf16Weights = 2;  // kSpecRevision
   const v1::FinetuneSpec& finetune = on.job.spec.finetune();
   const v1::DeviceInfo& device = on.device.device.info();
   if (device.accelerator() != "cuda" || on.mode.on_cpu || finetune.has_lora() ||
       finetune.weights_precision() != v1::WEIGHTS_PRECISION_BF16 ||
-      device.spec_revision() >= kRevisionWithBf16Weights) {
+      device.spec_revision() >= kRevisionOfBf16WeightsOnGpus) {
     return std::nullopt;
   }
   return Refuse(

@@ -61,13 +61,9 @@ std::string Sentence(uint64_t seed, int words) {
 
 }  // namespace
 
-std::string TestDevice() {
-  const char* const name = std::getenv("WATTLE_TEST_DEVICE");  // NOLINT(concurrency-mt-unsafe)
-  return name != nullptr ? name : "cpu";
-}
-
 ModelJob JobOn(std::string directory) {
-  return {.directory = std::move(directory), .device = TestDevice()};
+  const char* const device = std::getenv("WATTLE_TEST_DEVICE");  // NOLINT(concurrency-mt-unsafe)
+  return {.directory = std::move(directory), .device = device != nullptr ? device : "cpu"};
 }
 
 std::string NewTestDirectory(const std::string& name) {

@@ -20,9 +20,7 @@
 
 namespace wattle::engine {
 
-// The device on which the jobs of tests run: "cpu", or what WATTLE_TEST_DEVICE names.
-std::string TestDevice();
-// A job's model, on that device.
+// A job's model, on the device of the test: "cpu", or what WATTLE_TEST_DEVICE names.
 ModelJob JobOn(std::string directory);
 
 // A new empty directory under GoogleTest's temporary one.

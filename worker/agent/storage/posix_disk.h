@@ -23,7 +23,7 @@ absl::Status MakeStateFolder(const std::string& path);
 class PosixDisk final : public Disk {
  public:
   // Makes the directory if it is missing, and takes the lock. Errors: kFailedPrecondition if
-  // another worker holds the lock.
+  // another worker holds the lock for a second.
   static absl::StatusOr<std::unique_ptr<PosixDisk>> Open(const std::string& path);
   ~PosixDisk() override;
   PosixDisk(const PosixDisk&) = delete;
