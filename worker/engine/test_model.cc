@@ -61,9 +61,14 @@ std::string Sentence(uint64_t seed, int words) {
 
 }  // namespace
 
-ModelJob JobOn(std::string directory) {
+std::string TestDeviceName() {
   const char* const device = std::getenv("WATTLE_TEST_DEVICE");  // NOLINT(concurrency-mt-unsafe)
-  return {.directory = std::move(directory), .device = device != nullptr ? device : "cpu"};
+  return device != nullptr ? device : "cpu";
+}
+
+ModelJob JobOn(std::string directory, std::optional<v1::QuantizationRecipe> recipe) {
+  return {
+      .directory = std::move(directory), .device = TestDeviceName(), .recipe = std::move(recipe)};
 }
 
 std::string NewTestDirectory(const std::string& name) {

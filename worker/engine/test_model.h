@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,14 +15,18 @@
 
 #include "formats/example_pool.h"
 #include "models/decoder_config.h"
+#include "wattle/v1/quantization.pb.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {
 
-// A job's model, on the device of the test: "cpu", or what WATTLE_TEST_DEVICE names.
-ModelJob JobOn(std::string directory);
+// The name of the device of the test: "cpu", or what WATTLE_TEST_DEVICE says. test_device.h has the
+// device.
+std::string TestDeviceName();
+// A job's model on that device.
+ModelJob JobOn(std::string directory, std::optional<v1::QuantizationRecipe> recipe = std::nullopt);
 
 // A new empty directory under GoogleTest's temporary one.
 std::string NewTestDirectory(const std::string& name);

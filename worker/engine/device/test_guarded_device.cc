@@ -85,6 +85,7 @@ class GuardedAllocator final : public at::Allocator {
       WATTLE_CHECK(offset.has_value(), "tests use little memory");
       place = memory.region_ + *offset;
       memory.sizes_[place] = static_cast<int64_t>(bytes);
+      c10::reportMemoryUsageToProfiler(place, static_cast<int64_t>(bytes), 0, 0, GuardedDevice());
     }
     return {place, place, &Free, GuardedDevice()};
   }
@@ -130,6 +131,7 @@ class GuardedAllocator final : public at::Allocator {
       memory.blocks_.Free(static_cast<std::byte*>(place) - memory.region_);
       const auto size = memory.sizes_.extract(place);
       memory.in_use_ -= size.mapped();
+      c10::reportMemoryUsageToProfiler(place, -size.mapped(), 0, 0, GuardedDevice());
     }
   }
 

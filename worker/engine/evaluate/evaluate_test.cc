@@ -27,7 +27,7 @@ namespace {
 using testing::HasSubstr;
 
 LoadedModel LoadToEvaluate(const std::string& directory) {
-  auto model = LoadModel(directory, {});
+  auto model = LoadModel(directory, {.device = TestDeviceName()});
   EXPECT_THAT(model, IsOk());
   model->decoder.weights.tokens.value.mul_(30.0);  // tied: logits of several units
   return *std::move(model);
@@ -42,7 +42,7 @@ TEST(CompareWithTest, AgreesWithTheDefinition) {
   const std::vector<size_t> both = {0, 1};
   const TokenBatch batch = MakeTokenBatch(pool, both);
   const auto probabilities = [&](const LoadedModel& of) {
-    return at::_log_softmax(AllLogits(of.decoder, batch).to(at::kDouble), 1, false);
+    return at::_log_softmax(AllLogits(of.decoder, batch).cpu().to(at::kDouble), 1, false);
   };
   const at::Tensor log_p = probabilities(model);
   const at::Tensor log_q = probabilities(reference);

@@ -98,15 +98,16 @@ TEST_P(DecoderGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
 INSTANTIATE_TEST_SUITE_P(Families, DecoderGoldenTest, testing::Values("gpt2", "llama"),
                          [](const auto& row) { return row.param; });
 
-// The oracle: the same mathematics in plain differentiable operations, written for one sequence
-// after the other and one head after the other. drop: multiplies by the mask that the engine draws.
+// The oracle, on the host: the same mathematics in plain differentiable operations, written for one
+// sequence after the other and one head after the other. drop: multiplies by the mask that the
+// engine draws.
 class AutogradOracle {
  public:
   AutogradOracle(const Model& model, const DropoutState& dropout)
       : config_(model.decoder.config), dropout_(dropout) {
     for (size_t i = 0; i < model.parameters.size(); ++i) {
       leaves_[model.parameters[i].tensor.name] =
-          model.Value(i).clone().detach().set_requires_grad(true);
+          model.Value(i).cpu().clone().detach().set_requires_grad(true);
     }
   }
 
@@ -255,8 +256,7 @@ TEST_P(DecoderOracleTest, EveryGradientAgreesWithAutograd) {
   for (models::LayerDescription& layer : config.layers) {
     layer.qkv_bias = layer.attention_output_bias = layer.mlp_bias = GetParam().biases;
   }
-  Model model = MakeModel(config);
-  FillRandom(config, model.parameters, model.layout, 8, model.arena);
+  Model model = RandomModel(config, /*seed=*/8);
   model.arena.mul_(12.0);
   const DropoutState dropout{.active = GetParam().dropout, .seed = 5, .counter = 7};
   const TokenBatch batch = BatchOf(GoldenExamples(ReadTensors("gpt2_tiny.safetensors")));

@@ -15,6 +15,7 @@
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -77,7 +78,7 @@ TEST_P(FamilyGoldenTest, LogitsLossAndGradientsAgreeWithTransformers) {
   const at::Tensor gradients =
       ReadGoldenArena(DirectoryOf(GetParam()) + "/gradients.safetensors", files, model.parameters);
   for (size_t i = 0; i < model.parameters.size(); ++i) {
-    ExpectNear(model.Gradient(i), ArenaView(gradients, model.layout, model.parameters, i),
+    ExpectNear(model.Gradient(i).cpu(), ArenaView(gradients, model.layout, model.parameters, i),
                model.parameters[i].tensor, model.decoder.config);
   }
 }
@@ -208,7 +209,7 @@ void PairNeighbours(Model& model) {
 
 // Query head h reads KV head h modulo the number of KV heads: heads 1 and 2 of four change places.
 void MapHeadsByModulo(Model& model) {
-  const at::Tensor order = at::tensor({0, 2, 1, 3}, at::kLong);
+  const at::Tensor order = OnTestDevice(at::tensor({0, 2, 1, 3}, at::kLong));
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const models::ModelTensor& tensor = model.parameters[i].tensor;
     if (tensor.layer < 0) {

@@ -137,7 +137,7 @@ class GgufDirectoryTest : public testing::Test {
 
 TEST_F(GgufDirectoryTest, GreedyContinuationIsThatOfTheReference) {
   RecordingSink sink;
-  const auto model = LoadForInference({.directory = directory_}, sink);
+  const auto model = LoadForInference(JobOn(directory_), sink);
   ASSERT_THAT(model, IsOk());
   const auto tokenizer = formats::BytePairEncoding::LoadDirectory(directory_);
   ASSERT_THAT(tokenizer, IsOk());
@@ -164,7 +164,7 @@ TEST_F(GgufDirectoryTest, QuantizedItIsTheQuantizedOriginal) {
   const auto recipe = RecipeOfIdentity("int8");
   ASSERT_THAT(recipe, IsOk());
   const auto quantized = [&](const std::string& from, const std::string& to) {
-    const auto model = LoadModel(from, {.recipe = &*recipe});
+    const auto model = LoadModel(from, {.device = TestDeviceName(), .recipe = &*recipe});
     EXPECT_THAT(model, IsOk());
     EXPECT_THAT(SaveModel(to, *model), IsOk());
     return FileBytes(to + "/model.safetensors");
@@ -178,7 +178,7 @@ TEST_F(GgufDirectoryTest, QuantizedItIsTheQuantizedOriginal) {
 }
 
 TEST_F(GgufDirectoryTest, ASavedModelIsTheOriginalWithoutTheGgufFile) {
-  const auto model = LoadModel(directory_, {});
+  const auto model = LoadModel(directory_, {.device = TestDeviceName()});
   ASSERT_THAT(model, IsOk());
   const std::string output = NewTestDirectory("saved");
   ASSERT_THAT(SaveModel(output, *model), IsOk());

@@ -22,6 +22,7 @@
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/weights.h"
 #include "worker/engine/quant/quantize.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -32,16 +33,16 @@ using testing::HasSubstr;
 at::Tensor Normal(at::IntArrayRef shape, uint64_t seed) {
   at::Tensor tensor = at::empty(shape);
   kernels::RandomNormal({.seed = seed}, 1.0F, tensor.numel(), tensor.data_ptr<float>());
-  return tensor;
+  return OnTestDevice(tensor);
 }
 
 // A quantized matrix of random weights.
 MatrixWeights Packed(const char* format, int64_t outputs, int64_t inputs, uint64_t seed) {
   const auto parsed = kernels::ParseFormatName(format);
   EXPECT_THAT(parsed, IsOk());
-  const auto packed = PackFloats("test", *parsed, Normal({outputs, inputs}, seed));
+  const auto packed = PackFloats("test", *parsed, Normal({outputs, inputs}, seed).cpu());
   EXPECT_THAT(packed, IsOk());
-  return *packed;
+  return OnTestDevice(*packed);
 }
 
 MatrixWeights Floats(int64_t outputs, int64_t inputs, uint64_t seed) {
@@ -62,7 +63,7 @@ TEST(LayersTest, QuantizedProductsAgreeWithThePlainForm) {
       EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), 0.01)
           << format << ", " << rows << " rows";
     }
-    const at::Tensor tokens = at::tensor(at::IntArrayRef({23, 0, 5}), at::kLong);
+    const at::Tensor tokens = OnTestDevice(at::tensor(at::IntArrayRef({23, 0, 5}), at::kLong));
     EXPECT_TRUE(at::equal(LookUpRows(matrix, tokens), Dequantize(matrix).index_select(0, tokens)))
         << format;
   }
@@ -78,7 +79,7 @@ TEST(LayersTest, OneRowEqualsTheSameRowOfMany) {
 TEST(LayersTest, WhatIsNotTrainedGetsNoGradient) {
   const LinearWeights linear{Floats(24, 40, 1), Normal({24}, 2)};
   LinearWeights gradients;
-  gradients.bias = at::zeros({24});
+  gradients.bias = at::zeros({24}, TestDevice());
   const at::Tensor grad = Normal({3, 24}, 5);
   const at::Tensor grad_x = LinearBackward(linear, Normal({3, 40}, 3), grad, gradients);
   EXPECT_TRUE(at::allclose(grad_x, at::mm(grad, linear.matrix.value)));
@@ -93,7 +94,7 @@ v1::QuantizationRecipe Recipe(const char* identity) {
 }
 
 LoadedModel LoadQuantized(const std::string& directory, const char* identity = nullptr) {
-  ModelJob job{.directory = directory};
+  ModelJob job = JobOn(directory);
   if (identity != nullptr) {
     job.recipe = Recipe(identity);
   }
@@ -170,11 +171,11 @@ INSTANTIATE_TEST_SUITE_P(Recipes, QuantizeTest, testing::Values("int8", "int4-g3
 TEST(QuantizeRefusalTest, WhatDoesNotFitIsRefusedByItsName) {
   RecordingSink sink;
   const std::string directory = MakeTinyModel("model", 5);
-  EXPECT_THAT(LoadForInference({.directory = directory, .recipe = Recipe("int4-g128")}, sink),
+  EXPECT_THAT(LoadForInference(JobOn(directory, Recipe("int4-g128")), sink),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        AllOf(HasSubstr("tokens.weight"), HasSubstr("int4-g128"))));
   QuantizeSettings settings;
-  settings.model = {.directory = directory, .recipe = Recipe("none")};
+  settings.model = JobOn(directory, Recipe("none"));
   settings.output_directory = NewTestDirectory("none");
   EXPECT_THAT(Quantize(settings, sink), StatusIs(absl::StatusCode::kFailedPrecondition,
                                                  HasSubstr("none leaves nothing to do")));
@@ -183,15 +184,15 @@ TEST(QuantizeRefusalTest, WhatDoesNotFitIsRefusedByItsName) {
 TEST(QuantizeRefusalTest, WhatTheEngineDoesNotHonourIsRefused) {
   RecordingSink sink;
   const std::string directory = MakeTinyModel("model", 5);
-  EXPECT_THAT(LoadForInference({.directory = directory, .recipe = Recipe("int8+kv=bf16")}, sink),
+  EXPECT_THAT(LoadForInference(JobOn(directory, Recipe("int8+kv=bf16")), sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("recipe.kv_cache: bf16")));
   v1::QuantizationRecipe recipe = Recipe("int4-g32");
   recipe.add_exceptions()->set_tensor("layers.7.up.weight");
-  EXPECT_THAT(LoadForInference({.directory = directory, .recipe = recipe}, sink),
+  EXPECT_THAT(LoadForInference(JobOn(directory, recipe), sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("layers.7.up.weight")));
   recipe.mutable_exceptions(0)->set_tensor("layers.1.up.weight");
   recipe.mutable_exceptions(0)->mutable_format()->set_bits(8);
-  const auto mixed = LoadForInference({.directory = directory, .recipe = recipe}, sink);
+  const auto mixed = LoadForInference(JobOn(directory, recipe), sink);
   ASSERT_THAT(mixed, IsOk());
   const std::vector<BlockWeights>& blocks = mixed->decoder.weights.blocks;
   EXPECT_EQ(blocks[1].up.matrix.matrix.format.scheme, kernels::WeightScheme::kInt8);
@@ -202,7 +203,7 @@ TEST(QuantizeRefusalTest, WhatTheEngineDoesNotHonourIsRefused) {
 // of the head serves both.
 TEST(QuantizeTest, ATiedHeadAndItsEmbeddingAreOneMatrix) {
   QuantizeSettings settings;
-  settings.model = {.directory = MakeTinyModel("model", 5), .recipe = Recipe("int4-g32+head=int8")};
+  settings.model = JobOn(MakeTinyModel("model", 5), Recipe("int4-g32+head=int8"));
   settings.output_directory = NewTestDirectory("tied");
   RecordingSink sink;
   const auto result = Quantize(settings, sink);
@@ -221,17 +222,19 @@ TEST(QuantizeTest, ATiedHeadAndItsEmbeddingAreOneMatrix) {
 
 TEST(QuantizeRefusalTest, AScaleThatIsNotFiniteIsRefused) {
   QuantizeSettings settings;
-  settings.model = {.directory = MakeTinyModel("model", 5), .recipe = Recipe("int8")};
+  settings.model = JobOn(MakeTinyModel("model", 5), Recipe("int8"));
   settings.output_directory = NewTestDirectory("int8");
   RecordingSink sink;
   ASSERT_THAT(Quantize(settings, sink), IsOk());
   LoadedModel model = LoadQuantized(settings.output_directory);
   const float not_a_number = std::nanf("");
-  std::memcpy(model.decoder.weights.blocks[1].up.matrix.scales.data_ptr(), &not_a_number,
-              sizeof(not_a_number));
+  at::Tensor& scales = model.decoder.weights.blocks[1].up.matrix.scales;
+  const at::Tensor changed = scales.cpu().clone();
+  std::memcpy(changed.data_ptr(), &not_a_number, sizeof(not_a_number));
+  scales.copy_(changed);
   const std::string broken = NewTestDirectory("broken");
   ASSERT_THAT(SaveModel(broken, model), IsOk());
-  EXPECT_THAT(LoadModel(broken, {}),
+  EXPECT_THAT(LoadModel(broken, {.device = TestDeviceName()}),
               StatusIs(absl::StatusCode::kDataLoss,
                        AllOf(HasSubstr("layers.1.up.weight_scale"), HasSubstr("not finite"))));
 }
@@ -295,7 +298,7 @@ TEST(LoadModelTest, WeightsThatAreNotFiniteNameTheTensor) {
   model.decoder.weights.blocks[0].up.bias[3] = std::nan("");
   const std::string broken = NewTestDirectory("broken");
   ASSERT_THAT(SaveModel(broken, model), IsOk());
-  EXPECT_THAT(LoadModel(broken, {}),
+  EXPECT_THAT(LoadModel(broken, {.device = TestDeviceName()}),
               StatusIs(absl::StatusCode::kDataLoss,
                        AllOf(HasSubstr("h.0.mlp.c_fc.bias"), HasSubstr("not finite"))));
 }

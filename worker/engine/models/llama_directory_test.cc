@@ -66,7 +66,7 @@ TEST(LlamaDirectoryTest, TextBecomesTheTokensOfTheReference) {
 
 TEST(LlamaDirectoryTest, GreedyContinuationIsThatOfTheReference) {
   RecordingSink sink;
-  const auto model = LoadForInference({.directory = Directory()}, sink);
+  const auto model = LoadForInference(JobOn(Directory()), sink);
   ASSERT_THAT(model, IsOk());
   const nlohmann::json expected = Expected();
   ASSERT_THAT(expected["encodings"], testing::Not(testing::IsEmpty()));
@@ -127,7 +127,7 @@ TEST(LlamaDirectoryTest, ShardedWeightsAreTheSameModelAndASavedResultIsOneFile) 
   EXPECT_THAT(files->files, testing::ElementsAre("config.json", "model-00001-of-00002.safetensors",
                                                  "model-00002-of-00002.safetensors",
                                                  "model.safetensors.index.json", "tokenizer.json"));
-  const auto model = LoadForInference({.directory = settings.model.directory}, sink);
+  const auto model = LoadForInference(JobOn(settings.model.directory), sink);
   ASSERT_THAT(model, IsOk());
   const std::string saved = NewTestDirectory("saved");
   ASSERT_THAT(SaveModel(saved, *model), IsOk());

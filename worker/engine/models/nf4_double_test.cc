@@ -13,6 +13,7 @@
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/models/weights.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -48,7 +49,7 @@ TEST(Nf4DoubleTest, DequantizedWeightsAreThoseOfBitsandbytes) {
   const auto packed = PackFloats("golden", kFormat, golden.at("weight"));
   ASSERT_THAT(packed, IsOk());
   const at::Tensor wanted = golden.at("dequantized");
-  EXPECT_LT(RelativeError(Dequantize(*packed), wanted), 1e-6);
+  EXPECT_LT(RelativeError(Dequantize(OnTestDevice(*packed)), wanted), 1e-6);
   // Any rows, as training asks for them.
   at::Tensor rows = at::empty({3, wanted.size(1)});
   kernels::OperationsOf(kFormat.scheme)
@@ -62,7 +63,7 @@ TEST(Nf4DoubleTest, TheGoldenTellsOtherLevels) {
   const auto golden = ReadTensors("nf4.safetensors");
   const auto packed = PackFloats("golden", {kernels::WeightScheme::kNf4, 64}, golden.at("weight"));
   ASSERT_THAT(packed, IsOk());
-  EXPECT_GT(RelativeError(Dequantize(*packed), golden.at("dequantized")), 1e-4);
+  EXPECT_GT(RelativeError(Dequantize(OnTestDevice(*packed)), golden.at("dequantized")), 1e-4);
 }
 
 TEST(Nf4DoubleTest, EqualScalesAndZerosComeBack) {
@@ -71,7 +72,7 @@ TEST(Nf4DoubleTest, EqualScalesAndZerosComeBack) {
   for (const at::Tensor& values : {same, at::zeros({2, 64})}) {
     const auto packed = PackFloats("edge", kFormat, values);
     ASSERT_THAT(packed, IsOk());
-    EXPECT_TRUE(Dequantize(*packed).equal(values));
+    EXPECT_TRUE(Dequantize(OnTestDevice(*packed)).cpu().equal(values));
   }
 }
 

@@ -35,6 +35,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/models/test_stored_model.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/torch_operators.h"
 
@@ -57,14 +58,14 @@ std::string MakeStoredModel(const char* family, GgufType type) {
 }
 
 LoadedModel Load(const std::string& directory, bool in_stored_form) {
-  auto model = LoadModel(directory, {.in_stored_form = in_stored_form});
+  auto model = LoadModel(directory, {.device = TestDeviceName(), .in_stored_form = in_stored_form});
   EXPECT_THAT(model, IsOk());
   return *std::move(model);
 }
 
 LoadedModel LoadWith(const std::string& directory, std::optional<v1::QuantizationRecipe> recipe) {
   RecordingSink sink;
-  auto model = LoadForInference({.directory = directory, .recipe = std::move(recipe)}, sink);
+  auto model = LoadForInference(JobOn(directory, std::move(recipe)), sink);
   EXPECT_THAT(model, IsOk());
   return *std::move(model);
 }
@@ -170,8 +171,8 @@ TEST(StoredFormJobsTest, WhatAsksForAFormGetsItAndTrainingReadsFloats) {
   const LoadedModel int8 = LoadWith(directory, *RecipeOfIdentity("int8"));
   EXPECT_EQ(RecipeIdentity(int8.recipe), "int8");
   RecordingSink sink;
-  for (const auto& model : {LoadForTraining({.directory = directory}, false, sink),
-                            LoadFrozen({.directory = directory}, false, sink)}) {
+  for (const auto& model : {LoadForTraining(JobOn(directory), false, sink),
+                            LoadFrozen(JobOn(directory), false, sink)}) {
     ASSERT_THAT(model, IsOk());
     EXPECT_FALSE(model->is_quantized());
     EXPECT_EQ(RecipeIdentity(model->recipe), "none");
@@ -181,11 +182,9 @@ TEST(StoredFormJobsTest, WhatAsksForAFormGetsItAndTrainingReadsFloats) {
 TEST(StoredFormJobsTest, NothingIsRoundedTo16Bits) {
   RecordingSink sink;
   for (const char* form : {"fp16", "bf16"}) {
-    EXPECT_THAT(
-        LoadForInference(
-            {.directory = MakeTinyModel("model", 5), .recipe = *RecipeOfIdentity(form)}, sink),
-        StatusIs(absl::StatusCode::kFailedPrecondition,
-                 HasSubstr(absl::StrCat(form, ": the engine does not round to it"))));
+    EXPECT_THAT(LoadForInference(JobOn(MakeTinyModel("model", 5), *RecipeOfIdentity(form)), sink),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         HasSubstr(absl::StrCat(form, ": the engine does not round to it"))));
   }
 }
 
@@ -232,7 +231,7 @@ TEST(StoredFormFileTest, ScalesThatAreNotFiniteAreRefusedByTheTensorsName) {
   const std::string directory = MakeStoredModel("llama", GgufType::kQ4_0);
   const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ4_0);
   ChangeFile(directory + "/model.gguf", place + 1, '\x7C');  // FP16's exponent of infinity
-  EXPECT_THAT(LoadModel(directory, {.in_stored_form = true}),
+  EXPECT_THAT(LoadModel(directory, {.device = TestDeviceName(), .in_stored_form = true}),
               StatusIs(absl::StatusCode::kDataLoss,
                        testing::AllOf(HasSubstr("layers.1.self_attn.o_proj.weight"),
                                       HasSubstr("not finite"))));
@@ -253,12 +252,12 @@ TEST(StoredFormFileTest, AQ4ModelKeepsItsHeadOfQ6) {
   EXPECT_TRUE(Dequantize(stored.decoder.weights.head).equal(floats.decoder.weights.head.value));
   // Beside the same codes with the head in FP32 the head's product alone differs: by its inputs,
   // which are rounded to int8 in groups of 16.
-  const at::Tensor hidden = at::randn({7, 256});
+  const at::Tensor hidden = OnTestDevice(at::randn({7, 256}));
   const at::Tensor wanted = at::mm(hidden, floats.decoder.weights.head.value.t());
   EXPECT_LT(RelativeError(MatrixProduct(stored.decoder.weights.head, hidden, {}), wanted), 0.02);
   const at::Tensor got = AllLogits(stored.decoder, SomeTokens());
   EXPECT_LT(RelativeError(got, AllLogits(floats.decoder, SomeTokens())), 0.05);
-  const at::Tensor tokens = at::tensor(at::IntArrayRef({0, 17, 255, 3}), at::kLong);
+  const at::Tensor tokens = OnTestDevice(at::tensor(at::IntArrayRef({0, 17, 255, 3}), at::kLong));
   EXPECT_TRUE(LookUpRows(stored.decoder.weights.head, tokens)
                   .equal(floats.decoder.weights.head.value.index_select(0, tokens)));
 }
@@ -267,7 +266,7 @@ TEST(StoredFormFileTest, ABlocksScaleThatIsNotFiniteIsRefusedByTheTensorsName) {
   const std::string directory = MakeStoredModel("llama", GgufType::kQ6K);
   const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ6K);
   ChangeFile(directory + "/model.gguf", place + 209, '\x7C');  // FP16's exponent of infinity
-  EXPECT_THAT(LoadModel(directory, {.in_stored_form = true}),
+  EXPECT_THAT(LoadModel(directory, {.device = TestDeviceName(), .in_stored_form = true}),
               StatusIs(absl::StatusCode::kDataLoss,
                        testing::AllOf(HasSubstr("layers.1.self_attn.o_proj.weight"),
                                       HasSubstr("not finite"))));
@@ -275,12 +274,11 @@ TEST(StoredFormFileTest, ABlocksScaleThatIsNotFiniteIsRefusedByTheTensorsName) {
 
 TEST(StoredFormJobsTest, NothingIsRoundedToInt6) {
   RecordingSink sink;
-  EXPECT_THAT(LoadForInference({.directory = MakeTinyModel("model", 5),
-                                .recipe = *RecipeOfIdentity("int8+head=int6-g16")},
-                               sink),
+  EXPECT_THAT(LoadForInference(
+                  JobOn(MakeTinyModel("model", 5), *RecipeOfIdentity("int8+head=int6-g16")), sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("blocks of 256 (int6)")));
-  EXPECT_THAT(LoadForInference({.directory = engine::MakeModelOf(ConfigOf("gpt2", 256)),
-                                .recipe = *RecipeOfIdentity("int8+head=int6-g16")},
+  EXPECT_THAT(LoadForInference(JobOn(engine::MakeModelOf(ConfigOf("gpt2", 256)),
+                                     *RecipeOfIdentity("int8+head=int6-g16")),
                                sink),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr("int6-g16: the engine does not round to it")));

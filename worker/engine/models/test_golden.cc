@@ -11,13 +11,15 @@
 #include "base/status_matchers.h"
 #include "formats/safetensors.h"
 #include "models/family.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 
 double RelativeError(const at::Tensor& got, const at::Tensor& wanted) {
-  return (got - wanted).abs().max().item<double>() / wanted.abs().max().item<double>();
+  const at::Tensor reference = wanted.cpu();
+  return (got.cpu() - reference).abs().max().item<double>() / reference.abs().max().item<double>();
 }
 
 std::string GoldenFolder() {
@@ -56,12 +58,19 @@ Model MakeModel(const models::DecoderConfig& config) {
   Model model;
   model.parameters = ParametersOf(config);
   model.layout = ValueLayout(model.parameters);
-  model.arena = at::zeros({model.layout.elements});
+  model.arena = at::zeros({model.layout.elements}, TestDevice());
   model.gradients = at::zeros_like(model.arena);
-  model.decoder =
-      MakeDecoder(config, WeightsOver(config, model.parameters, model.layout, model.arena),
-                  at::Device(at::kCPU));
+  model.decoder = MakeDecoder(
+      config, WeightsOver(config, model.parameters, model.layout, model.arena), TestDevice());
   model.gradient_views = WeightsOver(config, model.parameters, model.layout, model.gradients);
+  return model;
+}
+
+Model RandomModel(const models::DecoderConfig& config, uint64_t seed) {
+  Model model = MakeModel(config);
+  at::Tensor drawn = at::zeros({model.layout.elements});
+  FillRandom(config, model.parameters, model.layout, seed, drawn);
+  model.arena.copy_(drawn);
   return model;
 }
 

@@ -23,19 +23,20 @@ namespace wattle::engine {
 // another order.
 inline constexpr double kLogitsTolerance = 1e-4;
 inline constexpr double kGradientTolerance = 1e-3;
+// Either of them may be on any device.
 double RelativeError(const at::Tensor& got, const at::Tensor& wanted);
 
 // tests/golden, or what WATTLE_GOLDEN names, for a program that runs where it was not built.
 std::string GoldenFolder();
 // The path of a file under its folder `engine`.
 std::string GoldenPath(const std::string& name);
-// Such a file as tensors: whole numbers, bytes or floats.
+// Such a file as tensors of the host: whole numbers, bytes or floats.
 std::map<std::string, at::Tensor> ReadTensors(const std::string& name);
 // The bytes of a tensor in any file.
 std::vector<std::byte> BytesOf(const formats::SafetensorsFile& file,
                                const formats::TensorEntry& tensor);
 
-// A decoder with its arenas.
+// A decoder with its arenas, on the device of the test.
 struct Model {
   std::vector<Parameter> parameters;
   ArenaLayout layout;
@@ -53,10 +54,12 @@ struct Model {
 };
 // All zero.
 Model MakeModel(const models::DecoderConfig& config);
+// With weights as FillRandom draws them.
+Model RandomModel(const models::DecoderConfig& config, uint64_t seed = 9);
 
 // config.json of a directory under tests/golden/engine, and how its files name the tensors.
 models::ModelDirectory GoldenFiles(const std::string& directory);
-// Weights or gradients of such a model, read as `parameters` say.
+// Weights or gradients of such a model, read as `parameters` say, on the host.
 at::Tensor ReadGoldenArena(const std::string& name, const models::ModelDirectory& files,
                            const std::vector<Parameter>& parameters);
 Model ReadGoldenModel(const std::string& directory, const models::ModelDirectory& files);

@@ -21,6 +21,7 @@
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
@@ -68,7 +69,7 @@ AdaptedModel ReadAdapted(const Golden& golden, const LoraSettings& settings,
   EXPECT_THAT(ReadArena(directory + "/model.safetensors", files, adapted.model.parameters,
                         adapted.model.layout, adapted.model.arena),
               IsOk());
-  auto adapters = MakeAdapters(settings, files, 1, at::kCPU);
+  auto adapters = MakeAdapters(settings, files, 1, TestDevice());
   EXPECT_THAT(adapters, IsOk());
   adapted.adapters = *std::move(adapters);
   if (change) {
@@ -314,14 +315,14 @@ INSTANTIATE_TEST_SUITE_P(Mutations, AdapterMutationTest, testing::ValuesIn(Mutat
 
 // Dropout is on the adapters' way alone: with A's product zero the layer is as without adapters.
 TEST(AdapterDropoutTest, LeavesTheWeightsOwnProductAlone) {
-  at::Tensor weight = at::rand({6, 8});
+  const auto random = [](at::IntArrayRef shape) { return OnTestDevice(at::rand(shape)); };
   LinearWeights linear;
-  linear.matrix.value = weight;
-  linear.bias = at::rand({6});
-  const at::Tensor x = at::rand({5, 8});
+  linear.matrix.value = random({6, 8});
+  linear.bias = random({6});
+  const at::Tensor x = random({5, 8});
   const at::Tensor wanted = LinearForward(linear, x);
   linear.adapters.push_back(
-      {.a = at::rand({2, 8}), .b = at::zeros({6, 2}), .scale = 4.0, .dropout = 0.5});
+      {.a = random({2, 8}), .b = at::zeros({6, 2}, TestDevice()), .scale = 4.0, .dropout = 0.5});
   const DropoutState dropout{.active = true, .seed = 1, .counter = 2};
   EXPECT_TRUE(LinearForward(linear, x, dropout).equal(wanted));
   linear.adapters[0].b.fill_(1.0);
@@ -339,7 +340,7 @@ class FrozenFormatTest : public testing::TestWithParam<const char*> {};
 TEST_P(FrozenFormatTest, GradientsAreThoseOfTheDequantizedWeights) {
   const std::string directory = MakeTinyModel("model", 3);
   RecordingSink sink;
-  ModelJob job{.directory = directory};
+  ModelJob job = JobOn(directory);
   auto exact = LoadFrozen(job, /*bf16_matrices=*/false, sink);
   ASSERT_THAT(exact, IsOk());
   const auto recipe = RecipeOfIdentity(GetParam());
@@ -356,7 +357,7 @@ TEST_P(FrozenFormatTest, GradientsAreThoseOfTheDequantizedWeights) {
           .value.copy_(Dequantize(MatrixAt(quantized->decoder.weights, tensor)));
     }
   }
-  auto adapters = MakeAdapters({.rank = 4, .alpha = 8.0}, exact->files, 5, at::kCPU);
+  auto adapters = MakeAdapters({.rank = 4, .alpha = 8.0}, exact->files, 5, TestDevice());
   ASSERT_THAT(adapters, IsOk());
   adapters->arena.copy_(at::randn(adapters->arena.sizes()) * 0.1);
   std::vector<Example> examples;
@@ -399,11 +400,12 @@ TEST(FrozenModelTest, KeysAndValuesOfAStoredRecipeAreFp32InTraining) {
     FinetuneSettings settings = TinyFinetune("run");
     const auto recipe = RecipeOfIdentity(identity);
     ASSERT_THAT(recipe, IsOk());
-    const auto model = LoadModel(settings.model.directory, {.recipe = &*recipe});
+    const auto model =
+        LoadModel(settings.model.directory, {.device = TestDeviceName(), .recipe = &*recipe});
     ASSERT_THAT(model, IsOk());
     settings.model.directory = NewTestDirectory("stored");
     ASSERT_THAT(SaveModel(settings.model.directory, *model), IsOk());
-    const auto stored = LoadModel(settings.model.directory, {});
+    const auto stored = LoadModel(settings.model.directory, {.device = TestDeviceName()});
     ASSERT_THAT(stored, IsOk());
     EXPECT_EQ(RecipeIdentity(stored->recipe), identity);
     settings.lora.emplace();
@@ -416,7 +418,7 @@ TEST(MakeAdaptersTest, RefusesWhatIsOutOfRangeOrNamesNothing) {
   models::ModelDirectory files;
   files.config = TinyConfig();
   const auto status = [&](const LoraSettings& settings) {
-    return MakeAdapters(settings, files, 0, at::kCPU).status();
+    return MakeAdapters(settings, files, 0, TestDevice()).status();
   };
   EXPECT_THAT(status({.rank = 0}),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("lora.rank: 0; wants 1")));

@@ -23,6 +23,7 @@
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/models/weights.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/train/adapters.h"
 #include "worker/engine/train/finetune.h"
@@ -53,8 +54,8 @@ struct Pair {
 
 absl::StatusOr<Pair> LoadBoth(const std::string& directory) {
   RecordingSink sink;
-  WATTLE_ASSIGN_OR_RETURN(LoadedModel bf16, LoadFrozen({.directory = directory}, true, sink));
-  WATTLE_ASSIGN_OR_RETURN(LoadedModel floats, LoadFrozen({.directory = directory}, false, sink));
+  WATTLE_ASSIGN_OR_RETURN(LoadedModel bf16, LoadFrozen(JobOn(directory), true, sink));
+  WATTLE_ASSIGN_OR_RETURN(LoadedModel floats, LoadFrozen(JobOn(directory), false, sink));
   const std::vector<at::Tensor> from = bf16.Values();
   const std::vector<at::Tensor> to = floats.Values();
   for (size_t i = 0; i < from.size(); ++i) {
@@ -66,16 +67,17 @@ absl::StatusOr<Pair> LoadBoth(const std::string& directory) {
 TEST_P(Bf16WeightsTest, ProductsAreThoseOfTheFloatCopy) {
   const FactorScope scope(GetParam());
   MatrixWeights stored = EmptyMatrix({kernels::WeightScheme::kBf16}, 300, 70);
-  stored.dequantized_products = true;
   stored.packed.copy_(at::randn({300, 70}));
+  stored = OnTestDevice(stored);
+  stored.dequantized_products = true;
   MatrixWeights copy;
   copy.value = stored.packed.to(at::kFloat);
   copy.matrix.rows = 300;
   copy.matrix.columns = 70;
-  const at::Tensor bias = at::randn({300});
-  const at::Tensor grad = at::randn({33, 300});
+  const at::Tensor bias = OnTestDevice(at::randn({300}));
+  const at::Tensor grad = OnTestDevice(at::randn({33, 300}));
   for (const int64_t rows : {1, 33}) {
-    const at::Tensor x = at::randn({rows, 70});
+    const at::Tensor x = OnTestDevice(at::randn({rows, 70}));
     const at::Tensor got = MatrixProduct(stored, x, bias);
     const at::Tensor wanted = MatrixProduct(copy, x, bias);
     if (GetParam() == FactorType::kFloat32) {
@@ -89,9 +91,7 @@ TEST_P(Bf16WeightsTest, ProductsAreThoseOfTheFloatCopy) {
   if (GetParam() != FactorType::kFloat32) {
     EXPECT_TRUE(at::equal(back, TransposedProduct(copy, grad)));
   }
-  at::Tensor tokens = at::empty({2}, at::kLong);
-  tokens[0] = 299;
-  tokens[1] = 0;
+  const at::Tensor tokens = OnTestDevice(at::tensor(at::IntArrayRef({299, 0}), at::kLong));
   EXPECT_TRUE(at::equal(LookUpRows(stored, tokens), LookUpRows(copy, tokens)));
 }
 
@@ -101,7 +101,7 @@ TEST_P(Bf16WeightsTest, LossAndGradientsAreThoseOfTheFloatCopy) {
   const FactorScope scope(GetParam());
   auto models = LoadBoth(MakeTinyModel("model", 3));
   ASSERT_THAT(models, IsOk());
-  auto adapters = MakeAdapters({.rank = 4, .alpha = 8.0}, models->bf16.files, 5, at::kCPU);
+  auto adapters = MakeAdapters({.rank = 4, .alpha = 8.0}, models->bf16.files, 5, TestDevice());
   ASSERT_THAT(adapters, IsOk());
   adapters->arena.copy_(at::randn(adapters->arena.sizes()) * 0.1);
   std::vector<Example> examples;
@@ -116,7 +116,7 @@ TEST_P(Bf16WeightsTest, LossAndGradientsAreThoseOfTheFloatCopy) {
   const ArenaLayout layout = ValueLayout(models->floats.parameters);
   const auto run = [&](LoadedModel& model) {
     AttachAdapters(*adapters, adapters->arena, model.decoder.weights);
-    const at::Tensor gradients = at::zeros({layout.elements});
+    const at::Tensor gradients = at::zeros({layout.elements}, TestDevice());
     const at::Tensor of_adapters = at::zeros_like(adapters->arena);
     DecoderWeights views =
         WeightsOver(model.files.config, models->floats.parameters, layout, gradients);
@@ -145,8 +145,8 @@ INSTANTIATE_TEST_SUITE_P(Factors, Bf16WeightsTest,
 
 TEST(Bf16FilesTest, MatricesAreRoundedToTheNearestAndComeBackBitForBit) {
   const std::string directory = MakeTinyModel("model", 3);
-  const auto exact = LoadModel(directory, {});
-  const auto rounded = LoadModel(directory, {.bf16_matrices = true});
+  const auto exact = LoadModel(directory, {.device = TestDeviceName()});
+  const auto rounded = LoadModel(directory, {.device = TestDeviceName(), .bf16_matrices = true});
   ASSERT_THAT(exact, IsOk());
   ASSERT_THAT(rounded, IsOk());
   EXPECT_FALSE(rounded->is_quantized());
@@ -166,8 +166,8 @@ TEST(Bf16FilesTest, MatricesAreRoundedToTheNearestAndComeBackBitForBit) {
   ASSERT_THAT(file, IsOk());
   EXPECT_EQ(file->Find("transformer.wte.weight")->type, formats::DataType::kBF16);
   EXPECT_EQ(file->Find("transformer.wpe.weight")->type, formats::DataType::kF32);
-  const auto again = LoadModel(saved, {.bf16_matrices = true});
-  const auto widened = LoadModel(saved, {});
+  const auto again = LoadModel(saved, {.device = TestDeviceName(), .bf16_matrices = true});
+  const auto widened = LoadModel(saved, {.device = TestDeviceName()});
   ASSERT_THAT(again, IsOk());
   ASSERT_THAT(widened, IsOk());
   for (size_t i = 0; i < values.size(); ++i) {
@@ -188,10 +188,11 @@ TEST_P(TinyUpdatesTest, AThousandArrive) {
   parameters[0].tensor.shape = {kSide + 1, kSide};
   const ArenaLayout layout = TrainableLayout(parameters);
   const auto run = [&](at::ScalarType type) {
-    const std::vector<at::Tensor> values = {at::ones(parameters[0].tensor.shape, type)};
-    OptimizerState state = MakeOptimizerState(GetParam(), parameters, layout, at::kCPU);
+    const std::vector<at::Tensor> values = {
+        at::ones(parameters[0].tensor.shape, at::dtype(type).device(TestDevice()))};
+    OptimizerState state = MakeOptimizerState(GetParam(), parameters, layout, TestDevice());
     state.rounding_seed = 20260203;
-    const at::Tensor gradients = at::full({layout.elements}, -1.0F);
+    const at::Tensor gradients = at::full({layout.elements}, -1.0F, TestDevice());
     for (int64_t step = 1; step <= 1000; ++step) {
       UpdateParameters({.step = step, .learning_rate = 0x1p-13}, {parameters, values},
                        {layout, gradients}, state);
@@ -241,7 +242,8 @@ TEST_F(Bf16FinetuneTest, FullTrainingLearnsAsInFloat) {
 // Beside the model's own BF16 numbers nothing is lost: the run is that over the FP32 copy.
 TEST_F(Bf16FinetuneTest, AdaptersTrainAsBesideTheFloatCopy) {
   FinetuneSettings settings = TinyFinetune("adapters");
-  const auto rounded = LoadModel(settings.model.directory, {.bf16_matrices = true});
+  const auto rounded =
+      LoadModel(settings.model.directory, {.device = TestDeviceName(), .bf16_matrices = true});
   ASSERT_THAT(rounded, IsOk());
   const std::string directory = NewTestDirectory("bf16_model");
   ASSERT_THAT(SaveModel(directory, *rounded), IsOk());
@@ -263,9 +265,9 @@ TEST_F(Bf16FinetuneTest, AdaptersTrainAsBesideTheFloatCopy) {
 
 TEST_F(Bf16FinetuneTest, TheEmbeddingBesideQuantizedWeightsIsBf16) {
   RecordingSink sink;
-  const auto model = LoadFrozen(
-      {.directory = MakeTinyModel("model", 3), .recipe = *RecipeOfIdentity("nf4-g32+head=fp32")},
-      /*bf16_matrices=*/true, sink);
+  const auto model =
+      LoadFrozen(JobOn(MakeTinyModel("model", 3), *RecipeOfIdentity("nf4-g32+head=fp32")),
+                 /*bf16_matrices=*/true, sink);
   ASSERT_THAT(model, IsOk());
   EXPECT_TRUE(model->is_quantized());
   EXPECT_TRUE(model->decoder.weights.tokens.is_bf16());

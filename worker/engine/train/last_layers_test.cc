@@ -22,6 +22,7 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/torch_version.h"
 #include "worker/engine/train/finetune.h"
@@ -78,11 +79,10 @@ models::DecoderConfig SixLayers(const char* family) {
 Frozen MakeFrozen(const char* family, int64_t layers) {
   Frozen frozen;
   const models::DecoderConfig config = SixLayers(family);
-  frozen.model = MakeModel(config);
-  FillRandom(config, frozen.model.parameters, frozen.model.layout, /*seed=*/9, frozen.model.arena);
+  frozen.model = RandomModel(config);
   FreezeBelow(config, layers, frozen.model.parameters);
   frozen.layout = TrainableLayout(frozen.model.parameters);
-  frozen.gradients = at::zeros({frozen.layout.elements});
+  frozen.gradients = at::zeros({frozen.layout.elements}, TestDevice());
   frozen.gradient_views =
       WeightsOver(config, frozen.model.parameters, frozen.layout, frozen.gradients);
   return frozen;

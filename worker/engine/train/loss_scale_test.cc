@@ -21,6 +21,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/train/trainer.h"
 
@@ -129,12 +130,12 @@ class GoldenTraining {
       AddExample(examples_, example.tokens, example.mask);
     }
     settings_.batch_size = static_cast<int64_t>(examples_.size());
-    auto model = LoadModel(GoldenPath("llama_tiny"), {});
+    auto model = LoadModel(GoldenPath("llama_tiny"), {.device = TestDeviceName()});
     EXPECT_THAT(model, IsOk());
     state_.model = *std::move(model);
     state_.layout = TrainableLayout(state_.model.parameters);
-    state_.optimizer =
-        MakeOptimizerState(v1::OPTIMIZER_ADAMW, state_.model.parameters, state_.layout, at::kCPU);
+    state_.optimizer = MakeOptimizerState(v1::OPTIMIZER_ADAMW, state_.model.parameters,
+                                          state_.layout, TestDevice());
     trainer_.emplace(settings_, examples_, state_);
   }
 
@@ -152,6 +153,9 @@ class GoldenTraining {
 // before they are clipped, a skipped step moves neither moments nor weights, AdamW counts updates,
 // and the rate follows the number of the step.
 TEST(ScaledTrainingTest, IsThatOfPyTorchWithItsGradScaler) {
+  if (RoundsProducts()) {
+    GTEST_SKIP() << "the reference sums in FP32; rounded to FP16 its gradients overflow sooner";
+  }
   ASSERT_THAT(SetThreads(1), IsOk());
   const nlohmann::json golden = Golden().at("training");
   GoldenTraining training(golden);
@@ -219,8 +223,8 @@ TEST_F(Fp16FinetuneTest, StepsThatOverflowChangeNoWeight) {
   EXPECT_EQ(result->loss_scale->skipped_steps, 4);
   EXPECT_EQ(result->loss_scale->scale, 0x1p56);
   EXPECT_EQ(result->heldout_loss_after, result->heldout_loss_before);
-  const auto before = LoadModel(settings.model.directory, {});
-  const auto after = LoadModel(settings.output_directory, {});
+  const auto before = LoadModel(settings.model.directory, {.device = TestDeviceName()});
+  const auto after = LoadModel(settings.output_directory, {.device = TestDeviceName()});
   ASSERT_THAT(before, IsOk());
   ASSERT_THAT(after, IsOk());
   EXPECT_TRUE(at::equal(before->arena, after->arena));
@@ -237,7 +241,7 @@ TEST_F(Fp16FinetuneTest, ATrainingWithoutFp16HasNoScale) {
 // leaves the blocks as they are, with one it moves them as in FP32.
 TEST_F(Fp16FinetuneTest, SmallGradientsMoveWeightsWithTheScaleAlone) {
   FinetuneSettings settings = TinyFinetune("run");
-  auto model = LoadModel(settings.model.directory, {});
+  auto model = LoadModel(settings.model.directory, {.device = TestDeviceName()});
   ASSERT_THAT(model, IsOk());
   size_t block = 0;
   for (size_t i = 0; i < model->parameters.size(); ++i) {
@@ -258,7 +262,7 @@ TEST_F(Fp16FinetuneTest, SmallGradientsMoveWeightsWithTheScaleAlone) {
     settings.precision = precision;
     settings.loss_scale.initial = scale;
     LossesOf(settings);
-    const auto result = LoadModel(settings.output_directory, {});
+    const auto result = LoadModel(settings.output_directory, {.device = TestDeviceName()});
     EXPECT_THAT(result, IsOk());
     return result->Values()[block] - before;
   };

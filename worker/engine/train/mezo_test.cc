@@ -22,6 +22,7 @@
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/train/finetune.h"
 
@@ -35,12 +36,6 @@ using testing::IsEmpty;
 using testing::Not;
 
 constexpr FactorType kAllFactors[] = {FactorType::kFloat32, FactorType::kBf16, FactorType::kFp16};
-
-Model RandomModel(const models::DecoderConfig& config) {
-  Model model = MakeModel(config);
-  FillRandom(config, model.parameters, model.layout, /*seed=*/9, model.arena);
-  return model;
-}
 
 // Sequences of these lengths, each token with a loss.
 TokenBatch BatchOfLengths(const std::vector<int64_t>& lengths,
@@ -114,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Families, PerturbedWeightsTest,
 
 TEST(MoveAlongTest, EveryParameterAndDirectionHasItsOwnSigns) {
   const auto signs = [](const Direction& direction, size_t parameter) {
-    const at::Tensor values = at::zeros({1000});
+    const at::Tensor values = at::zeros({1000}, TestDevice());
     MoveAlong(direction, parameter, 0, 1.0F, values);
     return values;
   };
@@ -414,8 +409,8 @@ TEST_P(MezoFilesTest, TheLogBesideAResultRebuildsItFromTheModelThatItBeganWith) 
   const FinetuneSettings settings = MezoJob("run", false, GetParam());
   RecordingSink sink;
   ASSERT_THAT(Finetune(settings, sink), IsOk());
-  auto model = LoadModel(settings.model.directory, {});
-  const auto result = LoadModel(settings.output_directory, {});
+  auto model = LoadModel(settings.model.directory, {.device = TestDeviceName()});
+  const auto result = LoadModel(settings.output_directory, {.device = TestDeviceName()});
   ASSERT_THAT(model, IsOk());
   ASSERT_THAT(result, IsOk());
   const auto log =

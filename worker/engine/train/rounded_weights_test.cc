@@ -35,7 +35,7 @@ class RoundedWeightsTest : public testing::Test {
 
 TEST_F(RoundedWeightsTest, MatricesAreThoseOfARoundedModelAndTheRestIsTheModels) {
   const std::string directory = MakeTinyModel("model", 5);
-  auto model = LoadModel(directory, {});
+  auto model = LoadModel(directory, {.device = TestDeviceName()});
   ASSERT_THAT(model, IsOk());
   auto rounded = RoundedWeights::Make(*model, Recipe("int4-g32+head=int8"));
   ASSERT_THAT(rounded, IsOk());
@@ -56,12 +56,12 @@ TEST_F(RoundedWeightsTest, MatricesAreThoseOfARoundedModelAndTheRestIsTheModels)
       }
       const bool head = tensor.slot == models::Slot::kTokens;
       const auto format = kernels::ParseFormatName(head ? "int8" : "int4-g32");
-      const auto packed = PackFloats(tensor.name, *format, MatrixAt(own, tensor).value);
+      const auto packed = PackFloats(tensor.name, *format, MatrixAt(own, tensor).value.cpu());
       ASSERT_THAT(packed, IsOk());
       at::Tensor wanted = at::empty(tensor.shape, at::kFloat);
       kernels::OperationsOf(format->scheme)
           .dequantize(packed->matrix, 0, tensor.shape[0], wanted.data_ptr<float>());
-      EXPECT_TRUE(at::equal(MatrixAt(seen, tensor).value, wanted)) << tensor.name;
+      EXPECT_TRUE(at::equal(MatrixAt(seen, tensor).value.cpu(), wanted)) << tensor.name;
     }
     EXPECT_EQ(passes.head.value.data_ptr(), passes.tokens.value.data_ptr()) << "still tied";
     model->arena.mul_(0.7);  // as a step changes it
@@ -69,7 +69,7 @@ TEST_F(RoundedWeightsTest, MatricesAreThoseOfARoundedModelAndTheRestIsTheModels)
 }
 
 TEST_F(RoundedWeightsTest, WhatCannotBeRoundedIsRefused) {
-  const auto model = LoadModel(MakeTinyModel("model", 5), {});
+  const auto model = LoadModel(MakeTinyModel("model", 5), {.device = TestDeviceName()});
   ASSERT_THAT(model, IsOk());
   EXPECT_THAT(RoundedWeights::Make(*model, Recipe("int4-g64")),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("int4-g64")));
@@ -119,7 +119,7 @@ TEST_F(RoundedWeightsTest, AResumedRunIsBitIdentical) {
 // Loss of the trained model, rounded, on what it was trained with.
 double RoundedLoss(const FinetuneSettings& trained) {
   EvaluateSettings settings;
-  settings.model = {.directory = trained.output_directory, .recipe = Recipe("int4-g32")};
+  settings.model = JobOn(trained.output_directory, Recipe("int4-g32"));
   settings.data = trained.data;
   RecordingSink sink;
   const auto result = Evaluate(settings, sink);

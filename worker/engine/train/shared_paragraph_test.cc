@@ -148,7 +148,7 @@ TEST_F(SharedParagraphTest, TrainsLikeThePaddedQuestionsStepByStep) {
 TEST_F(SharedParagraphTest, TheGradientOfABatchIsThatOfItsPaddedQuestions) {
   const FinetuneSettings settings = ParagraphFinetune("run", true);
   const formats::ExamplePool pool = PoolOf(settings);
-  const auto model = LoadModel(settings.model.directory, {});
+  const auto model = LoadModel(settings.model.directory, {.device = TestDeviceName()});
   ASSERT_THAT(model, IsOk());
   const std::vector<size_t> drawn = {4, 5, 6};
   const auto gradient = [&](const TokenBatch& batch) {

@@ -14,11 +14,14 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
+#include "base/status_macros.h"
 #include "base/status_matchers.h"
 #include "models/memory_estimate.h"
 #include "wattle/v1/profile.pb.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_device.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/train/finetune.h"
 
@@ -43,9 +46,8 @@ models::DecoderConfig ConfigOf(const std::string& family) {
 class PartsTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(PartsTest, EachPartIsCompleteWhenThePassSaysSo) {
-  Model model = MakeModel(ConfigOf(GetParam()));
+  Model model = RandomModel(ConfigOf(GetParam()));
   const models::DecoderConfig& config = model.decoder.config;
-  FillRandom(config, model.parameters, model.layout, /*seed=*/9, model.arena);
   Example example;
   for (int64_t i = 0; i < 40; ++i) {
     example.tokens.push_back(i * 7 % 250);
@@ -58,7 +60,7 @@ TEST_P(PartsTest, EachPartIsCompleteWhenThePassSaysSo) {
 
   const ArenaLayout layout = SharedGradientLayout(model.parameters, config.tied_embeddings);
   EXPECT_LT(layout.elements, model.layout.elements);
-  at::Tensor gradients = at::zeros({layout.elements});
+  at::Tensor gradients = at::zeros({layout.elements}, TestDevice());
   DecoderWeights views = WeightsOver(config, model.parameters, layout, gradients);
   std::vector<ModelPart> parts;
   const auto compare = [&](const ModelPart& part, const DeviceNumber& loss_sum) {
@@ -86,8 +88,7 @@ TEST_P(PartsTest, EachPartIsCompleteWhenThePassSaysSo) {
 }
 
 TEST_P(PartsTest, APassThatIsEndedGoesNoFurther) {
-  Model model = MakeModel(ConfigOf(GetParam()));
-  FillRandom(model.decoder.config, model.parameters, model.layout, /*seed=*/9, model.arena);
+  Model model = RandomModel(ConfigOf(GetParam()));
   int calls = 0;
   const auto end_at_block = [&](const ModelPart& part, const DeviceNumber& /*loss_sum*/) {
     ++calls;
@@ -112,26 +113,30 @@ struct InTraining {
   at::Tensor gradients;
 
   InTraining() {
-    Model model = MakeModel(TinyConfig());
-    FillRandom(model.decoder.config, model.parameters, model.layout, /*seed=*/9, model.arena);
+    Model model = RandomModel(TinyConfig());
     state.model.files.config = model.decoder.config;
     state.model.parameters = model.parameters;
     state.model.layout = model.layout;
     state.model.arena = model.arena;
     state.layout = TrainableLayout(model.parameters);
     state.optimizer =
-        MakeOptimizerState(v1::OPTIMIZER_ADAMW, model.parameters, state.layout, at::kCPU);
+        MakeOptimizerState(v1::OPTIMIZER_ADAMW, model.parameters, state.layout, TestDevice());
     layout = SharedGradientLayout(model.parameters, /*tied_head=*/true);
-    gradients = at::full({layout.elements}, 0.5F);
+    gradients = at::full({layout.elements}, 0.5F, TestDevice());
   }
 };
+
+// Where the tensors are: a device decides by it.
+DeviceNumber LossOf(double loss) {
+  return DeviceNumber(OnTestDevice(at::full({}, loss, at::kDouble)));
+}
 
 TEST(UpdatesInBackwardTest, ClippingBoundsTheGradientOfEachPart) {
   InTraining run;
   const AdamWSettings settings{.clip_norm = 2.0};
   UpdatesInBackward updates(settings, {run.layout, run.gradients}, run.state);
   const ModelPart part{PartKind::kBlock, 1};
-  ASSERT_THAT(updates.Update({.step = 1, .learning_rate = 0.01}, part, DeviceNumber(1.0)), IsOk());
+  ASSERT_THAT(updates.Update({.step = 1, .learning_rate = 0.01}, part, LossOf(1.0)), IsOk());
   double squares = 0.0;
   for (size_t i = 0; i < run.state.model.parameters.size(); ++i) {
     const at::Tensor& first = run.state.optimizer.tensors[i][0];
@@ -155,10 +160,20 @@ TEST(UpdatesInBackwardTest, WhatIsNotFiniteChangesNoWeight) {
   const AdamWSettings settings;
   UpdatesInBackward updates(settings, {run.layout, run.gradients}, run.state);
   const kernels::AdamWStep step{.step = 7, .learning_rate = 0.01};
-  EXPECT_THAT(updates.Update(step, {PartKind::kHead}, DeviceNumber(std::nan(""))),
-              StatusIs(absl::StatusCode::kAborted, HasSubstr("step 7: the loss is not finite")));
+  const auto loss_of_step = [&](const ModelPart& part, double loss) -> absl::StatusOr<double> {
+    WATTLE_RETURN_IF_ERROR(updates.Update(step, part, LossOf(loss)));
+    return updates.End(step.step, LossOf(loss));
+  };
+  const auto not_finite = loss_of_step({PartKind::kHead}, std::nan(""));
+  if (OperationsOn(TestDevice()).in_host_memory()) {
+    EXPECT_THAT(not_finite,
+                StatusIs(absl::StatusCode::kAborted, HasSubstr("step 7: the loss is not finite")));
+  } else {
+    ASSERT_THAT(not_finite, IsOk());
+    EXPECT_TRUE(std::isnan(*not_finite)) << "who trains is told at the end of the step";
+  }
   run.gradients.fill_(std::numeric_limits<float>::infinity());
-  EXPECT_THAT(updates.Update(step, {PartKind::kBlock, 1}, DeviceNumber(1.0)),
+  EXPECT_THAT(loss_of_step({PartKind::kBlock, 1}, 1.0),
               StatusIs(absl::StatusCode::kAborted, HasSubstr("the gradient of layer 1 is not")));
   EXPECT_TRUE(at::equal(run.state.model.arena, before));
 }
