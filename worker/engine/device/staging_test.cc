@@ -80,8 +80,8 @@ class HostBytes : public c10::MemoryReportingInfoBase {
   // libtorch 2 counts the totals in another type.
   using TotalBytes = std::conditional_t<TORCH_VERSION_MAJOR >= 2, size_t, int64_t>;
   void reportMemoryUsage(void* /*place*/, int64_t size_bytes, TotalBytes /*allocated*/,
-                         TotalBytes /*reserved*/, c10::Device /*device*/) override {
-    live_ += size_bytes;
+                         TotalBytes /*reserved*/, c10::Device device) override {
+    live_ += device.is_cpu() ? size_bytes : 0;
     peak_ = std::max(peak_, live_);
   }
   [[nodiscard]] bool memoryProfilingEnabled() const override { return true; }
