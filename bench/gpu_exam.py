@@ -13,7 +13,7 @@ What the machine lacks (BF16 before Ampere, memory for a model) is left out and 
   --peers DIR      where llama/ (llama-bench and its libraries) and python/ (bitsandbytes) are (default build/gpu-exam)
   --parts A,B      of: ahead, tests, rates, jobs, decode, peers, llamacpp, bitsandbytes, prompts, train, moments, sanitizer (default all); a ratio to
                    a peer of decoding needs decode before it. peers: PyTorch; moments: training with moments of 8 bits, beside bitsandbytes.
-                   job_tests, which is not among all: the engine's tests of whole jobs, on the GPU, by the programs of JOB_TESTS; no card ran them yet
+                   engine_tests, which is not among all: all tests of the engine and its jobs, on the GPU, by the programs of ENGINE_TESTS; no card ran them yet
   --models A,B --formats A,B   of decode
   --no-peers       without PyTorch, llama.cpp and bitsandbytes
   --patience N     every limit of time is N times as long (default 8 on arm64, whose GPU is a board's, else 1)
@@ -222,17 +222,17 @@ def tests(exam):
         exam.add(f"nvrtc.{name}.ms", int(milliseconds), "ms")
 
 
-# The tests of whole jobs, which run on the device that WATTLE_TEST_DEVICE names.
-JOB_TESTS = ["wattle_engine_jobs_test", "wattle_precision_test", "wattle_gguf_directory_test", "wattle_mezo_test"]
+# The tests of the engine and its jobs, which run on the device that WATTLE_TEST_DEVICE names.
+ENGINE_TESTS = ["wattle_engine_test", "wattle_engine_jobs_test", "wattle_precision_test", "wattle_gguf_directory_test", "wattle_mezo_test"]
 
 
-def job_tests(exam):
-    for program in JOB_TESTS:
-        exam.run(f"job_tests {program}", [exam.program(program)], exam.options.limit, more={"WATTLE_TEST_DEVICE": "cuda"})
-    logs = (exam.out / "gpu-exam.log").read_text(errors="replace").split("=== job_tests ")[1:]
-    exam.add("job_tests.passed", sum(len(re.findall(r"^\[       OK \]", log, re.M)) for log in logs), "tests")
+def engine_tests(exam):
+    for program in ENGINE_TESTS:
+        exam.run(f"engine_tests {program}", [exam.program(program)], exam.options.limit, more={"WATTLE_TEST_DEVICE": "cuda"})
+    logs = (exam.out / "gpu-exam.log").read_text(errors="replace").split("=== engine_tests ")[1:]
+    exam.add("engine_tests.passed", sum(len(re.findall(r"^\[       OK \]", log, re.M)) for log in logs), "tests")
     failed = {name for log in logs for name in re.findall(r"^\[  FAILED  \] ([\w/]+\.[\w/]+)", log, re.M)}
-    exam.add("job_tests.failed", len(failed), "tests", " ".join(sorted(failed)))
+    exam.add("engine_tests.failed", len(failed), "tests", " ".join(sorted(failed)))
 
 
 def sanitizer(exam):
@@ -509,7 +509,7 @@ def moments(exam, work):
 
 
 def sit(exam, part, work):
-    run = {"ahead": ahead, "prompts": prompts, "tests": tests, "job_tests": job_tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
+    run = {"ahead": ahead, "prompts": prompts, "tests": tests, "engine_tests": engine_tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
            "llamacpp": llamacpp, "bitsandbytes": bitsandbytes}.get(part)
     if run is not None:
         run(exam)

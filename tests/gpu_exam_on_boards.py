@@ -88,8 +88,8 @@ class ExamTest(unittest.TestCase):
         self.assertNotIn("Traceback", done.stderr)
         return done.returncode, json.loads((self.folder / "out/gpu-exam.json").read_text(), parse_constant=refuse)
 
-    def test_a_failed_test_of_a_job_is_named(self):
-        for program in gpu_exam.JOB_TESTS:
+    def test_a_failed_test_of_the_engine_is_named(self):
+        for program in gpu_exam.ENGINE_TESTS:
             self.write(f"programs/{program}", """
 import os, sys
 print("[       OK ] JobTest.One (1 ms)")
@@ -97,11 +97,11 @@ if os.environ["WATTLE_TEST_DEVICE"] != "cuda" or sys.argv[0].endswith("mezo_test
     print("[  FAILED  ] JobTest.Two (1 ms)")
     sys.exit(1)
 """)
-        status, told = self.sit("--parts=job_tests")
+        status, told = self.sit("--parts=engine_tests")
         figures = {figure["key"]: figure for figure in told["figures"]}
-        self.assertEqual(figures["cuda.job_tests.passed"]["value"], 4)
-        self.assertEqual((figures["cuda.job_tests.failed"]["value"], figures["cuda.job_tests.failed"]["peer"]), (1, "JobTest.Two"))
-        self.assertEqual([one["what"] for one in told["failed"]], ["job_tests wattle_mezo_test"])
+        self.assertEqual(figures["cuda.engine_tests.passed"]["value"], 5)
+        self.assertEqual((figures["cuda.engine_tests.failed"]["value"], figures["cuda.engine_tests.failed"]["peer"]), (1, "JobTest.Two"))
+        self.assertEqual([one["what"] for one in told["failed"]], ["engine_tests wattle_mezo_test"])
         self.assertNotEqual(status, 0)
 
     def test_what_a_board_lacks_is_left_out_and_no_failure(self):

@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "worker/engine/device/device.h"
+#include "worker/engine/device/device_name.h"
 #include "worker/engine/test_model.h"
 
 namespace wattle::engine {
 
 at::Device TestDevice() {
-  return at::Device(TestDeviceName());
+  return DeviceNamed(TestDeviceName()).value();
 }
 
 at::Tensor OnTestDevice(const at::Tensor& tensor) {

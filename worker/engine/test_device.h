@@ -12,7 +12,7 @@
 
 namespace wattle::engine {
 
-// The one that TestDeviceName (test_model.h) names.
+// The one that TestDeviceName (test_model.h) names. Throws where it is not there.
 at::Device TestDevice();
 // A tensor of the host there; on the host the tensor itself.
 at::Tensor OnTestDevice(const at::Tensor& tensor);
