@@ -531,6 +531,8 @@ def main():
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--formats", default=",".join(FORMATS))
     options = parser.parse_args()
+    if unknown := sorted(set(options.parts.split(",")) - {*PARTS, "engine_tests"}):
+        parser.error(f"--parts: no part is called {unknown[0]!r}")
     options.golden = str(pathlib.Path(options.golden).resolve())
     exam = Exam(options)
     (exam.out / "gpu-exam.log").write_text("")

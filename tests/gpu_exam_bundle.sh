@@ -7,5 +7,6 @@ torch=$(cd / && python3 -c 'import os, torch; print(os.path.dirname(torch.__file
 have=$(cd / && python3 -c 'import torch; print(torch.__version__.split("+")[0])')
 [ "$have" = "$(cat torch-version)" ] || { echo "gpu-exam: built for torch $(cat torch-version), here is $have; pack it for that one" >&2; exit 1; }
 ln -sfn "$torch" torch
-[ -d bin ] || tar -xzf bin.tar.gz
+rm -rf bin  # of an earlier pack
+tar -xzf bin.tar.gz
 exec python3 bench/gpu_exam.py --programs bin --golden golden --peers . --out "${OUT:-out}" "$@"

@@ -88,6 +88,11 @@ class ExamTest(unittest.TestCase):
         self.assertNotIn("Traceback", done.stderr)
         return done.returncode, json.loads((self.folder / "out/gpu-exam.json").read_text(), parse_constant=refuse)
 
+    def test_a_part_that_is_none_is_refused(self):
+        done = subprocess.run([sys.executable, ROOT / "bench/gpu_exam.py", "--parts=tests,job_tests"], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertTrue(done.stderr.endswith("--parts: no part is called 'job_tests'\n"), done.stderr)
+
     def test_a_failed_test_of_the_engine_is_named(self):
         for program in gpu_exam.ENGINE_TESTS:
             self.write(f"programs/{program}", """

@@ -228,7 +228,7 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, OptimizerTest, testing::ValuesIn(kOptimizer
 TEST(GradientNormTest, ClippingBringsTheGlobalNormToItsLimit) {
   const at::Tensor gradients = OnTestDevice(Normal({100003}, 5));
   const double norm = GradientNorm(gradients).Read();
-  // libtorch sums in FP32.
+  // A device sums in FP32, by libtorch.
   const double tolerance = OperationsOn(TestDevice()).in_host_memory() ? 1e-9 : 1e-6;
   EXPECT_NEAR(norm, gradients.cpu().to(at::kDouble).norm().item<double>(), tolerance * norm);
   EXPECT_DOUBLE_EQ(ClipScale({.clip_norm = 2.0}, norm), 2.0 / norm);
