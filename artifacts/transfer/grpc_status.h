@@ -11,6 +11,8 @@
 #include "absl/strings/string_view.h"
 #include "grpcpp/support/status.h"
 
+#include "base/utf8.h"
+
 namespace wattle {
 
 inline absl::Status FromGrpc(const grpc::Status& status) {
@@ -19,10 +21,11 @@ inline absl::Status FromGrpc(const grpc::Status& status) {
                                     status.error_message());
 }
 
+// In one line, although a refusal may repeat words of the caller.
 inline grpc::Status ToGrpc(const absl::Status& status) {
   return status.ok() ? grpc::Status::OK
                      : grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                                    std::string(status.message()));
+                                    OneLine(status.message()));
 }
 
 // Whether gRPC's message tells of a peer that answers and does not speak gRPC: an HTTP server, as a

@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
-#include "base/utf8.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/message_checks_internal.h"
 #include "coordinator/core/profiling.h"
 
 namespace wattle::core {
@@ -26,8 +26,7 @@ v1::Event& Draft::Add() {
 
 void Draft::Refuse(const absl::Status& status) {
   decision_.events.clear();
-  // The message repeats words of the caller, who may have put a line end into them.
-  decision_.status = absl::Status(status.code(), OneLine(status.message()));
+  decision_.status = InOneLine(status);
 }
 
 void Draft::SetJob(const std::string& job_id, v1::JobState state, const std::string& reason) {

@@ -17,6 +17,10 @@ constexpr size_t kToldBytesMax = 2000;  // As a line of a job's log.
 
 }  // namespace
 
+absl::Status InOneLine(const absl::Status& refusal) {
+  return {refusal.code(), OneLine(refusal.message())};
+}
+
 absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::string& path) {
   const google::protobuf::Reflection& reflection = *message.GetReflection();
   if (!reflection.GetUnknownFields(message).empty()) {

@@ -17,6 +17,9 @@ inline constexpr size_t kNameCharactersMax = 80;
 inline constexpr int kLabelsMax = 64;
 inline constexpr int kForecastHoursMax = 384;
 
+// The refusal in one line, although it may repeat words of the caller.
+absl::Status InOneLine(const absl::Status& refusal);
+
 // path: of the message, for the errors; empty: the message is the whole.
 
 // Refuses fields and enum values that this version does not know. They come from a newer client,

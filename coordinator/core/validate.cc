@@ -104,9 +104,38 @@ absl::Status CheckFields(const v1::Policy& policy) {
       last, ", or remove it with 'wattle policy rm ", policy.name(), "'"));
 }
 
-}  // namespace
+absl::Status CheckPolicy(const v1::Policy& policy) {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknown(policy, "policy"));
+  WATTLE_RETURN_IF_ERROR(CheckName(policy.name(), "policy"));
+  WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
+  WATTLE_RETURN_IF_ERROR(CheckSelector(policy.selector(), "policy"));
+  return CheckFields(policy);
+}
 
-namespace {
+absl::Status CheckForecast(const v1::HarvestForecast& forecast) {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknown(forecast, "forecast"));
+  WATTLE_RETURN_IF_ERROR(CheckName(forecast.name(), "forecast"));
+  WATTLE_RETURN_IF_ERROR(CheckTexts(forecast, "forecast"));
+  WATTLE_RETURN_IF_ERROR(CheckSelector(forecast.selector(), "forecast"));
+  if (forecast.power_watts().empty() || forecast.power_watts_size() > kForecastHoursMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("forecast.power_watts: ", forecast.power_watts_size(), " hours: want 1 to ",
+                     kForecastHoursMax));
+  }
+  const double first = forecast.first_hour_unix_seconds();
+  if (!(first >= 0 && first < kYear3000) || std::fmod(first, 3600) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("forecast.first_hour_unix_seconds: ", first,
+                                                   ": want the begin of a full hour, UTC"));
+  }
+  for (int hour = 0; hour < forecast.power_watts_size(); ++hour) {
+    const double watts = forecast.power_watts(hour);
+    if (!(watts >= 0 && watts < kForecastWattsMax)) {
+      return absl::InvalidArgumentError(absl::StrCat("forecast.power_watts[", hour, "]: ", watts,
+                                                     ": want 0 to ", kForecastWattsMax, " W"));
+    }
+  }
+  return absl::OkStatus();
+}
 
 constexpr char kSpeaksProtocol[] = " speaks protocol ";  // In the words of such a problem alone.
 
@@ -161,36 +190,11 @@ bool IsProtocolProblem(absl::string_view problem) {
 }
 
 absl::Status ValidatePolicy(const v1::Policy& policy) {
-  WATTLE_RETURN_IF_ERROR(RefuseUnknown(policy, "policy"));
-  WATTLE_RETURN_IF_ERROR(CheckName(policy.name(), "policy"));
-  WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
-  WATTLE_RETURN_IF_ERROR(CheckSelector(policy.selector(), "policy"));
-  return CheckFields(policy);
+  return InOneLine(CheckPolicy(policy));
 }
 
 absl::Status ValidateForecast(const v1::HarvestForecast& forecast) {
-  WATTLE_RETURN_IF_ERROR(RefuseUnknown(forecast, "forecast"));
-  WATTLE_RETURN_IF_ERROR(CheckName(forecast.name(), "forecast"));
-  WATTLE_RETURN_IF_ERROR(CheckTexts(forecast, "forecast"));
-  WATTLE_RETURN_IF_ERROR(CheckSelector(forecast.selector(), "forecast"));
-  if (forecast.power_watts().empty() || forecast.power_watts_size() > kForecastHoursMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("forecast.power_watts: ", forecast.power_watts_size(), " hours: want 1 to ",
-                     kForecastHoursMax));
-  }
-  const double first = forecast.first_hour_unix_seconds();
-  if (!(first >= 0 && first < kYear3000) || std::fmod(first, 3600) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("forecast.first_hour_unix_seconds: ", first,
-                                                   ": want the begin of a full hour, UTC"));
-  }
-  for (int hour = 0; hour < forecast.power_watts_size(); ++hour) {
-    const double watts = forecast.power_watts(hour);
-    if (!(watts >= 0 && watts < kForecastWattsMax)) {
-      return absl::InvalidArgumentError(absl::StrCat("forecast.power_watts[", hour, "]: ", watts,
-                                                     ": want 0 to ", kForecastWattsMax, " W"));
-    }
-  }
-  return absl::OkStatus();
+  return InOneLine(CheckForecast(forecast));
 }
 
 }  // namespace wattle::core

@@ -62,9 +62,7 @@ absl::Status CheckApart(const v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
+absl::Status CheckSpec(const v1::JobSpec& spec, bool files_needed) {
   WATTLE_RETURN_IF_ERROR(RefuseUnknown(spec, ""));
   if (spec.name().size() > kNameCharactersMax) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -89,6 +87,12 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
   WATTLE_RETURN_IF_ERROR(CheckApart(spec));
   WATTLE_RETURN_IF_ERROR(CheckSpecBounds(spec));
   return CheckKind(spec, files_needed);
+}
+
+}  // namespace
+
+absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
+  return InOneLine(CheckSpec(spec, files_needed));
 }
 
 }  // namespace wattle::core

@@ -70,6 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
                  "priority: 101: want -100 to 100"},
         SpecCase{"EmptyLabel", [](auto& spec) { spec.add_required_labels("=x"); }, kInvalid,
                  "required_labels"},
+        SpecCase{"LineEnd", [](auto& spec) { spec.add_required_labels("=two\nlines"); }, kInvalid,
+                 "required_labels: \"=two lines\""},
         SpecCase{"LearningRateAbove",
                  [](auto& spec) { spec.mutable_finetune()->set_learning_rate(11); }, kInvalid,
                  "finetune.learning_rate: 11"},

@@ -71,6 +71,11 @@ TEST(ValidatePolicyTest, SelectorsThatCanMatchNothingAreRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("without blanks")));
 }
 
+TEST(ValidatePolicyTest, ARefusalOfALineEndIsOneLine) {
+  EXPECT_THAT(CheckPolicy("name: 'p' max_temperature_celsius: 70 selector: 'two\\nlines'"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"two lines\"")));
+}
+
 TEST(ValidatePolicyTest, ReserveIsARatio) {
   v1::Policy policy;
   policy.set_name("field");

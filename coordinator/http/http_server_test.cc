@@ -244,6 +244,7 @@ TEST_F(HttpServerTest, ErrorsAreJsonWithCodeAndMessage) {
   EXPECT_THAT(Get("/api/v1/jobs/j9", 404), HasSubstr("\"code\":\"NOT_FOUND\""));
   EXPECT_THAT(Get("/api/v1/devices/none", 404), HasSubstr("\"message\":"));
   EXPECT_THAT(Get("/nothing", 404), testing::AllOf(HasSubstr("/nothing"), HasSubstr("timetable")));
+  EXPECT_THAT(Get("/%ff", 404), HasSubstr("GET /?: no such page"));
   EXPECT_THAT(Get("/api/v1/jobs?limit=many", 400), HasSubstr("many"));
   EXPECT_THAT(Get("/api/v1/jobs?state=odd", 400), HasSubstr("JOB_STATE_ACTIVE"));
   EXPECT_THAT(Post("/api/v1/jobs", R"({"spec": {"objektive": 1}})", 400), HasSubstr("objektive"));
@@ -275,6 +276,8 @@ TEST_F(HttpServerTest, AFieldThatNoPageTakesIsRefused) {
   EXPECT_THAT(Get("/api/v1/jobs?page_size=-1", 400), HasSubstr("page_size"));
   EXPECT_THAT(Get("/api/v1/artifacts?kind=foo", 400), HasSubstr("it takes none"));
   EXPECT_THAT(Get("/api/v1/jobs?kind=foo", 400), HasSubstr("finetune"));
+  EXPECT_THAT(Get("/api/v1/jobs?two%0alines=1", 400), HasSubstr("two lines"));
+  EXPECT_THAT(Get("/api/v1/jobs?%ff=1", 400), HasSubstr("is no field of its query"));
   EXPECT_THAT(Get("/api/v1/jobs?limit=-1", 400), HasSubstr("wanted 0 to"));
   EXPECT_THAT(Get("/api/v1/jobs?kind=generate&kind=finetune&owner=ada"), HasSubstr("jobs"));
   v1::SubmitJobRequest request;

@@ -44,7 +44,7 @@ absl::Status FromJson(const std::string& json, google::protobuf::Message& messag
 std::string ErrorJson(const absl::Status& status) {
   google::protobuf::Struct error;
   (*error.mutable_fields())["code"].set_string_value(absl::StatusCodeToString(status.code()));
-  (*error.mutable_fields())["message"].set_string_value(std::string(status.message()));
+  (*error.mutable_fields())["message"].set_string_value(OneLine(status.message()));
   return ToPlainJson(error);
 }
 

@@ -225,6 +225,11 @@ TEST_F(ServerTest, AnUnknownFieldIsNotSupported) {
       StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("not supported in this version")));
 }
 
+TEST_F(ServerTest, ARefusalThatRepeatsALineEndIsOneLine) {
+  EXPECT_THAT(GetDevice("two\nlines"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("two lines")));
+}
+
 TEST_F(ServerTest, HeartbeatsShowInTheDevice) {
   HandWorker worker(DeviceChannel(), HelloOf("device-a"));
   v1::CoordinatorMessage message;
