@@ -203,7 +203,7 @@ BUGS = (
     Bug("powerd for everybody", "worker/power/powerd_main.cc", "kOwnerAlone = 0600", "kOwnerAlone = 0666", "wattle_powerd_test", "PowerdTest.*"),
     Bug("a board is switched off without consent", "worker/power/powerd_main.cc", "if (flags.allow_power_off) {", "if (true) {",
         "wattle_powerd_test", "PowerdTest.*"),
-    Bug("a refusal of two lines", "coordinator/core/draft.cc", "OneLine(status.message())", "status.message()", "wattle_fuzz_replay_test", "*core_commands*"),
+    Bug("a refusal of two lines", "coordinator/core/message_checks.cc", "OneLine(refusal.message())", "refusal.message()", "wattle_fuzz_replay_test", "*core_commands*"),
     Bug("a glitch within the gauge's error", "telemetry/battery/guard.cc", ".up = Fraction(0),", ".up = charge_error_ + reading_error,",
         "wattle_battery_test", "BatteryGuardTest.*"),
     Bug("a rise makes the charge old", "telemetry/battery/guard.cc", "charge_->at = at;", "", "wattle_battery_test", "BatteryGuardTest.*"),
