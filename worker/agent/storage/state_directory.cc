@@ -43,6 +43,13 @@ std::string PreviousOf(const std::string& name) {
 std::string DesiredCopy() {
   return absl::StrCat(kDesired, ".copy");
 }
+// The coordinator sends the id, and the id becomes the name of a directory: it is never a path.
+absl::Status CheckAttemptId(const std::string& id) {
+  if (id.empty() || id[0] == '.' || id.find('/') != std::string::npos || id.size() > 100) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", id, "\" is not an attempt id"));
+  }
+  return absl::OkStatus();
+}
 std::string DirectoryOf(const std::string& attempt_id) {
   return absl::StrCat(kAttempts, "/", attempt_id);
 }
@@ -241,10 +248,7 @@ std::map<std::string, v1::HeldAttemptRecord> StateDirectory::ReadAttempts() {
 
 absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
   const std::string& id = record.assignment().attempt_id();
-  // The id becomes the name of a directory.
-  if (id.empty() || id[0] == '.' || id.find('/') != std::string::npos || id.size() > 100) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", id, "\" is not an attempt id"));
-  }
+  WATTLE_RETURN_IF_ERROR(CheckAttemptId(id));
   if (whole_.count(RecordOf(id)) == 0) {
     WATTLE_RETURN_IF_ERROR(disk_->MakeDirectory(DirectoryOf(id) + "/work"));
   }
@@ -328,6 +332,8 @@ int64_t StateDirectory::FreeLeftWork(int64_t wanted_bytes) {
 
 absl::Status StateDirectory::TakeWork(const std::string& from_attempt_id,
                                       const std::string& to_attempt_id) {
+  WATTLE_RETURN_IF_ERROR(CheckAttemptId(from_attempt_id));
+  WATTLE_RETURN_IF_ERROR(CheckAttemptId(to_attempt_id));
   return disk_->RenameDirectory(DirectoryOf(from_attempt_id) + "/work",
                                 DirectoryOf(to_attempt_id) + "/work");
 }

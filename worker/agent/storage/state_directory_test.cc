@@ -117,8 +117,11 @@ TEST_F(StateDirectoryTest, ARemovedAttemptDoesNotComeBack) {
 
 TEST_F(StateDirectoryTest, AnAttemptIdThatIsAPathIsRefused) {
   for (const char* id : {"", "../x", ".", "a/b"}) {
-    EXPECT_THAT(state_->WriteAttempt(Held(id)),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("attempt id")));
+    const auto refused =
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not an attempt id"));
+    EXPECT_THAT(state_->WriteAttempt(Held(id)), refused);
+    EXPECT_THAT(state_->TakeWork(id, "j1.2"), refused);
+    EXPECT_THAT(state_->TakeWork("j1.1", id), refused);
   }
 }
 
