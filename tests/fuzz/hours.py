@@ -3,7 +3,8 @@
 """What ./dev fuzz runs once the fuzzers are built: each target for a while, one after the other, and a table at the end.
 
 Each run is a line of build/fuzz/runs.jsonl, so hours may be collected in several runs. `--record` moves these lines, added up for each
-target and with the commit, to tests/fuzz/recorded_runs.jsonl, which the repository keeps: both files count. Seconds are the processor's:
+target, to tests/fuzz/recorded_runs.jsonl, which the repository keeps: both files count. A recorded line has the commit that is checked out,
+so record before you change what was fuzzed. Seconds are the processor's:
 a run beside other work, or at a low priority, counts for what it did. A target that crashes does not stop the others. What libFuzzer
 leaves in build/fuzz stays a crash until the file is removed, and with one the exit status is 1.
 Writes build/bench/fuzz.json after each target:

@@ -93,7 +93,7 @@ class StateDirectory {
   void RemoveAttempt(const std::string& attempt_id);
   void KeepWorkOf(std::set<std::string> job_ids) { open_jobs_ = std::move(job_ids); }
   // Lets an attempt resume from the checkpoints of another one, which is no longer held. Errors:
-  // kNotFound if that attempt left none here, kInvalidArgument for an id that is a path.
+  // kNotFound if that attempt left none here, kInvalidArgument for what is no attempt id.
   absl::Status TakeWork(const std::string& from_attempt_id, const std::string& to_attempt_id);
   // Frees `wanted_bytes` on a full disk: removes work directories of attempts that are no longer
   // held and whose jobs are not open, then kept results, then work directories of open jobs; of
