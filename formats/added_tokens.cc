@@ -12,13 +12,13 @@
 namespace wattle::formats {
 namespace {
 
-// SPECIAL_TOKENS_ATTRIBUTES of transformers 4, and what version 5 made of the last of them.
+// SPECIAL_TOKENS_ATTRIBUTES of transformers 4, with the new name that version 5 gave the last one.
 constexpr const char* kFieldsOfSpecialTokens[] = {
     "bos_token",           "eos_token", "unk_token",  "sep_token",
     "pad_token",           "cls_token", "mask_token", "additional_special_tokens",
     "extra_special_tokens"};
 
-// Adds a token that stands outside the vocabulary, or says again what is known.
+// Adds a token outside the vocabulary. One that is already known must have the same text and id.
 absl::Status AddToken(const std::string& text, int64_t id, bool special, absl::string_view where,
                       TokenizerParts& parts) {
   if (text.empty() || id < 0 || id > kTokenIdMax) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tokens that transformers adds to a vocabulary, from the files that it writes beside one:
+// The tokens that transformers adds to a vocabulary, read from the files beside it:
 // added_tokens.json, tokenizer_config.json and special_tokens_map.json. Private to formats.
 // Thread-safe.
 #ifndef WATTLE_FORMATS_ADDED_TOKENS_INTERNAL_H_
@@ -18,7 +18,7 @@
 
 namespace wattle::formats {
 
-// As ParseJson, of a file that is an object.
+// ParseJson for a file that must be an object.
 absl::StatusOr<Json> ParseJsonObject(absl::string_view text, absl::string_view file);
 
 // A special token as tokenizer_config.json or special_tokens_map.json names it.
@@ -27,18 +27,17 @@ struct NamedToken {
   std::string text;
 };
 
-// Those of the fields that transformers has for special tokens. Errors: kInvalidArgument with the
-// field.
+// The special tokens in transformers' fields for them. Errors: kInvalidArgument with the field.
 absl::StatusOr<std::vector<NamedToken>> ReadNamedTokens(const Json& json, absl::string_view file);
 
-// added_tokens.json: {text: id}. The tokens are no special ones. A token that parts.added has
-// already stays as it is. Errors: kInvalidArgument for a damaged file, and for one that contradicts
+// added_tokens.json: {text: id}. These tokens are not special. A token that parts.added already has
+// stays unchanged. Errors: kInvalidArgument for a damaged file, and for one that contradicts
 // parts.added.
 absl::Status ReadAddedTokensFile(absl::string_view text, absl::string_view file,
                                  TokenizerParts& parts);
 
-// added_tokens_decoder of tokenizer_config.json, if it is there. Errors: those of
-// ReadAddedTokensFile; kUnimplemented for a token that is found only beside certain characters.
+// added_tokens_decoder of tokenizer_config.json, if present. Errors: those of ReadAddedTokensFile;
+// kUnimplemented for a token that is found only beside certain characters.
 absl::Status ReadAddedTokensDecoder(const Json& json, absl::string_view file,
                                     TokenizerParts& parts);
 

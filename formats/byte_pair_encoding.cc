@@ -25,7 +25,7 @@ namespace wattle::formats {
 namespace {
 
 constexpr char kEndOfText[] = "<|endoftext|>";
-// Names of the token that ends a text. The first name that a tokenizer has counts.
+// Names of the token that ends a text. The first of these names in the vocabulary counts.
 constexpr absl::string_view kEnds[] = {kEndOfText, "<|end_of_text|>", "</s>", "<eos>"};
 constexpr char kSpaceMark[] = "▁";
 
@@ -53,8 +53,7 @@ const std::array<std::string, 256>& Symbols() {
   return symbols;
 }
 
-// The bytes that a vocabulary string stands for. Nothing where a character is not one of the 256
-// symbols.
+// The bytes that a vocabulary string encodes; nullopt if a character is not one of the 256 symbols.
 std::optional<std::string> SymbolBytes(absl::string_view token) {
   static const auto& bytes = *[] {
     auto* map = new absl::flat_hash_map<std::string, char>();
@@ -90,7 +89,7 @@ struct BytePairEncoding::Tables {
   std::optional<int64_t> eos;
   PreTokenizer pre_tokenizer;
 
-  // The added token that `text` begins with, or null. special: whether special tokens count.
+  // The added token at the beginning of `text`, or null. special: whether special tokens count.
   [[nodiscard]] const AddedToken* AddedAt(absl::string_view text, bool special) const;
   // Appends the tokens of text that may spell added tokens. at_start: no text stands before it.
   void Append(absl::string_view text, bool at_start, bool special,
@@ -164,7 +163,7 @@ void FillTokenBytes(SymbolKind kind, const Vocabulary& vocabulary,
   }
 }
 
-// Every token by the bytes of its piece. A piece of characters keeps its "▁".
+// Maps the bytes of each piece to its token. A piece of characters keeps its "▁".
 absl::flat_hash_map<std::string, int64_t> WholePiecesOf(SymbolKind kind,
                                                         const Vocabulary& vocabulary) {
   absl::flat_hash_map<std::string, int64_t> pieces;
@@ -209,12 +208,13 @@ void BytePairEncoding::Tables::Append(absl::string_view text, bool at_start, boo
     AppendStretch(text.substr(start, i - start), at_start, tokens);
     if (i == 0 && at_start && form.space_before != SpaceBefore::kNever &&
         (found->is_piece || (!found->special && form.space_before == SpaceBefore::kAtStart))) {
-      AppendPiece(kSpaceMark, tokens);  // the token is a part of the text, which a space precedes
+      AppendPiece(kSpaceMark, tokens);  // the token is part of the text, so the space goes before
+                                        // it
     }
     tokens.push_back(found->id);
     i += found->text.size();
     start = i;
-    // Llama 2 puts a space before every stretch, the others before the first stretch alone.
+    // Llama 2 puts a space before every stretch, the other tokenizers only before the first.
     at_start = form.space_before == SpaceBefore::kAlways && !found->is_piece;
   }
   AppendStretch(text.substr(start), at_start, tokens);
@@ -237,7 +237,7 @@ void BytePairEncoding::Tables::AppendPiece(absl::string_view piece,
     std::for_each(piece.begin(), piece.end(), append_byte);
   }
   while (form.kind == SymbolKind::kCharacters && !piece.empty()) {
-    const size_t size = std::max<size_t>(1, Utf8CharacterSize(piece));  // 1: no UTF-8
+    const size_t size = std::max<size_t>(1, Utf8CharacterSize(piece));  // 1: not UTF-8
     const absl::string_view character = piece.substr(0, size);
     if (const auto found = characters.find(character); found != characters.end()) {
       symbols.push_back(found->second);

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Conversations, as JSON lines:
-//   {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
-// The roles are those that the chat template of the model knows. A file to learn from has turns of
-// "assistant", which are what is learned. Conversations that end before the assistant answers are
-// prompts (data_set.h). Plain values and functions; thread-safe.
+//   {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]} The
+//   roles are those of the model's chat template. A training file has turns of "assistant", which
+//   are the targets. Conversations that end before the assistant answers are prompts (data_set.h).
+//   Plain values and functions; thread-safe.
 #ifndef WATTLE_FORMATS_CHAT_H_
 #define WATTLE_FORMATS_CHAT_H_
 
@@ -27,15 +27,15 @@ struct ChatMessage {
 
 struct Conversation {
   int64_t line = 0;                   // in the file, from 1
-  std::vector<ChatMessage> messages;  // at least one of the assistant
+  std::vector<ChatMessage> messages;  // at least one is the assistant's
 };
 
-// Whether the first line that is not blank is a conversation whose last turn is the assistant's:
-// such a .jsonl file is chat, to learn from; another has prompts, to answer.
+// Whether the first non-blank line is a conversation whose last turn is the assistant's. Such a
+// .jsonl file is chat for training; any other has prompts to answer.
 [[nodiscard]] bool LooksLikeChat(absl::string_view text);
 
-// Blank lines are skipped. Errors: kInvalidArgument with file:line, the field and what is wanted,
-// for a line without a turn of the assistant, for an unknown field, and for a file without a
+// Blank lines are skipped. Errors: kInvalidArgument with file:line, the field and the expected
+// value, for a line without a turn of the assistant, for an unknown field, and for a file without a
 // conversation.
 absl::StatusOr<std::vector<Conversation>> ParseChat(absl::string_view text, absl::string_view file);
 absl::StatusOr<std::vector<Conversation>> ReadChat(const std::string& path);

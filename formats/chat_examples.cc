@@ -14,8 +14,8 @@
 namespace wattle::formats {
 namespace {
 
-// Where each token ends in the text, in bytes. A space that the tokenizer put before the text has
-// no place there. Nothing where the tokens are of another text, one that was normalized.
+// The byte offset in the text where each token ends. A space that the tokenizer put before the text
+// is not counted. Nullopt if the tokens encode another (normalized) text.
 std::optional<std::vector<size_t>> EndsInText(absl::string_view text,
                                               const std::vector<int64_t>& tokens,
                                               const BytePairEncoding& tokenizer) {
@@ -34,8 +34,8 @@ std::optional<std::vector<size_t>> EndsInText(absl::string_view text,
   return at == text.size() ? std::optional(std::move(ends)) : std::nullopt;
 }
 
-// The same for text that the tokenizer normalizes: a token ends where a beginning of the text has
-// all tokens up to it.
+// EndsInText for a tokenizer that normalizes text: the number of tokens of `whole` that the first
+// `bytes` of the text already encode to.
 size_t TokensBefore(const std::string& text, size_t bytes, const std::vector<int64_t>& whole,
                     const BytePairEncoding& tokenizer) {
   const std::vector<int64_t> part =

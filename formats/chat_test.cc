@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Chat templates and the masks of conversations against transformers (tests/golden/chat), and what
-// is refused.
+// Chat templates and the masks of conversations against transformers (tests/golden/chat), and
+// refusals.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -52,7 +52,7 @@ std::vector<ChatMessage> MessagesOf(const nlohmann::json& json) {
   return messages;
 }
 
-// What the tokens that count say.
+// The text of the tokens that count.
 std::string Counted(const ChatTokens& chat, const BytePairEncoding& tokenizer) {
   std::vector<int64_t> counted;
   for (size_t i = 0; i < chat.tokens.size(); ++i) {

@@ -22,11 +22,11 @@ namespace wattle::formats {
 namespace {
 
 constexpr int64_t kDataBytesMax = 1LL << 30;
-// The quantiles at 0, 1/32, … 1. From them a predictor can integrate step times over the lengths of
-// a data set within one percent.
+// The quantiles at 0, 1/32, … 1, from which a predictor can integrate step times over the lengths
+// of a data set within one percent.
 constexpr size_t kQuantileSteps = 32;
 
-// The values at 0, 1/32, … 1 of a sorted list that is not empty.
+// The values at 0, 1/32, … 1 of a sorted non-empty list.
 void AddQuantiles(const std::vector<int64_t>& sorted,
                   google::protobuf::RepeatedField<double>* quantiles) {
   for (size_t i = 0; i <= kQuantileSteps; ++i) {
@@ -164,8 +164,7 @@ v1::DatasetStatistics DescribeSquad(const SquadDataSet& data) {
   double context_bytes = 0.0;
   size_t context = data.contexts.size();
   for (const SquadQuestion& question : data.questions) {
-    contexts +=
-        question.paragraph == context ? 0 : 1;  // the questions of a paragraph stand together
+    contexts += question.paragraph == context ? 0 : 1;  // the questions of a paragraph are adjacent
     context = question.paragraph;
     context_bytes += static_cast<double>(data.contexts[context].size());
     lengths.push_back(static_cast<int64_t>(SquadPrompt(data, question).size() +
@@ -274,7 +273,7 @@ std::vector<TextWindow> TextWindows(absl::Span<const int64_t> tokens, int64_t wi
   const auto window = static_cast<size_t>(window_tokens);
   const auto stride = static_cast<size_t>(stride_tokens);
   std::vector<TextWindow> windows;
-  size_t scored_end = 1;  // Tokens before it are scored, or have no prediction.
+  size_t scored_end = 1;  // all tokens before it are scored, or have no prediction
   for (size_t begin = 0; scored_end < tokens.size(); begin += stride) {
     const size_t end = std::min(begin + window, tokens.size());
     const size_t first = std::max(scored_end, begin + 1);

@@ -40,7 +40,7 @@ absl::Span<const TokenRange> ExamplePool::Ranges(size_t example) const {
 size_t ExamplePool::TokensOfContext(size_t example) const {
   size_t tokens = 0;
   for (const TokenRange& range : Ranges(example)) {
-    // The first token of an example has no prediction, so that the second is the first that counts.
+    // The first token of an example has no prediction; the second is the first that can count.
     if (range.counts) {
       return tokens == 0 ? 0 : tokens - 1;
     }
@@ -52,8 +52,8 @@ size_t ExamplePool::TokensOfContext(size_t example) const {
 size_t ExamplePool::CommonBeginning(size_t example, size_t other) const {
   const size_t limit = std::min(TokensOfContext(example), TokensOfContext(other));
   const absl::Span<const TokenRange> ranges[] = {Ranges(example), Ranges(other)};
-  size_t place[] = {0, 0};  // of a range
-  size_t done[] = {0, 0};   // tokens of that range
+  size_t place[] = {0, 0};  // index of the current range
+  size_t done[] = {0, 0};   // tokens of the current range
   size_t common = 0;
   while (common < limit) {
     uint32_t next[2];

@@ -2,8 +2,8 @@
 //
 // Training and evaluation examples as ranges of one pool of tokens. Examples that share text share
 // its tokens: several questions share a paragraph, two windows share their overlap. A token of the
-// pool takes 4 bytes; an example takes about 50 bytes more. One thread fills a pool; a full pool is
-// thread-safe.
+// pool takes 4 bytes; an example takes about 50 bytes more. Filling a pool is not thread-safe; a
+// filled pool is.
 #ifndef WATTLE_FORMATS_EXAMPLE_POOL_H_
 #define WATTLE_FORMATS_EXAMPLE_POOL_H_
 
@@ -26,8 +26,8 @@ class ExamplePool {
  public:
   // Stores tokens and returns the range's begin. tokens: each from 0 to 2^32 - 1.
   size_t AddTokens(absl::Span<const int64_t> tokens);
-  // Adds an example: the ranges, one after the other. The first token of an example has no
-  // prediction, so that its range's `counts` does not matter for it.
+  // Adds an example: the ranges, concatenated. The first token of an example has no prediction, so
+  // its range's `counts` does not affect it.
   void AddExample(absl::Span<const TokenRange> ranges);
 
   [[nodiscard]] size_t size() const { return examples_.size(); }
@@ -52,8 +52,9 @@ class ExamplePool {
     }
   }
   [[nodiscard]] std::vector<int64_t> Tokens(size_t example) const;
-  // How many tokens both examples begin with, of those that matter only as context: neither their
-  // predictions nor that of the token behind them count. Both keep a token behind them.
+  // The length of the common beginning of both examples that is only context: none of its
+  // predictions count, nor does that of the token after it. Both examples have at least one token
+  // after it.
   [[nodiscard]] size_t CommonBeginning(size_t example, size_t other) const;
 
  private:
@@ -63,7 +64,8 @@ class ExamplePool {
     uint32_t tokens = 0;
     uint32_t targets = 0;
   };
-  // The tokens of the example before the one whose successor counts, the last token left out.
+  // Number of the example's tokens before the token whose successor counts, excluding the last
+  // token.
   [[nodiscard]] size_t TokensOfContext(size_t example) const;
 
   std::vector<uint32_t> tokens_;

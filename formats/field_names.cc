@@ -33,7 +33,7 @@ constexpr std::array<absl::string_view, 13> kComingFields = {"adapter",
                                                              "upload",
                                                              "upload_budget_bytes"};
 
-// What other schedulers call a field of ours.
+// Names that other schedulers use for one of our fields.
 struct OtherName {
   absl::string_view name;
   absl::string_view advice;
@@ -46,7 +46,7 @@ constexpr std::array kOtherNames = {
 // The unit at the end of a field's name, and the words for it after "a plain number".
 struct Unit {
   absl::string_view suffix;
-  absl::string_view words;  // empty: a unit that people write and no field has
+  absl::string_view words;  // empty: a unit that people write but no field has
 };
 constexpr std::array kUnits = {
     Unit{"_seconds", " of seconds"},
@@ -140,7 +140,7 @@ std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
   }
   std::vector<std::string> candidates = fields;
   if (here == v1::JobSpec::descriptor()) {
-    candidates.emplace_back(kSweepField);  // Of the file alone.
+    candidates.emplace_back(kSweepField);  // Only in the file, not in the message.
   }
   for (const absl::string_view coming : kComingFields) {
     candidates.emplace_back(coming);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Advice for a person who wrote a field that does not exist: the field for the same quantity in
-// another unit, the message that has the field, the most similar name, or a list of the names.
-// Private to formats. Pure; thread-safe.
+// Advice for a person who wrote an unknown field: the field for the same quantity in another unit,
+// the message that has the field, the most similar name, or a list of the names. Private to
+// formats. Pure; thread-safe.
 #ifndef WATTLE_FORMATS_FIELD_NAMES_INTERNAL_H_
 #define WATTLE_FORMATS_FIELD_NAMES_INTERNAL_H_
 
@@ -13,7 +13,7 @@
 
 namespace wattle::formats {
 
-// Fields that the design has and this version does not have yet.
+// Fields of the design that this version does not have yet.
 bool IsComingField(absl::string_view name);
 
 // " of seconds", " of degrees Celsius", " from 0 to 1 (a ratio)"; empty for a field without a unit

@@ -18,14 +18,14 @@
 namespace wattle::formats {
 namespace {
 
-// A vocabulary of 256,000 tokens with its merges has 13 MB.
+// A vocabulary of 256,000 tokens with its merges takes 13 MB.
 constexpr int64_t kHeaderBytesMax = int64_t{1} << 29;
 constexpr int64_t kFirstReadBytes = int64_t{1} << 20;
 constexpr uint64_t kKeyBytesMax = (1 << 16) - 1;
 constexpr uint32_t kDimensionsMax = 4;
 constexpr int64_t kRowsBytesAtOnce = int64_t{1} << 20;
 
-// Reads one header from its first byte on. Only the first error counts: after it every read gives
+// Reads one header from its first byte. Only the first error is kept: every later read returns
 // zeros.
 class HeaderReader {
  public:
@@ -62,7 +62,7 @@ class HeaderReader {
         absl::StrCat(file_, ": ", where, ": ", what, "; the file is damaged")));
   }
 
-  // The next bytes; nullptr with an error.
+  // The next bytes; nullptr after an error.
   const std::byte* Take(absl::string_view where, uint64_t count) {
     if (!status_.ok()) {
       return nullptr;
@@ -115,7 +115,7 @@ class HeaderReader {
     }
   }
 
-  // A number of one of the types of metadata; nothing for a type that is no number.
+  // A number of one of the metadata types; nullopt if the type is not a number.
   std::optional<GgufValue> Scalar(absl::string_view where, ValueType type) {
     switch (type) {
       case ValueType::kUint8:
@@ -293,7 +293,7 @@ class HeaderReader {
     return *alignment;
   }
 
-  // Whether the tensors lie inside the data section, aligned, without overlaps.
+  // Whether the tensors are aligned, inside the data section and do not overlap.
   void CheckLayout() {
     const int64_t alignment = Alignment();
     header_.data_start_bytes = AlignedUp(position_, alignment);

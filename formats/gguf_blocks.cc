@@ -40,7 +40,7 @@ constexpr std::array kUnread = {
 };
 
 constexpr int64_t kHalfBytes = 2;
-constexpr int64_t kSmallBlock = 32;  // weights of a block of Q4_0 and Q8_0
+constexpr int64_t kSmallBlock = 32;  // weights in a block of Q4_0 or Q8_0
 constexpr float kQ8CodeMax = 127.0F;
 
 uint16_t HalfAt(const std::byte* bytes) {
@@ -61,7 +61,7 @@ void DequantizeQ8(const std::byte* block, float* values) {
   }
 }
 
-// Byte i holds weight i in its lower half and weight i + 16 in its upper half.
+// Byte i has weight i in its lower half and weight i + 16 in its upper half.
 void DequantizeQ4(const std::byte* block, float* values) {
   constexpr int64_t kHalf = kSmallBlock / 2;
   const float scale = FloatFromHalf(HalfAt(block));
@@ -73,8 +73,8 @@ void DequantizeQ4(const std::byte* block, float* values) {
 }
 
 // A block of Q6_K: 128 bytes of lower four bits, 64 of upper two bits, 16 scales of 16 weights
-// each, one F16. The bits of 128 weights stand together: weight 32 k + i has its lower bits in byte
-// 32 (k mod 2) + i, and its upper bits at 2 k of byte i.
+// each, one F16. The bits of 128 weights are stored together: weight 32 k + i has its lower bits at
+// bit 4 (k / 2) of byte 32 (k mod 2) + i, and its upper bits at bit 2 k of byte i.
 constexpr int64_t kQ6Block = 256;
 constexpr int64_t kQ6Group = 16;
 constexpr int64_t kQ6ScalesAt = 192;
@@ -116,7 +116,7 @@ void UnpackQ6(const std::byte* block, int64_t number, const UnpackedBlocks& out)
   out.block_scales[static_cast<size_t>(number)] = FloatFromHalf(HalfAt(block + kQ6ScaleAt));
 }
 
-// Of a type with one scale a block.
+// For the types with one scale per block.
 void UnpackSmall(GgufType type, const std::byte* block, int8_t* codes, float& scale) {
   scale = FloatFromHalf(HalfAt(block));
   if (type == GgufType::kQ8_0) {
@@ -145,7 +145,7 @@ void QuantizeQ8(const float* values, std::byte* block) {
   }
 }
 
-// The value that is largest in magnitude gets code 0.
+// The value of largest magnitude gets code 0.
 void QuantizeQ4(const float* values, std::byte* block) {
   constexpr int64_t kHalf = kSmallBlock / 2;
   constexpr double kZeroCode = 8.0;

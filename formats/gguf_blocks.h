@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The types of a GGUF file's tensors, and their values as float. The quantized types hold a row in
-// blocks: scales as F16, then codes. Layouts: ggml-common.h of llama.cpp; the values are bit for
-// bit those of gguf.quants. Pure; thread-safe.
+// The tensor types of GGUF files, and their values as float. The quantized types store a row in
+// blocks: scales as F16, then codes. Layouts: ggml-common.h of llama.cpp; the values equal those of
+// gguf.quants bit for bit. Pure; thread-safe.
 #ifndef WATTLE_FORMATS_GGUF_BLOCKS_H_
 #define WATTLE_FORMATS_GGUF_BLOCKS_H_
 
@@ -15,7 +15,7 @@
 
 namespace wattle::formats {
 
-// The numbers are those of the files.
+// Numeric values are those used in files.
 enum class GgufType : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -28,30 +28,30 @@ enum class GgufType : uint32_t {
 struct GgufTypeTraits {
   GgufType type = GgufType::kF32;
   absl::string_view name;      // "Q8_0", as in llama.cpp
-  int64_t block_elements = 1;  // they divide a row
+  int64_t block_elements = 1;  // divides the length of a row
   int64_t block_bytes = 4;
 };
 
-// nullptr: no type that this version reads.
+// nullptr: this version does not read the type.
 [[nodiscard]] const GgufTypeTraits* FindGgufType(uint32_t number);
 [[nodiscard]] const GgufTypeTraits& TraitsOf(GgufType type);
-// "Q4_K" of a type that llama.cpp has and this version does not read; empty of any other number.
+// "Q4_K" for a type that llama.cpp has and this version does not read; empty for any other number.
 [[nodiscard]] absl::string_view UnreadGgufTypeName(uint32_t number);
 // "F32, F16, …".
 [[nodiscard]] std::string GgufTypeNames();
 
-// bytes: whole blocks; values: as many as the blocks hold.
+// bytes: whole blocks; values: as many as the blocks encode.
 void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<float> values);
-// Blocks as the numbers that they are made of.
+// The codes and scales of blocks.
 struct UnpackedBlocks {
-  absl::Span<int8_t> codes;        // of kQ4_0 from 0 to 15, of kQ6K from 0 to 63, or of kQ8_0
-  absl::Span<float> scales;        // of each block; of kQ6K of each 16 weights, a whole number
-  absl::Span<float> block_scales;  // of kQ6K: of each block, a factor of the other scale
+  absl::Span<int8_t> codes;        // kQ4_0: from 0 to 15; kQ6K: from 0 to 63; kQ8_0: any
+  absl::Span<float> scales;        // one per block; for kQ6K one per 16 weights, an integer
+  absl::Span<float> block_scales;  // only for kQ6K: one per block, multiplies `scales`
 };
 // bytes: whole blocks.
 void UnpackGguf(GgufType type, absl::Span<const std::byte> bytes, const UnpackedBlocks& out);
-// The reverse of DequantizeGguf, each value rounded as gguf.quants rounds it, for kF32, kF16, kQ8_0
-// and kQ4_0, the types that are written. values: whole blocks, finite.
+// The inverse of DequantizeGguf, rounding each value as gguf.quants does. Only for the types that
+// are written: kF32, kF16, kQ8_0 and kQ4_0. values: whole blocks, finite.
 void QuantizeGguf(GgufType type, absl::Span<const float> values, absl::Span<std::byte> bytes);
 
 }  // namespace wattle::formats

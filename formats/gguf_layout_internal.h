@@ -10,12 +10,12 @@ namespace wattle::formats {
 
 inline constexpr char kGgufMagic[] = "GGUF";
 inline constexpr char kAlignmentKey[] = "general.alignment";
-inline constexpr int64_t kGgufAlignment = 32;  // where the metadata has none
+inline constexpr int64_t kGgufAlignment = 32;  // if the metadata has none
 inline constexpr int64_t kAlignmentMax = 1 << 16;
-// No tensor is as large; sums of a few of these numbers do not overflow.
+// Larger than any tensor; a sum of a few of these does not overflow.
 inline constexpr int64_t kTensorBytesMax = int64_t{1} << 50;
 
-// The types of metadata values. The numbers are those of the files.
+// Types of metadata values. Numeric values are those used in files.
 enum class ValueType : uint32_t {
   kUint8 = 0,
   kInt8 = 1,

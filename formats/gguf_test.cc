@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The GGUF container against files of the gguf package (tests/golden/gguf): every type of value and
-// of tensor, and one line for each kind of damage.
+// of tensor, and one test for each kind of damage.
 #include "formats/gguf.h"
 
 #include <bit>
@@ -91,7 +91,7 @@ TEST(GgufTest, TensorsOfEveryTypeAreThoseOfTheReferenceBitForBit) {
     EXPECT_EQ(tensor->shape, wanted->Find(name)->shape) << name;
     const std::vector<float> values = FloatsOf(*wanted, name);
     EXPECT_TRUE(SameBits(ValuesOf(*file, *tensor), values)) << name;
-    // The last row alone.
+    // Only the last row.
     std::vector<float> row(static_cast<size_t>(tensor->shape.back()));
     EXPECT_THAT(file->ReadRows(*tensor, tensor->row_count() - 1, 1, absl::MakeSpan(row)), IsOk());
     EXPECT_TRUE(SameBits(row, {values.end() - static_cast<int64_t>(row.size()), values.end()}));

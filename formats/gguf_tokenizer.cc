@@ -26,7 +26,7 @@ absl::Status KeyError(absl::string_view file, absl::string_view key, absl::strin
   return absl::InvalidArgumentError(absl::StrCat(file, ": ", key, ": ", what));
 }
 
-// The value of a key as T; nullptr where it is absent, with an error where it is of another type.
+// The value of a key as T; nullptr if it is absent. Errors: for a value of another type.
 template <typename T>
 absl::StatusOr<const T*> FindAs(const GgufMetadata& metadata, const char* key,
                                 absl::string_view wanted, absl::string_view file) {
@@ -48,7 +48,7 @@ absl::StatusOr<T> ValueOr(const GgufMetadata& metadata, const char* key, absl::s
   return value == nullptr ? absent : *value;
 }
 
-// What both kinds of tokenizers have.
+// Read for both kinds of tokenizers.
 struct Tokens {
   std::vector<std::string> texts;
   std::vector<int64_t> types;
@@ -133,7 +133,7 @@ absl::StatusOr<Tokens> ReadTokens(const GgufMetadata& metadata, absl::string_vie
   return tokens;
 }
 
-// What both kinds say in tokenizer_config.json.
+// Written to tokenizer_config.json for both kinds.
 Json ConfigOf(const Tokens& tokens, bool add_begin) {
   Json json;
   const auto name = [&](const char* field, const std::optional<int64_t>& id) {
@@ -292,7 +292,7 @@ absl::StatusOr<std::vector<NamedFile>> PiecesOf(const GgufMetadata& metadata, co
   }
   SentencePieceModel model;
   for (size_t id = 0; id < tokens.texts.size(); ++id) {
-    // The converter writes the spaces of these tokens as they are.
+    // The converter stores the spaces of these tokens unchanged.
     const bool spaces = tokens.is(id, GgufTokenType::kUserDefined);
     model.pieces.push_back(
         {.text = spaces ? absl::StrReplaceAll(tokens.texts[id], {{" ", "▁"}}) : tokens.texts[id],

@@ -31,7 +31,7 @@ inline constexpr char kGgufAddBegin[] = "tokenizer.ggml.add_bos_token";
 inline constexpr char kGgufAddSpace[] = "tokenizer.ggml.add_space_prefix";
 inline constexpr char kGgufChatTemplate[] = "tokenizer.chat_template";
 
-// Types of tokens. The numbers are those of the files, and of SentencePiece's pieces.
+// Types of tokens. Numeric values are those of GGUF files and of SentencePiece pieces.
 enum class GgufTokenType : int64_t {
   kNormal = 1,
   kUnknown = 2,
@@ -41,13 +41,13 @@ enum class GgufTokenType : int64_t {
   kByte = 6,
 };
 
-// How byte-level text is cut, by llama.cpp's name (llama_vocab::impl::load).
+// How byte-level text is split, by llama.cpp's name (llama_vocab::impl::load).
 struct GgufPreTokenizer {
   absl::string_view name;
   std::vector<SplitRule> rules;
-  bool nfc = false;  // of the model's own tokenizer; llama.cpp leaves this step out
+  bool nfc = false;  // taken from the model's own tokenizer; llama.cpp omits this step
   bool whole_pieces = false;
-  bool adds_begin = false;  // where the metadata does not say
+  bool adds_begin = false;  // if the metadata does not have the key
 };
 absl::Span<const GgufPreTokenizer> GgufPreTokenizers();
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a GGUF file says of its tokenizer, and what is refused by its key. That the tokens are those
-// of the reference stands in tokenizer_golden_test.cc.
+// The tokenizer of a GGUF file, and refusals by key. tokenizer_golden_test.cc compares its tokens
+// with those of the reference.
 #include "formats/gguf_tokenizer.h"
 
 #include <cmath>

@@ -23,7 +23,7 @@ namespace {
 constexpr char kUnknownPiece[] = "<unk>";
 constexpr double kRoomScore = -10000.0;
 
-// A token for each row of the embedding.
+// One token per row of the embedding.
 struct Written {
   std::vector<std::string> texts;
   std::vector<int64_t> types;
@@ -44,7 +44,8 @@ bool IsBytePiece(absl::string_view text) {
 Written TokensOf(const TokenizerParts& parts, int64_t vocabulary) {
   Written tokens;
   for (int64_t id = 0; id < vocabulary; ++id) {
-    tokens.texts.push_back(absl::StrCat("[PAD", id, "]"));  // as llama.cpp's converter names room
+    tokens.texts.push_back(absl::StrCat("[PAD", id, "]"));  // llama.cpp's converter gives unused
+                                                            // rows these names
   }
   tokens.types.assign(tokens.texts.size(), static_cast<int64_t>(GgufTokenType::kUnused));
   const bool pieces = parts.form.kind == SymbolKind::kCharacters;
@@ -84,8 +85,8 @@ absl::Status NotPieces(absl::string_view place, const std::string& text, absl::s
                    "tokenizer.model there in place of tokenizer.json"));
 }
 
-// The scores say one thing of a piece: when any two pieces that spell the piece are merged. A
-// tokenizer.json can say more.
+// GGUF has one score per piece, the rank at which any two pieces that spell it are merged. A
+// tokenizer.json can rank each pair separately.
 absl::Status CheckMerges(const TokenizerParts& parts, const Written& tokens,
                          absl::string_view place) {
   std::set<std::pair<absl::string_view, absl::string_view>> known;
@@ -121,7 +122,7 @@ absl::Status CheckMerges(const TokenizerParts& parts, const Written& tokens,
   return absl::OkStatus();
 }
 
-// A merge of a lower rank is a piece of a higher score.
+// A merge of lower rank becomes a piece of higher score.
 std::vector<double> ScoresOf(const TokenizerParts& parts, const Written& tokens) {
   std::map<std::string, int32_t> ranks;
   int32_t last = 0;

@@ -38,7 +38,7 @@ void AppendArray(std::string& out, ValueType type, const std::vector<T>& element
   }
 }
 
-// Appends the type and the value. False: a whole number that the file's type cannot hold.
+// Appends the type and the value. Returns false for an integer that the file's type cannot hold.
 bool AppendValue(std::string& out, const GgufValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) {
     AppendType(out, ValueType::kFlag);
@@ -132,7 +132,7 @@ absl::StatusOr<GgufWriter> GgufWriter::Create(const std::string& path, const Ggu
   return GgufWriter(std::move(file), std::move(tensors), static_cast<int64_t>(header.size()));
 }
 
-// The number of a declared tensor that is not written yet.
+// The index of a declared tensor that is not written yet.
 absl::StatusOr<size_t> GgufWriter::Unwritten(absl::string_view name) const {
   const auto found = std::find_if(tensors_.begin(), tensors_.end(),
                                   [&](const GgufTensor& tensor) { return tensor.name == name; });

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A file that is read at given places, as the readers of weights do. The file is never mapped:
-// where the disk cannot deliver a mapped page, the kernel ends the process; a read answers with an
-// error. Many threads may read one file.
+// A file that is read at given offsets by the readers of weights. The file is never mapped: if the
+// disk cannot deliver a mapped page, the kernel kills the process, whereas a read returns an error.
+// Thread-safe.
 #ifndef WATTLE_FORMATS_INPUT_FILE_H_
 #define WATTLE_FORMATS_INPUT_FILE_H_
 
@@ -19,7 +19,7 @@ namespace wattle::formats {
 
 class InputFile {
  public:
-  // kind: ".safetensors", for messages. Errors: kNotFound, and kInvalidArgument for what is not a
+  // kind: ".safetensors", for messages. Errors: kNotFound, and kInvalidArgument for anything but a
   // regular file.
   static absl::StatusOr<InputFile> Open(const std::string& path, absl::string_view kind);
 
@@ -30,10 +30,10 @@ class InputFile {
   ~InputFile();
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  // When the file was opened.
+  // At the time of opening.
   [[nodiscard]] int64_t size_bytes() const { return size_bytes_; }
-  // Fills `out` from the file at `offset_bytes`. Errors: kDataLoss where the file ends before;
-  // kInternal where the disk cannot read.
+  // Fills `out` from the file at `offset_bytes`. Errors: kDataLoss if the file ends first;
+  // kInternal if the disk cannot read.
   [[nodiscard]] absl::Status Read(int64_t offset_bytes, absl::Span<std::byte> out) const;
 
  private:

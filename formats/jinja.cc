@@ -23,7 +23,7 @@ constexpr int kCallDepthMax = 20;
 
 using Kind = Expression::Kind;
 
-// Runs one template once. The first error stays, and ends everything.
+// Runs one template once. The first error is kept and stops the run.
 class Run {
  public:
   Run(absl::string_view file, const OrderedJson& variables) : file_(file) {
@@ -61,7 +61,8 @@ class Run {
     }
     return *std::move(result);
   }
-  // size: of what the step goes through, so that a few steps over a long list are many.
+  // size: number of elements that the step visits, so that a few steps over a long list count as
+  // many.
   void Step(int line, size_t size = 0) {
     steps_ += 1 + static_cast<int64_t>(size);
     if (steps_ > kStepsMax) {
@@ -126,7 +127,7 @@ class Run {
     return Flow::kGoOn;
   }
 
-  // Gives the parts of `value` to the names; one name takes the whole.
+  // Assigns the parts of `value` to the names; a single name gets the whole value.
   void Assign(const Statement& statement, const Value& value) {
     if (statement.targets.size() == 1) {
       Name(statement.line, statement.targets.front(), value);
@@ -164,11 +165,11 @@ class Run {
     Assign(statement, Of(text));
   }
 
-  // What the statements write, taken out of the output.
+  // Runs the statements and returns their output instead of writing it.
   std::string Captured(const Block& body) {
     const size_t begin = out_.text.size();
     ++captures_;
-    (void)Statements(body);  // break and continue end the block alone
+    (void)Statements(body);  // break and continue end only this block
     --captures_;
     std::string text = out_.text.substr(begin);
     out_.text.resize(begin);
@@ -403,7 +404,7 @@ class Run {
     if (++calls_ > kCallDepthMax) {
       Fail(line, "macros call each other too deeply");
     }
-    // A macro sees the variables of the template and its own.
+    // A macro can read the template's variables and its own.
     std::vector<std::map<std::string, Value>> outer = std::move(scopes_);
     scopes_.clear();
     scopes_.push_back(outer.front());

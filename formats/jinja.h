@@ -2,11 +2,10 @@
 //
 // The part of the template language Jinja (https://jinja.palletsprojects.com) that chat templates
 // of language models use, with the settings of transformers: trim_blocks, lstrip_blocks, loop
-// controls and {% generation %}. A template comes with a model, so it is as little trusted as the
-// weights: it reaches nothing but its variables, and its steps, its depth and its output are
-// limited. What the language has and this file has not is an error that names it. There is no
-// clock: `strftime_now` is not defined, and templates then write a fixed date. Immutable after
-// parsing; thread-safe.
+// controls and {% generation %}. A template comes with a model and is as untrusted as the weights:
+// it can read only its variables, and its steps, depth and output are limited. Unsupported parts of
+// the language are errors that name the part. Templates have no clock: `strftime_now` is not
+// defined, and templates then write a fixed date. Immutable after parsing; thread-safe.
 #ifndef WATTLE_FORMATS_JINJA_H_
 #define WATTLE_FORMATS_JINJA_H_
 
@@ -34,14 +33,14 @@ struct RenderedText {
 
 class JinjaTemplate {
  public:
-  // file: a name for messages. Errors: kInvalidArgument "file:line: …" for a template that is none;
-  // kUnimplemented for a statement that this version lacks.
+  // file: a name for messages. Errors: kInvalidArgument "file:line: …" for text that is not a
+  // template; kUnimplemented for a statement that this version does not support.
   static absl::StatusOr<JinjaTemplate> Parse(absl::string_view text, absl::string_view file);
 
-  // variables: an object. Errors: kInvalidArgument "file:line: …", also for what the template
+  // variables: an object. Errors: kInvalidArgument "file:line: …", also for input that the template
   // itself refuses (raise_exception); kResourceExhausted for a template that takes too many steps.
   [[nodiscard]] absl::StatusOr<RenderedText> Render(const nlohmann::ordered_json& variables) const;
-  // Whether there is a {% generation %} block.
+  // Whether the template has a {% generation %} block.
   [[nodiscard]] bool marks_generation() const { return marks_generation_; }
 
  private:

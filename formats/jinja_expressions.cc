@@ -6,7 +6,7 @@
 namespace wattle::formats::jinja {
 namespace {
 
-constexpr int kPartsMax = 200;  // of the expressions in one tag: a chain of them is as deep
+constexpr int kPartsMax = 200;  // expressions in one tag; bounds the depth of a chain of them
 
 using Kind = Expression::Kind;
 
@@ -154,7 +154,7 @@ Expression ExpressionParser::ParseUnary(bool with_filters) {
 
 Expression ExpressionParser::ParsePrimary() {
   if (!ok()) {
-    return {};  // also the end of a descent that is too deep
+    return {};  // also reached when the expression is nested too deeply
   }
   const Token token = Now();
   Expression value{.line = token.line, .arguments = {}};

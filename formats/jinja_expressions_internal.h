@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reads the expressions of a Jinja template from its tokens. The first failure is the result, and
-// ends the reading. Private to formats.
+// Parses the expressions of a Jinja template from its tokens. The first failure is the result and
+// ends parsing. Private to formats.
 #ifndef WATTLE_FORMATS_JINJA_EXPRESSIONS_INTERNAL_H_
 #define WATTLE_FORMATS_JINJA_EXPRESSIONS_INTERNAL_H_
 
@@ -22,7 +22,7 @@
 
 namespace wattle::formats::jinja {
 
-inline constexpr int kDepthMax = 100;  // of blocks and of expressions, one inside the other
+inline constexpr int kDepthMax = 100;  // nesting of blocks and of expressions
 
 class ExpressionParser {
  public:
@@ -30,7 +30,7 @@ class ExpressionParser {
       : tokens_(std::move(tokens)), file_(file) {}
 
  protected:
-  // The token to be read next. Is…: whether it is this one; Take…: steps over it if it is this one;
+  // The next token. Is…: whether it is the given one; Take…: consumes it if it is the given one;
   // Want…: fails if it is another.
   [[nodiscard]] const Token& Now() const { return tokens_[std::min(at_, tokens_.size() - 1)]; }
   [[nodiscard]] bool ok() const { return status_.ok(); }
@@ -90,19 +90,19 @@ class ExpressionParser {
   // Two values without brackets are a list, as on the right of {% set a, b = … %}.
   Expression ParseTuple();
   Expression ParseExpression();
-  // An expression without "if", which stands for something else behind it.
+  // An expression without the conditional "a if b else c".
   Expression ParseOr();
 
   std::vector<Token> tokens_;
   std::string file_;
   size_t at_ = 0;
   int depth_ = 0;
-  int made_ = 0;  // expressions of this tag
+  int made_ = 0;  // expressions parsed in this tag
   absl::Status status_;
 
  private:
   Expression Make(Expression::Kind kind, std::vector<Expression> parts, std::string name = "");
-  // From the loosest to the tightest.
+  // By precedence, lowest first.
   template <typename Next>
   Expression ParseBinary(std::initializer_list<absl::string_view> operators, Next next);
   Expression ParseAnd();

@@ -14,7 +14,7 @@
 namespace wattle::formats::jinja {
 namespace {
 
-// Cuts a template into tokens, whitespace control included (Jinja's lexer with trim_blocks and
+// Splits a template into tokens, including whitespace control (Jinja's lexer with trim_blocks and
 // lstrip_blocks).
 class Lexer {
  public:
@@ -87,7 +87,7 @@ class Lexer {
     }
   }
 
-  // After the end of a tag: what it takes of the text behind it.
+  // After the end of a tag: removes the whitespace after it that the tag strips.
   void TakeBehind(bool strip, bool is_print) {
     const size_t begin = position_;
     if (strip) {
@@ -120,7 +120,7 @@ class Lexer {
       const char next = rest[0];
       const bool controlled =
           (next == '-' || next == '+') && absl::StartsWith(rest.substr(1), closing);
-      // A brace that closes a dict before the tag ends is not the end of the tag.
+      // A brace that closes a dict before the tag ends does not end the tag.
       if (controlled || (braces_ == 0 && absl::StartsWith(rest, closing))) {
         Add(Token::Kind::kEnd, "");
         position_ += closing.size() + (controlled ? 1 : 0);

@@ -15,14 +15,14 @@ namespace wattle::formats::jinja {
 
 struct Token {
   enum class Kind { kText, kPrintBegin, kBlockBegin, kEnd, kName, kString, kNumber, kOperator };
-  Kind kind = Kind::kEnd;  // kEnd: of a print, of a block statement, or of the template
+  Kind kind = Kind::kEnd;  // kEnd: the end of a print, of a block statement, or of the template
   std::string text = {};
   nlohmann::ordered_json number = {};
   int line = 0;
 };
 
-// The tokens of the template, whitespace control included (Jinja's lexer with trim_blocks and
-// lstrip_blocks); the last one is kEnd. Errors: kInvalidArgument "file:line: …".
+// The tokens of the template, including whitespace control (Jinja's lexer with trim_blocks and
+// lstrip_blocks); the last token is kEnd. Errors: kInvalidArgument "file:line: …".
 absl::StatusOr<std::vector<Token>> TokensOf(absl::string_view text, absl::string_view file);
 
 }  // namespace wattle::formats::jinja

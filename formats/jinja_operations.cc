@@ -34,7 +34,7 @@ std::string Stripped(absl::string_view text, absl::string_view characters, bool 
   return std::string(text);
 }
 
-// As json.dumps(value, ensure_ascii=False, indent=indent); indent < 0: one line.
+// json.dumps(value, ensure_ascii=False, indent=indent); indent < 0: one line.
 void DumpJson(const OrderedJson& json, int indent, int level, std::string& out) {
   const auto new_line = [&](int depth) {
     if (indent >= 0) {
@@ -168,7 +168,7 @@ absl::StatusOr<Value> NumberOf(const Value& value, bool whole) {
   if (value.json().is_number_float()) {
     number = value.json().get<double>();
   } else if (!value.is_text() || !absl::SimpleAtod(value.text(), &number)) {
-    number = 0.0;  // as Jinja's int and float without a default
+    number = 0.0;  // Jinja's int and float without a default
   }
   if (whole) {
     return std::abs(number) < 9e15 ? absl::StatusOr<Value>(Of(static_cast<int64_t>(number)))

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the operators, filters, tests and methods of Jinja make of values. Private to formats.
+// Evaluates the operators, filters, tests and methods of Jinja. Private to formats.
 #ifndef WATTLE_FORMATS_JINJA_OPERATIONS_INTERNAL_H_
 #define WATTLE_FORMATS_JINJA_OPERATIONS_INTERNAL_H_
 
@@ -15,12 +15,12 @@
 
 namespace wattle::formats::jinja {
 
-// Arguments of a call, already computed.
+// Arguments of a call, already evaluated.
 struct Arguments {
   std::vector<Value> by_place;
   std::map<std::string, Value> by_name;
 
-  // The argument at `place`, or by its name; undefined where neither is given.
+  // The argument at `place`, or by its name; undefined if neither is given.
   [[nodiscard]] Value Get(size_t place, const std::string& name) const {
     if (place < by_place.size()) {
       return by_place[place];
@@ -30,7 +30,8 @@ struct Arguments {
   }
 };
 
-// Each: kInvalidArgument for values that do not fit, kUnimplemented for a name that is not there.
+// Errors of each function: kInvalidArgument for unsuitable values, kUnimplemented for an unknown
+// name.
 absl::StatusOr<Value> Binary(const std::string& name, const Value& left, const Value& right);
 absl::StatusOr<Value> Filter(const std::string& name, const Value& value,
                              const Arguments& arguments);

@@ -12,7 +12,7 @@
 namespace wattle::formats::jinja {
 namespace {
 
-// Reads the statements.
+// Parses the statements.
 class Parser : public ExpressionParser {
  public:
   using ExpressionParser::ExpressionParser;
@@ -28,8 +28,8 @@ class Parser : public ExpressionParser {
   }
 
  private:
-  // Statements up to a block statement whose name is one of `ends`, which stays the next token
-  // behind kBlockBegin; without ends, up to the end of the template.
+  // Statements up to a block statement named in `ends`, which stays the next token after
+  // kBlockBegin; if `ends` is empty, up to the end of the template.
   Block ParseBlock(const std::vector<absl::string_view>& ends) {
     const Deeper deeper(*this);
     Block block;

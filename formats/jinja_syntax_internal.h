@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The syntax tree of a Jinja template: jinja_parser.cc makes its statements, jinja_expressions.cc
-// its expressions, jinja.cc runs it. Private to formats.
+// its expressions; jinja.cc runs it. Private to formats.
 #ifndef WATTLE_FORMATS_JINJA_SYNTAX_INTERNAL_H_
 #define WATTLE_FORMATS_JINJA_SYNTAX_INTERNAL_H_
 
@@ -27,7 +27,7 @@ struct Expression {
     kDict,       // parts: key, value, key, value…
     kAttribute,  // parts[0].name
     kItem,       // parts[0][parts[1]]
-    kSlice,      // parts[0][parts[1]:parts[2]:parts[3]]; a missing one is a literal null
+    kSlice,      // parts[0][parts[1]:parts[2]:parts[3]]; an omitted part is a literal null
     kCall,       // parts[0](arguments)
     kFilter,     // parts[0] | name(arguments)
     kTest,       // parts[0] is name(arguments)
@@ -45,7 +45,7 @@ struct Expression {
 };
 
 struct Argument {
-  std::string name;  // empty: by position
+  std::string name;  // empty: a positional argument
   Expression value;
 };
 

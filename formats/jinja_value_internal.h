@@ -17,14 +17,14 @@
 
 namespace wattle::formats::jinja {
 
-// A value is never changed, except for a namespace. Parts of a value share it.
+// A value is immutable, except for a namespace. Parts of a value share its storage.
 struct Value {
   std::shared_ptr<const OrderedJson> data = nullptr;  // null: undefined
   std::shared_ptr<OrderedJson> space = nullptr;       // a namespace: data points to the same
   const Statement* macro = nullptr;
 
   [[nodiscard]] bool defined() const { return data != nullptr || macro != nullptr; }
-  // The value as JSON; null of an undefined one.
+  // The value as JSON; null if undefined.
   [[nodiscard]] const OrderedJson& json() const {
     static const auto& nothing = *new OrderedJson();
     return data == nullptr ? nothing : *data;
@@ -40,19 +40,19 @@ inline Value PartOf(const Value& whole, const OrderedJson& part) {
   return {.data = std::shared_ptr<const OrderedJson>(whole.data, &part)};
 }
 
-// As Python's bool().
+// Truth value as Python's bool() computes it.
 [[nodiscard]] bool IsTrue(const Value& value);
-// As {{ value }} prints it. Errors: kUnimplemented for a list and an object.
+// The text that {{ value }} prints. Errors: kUnimplemented for a list or an object.
 absl::StatusOr<std::string> Printed(const Value& value);
 // "text", "a list" and so on, for messages.
 [[nodiscard]] std::string KindOf(const Value& value);
-// whole.name or whole['name'] or whole[2]; undefined where there is no such part.
+// whole.name or whole['name'] or whole[2]; undefined if there is no such part.
 [[nodiscard]] Value Part(const Value& whole, const OrderedJson& key);
 
-// What a loop over the value gives, in order: elements, keys, or characters. Errors:
-// kInvalidArgument for a value without any.
+// The items of a loop over the value, in order: elements, keys, or characters. Errors:
+// kInvalidArgument for a value that cannot be iterated.
 absl::StatusOr<OrderedJson> ElementsOf(const Value& value);
-// Of text in characters. value: text, a list or an object.
+// Length; for text, in characters. value: text, a list or an object.
 [[nodiscard]] int64_t LengthOf(const Value& value);
 // "what: cannot be made of a number"
 [[nodiscard]] absl::Status Wrong(absl::string_view what, const Value& value);

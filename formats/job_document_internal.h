@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The parts of the reader of job files (job_file.cc) that the reader of sweeps uses too.
-// Thread-safe.
+// The parts of the job file reader (job_file.cc) that the sweep reader shares. Thread-safe.
 #ifndef WATTLE_FORMATS_JOB_DOCUMENT_INTERNAL_H_
 #define WATTLE_FORMATS_JOB_DOCUMENT_INTERNAL_H_
 
@@ -15,9 +14,9 @@ namespace wattle::formats {
 
 inline constexpr char kSweepField[] = "sweep";
 
-// The one document of a job file.
+// The only document of a job file.
 absl::StatusOr<YAML::Node> LoadJobDocument(absl::string_view text, absl::string_view file);
-// The job that the document is, which has a kind.
+// Reads the document as a job; its kind must be set.
 absl::StatusOr<v1::JobSpec> ReadJobDocument(const YAML::Node& document, absl::string_view file);
 
 }  // namespace wattle::formats

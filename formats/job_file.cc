@@ -32,7 +32,7 @@ namespace {
 
 namespace pb = google::protobuf;
 
-constexpr int64_t kFileBytesMax = 1 << 20;  // A longer list of prompts belongs into a data set.
+constexpr int64_t kFileBytesMax = 1 << 20;  // A longer list of prompts belongs in a data set.
 constexpr int kDocumentsMax = 1000;
 
 // YAML's words for numbers that are not finite (".nan", "-.inf"). No field accepts them.
@@ -45,8 +45,8 @@ bool IsYamlSpecialNumber(absl::string_view text) {
   return word == ".nan" || word == ".inf";
 }
 
-// The field that a message's short form is: "apart: folds" for "apart: {group: folds}". Null: the
-// message has none.
+// The field that a message's short form sets: "apart: folds" for "apart: {group: folds}". Null: the
+// message has no short form.
 const pb::FieldDescriptor* ShortForm(const pb::Descriptor* message) {
   return message == v1::Apart::descriptor() ? message->FindFieldByName("group") : nullptr;
 }
@@ -212,7 +212,7 @@ absl::Status DocumentReader::ReadScalar(const YAML::Node& node, const pb::FieldD
     case pb::FieldDescriptor::CPPTYPE_DOUBLE:
       return ReadNumber(node, field, message);
     case pb::FieldDescriptor::CPPTYPE_MESSAGE:
-      break;  // ReadField's part
+      break;  // Part of ReadField.
   }
   return absl::InternalError(absl::StrCat(field->full_name(), ": a message is not a single value"));
 }
@@ -243,7 +243,8 @@ absl::Status DocumentReader::ReadFlag(const YAML::Node& node, const pb::FieldDes
   return absl::OkStatus();
 }
 
-// Stores a number. False where the text is no number, or the number is outside the field's range.
+// Stores a number. Returns false if the text is not a number or the number is outside the field's
+// range.
 bool StoreNumber(const std::string& text, const pb::FieldDescriptor* field, pb::Message& message) {
   const pb::Reflection* reflection = message.GetReflection();
   const auto store = [&](auto number, auto set, auto add) {
@@ -345,9 +346,9 @@ absl::Status DocumentReader::ReadEnum(const YAML::Node& node, const pb::FieldDes
                absl::StrCat("\"", Printable(text), "\" is unknown; write one of: ", choices));
 }
 
-// Reads a stream without building anything, to find damage before LoadAll reads the stream. At some
-// damage (a ',' outside brackets) yaml-cpp 0.7 does not advance: it gives empty documents without
-// end, and LoadAll would keep them all.
+// Reads a stream without building nodes, to find damage before LoadAll reads it. At some damage (a
+// ',' outside brackets) yaml-cpp 0.7 does not advance: it returns empty documents without end, and
+// LoadAll would keep them all.
 class DocumentCounter : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }

@@ -288,7 +288,7 @@ TEST(JobFileTest, EveryExampleIsValid) {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string path = entry.path().string();
     if (entry.path().filename() == "sensors.yaml") {
-      continue;  // Of a worker (--sensors), whose own tests read it.
+      continue;  // A worker's file (--sensors), which its own tests read.
     }
     if (entry.path().filename() == "policy.yaml") {
       EXPECT_THAT(ReadPolicyFile(path), IsOk());

@@ -24,11 +24,11 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// More jobs than a fleet works on in a day are a mistake of a list more often than a wish.
+// More jobs than a fleet completes in a day are more likely a mistake in a list than intended.
 constexpr size_t kJobsMax = 64;
-constexpr size_t kNameBytesMax = 80;  // As the coordinator wants it.
+constexpr size_t kNameBytesMax = 80;  // The coordinator's format.
 
-// From the top of a job.
+// Path from the top of a job.
 using FieldPath = std::vector<const pb::FieldDescriptor*>;
 
 struct SweptField {
@@ -41,7 +41,7 @@ struct Setting {
   SweptField field;
   YAML::Node value;
 };
-// What makes one job of the others.
+// The values that distinguish one job from the others.
 using Settings = std::vector<Setting>;
 
 std::string DottedPath(const FieldPath& path) {
@@ -54,14 +54,14 @@ int LineOf(const YAML::Node& node) {
   return std::max(node.Mark().line, 0) + 1;
 }
 
-// All fields that a job like `message` may have, sections and those within them.
+// All fields that a job like `message` may have: sections and the fields within them.
 void CollectFields(const pb::Message& message, const FieldPath& above,
                    std::vector<FieldPath>* found) {
   const pb::Reflection& reflection = *message.GetReflection();
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     const pb::FieldDescriptor* field = message.GetDescriptor()->field(i);
     if (field->real_containing_oneof() != nullptr && !reflection.HasField(message, field)) {
-      continue;  // Of another kind of job.
+      continue;  // Belongs to another kind of job.
     }
     FieldPath path = above;
     path.push_back(field);
@@ -80,7 +80,7 @@ bool EndsWithNames(const FieldPath& path, const std::vector<std::string>& names)
                     });
 }
 
-// Whether the document itself gives the field a value.
+// Whether the document itself sets the field.
 bool StandsIn(const YAML::Node& node, const FieldPath& path, size_t depth) {
   if (depth == path.size()) {
     return true;
@@ -94,7 +94,7 @@ bool StandsIn(const YAML::Node& node, const FieldPath& path, size_t depth) {
 // Reads the section `sweep` of one document.
 class SweepReader {
  public:
-  // base: the job without the sweep, which `document` is.
+  // base: the job that `document` describes without its sweep.
   SweepReader(absl::string_view file, const YAML::Node& document, const v1::JobSpec& base)
       : file_(file), document_(document), base_(base) {
     CollectFields(base, {}, &fields_);
@@ -185,7 +185,7 @@ absl::Status SweepReader::CheckField(const SweptField& field) const {
   return absl::OkStatus();
 }
 
-// The fields of one map, whose values are not looked at.
+// The fields of one map; their values are not checked.
 absl::StatusOr<std::vector<Setting>> SweepReader::SettingsOf(const YAML::Node& map) const {
   if (!map.IsMap() || map.size() == 0) {
     return Error(LineOf(map), "", "wants fields with their values, such as {priority: [1, 2]}");
@@ -213,7 +213,7 @@ absl::StatusOr<std::vector<Settings>> SweepReader::Product(const YAML::Node& map
     if (!axis.value.IsSequence() || axis.value.size() == 0) {
       return Error(axis.field.line, word, "wants a list of at least one value; write [1, 2]");
     }
-    if (all.size() * axis.value.size() > kJobsMax) {  // Neither is large: a file is at most 1 MiB.
+    if (all.size() * axis.value.size() > kJobsMax) {  // No overflow: a file is at most 1 MiB.
       return Error(axis.field.line, word,
                    absl::StrCat("makes ", all.size() * axis.value.size(),
                                 " jobs with those above; wants at most ", kJobsMax));
@@ -243,7 +243,7 @@ absl::StatusOr<std::vector<Settings>> SweepReader::Listed(const YAML::Node& list
   return all;
 }
 
-// The reader of job files reads the value, so that types, units and advice are the same.
+// The job file reader parses the value, so that types, units and advice are the same.
 absl::Status SweepReader::Apply(const Setting& setting, v1::JobSpec* spec) const {
   if (!setting.value.IsScalar()) {
     return Error(std::max(setting.field.line, LineOf(setting.value)), setting.field.word,
@@ -257,12 +257,12 @@ absl::Status SweepReader::Apply(const Setting& setting, v1::JobSpec* spec) const
   }
   v1::JobSpec read;
   WATTLE_RETURN_IF_ERROR(ReadMessage(node, file_, read));
-  spec->MergeFrom(read);  // The job has no value there yet: CheckField.
+  spec->MergeFrom(read);  // CheckField made sure that the job has no value there yet.
   return absl::OkStatus();
 }
 
-// "fleet-qa learning_rate=1e-4 rank=4"; where that is too long for one of the jobs, "fleet-qa 1e-4
-// 4" for all.
+// "fleet-qa learning_rate=1e-4 rank=4"; "fleet-qa 1e-4 4" for all jobs if that is too long for any
+// of them.
 absl::Status SweepReader::NameJobs(const std::vector<Settings>& all, int line,
                                    std::vector<v1::JobSpec>* jobs) const {
   const std::string stem =
@@ -319,7 +319,7 @@ absl::StatusOr<JobsOfFile> SweepReader::Read(const YAML::Node& sweep) const {
   return made;
 }
 
-// Takes the sweep out of the document; returns nothing where there is none.
+// Takes the sweeps out of the document; empty if there are none.
 absl::StatusOr<std::vector<YAML::Node>> TakeSweep(YAML::Node& document, absl::string_view file) {
   std::vector<YAML::Node> sweeps;
   for (const auto& entry : document) {

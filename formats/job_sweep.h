@@ -17,14 +17,14 @@
 namespace wattle::formats {
 
 struct JobsOfFile {
-  // Of a sweep each with a name that tells its values; the last field of the file varies fastest.
+  // For a sweep, each name contains the job's values; the last field of the file varies fastest.
   std::vector<v1::JobSpec> jobs;
   // The fields that the jobs differ in, by their path ("finetune.seed"); empty: the file has no
   // sweep and is one job.
   std::vector<std::string> swept;
 };
 
-// The jobs of a file with a sweep or without one. Errors: as ParseJobFile's.
+// The jobs of a file with or without a sweep. Errors: those of ParseJobFile.
 absl::StatusOr<JobsOfFile> ParseJobs(absl::string_view text, absl::string_view file);
 
 }  // namespace wattle::formats

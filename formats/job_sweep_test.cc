@@ -60,7 +60,7 @@ TEST(JobSweepTest, EveryCombinationIsAJobNamedByItsValues) {
   EXPECT_THAT(NamesOf(*file),
               ElementsAre("qa learning_rate=1e-4 rank=4", "qa learning_rate=1e-4 rank=8",
                           "qa learning_rate=2e-4 rank=4", "qa learning_rate=2e-4 rank=8"));
-  // Each is the job of the file with those values.
+  // Each job is the file's job with the combination's values.
   const auto third = ParseJobFile(
       "name: qa learning_rate=2e-4 rank=4\n"
       "finetune: {model: m, data: d, epochs: 3, learning_rate: 2e-4, lora: {alpha: 16, rank: 4}}\n",

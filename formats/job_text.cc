@@ -80,7 +80,7 @@ std::string EnumScalar(const pb::EnumDescriptor* type, int value) {
                           : absl::AsciiStrToLower(absl::StripPrefix(found->name(), prefix));
 }
 
-// One value of a field that is no message. index: the element of a repeated field, else -1.
+// One value of a non-message field. index: of the element in a repeated field, else -1.
 std::string Scalar(const pb::Message& message, const Field* field, int index) {
   const pb::Reflection& reflection = *message.GetReflection();
   const bool listed = index >= 0;

@@ -28,7 +28,7 @@ TEST(JobFileTextTest, IsTheFileThatAPersonWouldWrite) {
             "required_labels: [\"site=mast3\"]\n");
 }
 
-// What is written is read back as the same job, whatever its texts look like.
+// The written text is read back as the same job, for texts of any form.
 TEST(JobFileTextTest, ReadsBackAsTheSameJob) {
   for (const char* text :
        {"plain", "yes", "12", "1e5", "", "a: b", "#x", "\"quoted\"", "back\\slash",

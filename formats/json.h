@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reads JSON of untrusted files. No exception of the JSON library reaches the caller, and errors
+// Parses JSON of untrusted files. No exception of the JSON library reaches the caller, and errors
 // name the field. Thread-safe.
 #ifndef WATTLE_FORMATS_JSON_INTERNAL_H_
 #define WATTLE_FORMATS_JSON_INTERNAL_H_
@@ -19,12 +19,12 @@ namespace wattle::formats {
 
 using Json = nlohmann::json;
 
-// Errors: kInvalidArgument "file:line:column: not valid JSON…"; also where a key stands twice in an
+// Errors: kInvalidArgument "file:line:column: not valid JSON…"; also for a repeated key in an
 // object.
 absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file);
-// The same, piece by piece: keep(depth, event, value) is asked at each event, as nlohmann's parser
-// callback is; a value for which it says false is left out of the result, and takes no memory
-// while the rest is read.
+// ParseJson, piece by piece: keep(depth, event, value) is called at each event like nlohmann's
+// parser callback. A value for which it returns false is omitted from the result and uses no memory
+// while the rest is parsed.
 absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view file,
                                absl::FunctionRef<bool(int, Json::parse_event_t, Json&)> keep);
 

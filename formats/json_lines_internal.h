@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the readers of JSON Lines share: the lines, and the messages of a conversation. Private to
+// Shared by the readers of JSON Lines: the lines, and the messages of a conversation. Private to
 // formats.
 #ifndef WATTLE_FORMATS_JSON_LINES_INTERNAL_H_
 #define WATTLE_FORMATS_JSON_LINES_INTERNAL_H_

@@ -15,14 +15,14 @@ uint64_t PairKey(int64_t left, int64_t right) {
   return (static_cast<uint64_t>(left) << 32) | static_cast<uint64_t>(right);
 }
 
-// A symbol in the list of those that are left.
+// A symbol in the linked list of the remaining symbols.
 struct Symbol {
   int64_t token;
   size_t previous;
   size_t next;
 };
 
-// A merge that may be next.
+// A candidate for the next merge.
 struct Candidate {
   int32_t rank;
   size_t left;
@@ -72,7 +72,7 @@ void MergeTable::Apply(absl::Span<const int64_t> piece, std::vector<int64_t>& to
     Symbol& right = symbols[left.next];
     left.token = best.result;
     left.next = right.next;
-    right.token = -1;  // gone
+    right.token = -1;  // merged away
     if (left.next != kNoSymbol) {
       symbols[left.next].previous = best.left;
     }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The merges of a byte-pair encoding, and how they are applied to one piece of text. Private to
-// formats. Immutable after filling; then thread-safe.
+// The merges of a byte-pair encoding, and their application to one piece of text. Private to
+// formats. Immutable once filled; then thread-safe.
 #ifndef WATTLE_FORMATS_MERGE_TABLE_INTERNAL_H_
 #define WATTLE_FORMATS_MERGE_TABLE_INTERNAL_H_
 
@@ -17,11 +17,11 @@ class MergeTable {
  public:
   void Reserve(size_t merges) { merges_.reserve(merges); }
   // Adds a merge: the neighbours `left` and `right` become `result`. A merge of lower rank is
-  // applied first. Where two merges have the same neighbours, the first one stays.
+  // applied first. If two merges have the same neighbours, the first one stays.
   void Add(int64_t left, int64_t right, int32_t rank, int64_t result);
 
   // Merges `symbols` and appends the result. The merge of lowest rank is applied first, the
-  // leftmost one among equal ranks. Takes n log n steps, because a piece can be as long as the
+  // leftmost one among equal ranks. Takes O(n log n) steps, because a piece can be as long as the
   // text.
   void Apply(absl::Span<const int64_t> symbols, std::vector<int64_t>& tokens) const;
 

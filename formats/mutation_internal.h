@@ -28,9 +28,9 @@ inline std::string Insert(const std::string& text, size_t at, const std::string&
   return absl::StrCat(text.substr(0, at), what, text.substr(at));
 }
 
-// Returns `text` with one to three damages. A damage flips a bit, replaces a byte by a character of
-// the format's syntax, removes, repeats or moves a stretch, cuts off the end, or makes a number
-// huge or negative.
+// Returns `text` with one to three mutations. A mutation flips a bit, replaces a byte by a
+// character of the format's syntax, removes, repeats or moves a stretch, cuts off the end, or makes
+// a number huge or negative.
 inline std::string Mutate(std::string text, std::mt19937& random) {
   static constexpr char kMeaning[] = "{}[]\":,.-+eE0123456789 \n\t\\#&*!|>%@`'\xff\xc3\x80";
   const auto below = [&](size_t limit) { return limit == 0 ? 0 : random() % limit; };
@@ -68,8 +68,8 @@ inline std::string Mutate(std::string text, std::mt19937& random) {
   return text;
 }
 
-// A safetensors file with another header, its length told as it is: damage that only meaning can
-// find.
+// A safetensors file with another header and its correct length, so that only the header's meaning
+// is damaged.
 inline std::string WithHeader(const std::string& file, size_t old_header_bytes,
                               const std::string& header) {
   std::string length(8, '\0');
@@ -89,7 +89,7 @@ inline std::string MutateSafetensors(const std::string& file, std::mt19937& rand
   switch (random() % 4) {
     case 0:  // most often in the data
       return Mutate(file, random);
-    case 1: {  // the end is missing, or there is more
+    case 1: {  // the end is missing, or extra bytes follow it
       std::string other = file;
       other.resize(random() % (2 * file.size()));
       return other;
@@ -125,8 +125,8 @@ inline std::string MutateGguf(const std::string& file, size_t header_bytes, std:
   return other;
 }
 
-// Calls `parse` with damaged copies of `text`. Where `parse` returns an error, the error must be
-// one line of printable UTF-8, and neither kInternal nor kUnknown.
+// Calls `parse` with mutated copies of `text`. An error of `parse` must be one line of printable
+// UTF-8, and neither kInternal nor kUnknown.
 inline void ForEachMutation(const std::string& text, const MutationPlan& plan,
                             const std::function<absl::Status(const std::string&)>& parse) {
   std::mt19937 random(plan.seed);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Seeded damage to valid files: whatever a parser is given, it answers with a value or with one
-// line of error, and never crashes (run under ASan and UBSan too). The job and policy parser has
-// its own in job_file_test.cc.
+// Seeded damage to valid files: for any input, a parser returns a value or one line of error, and
+// never crashes (also run under ASan and UBSan). job_file_test.cc does this for the job and policy
+// parser.
 #include <cstdint>
 #include <string>
 
@@ -27,8 +27,8 @@ namespace {
 constexpr uint32_t kSeed = 20240912;
 
 TEST(MutationTest, CanaryIsFound) {
-  // A parser that "crashes" on one flipped bit of its magic: were the mutations too tame, this
-  // would not be hit.
+  // A parser that "crashes" on one flipped bit of its magic number: mutations that are too weak
+  // would not reach it.
   int hits = 0;
   ForEachMutation("WATTLE{}", {.seed = kSeed, .rounds = 5000}, [&](const std::string& text) {
     hits += text.substr(0, 6) == "WATTLG" ? 1 : 0;

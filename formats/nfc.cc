@@ -13,15 +13,15 @@
 namespace wattle::formats {
 namespace {
 
-// Characters below U+0300 are their own normal form and combine with none before them. Their UTF-8
-// has no byte as large as this one.
+// Characters below U+0300 are their own normal form and never combine with a preceding character.
+// No byte of their UTF-8 is as large as this one.
 constexpr unsigned char kFirstCombiningByte = 0xcc;
 
 // Hangul syllables are computed (the Unicode Standard, 3.12).
 constexpr uint32_t kSyllables = 0xac00;
 constexpr uint32_t kLeads = 0x1100;
 constexpr uint32_t kVowels = 0x1161;
-constexpr uint32_t kTrails = 0x11a7;  // one before the first: 0 stands for no trail
+constexpr uint32_t kTrails = 0x11a7;  // one before the first trailing consonant; index 0: none
 constexpr uint32_t kLeadCount = 19;
 constexpr uint32_t kVowelCount = 21;
 constexpr uint32_t kTrailCount = 28;
@@ -94,7 +94,7 @@ void AppendDecomposed(uint32_t code, std::vector<uint32_t>& out) {
   }
 }
 
-// The character that the two make; 0: none.
+// The composition of the two characters; 0: none.
 uint32_t Composed(uint32_t first, uint32_t second) {
   static const auto& pairs = *[] {
     auto* map = new absl::flat_hash_map<uint64_t, uint32_t>();
@@ -118,7 +118,7 @@ uint32_t Composed(uint32_t first, uint32_t second) {
   return found == pairs.end() ? 0 : found->second;
 }
 
-// Combining characters in the order of their classes.
+// Sorts combining characters by their classes.
 void Order(std::vector<uint32_t>& codes) {
   for (auto begin = codes.begin(); begin != codes.end();) {
     if (CombiningClass(*begin) == 0) {
@@ -136,8 +136,8 @@ void Order(std::vector<uint32_t>& codes) {
 std::string ComposedText(const std::vector<uint32_t>& codes) {
   std::vector<uint32_t> out;
   constexpr size_t kNone = static_cast<size_t>(-1);
-  size_t starter = kNone;   // where the last character of class 0 stands in `out`
-  uint32_t last_class = 0;  // of the last character behind it
+  size_t starter = kNone;   // position in `out` of the last character of class 0
+  uint32_t last_class = 0;  // class of the last character after it
   for (const uint32_t code : codes) {
     const uint32_t own_class = CombiningClass(code);
     const bool adjacent = starter != kNone && starter + 1 == out.size();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Unicode's normalization form C (Unicode Standard Annex 15), which some tokenizers apply before
-// they cut text. Private to formats. Thread-safe.
+// Unicode normalization form C (Unicode Standard Annex 15), which some tokenizers apply before they
+// split text. Private to formats. Thread-safe.
 #ifndef WATTLE_FORMATS_NFC_INTERNAL_H_
 #define WATTLE_FORMATS_NFC_INTERNAL_H_
 
@@ -11,7 +11,7 @@
 
 namespace wattle::formats {
 
-// Returns `text` in normalization form C. Bytes that are no UTF-8 do not change.
+// Returns `text` in normalization form C. Invalid UTF-8 stays unchanged.
 [[nodiscard]] std::string NormalizedToNfc(absl::string_view text);
 
 }  // namespace wattle::formats

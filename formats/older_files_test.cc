@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// vocab.json and merges.txt with the files beside them, against what transformers makes of them
+// vocab.json and merges.txt with the files beside them, against the results of transformers
 // (tests/golden/tokenizer/generate_older_files.py).
 #include <cstdint>
 #include <map>
@@ -155,7 +155,7 @@ TEST(VocabularySettingsTest, WhatItCannotDoIsRefusedByFileAndField) {
 }
 
 TEST(VocabularySettingsTest, NamedTokensAreSpecial) {
-  // As older versions write it: added_tokens.json alone does not say which tokens are special.
+  // In the form of older versions, where added_tokens.json by itself does not mark special tokens.
   const auto tokenizer =
       LoadSmall({{"added_tokens.json", R"({"<|pad|>": 262, "<|turn|>": 263, "  ": 264})"},
                  {"special_tokens_map.json", R"({"additional_special_tokens": ["<|turn|>"]})"},
@@ -182,7 +182,8 @@ TEST(VocabularySettingsTest, DamageNeverCrashes) {
           "added_tokens_decoder": {"262": {"content": "<|turn|>", "special": true}}})"},
       {"config.json", R"({"model_type": "qwen2", "tokenizer_class": null})"}};
   for (const auto& [file, content] : files) {
-    const std::string& name = file;  // Not a binding: a lambda of clang 14 takes none.
+    const std::string& name = file;  // A plain variable, because a lambda of clang 14 cannot
+                                     // capture a structured binding.
     int accepted = 0;
     ForEachMutation(content, {.seed = 20240914, .rounds = 300}, [&](const std::string& mutant) {
       Files damaged = files;

@@ -23,7 +23,7 @@ namespace {
 // openai/gpt-2, src/encoder.py.
 constexpr char kGpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WATTLE_WHITE_SPACE
                          "\\p{L}\\p{N}]+|" WATTLE_SPACES_AT_END "|[" WATTLE_WHITE_SPACE "]+";
-// openai/tiktoken's cl100k_base, in the form that Llama 3 and Qwen 2 have.
+// openai/tiktoken's cl100k_base, in the variant of Llama 3 and Qwen 2.
 #define WATTLE_CL100K(numbers)                                                                     \
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers "| ?[^" WATTLE_WHITE_SPACE \
   "\\p{L}\\p{N}]+[\\r\\n]*|[" WATTLE_WHITE_SPACE "]*[\\r\\n]+|" WATTLE_SPACES_AT_END               \
@@ -32,7 +32,7 @@ constexpr char kLlama3[] = WATTLE_CL100K("\\p{N}{1,3}");
 constexpr char kQwen2[] = WATTLE_CL100K("\\p{N}");
 constexpr char kDigits[] = "\\p{N}|[^\\p{N}]+";
 
-// How a tokenizer.json states the two, around what they take for a number.
+// The two expressions of a tokenizer.json, before and after the part for numbers.
 constexpr char kStatedBefore[] = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
 constexpr char kThreeDigits[] = "\\p{N}{1,3}";
 constexpr char kOneDigit[] = "\\p{N}";
@@ -58,8 +58,7 @@ pcre2_code* Compile(absl::string_view pattern) {
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                                    PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
   WATTLE_CHECK(code != nullptr, "the pattern is a constant that compiles");
-  // Faster where this PCRE2 has a compiler for the processor; without one the interpreter gives the
-  // same pieces.
+  // The JIT is faster where PCRE2 supports the processor; the interpreter gives the same pieces.
   (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
   return code;
 }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Cuts text into pieces, as byte-level tokenizers do before they merge bytes. A tokenizer has one
-// or several rules; each rule cuts the pieces that the rule before it made. Private to formats.
+// Splits text into pieces, as byte-level tokenizers do before they merge bytes. A tokenizer has one
+// or several rules; each rule splits the pieces of the rule before it. Private to formats.
 // Thread-safe after construction.
 #ifndef WATTLE_FORMATS_PRE_TOKENIZER_INTERNAL_H_
 #define WATTLE_FORMATS_PRE_TOKENIZER_INTERNAL_H_
@@ -17,16 +17,16 @@ namespace wattle::formats {
 
 enum class SplitRule {
   kGpt2,    // contractions, words, numbers, the rest; each with one space before it
-  kLlama3,  // the same with numbers of at most three digits, and line ends by themselves
-  kQwen2,   // as kLlama3 with single digits
+  kLlama3,  // kGpt2 with numbers of at most three digits, and line ends by themselves
+  kQwen2,   // kLlama3 with single digits
   kDigits,  // each digit by itself
 };
 
-// The rule for a regular expression of a tokenizer.json. No rule for an unknown expression: an
-// expression from a file is never run, because it could match forever.
+// The rule for a regular expression of a tokenizer.json; nullopt for an unknown expression. An
+// expression from a file is never run, because it could backtrack forever.
 [[nodiscard]] std::optional<SplitRule> RuleOfPattern(absl::string_view pattern);
 
-// The reverse, for kLlama3 and kQwen2.
+// The inverse, for kLlama3 and kQwen2.
 [[nodiscard]] std::string PatternOfRule(SplitRule rule);
 
 class PreTokenizer {
@@ -38,12 +38,12 @@ class PreTokenizer {
   PreTokenizer& operator=(PreTokenizer&& other) noexcept;
   ~PreTokenizer();
 
-  // Calls `take` with each piece, in order. The pieces together are `text`. Each byte that is no
+  // Calls `take` with each piece, in order. The pieces together are `text`. Each byte of invalid
   // UTF-8 is a piece.
   void Split(absl::string_view text, absl::FunctionRef<void(absl::string_view)> take) const;
 
  private:
-  // Cuts `text` (UTF-8) by the rules from number `rule` on.
+  // Splits `text` (UTF-8) by the rules from index `rule` on.
   void SplitValid(size_t rule, absl::string_view text,
                   absl::FunctionRef<void(absl::string_view)> take) const;
 

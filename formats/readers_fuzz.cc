@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The readers of a tokenizer.model, of the files beside vocab.json, of a chat template, chat data
-// and a GGUF file, under clang's libFuzzer (./dev fuzz). The first byte of an input says which of
-// them reads the rest.
+// and a GGUF file, under clang's libFuzzer (./dev fuzz). The first byte of an input selects the
+// reader of the rest.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -90,8 +90,8 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
                                                             std::vector<TensorDescription> tensors,
                                                             const SafetensorsMetadata& metadata,
                                                             FileOperationObserver observer) {
-  // In the order of the reference implementation; its readers want each tensor aligned to its
-  // element's size.
+  // In the order of the reference implementation, whose readers require each tensor to be aligned
+  // to its element size.
   std::sort(tensors.begin(), tensors.end(),
             [](const TensorDescription& a, const TensorDescription& b) {
               return std::make_pair(-ElementSizeBytes(a.type), absl::string_view(a.name)) <
@@ -124,7 +124,8 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
             [](const TensorEntry& a, const TensorEntry& b) { return a.name < b.name; });
 
   std::string text = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  text.append((8 - text.size() % 8) % 8, ' ');  // So that the data begin aligned.
+  text.append((8 - text.size() % 8) % 8, ' ');  // Pads the header so that the data section begins
+                                                // aligned.
   header.data_start_bytes = kLengthBytes + static_cast<int64_t>(text.size());
   std::string length(kLengthBytes, '\0');
   for (size_t i = 0; i < kLengthBytes; ++i) {

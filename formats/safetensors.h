@@ -2,15 +2,14 @@
 //
 // The safetensors file format: 8 bytes of little-endian header length, a JSON header, then the
 // tensors' bytes. https://github.com/huggingface/safetensors#format.
-// The reader trusts nothing in the file: it checks every offset, size, shape and type before it
-// gives a byte to a caller. It never maps the file (input_file.h). Equal tensors give files of
-// equal SHA-256: the writer's bytes depend on the content alone. The tensors stand in the order of
-// their element size (largest first), then of their names, so that each tensor is aligned without
-// padding. The writer adds checksums as the metadata "wattle.crc32c": eight hex digits for the
-// header (its text with zeros in place of the checksums), then eight for each tensor, in the order
-// of their names. Our reader finds every changed byte by them; other readers ignore them. Many
-// threads may use a reader; one thread uses a writer. safetensors_set.h reads a model of several
-// files.
+// Files are untrusted: the reader checks every offset, size, shape and type before it returns a
+// byte. The file is never mapped (input_file.h). Equal tensors give files of equal SHA-256: the
+// writer's bytes depend only on the content. Tensors are ordered by element size (largest first),
+// then by name, so that each tensor is aligned without padding. The writer adds checksums as the
+// metadata "wattle.crc32c": eight hex digits for the header (its text with zeros in place of the
+// checksums), then eight for each tensor, in the order of their names. Our reader detects a changed
+// byte with these checksums; other readers ignore them. Readers are thread-safe; writers are not.
+// safetensors_set.h reads a model of several files.
 #ifndef WATTLE_FORMATS_SAFETENSORS_H_
 #define WATTLE_FORMATS_SAFETENSORS_H_
 
@@ -66,39 +65,39 @@ struct SafetensorsHeader {
 
 // Parses and checks the header. file: the name for messages. start: the first bytes of the file,
 // with the whole header. Errors are one line and name the file and the tensor: kDataLoss for a file
-// that is shorter than its header says ("fetch or copy it again"); kInvalidArgument for a file that
-// is no safetensors file or contradicts itself; kUnimplemented for a data type that this version
+// that is shorter than its header states ("fetch or copy it again"); kInvalidArgument for a file
+// that is not safetensors or contradicts itself; kUnimplemented for a data type that this version
 // does not read.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
                                                          absl::Span<const std::byte> start,
                                                          int64_t file_size_bytes);
 
-// kDataLoss where the bytes of a tensor have another checksum than its file says.
+// kDataLoss if the bytes of a tensor do not match the checksum in the file.
 absl::Status CompareChecksum(const std::string& path, const std::string& tensor, uint32_t crc32c,
                              uint32_t wanted);
 
-// A safetensors file, open as long as the object lives.
+// A safetensors file, kept open for the lifetime of the object.
 class SafetensorsFile {
  public:
-  // Errors: those of ParseSafetensorsHeader, kDataLoss for a header that its checksum contradicts,
-  // kNotFound, kInternal for a disk that cannot read.
+  // Errors: those of ParseSafetensorsHeader, kDataLoss for a header that does not match its
+  // checksum, kNotFound, kInternal if the disk cannot read.
   static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return file_.path(); }
   [[nodiscard]] int64_t size_bytes() const { return file_.size_bytes(); }
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const { return header_.tensors; }
   [[nodiscard]] const SafetensorsMetadata& metadata() const { return header_.metadata; }
-  // nullptr where the file has no tensor of that name.
+  // nullptr if the file has no tensor of that name.
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
-  // Reads a tensor of this file. out: exactly the tensor's size. Errors: kInternal where the disk
-  // cannot read; kDataLoss where the checksum contradicts the bytes. After an error the bytes of
-  // `out` are meaningless.
+  // Reads a tensor of this file. out: exactly the tensor's size. Errors: kInternal if the disk
+  // cannot read; kDataLoss if the bytes do not match the checksum. After an error the bytes of
+  // `out` are unspecified.
   [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
-  // Whether the file has checksums. Files of other writers have none.
+  // Whether the file has checksums. Files of other writers do not.
   [[nodiscard]] bool has_checksums() const { return !checksums_.empty(); }
-  // Of a tensor of this file.
+  // Only for a tensor of this file.
   [[nodiscard]] std::optional<uint32_t> ChecksumOf(const TensorEntry& tensor) const;
-  // As Read, a part of a tensor, which is not compared with the checksum.
+  // Reads a part of a tensor, without comparing the checksum.
   [[nodiscard]] absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
                                       absl::Span<std::byte> out) const;
 
@@ -110,7 +109,7 @@ class SafetensorsFile {
   std::vector<uint32_t> checksums_;  // one for each of header_.tensors, or none
 };
 
-// Writes a file tensor by tensor, so that a model never needs to be in memory twice.
+// Writes a file tensor by tensor, so that a model is never in memory twice.
 //   auto writer = SafetensorsWriter::Create(path, descriptions, {{"format", "pt"}});
 //   for (each tensor, in any order) writer->Write(name, bytes);
 //   writer->Commit();
@@ -124,7 +123,7 @@ class SafetensorsWriter {
                                                   FileOperationObserver observer = {});
 
   // bytes: exactly the tensor's size, little-endian, row-major. Errors: kNotFound for a name that
-  // was not declared, kInvalidArgument for another size, kAlreadyExists for a second time.
+  // was not declared, kInvalidArgument for another size, kAlreadyExists for a second write.
   absl::Status Write(absl::string_view name, absl::Span<const std::byte> bytes);
   // Refuses (kFailedPrecondition) while a tensor is missing. Then fsync, rename, fsync of the
   // directory.
@@ -135,7 +134,7 @@ class SafetensorsWriter {
 
   DurableFile file_;
   SafetensorsHeader header_;
-  std::string text_;                 // of the header, its checksums still zeros
+  std::string text_;                 // the header's text, with zeros as checksums
   std::vector<uint32_t> checksums_;  // one for each of header_.tensors
   std::vector<bool> written_;        // one for each of header_.tensors
 };

@@ -49,7 +49,7 @@ absl::Status NotSafetensors(absl::string_view file, absl::string_view why) {
                    "; save the model with save_pretrained(..., safe_serialization=True)"));
 }
 
-// Size in bytes of a shape that a file claims; nothing on overflow.
+// Size in bytes of a shape claimed by a file; nullopt on overflow.
 std::optional<int64_t> CheckedSizeBytes(const std::vector<int64_t>& shape, DataType type) {
   int64_t size = ElementSizeBytes(type);
   for (const int64_t dimension : shape) {
@@ -110,7 +110,7 @@ absl::StatusOr<TensorEntry> ParseTensor(absl::string_view file, const std::strin
   return tensor;
 }
 
-// Whether the tensors cover the data section without holes and overlaps, and where it ends.
+// Whether the tensors cover the data section without holes and overlaps; returns where it ends.
 absl::StatusOr<int64_t> CheckLayout(absl::string_view file,
                                     const std::vector<TensorEntry>& tensors) {
   std::vector<const TensorEntry*> by_offset;

@@ -32,7 +32,7 @@ std::string NameIn(absl::string_view path) {
   return std::string(slash == absl::string_view::npos ? path : path.substr(slash + 1));
 }
 
-// Tensor names by the file that the index puts them in.
+// Tensor names by the file that the index assigns them to.
 absl::StatusOr<std::map<std::string, std::vector<std::string>>> ReadIndex(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kIndexBytesMax));
   WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJson(text, path));

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tensors of a model, in one safetensors file or in several. Several files are named by
-// model.safetensors.index.json: {"weight_map": {tensor: file}}. Callers read a set like one file.
-// Many threads may use a set.
+// The tensors of a model, in one safetensors file or in several. model.safetensors.index.json lists
+// several files: {"weight_map": {tensor: file}}. Callers read a set like one file. Thread-safe.
 #ifndef WATTLE_FORMATS_SAFETENSORS_SET_H_
 #define WATTLE_FORMATS_SAFETENSORS_SET_H_
 
@@ -26,22 +25,23 @@ inline constexpr char kWeightsIndexFileName[] = "model.safetensors.index.json";
 class SafetensorsSet final : public TensorSource {
  public:
   // Opens the weights of a model directory: model.safetensors, or else
-  // model.safetensors.index.json. Errors: those of OpenFile and OpenIndex; kNotFound where neither
+  // model.safetensors.index.json. Errors: those of OpenFile and OpenIndex; kNotFound if neither
   // file exists.
   static absl::StatusOr<SafetensorsSet> OpenDirectory(const std::string& directory);
   // Opens one file. Errors: those of SafetensorsFile::Open.
   static absl::StatusOr<SafetensorsSet> OpenFile(const std::string& path);
-  // Opens the files that the index at `path` names; they lie beside the index. Errors: those of
-  // SafetensorsFile::Open; kInvalidArgument for a file that is no index, for an index that names a
-  // file in another directory, and for an index that does not name the file of each tensor.
+  // Opens the files listed in the index at `path`, which must be in the same directory. Errors:
+  // those of SafetensorsFile::Open; kInvalidArgument for a file that is not an index, for an index
+  // that names a file in another directory, and for an index that does not assign every tensor to a
+  // file.
   static absl::StatusOr<SafetensorsSet> OpenIndex(const std::string& path);
 
   // The path of the file, or of the index.
   [[nodiscard]] const std::string& path() const override { return path_; }
   [[nodiscard]] std::vector<std::string> FileNames() const override;
-  // Of all files.
+  // Tensors of all files.
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const override { return tensors_; }
-  // Of the first file.
+  // Metadata of the first file.
   [[nodiscard]] const SafetensorsMetadata& metadata() const override {
     return files_.front().metadata();
   }
@@ -61,7 +61,7 @@ class SafetensorsSet final : public TensorSource {
   std::string path_;
   std::vector<SafetensorsFile> files_;  // at least one
   std::vector<TensorEntry> tensors_;
-  std::vector<size_t> homes_;  // for each of tensors_: the number of its file in files_
+  std::vector<size_t> homes_;  // for each element of tensors_: the index of its file in files_
 };
 
 }  // namespace wattle::formats

@@ -53,7 +53,7 @@ class SafetensorsSetTest : public testing::Test {
   TestDirectory directory_;
 };
 
-// What the reader of a tensor gets that is read two bytes at a time.
+// The bytes of a tensor that is read two bytes at a time.
 absl::StatusOr<std::string> StreamOf(const SafetensorsSet& set, const std::string& name) {
   const TensorEntry& tensor = *set.Find(name);
   TensorStream stream(set, tensor);

@@ -146,7 +146,7 @@ TEST(SafetensorsTest, EveryChangedByteIsFound) {
       if (file.ok()) {
         ReadAll(*file, status);
       }
-      // A file that lost the name of its checksums says that it has none.
+      // A file whose checksum entry was renamed counts as one without checksums.
       EXPECT_TRUE(!status.ok() || !file->has_checksums()) << "byte " << at << " bit " << bit;
     }
   }

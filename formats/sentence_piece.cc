@@ -53,8 +53,8 @@ absl::Status CheckKind(const SentencePieceModel& model, absl::string_view file) 
   return absl::OkStatus();
 }
 
-// A piece that no text becomes: llama.cpp fills a vocabulary up with them. One of a single
-// character would be that character.
+// A piece that no text encodes to; llama.cpp pads a vocabulary with such pieces. A piece of one
+// character would not qualify, as that character encodes to it.
 bool IsRoom(const SentencePiece& piece) {
   return piece.is(SentencePieceType::kUnused) && Utf8CharacterSize(piece.text) < piece.text.size();
 }
@@ -80,7 +80,7 @@ absl::Status ReadPieces(const SentencePieceModel& model, absl::string_view file,
     if (piece.is(SentencePieceType::kControl) || piece.is(SentencePieceType::kUnknown)) {
       parts.added.push_back({.text = piece.text, .id = static_cast<int64_t>(id)});
     } else if (piece.is(SentencePieceType::kUserDefined)) {
-      // Text has "▁" for a space when pieces are looked for: one with a space is never found.
+      // Text has "▁" for a space when pieces are matched, so a piece with a space never matches.
       if (!absl::StrContains(piece.text, ' ')) {
         parts.added.push_back({.text = absl::StrReplaceAll(piece.text, {{"▁", " "}}),
                                .id = static_cast<int64_t>(id),
@@ -97,7 +97,7 @@ absl::Status ReadPieces(const SentencePieceModel& model, absl::string_view file,
   return absl::OkStatus();
 }
 
-// Every cut of a piece into two pieces is a merge. Pieces of equal score share a rank.
+// Every split of a piece into two pieces is a merge. Pieces of equal score share a rank.
 void FindMerges(const SentencePieceModel& model, TokenizerParts& parts) {
   std::vector<size_t> order;
   for (size_t id = 0; id < model.pieces.size(); ++id) {
@@ -132,7 +132,7 @@ void FindMerges(const SentencePieceModel& model, TokenizerParts& parts) {
   }
 }
 
-// How transformers uses the model.
+// transformers' settings for the model.
 absl::Status ReadTokenizerConfig(absl::string_view text, absl::string_view file,
                                  TokenizerParts& parts) {
   WATTLE_ASSIGN_OR_RETURN(const Json json, ParseJsonObject(text, file));

@@ -3,7 +3,8 @@
 // Reads a SentencePiece model of the BPE kind (tokenizer.model of Llama 2, TinyLlama, Mistral and
 // Gemma). The file is a protocol buffer, ModelProto of
 // https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto; five of its
-// fields are read here, so that the schema is not a part of ours. Private to formats. Thread-safe.
+// fields are read here by hand, so that our schemas do not include it. Private to formats.
+// Thread-safe.
 #ifndef WATTLE_FORMATS_SENTENCE_PIECE_INTERNAL_H_
 #define WATTLE_FORMATS_SENTENCE_PIECE_INTERNAL_H_
 
@@ -37,7 +38,7 @@ struct SentencePiece {
   [[nodiscard]] bool is(SentencePieceType wanted) const {
     return type == static_cast<uint64_t>(wanted);
   }
-  // Whether text can become this piece, alone or as a part of a larger one.
+  // Whether text can become this piece, by itself or within a larger one.
   [[nodiscard]] bool is_of_text() const {
     return is(SentencePieceType::kNormal) || is(SentencePieceType::kUserDefined);
   }
@@ -58,21 +59,20 @@ struct SentencePieceModel {
   bool escape_whitespaces = true;
 };
 
-// Errors: kInvalidArgument for bytes that are no such message, or without pieces.
+// Errors: kInvalidArgument for bytes that are not such a message, or have no pieces.
 absl::StatusOr<SentencePieceModel> ReadSentencePieceModel(absl::string_view bytes,
                                                           absl::string_view file);
 
-// A tokenizer.model of the kind that PartsOfSentencePiece reads, of the model's pieces, begin_id
-// and add_dummy_prefix.
+// Writes a tokenizer.model of the kind that PartsOfSentencePiece reads, from the model's pieces,
+// begin_id and add_dummy_prefix.
 std::string FormatSentencePieceModel(const SentencePieceModel& model);
 
-// As sentencepiece itself: two neighbours whose text together is a piece are merged, those of the
-// highest score first, the leftmost ones among equal scores. What transformers adds to it is read
-// of tokenizer_config.json (add_bos_token, bos_token, legacy, add_prefix_space,
-// added_tokens_decoder) and added_tokens.json, with the defaults of its LlamaTokenizer.
-// Errors: kInvalidArgument for a file that is damaged or contradicts itself, with the piece or the
-// field; kUnimplemented for a model of another kind (unigram), one without byte_fallback, or one
-// that normalizes text.
+// Follows sentencepiece: two neighbours whose concatenated text is a piece are merged, highest
+// score first, the leftmost among equal scores. transformers' additions are read from
+// tokenizer_config.json (add_bos_token, bos_token, legacy, add_prefix_space, added_tokens_decoder)
+// and added_tokens.json, with the defaults of its LlamaTokenizer. Errors: kInvalidArgument for a
+// file that is damaged or contradicts itself, with the piece or the field; kUnimplemented for a
+// model of another kind (unigram), one without byte_fallback, or one that normalizes text.
 absl::StatusOr<TokenizerParts> PartsOfSentencePiece(const SentencePieceFiles& files,
                                                     absl::string_view file);
 

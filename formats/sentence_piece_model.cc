@@ -19,7 +19,7 @@ using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
 using google::protobuf::io::StringOutputStream;
 
-// Fields of ModelProto, of its pieces, of TrainerSpec and of NormalizerSpec.
+// Field numbers of ModelProto, of its pieces, of TrainerSpec and of NormalizerSpec.
 enum ModelField { kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3 };
 enum PieceField { kText = 1, kScore = 2, kType = 3 };
 enum TrainerField { kModelType = 3, kSpaceIsSuffix = 24, kByteFallback = 35, kBeginId = 41 };
@@ -30,9 +30,9 @@ enum NormalizerField {
   kEscapeWhitespaces = 5
 };
 
-// Calls take(field number, wire type, stream) for each field of a message. take: reads the field
-// and returns true, or returns false where the bytes are wrong; it answers nothing (nullopt) for a
-// field that it does not know, which is skipped. False: the message is damaged.
+// Calls take(field number, wire type, stream) for each field of a message. take reads the field and
+// returns true, returns false if the bytes are wrong, or returns nullopt for an unknown field,
+// which is then skipped. Returns false if the message is damaged.
 template <typename Take>
 bool ForEachField(CodedInputStream& stream, Take take) {
   while (true) {
@@ -60,7 +60,7 @@ bool ReadFlag(CodedInputStream& stream, bool& flag) {
   return read;
 }
 
-// Reads a message inside the message that the stream is in.
+// Reads a message nested at the stream's position.
 template <typename Take>
 bool ReadInner(CodedInputStream& stream, Take take) {
   uint32_t size = 0;
@@ -147,7 +147,7 @@ void WriteNumber(CodedOutputStream& stream, int field, uint64_t number) {
   stream.WriteVarint64(number);
 }
 
-// The bytes of a message whose fields `write` writes.
+// The bytes of a message whose fields are written by `write`.
 template <typename Write>
 std::string Message(Write write) {
   std::string bytes;

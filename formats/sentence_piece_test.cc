@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// tokenizer.model against what sentencepiece makes of difficult texts, and special tokens against
+// tokenizer.model against sentencepiece's results for difficult texts, and special tokens against
 // transformers' LlamaTokenizer (tests/golden/tokenizer/generate_sentence_piece.py).
 #include <algorithm>
 #include <cstdint>
@@ -123,7 +123,7 @@ TEST(SentencePieceFilesTest, TheConfigOfTheTokenizerCounts) {
 
 TEST(SentencePieceFilesTest, OtherKindsAreRefusedByField) {
   const std::string model = SentencePieceGolden("spm_llama.model");
-  // A message that stands twice is merged: the later field counts.
+  // A repeated message is merged: the later field counts.
   const struct {
     const char* name;
     std::string added;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A tokenizer of 262 tokens and a model directory that fits it, for tests of formats only.
+// A tokenizer of 262 tokens and a matching model directory, only for tests of formats.
 #ifndef WATTLE_FORMATS_SMALL_MODEL_INTERNAL_H_
 #define WATTLE_FORMATS_SMALL_MODEL_INTERNAL_H_
 
@@ -17,7 +17,7 @@ namespace wattle::formats {
 
 inline constexpr char kSmallMerges[] = "#version: 0.2\nt h\nth e\na n\nĠ the\nh e\n";
 
-// The 256 bytes in GPT-2's writing, then the merges' results, then the end of text.
+// The 256 bytes in GPT-2's notation, then the results of the merges, then the end of text.
 inline nlohmann::json SmallVocabulary() {
   nlohmann::json vocabulary;
   unsigned next = 0x100;

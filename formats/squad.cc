@@ -15,17 +15,17 @@
 namespace wattle::formats {
 namespace {
 
-// The whole SQuAD 2.0 training set has 42 MB.
+// The whole SQuAD 2.0 training set takes 42 MB.
 constexpr int64_t kSquadBytesMax = 1LL << 30;
 
 absl::Status At(absl::string_view file, absl::string_view path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(file, ": ", path, ": ", what));
 }
 
-// What a field must be.
+// The expected type of a field.
 enum class Kind { kObject, kList, kText };
 
-// A required field. path: of `object`, without a dot at its end; empty for the file itself.
+// A required field. path: the path of `object`, without a trailing dot; empty for the file itself.
 absl::StatusOr<const Json*> Field(const Json& object, const char* name, Kind kind,
                                   absl::string_view file, absl::string_view path) {
   const absl::string_view wanted = kind == Kind::kObject ? "an object"
@@ -45,8 +45,7 @@ absl::StatusOr<const Json*> Field(const Json& object, const char* name, Kind kin
   return &*found;
 }
 
-// Byte offset of each code point, and the end. Empty for text of ASCII alone, where both are the
-// same.
+// Byte offset of each code point, and of the end. Empty for ASCII text, where both are equal.
 std::vector<size_t> CodePointOffsets(absl::string_view text) {
   const bool ascii = std::all_of(text.begin(), text.end(),
                                  [](char c) { return static_cast<unsigned char>(c) < 0x80; });
@@ -61,10 +60,10 @@ std::vector<size_t> CodePointOffsets(absl::string_view text) {
   return offsets;
 }
 
-// A paragraph's context as the parser of its questions sees it.
+// A paragraph's context, for parsing its questions.
 struct Context {
   absl::string_view text;
-  std::vector<size_t> offsets;  // as CodePointOffsets
+  std::vector<size_t> offsets;  // result of CodePointOffsets
   size_t index = 0;             // into SquadDataSet::contexts
 
   [[nodiscard]] int64_t code_points() const {
@@ -123,7 +122,7 @@ absl::StatusOr<SquadQuestion> ParseQuestion(const Json& json, const Context& con
   question.question = text->get<std::string>();
   question.id = id->get<std::string>();
   if (const auto impossible = json.find("is_impossible");
-      impossible != json.end()) {  // Not in 1.1.
+      impossible != json.end()) {  // Absent in SQuAD 1.1.
     if (!impossible->is_boolean()) {
       return WrongKind(file, path + ".is_impossible", "true or false", *impossible);
     }
@@ -167,13 +166,13 @@ absl::Status ParseParagraph(const Json& json, absl::string_view file, const std:
   return absl::OkStatus();
 }
 
-// Takes the paragraphs out of the file as they come: their trees take several times the memory of
-// their text, and only one stands at a time.
+// Takes each paragraph out of the JSON tree when it is complete: the tree of a text takes several
+// times the text's memory, and so only one paragraph's tree exists at a time.
 class SquadParser {
  public:
   explicit SquadParser(absl::string_view file) : file_(file) {}
 
-  // Of ParseJson. False: the value was taken.
+  // Callback of ParseJson. Returns false for a value that was taken.
   bool OnEvent(int depth, Json::parse_event_t event, Json& value) {
     using Event = Json::parse_event_t;
     switch (event) {
@@ -203,7 +202,7 @@ class SquadParser {
     return true;
   }
 
-  // json: what is left of the file.
+  // json: the rest of the file.
   absl::StatusOr<SquadDataSet> Finish(const Json& json) && {
     if (!json.is_object()) {
       return WrongKind(file_, "the file", "an object with a list \"data\" (SQuAD 2.0)", json);
@@ -218,7 +217,7 @@ class SquadParser {
   }
 
  private:
-  // Depths of values; a key has that of its value.
+  // Depths of values in the JSON tree; a key has the depth of its value.
   static constexpr int kOfFile = 1;
   static constexpr int kArticle = 2;
   static constexpr int kOfArticle = 3;
@@ -245,11 +244,11 @@ class SquadParser {
   }
 
   const absl::string_view file_;
-  bool in_data_ = false;        // the list
-  bool in_paragraphs_ = false;  // the list of an article
-  size_t articles_ = 0;         // that were read
-  size_t paragraphs_ = 0;       // of the article
-  absl::Status status_;         // of the first that is wrong
+  bool in_data_ = false;        // inside the list "data"
+  bool in_paragraphs_ = false;  // inside an article's list "paragraphs"
+  size_t articles_ = 0;         // number read so far
+  size_t paragraphs_ = 0;       // number read in the current article
+  absl::Status status_;         // of the first wrong value
   SquadDataSet data_;
 };
 
@@ -264,14 +263,14 @@ struct ContextRange {
   size_t end = 0;
 };
 
-// A context in the pool.
+// The tokens of a context, and their place in the pool.
 struct PooledContext {
   std::vector<int64_t> tokens;
-  size_t begin = 0;  // in the pool
+  size_t begin = 0;  // index in the pool
 };
 
-// The `room` tokens of a longer context to keep. answer: the tokens that hold the answer, if there
-// is one.
+// Chooses `room` tokens of a longer context. answer: the tokens of the answer, if the context has
+// one.
 ContextRange ChooseWindow(size_t context_tokens, size_t room,
                           const std::optional<ContextRange>& answer) {
   if (!answer.has_value()) {
@@ -283,7 +282,7 @@ ContextRange ChooseWindow(size_t context_tokens, size_t room,
   return {.begin = begin, .end = begin + room};
 }
 
-// The tokens of `context` that bytes [begin, end) lie in.
+// The tokens of `context` that cover bytes [begin, end).
 ContextRange TokensOfBytes(const std::vector<int64_t>& context, const BytePairEncoding& tokenizer,
                            size_t begin, size_t end) {
   begin += tokenizer.added_prefix_bytes();
@@ -304,7 +303,7 @@ ContextRange TokensOfBytes(const std::vector<int64_t>& context, const BytePairEn
   return range;
 }
 
-// The tokens of a context that stay beside `fixed` others; nothing if the answer cannot stay.
+// The part of a context that fits in `room` tokens; nullopt if the answer does not fit.
 std::optional<ContextRange> KeptContext(const SquadQuestion& question,
                                         const std::vector<int64_t>& context,
                                         const BytePairEncoding& tokenizer, size_t room) {
@@ -323,7 +322,7 @@ std::optional<ContextRange> KeptContext(const SquadQuestion& question,
   return ChooseWindow(context.size(), room, answer);
 }
 
-// Adds one question to the pool, unless it cannot fit.
+// Adds one question to the pool, or counts it as dropped if it cannot fit.
 void PackQuestion(const SquadQuestion& question, const PooledContext& context,
                   const BytePairEncoding& tokenizer, const PackOptions& options,
                   PackedExamples& packed) {
@@ -390,7 +389,7 @@ absl::StatusOr<PackedExamples> PackSquad(const SquadDataSet& data,
                                                    " is too short; at least 2 tokens are needed"));
   }
   PackedExamples packed;
-  // The questions of a paragraph stand together, so each context is tokenized and stored once.
+  // The questions of a paragraph are adjacent, so each context is tokenized and stored once.
   size_t paragraph = data.contexts.size();
   PooledContext context;
   for (const SquadQuestion& question : data.questions) {

@@ -2,9 +2,8 @@
 //
 // Question-answering data in SQuAD 2.0's JSON format, and how an example becomes a sequence for a
 // causal language model:
-//   <context>\nQuestion: <question>\nAnswer: <answer, or "unanswerable"><end of text>
-// The prompt is everything up to and including "Answer:", the answer begins with the space. Plain
-// values and functions; thread-safe.
+//   <context>\nQuestion: <question>\nAnswer: <answer, or "unanswerable"><end of text> The prompt
+//   ends with "Answer:"; the answer begins with the space. Plain values and functions; thread-safe.
 #ifndef WATTLE_FORMATS_SQUAD_H_
 #define WATTLE_FORMATS_SQUAD_H_
 
@@ -24,15 +23,14 @@ namespace wattle::formats {
 
 struct SquadAnswer {
   std::string text;
-  int64_t start_code_points = 0;  // in the context, in Unicode code points as SQuAD counts
+  int64_t start_code_points = 0;  // in the context, in Unicode code points, SQuAD's unit
   int64_t start_bytes = 0;        // the same place, in bytes
 };
 
 struct SquadQuestion {
   std::string id;
   std::string question;
-  std::vector<SquadAnswer> answers =
-      {};  // empty where is_impossible; training uses the first answer
+  std::vector<SquadAnswer> answers = {};  // empty if is_impossible; training uses the first answer
   bool is_impossible = false;
   size_t paragraph = 0;  // index into SquadDataSet::contexts
 };
@@ -44,13 +42,13 @@ struct SquadDataSet {
 
 // Parses SQuAD 1.1 or 2.0 JSON. file: name for messages.
 // Errors: kInvalidArgument, one line with file, JSON path
-// ("data[0].paragraphs[2].qas[1].answers[0].answer_start") and the wanted value. An answer that
-// does not stand in the context at answer_start is an error, because training on wrong offsets
-// teaches nonsense. A file without a question is an error.
+// ("data[0].paragraphs[2].qas[1].answers[0].answer_start") and the expected value; also for a file
+// without a question, and for an answer that is not in the context at answer_start, because
+// training on wrong offsets teaches nonsense.
 absl::StatusOr<SquadDataSet> ParseSquad(absl::string_view json, absl::string_view file);
 absl::StatusOr<SquadDataSet> ReadSquad(const std::string& path);
 
-// The text of one question that the model reads, and the text that it shall answer.
+// The text of one question that the model reads, and the expected answer.
 [[nodiscard]] std::string SquadPrompt(const SquadDataSet& data,
                                       const SquadQuestion& question);      // … "Answer:"
 [[nodiscard]] std::string SquadAnswerText(const SquadQuestion& question);  // " answer"
@@ -63,7 +61,8 @@ enum class LossOn {
 struct PackedExamples {
   ExamplePool pool;       // an example for each question: prompt, answer, end of text
   int64_t truncated = 0;  // examples whose context was cut
-  int64_t dropped = 0;  // questions that are left out: question and answer alone exceed the length
+  int64_t dropped = 0;    // questions dropped because question and answer by themselves exceed the
+                          // length
 };
 
 struct PackOptions {
@@ -73,16 +72,16 @@ struct PackOptions {
 };
 
 // Tokenizes every question. Question and answer are never cut. A context that does not fit is cut
-// to a window of its tokens that holds the whole answer, as near to the middle as possible; the
-// window begins at the start where there is no answer. Errors: kInvalidArgument where no example is
+// to a window of its tokens that holds the whole answer, as near to the middle as possible; without
+// an answer, the window is the beginning of the context. Errors: kInvalidArgument if no example is
 // left.
 absl::StatusOr<PackedExamples> PackSquad(const SquadDataSet& data,
                                          const BytePairEncoding& tokenizer,
                                          const PackOptions& options);
 
-// The tokens of the prompt alone, for generation: at most max_length_tokens. A context that does
-// not fit is cut at its end. The answer has no influence. Errors: kInvalidArgument where the
-// question alone does not fit.
+// The tokens of the prompt, without the answer, for generation: at most max_length_tokens. A
+// context that does not fit is cut at its end. The answer does not affect the result. Errors:
+// kInvalidArgument if the question by itself does not fit.
 absl::StatusOr<std::vector<int64_t>> PackSquadPrompt(const SquadDataSet& data,
                                                      const SquadQuestion& question,
                                                      const BytePairEncoding& tokenizer,

@@ -18,7 +18,7 @@
 namespace wattle::formats {
 namespace {
 
-// A pattern and what takes the place of each match.
+// A pattern and the replacement for each match.
 class Substitution {
  public:
   Substitution(const char* pattern, const char* replacement) : replacement_(replacement) {
@@ -57,7 +57,7 @@ std::string ValidUtf8(absl::string_view text) {
   while (!text.empty()) {
     const size_t prefix = ValidUtf8Prefix(text);
     valid.append(text.data(), prefix);
-    text.remove_prefix(std::min(text.size(), prefix + 1));  // and one byte that is none
+    text.remove_prefix(std::min(text.size(), prefix + 1));  // and one invalid byte
   }
   return valid;
 }

@@ -56,7 +56,7 @@ TEST(SquadScoreTest, AnAnswerEndsWithItsLine) {
   EXPECT_EQ(SquadAnswerOf(""), "");
 }
 
-// Whole predictions of another model, whose scores the official script's definition gives.
+// Whole predictions of another model; the expected scores follow the official script's definition.
 TEST(SquadScoreTest, PublishedPredictionsHaveTheirPublishedScores) {
   const std::string directory = absl::StrCat(WATTLE_SOURCE_DIR, "/../shared/data/squad/");
   if (!std::filesystem::exists(directory)) {

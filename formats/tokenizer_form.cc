@@ -9,7 +9,7 @@
 namespace wattle::formats {
 namespace {
 
-// A field that may be missing: null.
+// A field that may be missing: then null.
 const Json& At(const Json& json, const char* field) {
   static const auto& absent = *new Json();
   const auto found = json.is_object() ? json.find(field) : json.end();
@@ -20,7 +20,7 @@ bool Is(const Json& json, const char* type) {
   return At(json, "type") == Json(type);
 }
 
-// The steps of a part: those of a sequence, or the one that it is; none of null.
+// The steps of a part: the elements of a sequence, or the part itself; none for null.
 std::vector<Json> StepsOf(const Json& part, const char* list) {
   if (part.is_null()) {
     return {};
@@ -32,7 +32,7 @@ std::vector<Json> StepsOf(const Json& part, const char* list) {
   return {part};
 }
 
-// Reads one file; the first thing that the form cannot say is kept.
+// Reads one file; keeps the first setting that the form cannot represent.
 class FormReader {
  public:
   FormReader(const Json& json, absl::string_view file) : json_(json), file_(file) {}
@@ -83,7 +83,8 @@ class FormReader {
     }
   }
 
-  // Spaces become "▁" in the normalizer or in the pre-tokenizer; either may put one before.
+  // Either the normalizer or the pre-tokenizer turns spaces into "▁" and may put one before the
+  // text.
   void ReadCharacters() {
     static const auto& mark = *new Json(
         Json::parse(R"({"type": "Replace", "pattern": {"String": " "}, "content": "▁"})"));
@@ -99,7 +100,7 @@ class FormReader {
       }
     }
     for (const Json& step : StepsOf(At(json_, "pre_tokenizer"), "pretokenizers")) {
-      // After the normalizer there are no spaces that could be split at.
+      // The normalizer has left no spaces to split at.
       static const auto& at_spaces = *new Json(Json::parse(R"({"String": " "})"));
       if (Is(step, "Split") && marked && At(step, "pattern") == at_spaces) {
         continue;
@@ -216,7 +217,7 @@ absl::StatusOr<std::optional<int64_t>> ReadBeginToken(const Json& json,
   std::optional<int64_t> begin;
   for (const Json& step : StepsOf(At(json, "post_processor"), "processors")) {
     if (!Is(step, "TemplateProcessing")) {
-      continue;  // ByteLevel there moves offsets alone
+      continue;  // ByteLevel as a post-processor only changes offsets
     }
     const Json& single = At(step, "single");
     const auto is_text = [](const Json& part) {

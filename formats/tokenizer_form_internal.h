@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How a tokenizer.json turns text into first symbols, as one value. A setting that would change
-// token ids and that the value cannot hold is refused. Private to formats. Thread-safe.
+// How a tokenizer.json turns text into first symbols, as one value. A setting that changes token
+// ids and that the value cannot represent is refused. Private to formats. Thread-safe.
 #ifndef WATTLE_FORMATS_TOKENIZER_FORM_INTERNAL_H_
 #define WATTLE_FORMATS_TOKENIZER_FORM_INTERNAL_H_
 
@@ -21,7 +21,7 @@ namespace wattle::formats {
 
 // The kind of the first symbols of a text.
 enum class SymbolKind {
-  kBytes,       // GPT-2: bytes, in pieces that rules cut
+  kBytes,       // GPT-2: bytes, in pieces cut by rules
   kCharacters,  // SentencePiece: characters, bytes where a character has no token; spaces are "▁"
 };
 
@@ -30,28 +30,27 @@ enum class SpaceBefore {
   kNever,        // Gemma
   kAlways,       // Llama 2, before every stretch between special tokens
   kAtStart,      // Llama 2 without "legacy": before the text alone
-  kUnlessThere,  // Mistral: where the text does not begin with a space
+  kUnlessThere,  // Mistral: if the text does not begin with a space
 };
 
 struct TokenizerForm {
   SymbolKind kind = SymbolKind::kBytes;
-  bool nfc = false;  // the text is brought to Unicode's normalization form C first
-  std::vector<SplitRule> rules = {SplitRule::kGpt2};  // of kBytes
-  SpaceBefore space_before = SpaceBefore::kNever;     // of kCharacters
+  bool nfc = false;  // convert the text to Unicode normalization form C first
+  std::vector<SplitRule> rules = {SplitRule::kGpt2};  // for kBytes
+  SpaceBefore space_before = SpaceBefore::kNever;     // for kCharacters
   bool whole_pieces = false;  // a piece that is a token is not merged ("ignore_merges")
 };
 
-// Errors: kInvalidArgument for a file that is no tokenizer.json; kUnimplemented for a tokenizer of
-// another kind, with the field that says so.
+// Errors: kInvalidArgument for a file that is not a tokenizer.json; kUnimplemented for a tokenizer
+// of another kind, with the field that shows the kind.
 absl::StatusOr<TokenizerForm> ReadTokenizerForm(const Json& json, absl::string_view file);
 
-// A token outside the vocabulary. It stands for its own text.
+// A token outside the vocabulary, matched by its text.
 struct AddedToken {
   std::string text;
   int64_t id = 0;
-  bool special =
-      true;  // false: it is recognised in every text, like the runs of spaces of GPT-NeoX
-  // A piece that SentencePiece recognises itself: the text around it stays one stretch.
+  bool special = true;  // false: matched in every text, like GPT-NeoX's runs of spaces
+  // A piece that SentencePiece itself matches: the text around it stays one stretch.
   bool is_piece = false;
 };
 
@@ -59,7 +58,7 @@ inline constexpr int64_t kTokenIdMax = (1 << 24) - 1;
 
 absl::StatusOr<std::vector<AddedToken>> ReadAddedTokens(const Json& json, absl::string_view file);
 
-// The token that the post-processor puts before a text, if it puts one there.
+// The token that the post-processor puts before a text, if any.
 absl::StatusOr<std::optional<int64_t>> ReadBeginToken(const Json& json,
                                                       const std::vector<AddedToken>& added,
                                                       absl::string_view file);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each kind of tokenizer.json against what Hugging Face's tokenizers make of difficult texts
-// (tests/golden/tokenizer), also of GGUF files, and the vocabularies of llama.cpp against its
+// Each kind of tokenizer.json against the results of Hugging Face's tokenizers for difficult texts
+// (tests/golden/tokenizer), also as GGUF files, and the vocabularies of llama.cpp against its
 // vectors.
 #include <algorithm>
 #include <fstream>
@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerGoldenTest,
                                          "gemma", "llama2", "mistral"),
                          [](const auto& row) { return row.param; });
 
-// The goldens tell the kinds apart: what one kind makes is not what another makes of some text.
+// The goldens distinguish the kinds: any two kinds give different tokens for some text.
 TEST(TokenizerGoldenTest, EachStepChangesTheTokensOfSomeText) {
   const auto differs = [](const std::string& name, const std::string& from, const std::string& to) {
     std::string json = GoldenText(name + ".json");
@@ -178,7 +178,8 @@ TEST(GgufTokenizerExportTest, WhatMetadataCannotSayIsRefused) {
   expect(absl::StrReplaceAll(gpt2, {{R"("ignore_merges":false)", R"("ignore_merges":true)"}}), kAll,
          kUnwritten, "have no name in GGUF metadata (tokenizer.ggml.pre)");
   expect(gpt2, 300, absl::StatusCode::kInvalidArgument, "the vocabulary 300 tokens");
-  // SentencePiece merges any two pieces that spell one; these merges know "the▁" by one pair alone.
+  // SentencePiece merges any two pieces that spell a piece; these merges produce "the▁" from one
+  // pair only.
   for (const char* name : {"gemma", "llama2", "mistral"}) {
     expect(GoldenText(absl::StrCat(name, ".json")), kAll, kUnwritten,
            "▁\" leave a pair of its pieces out, which the scores of GGUF pieces cannot say");
@@ -187,7 +188,8 @@ TEST(GgufTokenizerExportTest, WhatMetadataCannotSayIsRefused) {
 
 TEST(NfcTest, HangulAndOrderOfMarks) {
   EXPECT_EQ(NormalizedToNfc("\u1112\u1161\u11ab"), "\ud55c");
-  EXPECT_EQ(NormalizedToNfc("\uac00\u11a7"), "\uac00\u11a7");  // one before the first trail
+  EXPECT_EQ(NormalizedToNfc("\uac00\u11a7"), "\uac00\u11a7");  // one before the first trailing
+                                                               // consonant
   EXPECT_EQ(NormalizedToNfc("\u212b"), "\u00c5");
   EXPECT_EQ(NormalizedToNfc("a\u0307\u0323"), "\u1ea1\u0307");
   EXPECT_EQ(NormalizedToNfc("\u0958"), "\u0915\u093c");  // excluded from composition

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the files of a tokenizer say, before BytePairEncoding makes its tables of it: one value for
+// The contents of a tokenizer's files, from which BytePairEncoding builds its tables: one value for
 // tokenizer.json, for vocab.json with merges.txt, and for a SentencePiece model. Private to
 // formats. Thread-safe.
 #ifndef WATTLE_FORMATS_TOKENIZER_PARTS_INTERNAL_H_
@@ -23,7 +23,7 @@ namespace wattle::formats {
 
 using Vocabulary = absl::flat_hash_map<std::string, int64_t>;
 
-// The neighbours `left` and `right` become the token of their text together.
+// The neighbours `left` and `right` become the token of their concatenated text.
 struct TokenMerge {
   std::string left;
   std::string right;
@@ -32,13 +32,13 @@ struct TokenMerge {
 
 struct TokenizerParts {
   TokenizerForm form;
-  Vocabulary vocabulary;  // not empty; each id once, from 0 to kTokenIdMax
+  Vocabulary vocabulary;  // not empty; unique ids from 0 to kTokenIdMax
   std::vector<TokenMerge> merges;
   std::vector<AddedToken> added;
   std::optional<int64_t> begin;
 };
 
-// vocab.json and merges.txt, and the files beside them that say how they are used.
+// vocab.json and merges.txt, and the files beside them that configure their use.
 struct VocabularyFiles {
   std::string vocabulary;
   std::string merges;
@@ -52,19 +52,19 @@ struct VocabularyFiles {
 absl::StatusOr<TokenizerParts> PartsOfVocabularyAndMerges(const VocabularyFiles& files,
                                                           absl::string_view file);
 absl::StatusOr<TokenizerParts> PartsOfTokenizerJson(absl::string_view text, absl::string_view file);
-// The text of a tokenizer's file; nothing where there is no file. Errors: those of ReadWholeFile.
+// The text of a tokenizer's file; nullopt if there is no such file. Errors: those of ReadWholeFile.
 absl::StatusOr<std::optional<std::string>> ReadTokenizerFile(absl::string_view directory,
                                                              absl::string_view name);
-// As BytePairEncoding::LoadFiles.
+// Same contract as BytePairEncoding::LoadFiles.
 absl::StatusOr<TokenizerParts> PartsOfFiles(BytePairEncoding::ReadNamedFile read,
                                             absl::string_view place);
 
-// How transformers uses a byte-level vocabulary without tokenizer.json: fills the form, the added
-// tokens and the begin token of `parts`, which has the vocabulary. The class of the tokenizer says
-// how it cuts text, and the files beside vocab.json say which tokens are added. file: vocab.json;
-// the names of the other files in messages are those of its neighbours. Errors: kInvalidArgument
-// for files that are damaged or contradict each other; kUnimplemented for a setting that would
-// change token ids and that TokenizerParts cannot hold; both name file and field.
+// Applies transformers' settings for a byte-level vocabulary without tokenizer.json: fills the
+// form, the added tokens and the begin token of `parts`, which already has the vocabulary. The
+// class of the tokenizer selects how text is cut, and the files beside vocab.json list the added
+// tokens. file: vocab.json; messages name the other files beside it. Errors: kInvalidArgument for
+// files that are damaged or contradict each other; kUnimplemented for a setting that would change
+// token ids and that TokenizerParts cannot represent; both name file and field.
 absl::Status ReadVocabularySettings(const VocabularyFiles& files, absl::string_view file,
                                     TokenizerParts& parts);
 

@@ -21,10 +21,11 @@ constexpr char kTokenizerClass[] = "tokenizer_class";
 
 struct TokenizerClass {
   absl::string_view name;             // also with "Fast" behind it
-  absl::string_view model_type = {};  // of config.json, where nothing names a class
+  absl::string_view model_type = {};  // the model_type of config.json that selects the class if no
+                                      // file names a class
   SplitRule rule = SplitRule::kGpt2;
   bool nfc = false;
-  bool may_begin = true;  // add_bos_token counts in every version of transformers
+  bool may_begin = true;  // every version of transformers respects add_bos_token
 };
 
 constexpr TokenizerClass kClasses[] = {
@@ -72,7 +73,7 @@ class SettingsReader {
     return absl::StrCat(slash == absl::string_view::npos ? "" : file_.substr(0, slash + 1), name);
   }
 
-  // As transformers chooses: by tokenizer_config.json, else by config.json, else by the model.
+  // transformers' choice: tokenizer_config.json, else config.json, else the model type.
   absl::StatusOr<const TokenizerClass*> FindClass(const Json& settings) const {
     if (!settings.value(kTokenizerClass, Json()).is_null()) {
       return ClassNamed(settings[kTokenizerClass], PathOf(kSettingsFile));
@@ -118,7 +119,7 @@ class SettingsReader {
                                                  ": not supported in this version; wants false"));
   }
 
-  // One id has one text.
+  // An id has exactly one text.
   absl::Status CheckAddedTokens() const {
     absl::flat_hash_map<int64_t, absl::string_view> added;
     for (const AddedToken& token : parts_.added) {
@@ -147,11 +148,12 @@ class SettingsReader {
   }
 
   absl::Status ReadSpecialTokens(const Json& settings) {
-    // All three classes have this token, named or not.
+    // All three classes have this token, even if no file names it.
     (void)MarkSpecial(kEndOfText);
     std::string begin = settings.contains("bos_token") ? "" : kEndOfText;
     WATTLE_RETURN_IF_ERROR(MarkNamedTokens(settings, PathOf(kSettingsFile), begin));
-    // transformers reads this file only where it has to ask which added tokens are special.
+    // transformers reads this file only if tokenizer_config.json does not list which added tokens
+    // are special.
     if (files_.special_tokens_map.has_value() && !settings.contains("added_tokens_decoder")) {
       const std::string path = PathOf("special_tokens_map.json");
       WATTLE_ASSIGN_OR_RETURN(const Json map, ParseJsonObject(*files_.special_tokens_map, path));
@@ -167,7 +169,7 @@ class SettingsReader {
     return absl::OkStatus();
   }
 
-  // begin: becomes the text of bos_token, if json names one.
+  // begin: set to the text of bos_token, if json has one.
   absl::Status MarkNamedTokens(const Json& json, absl::string_view file, std::string& begin) {
     WATTLE_ASSIGN_OR_RETURN(const std::vector<NamedToken> named, ReadNamedTokens(json, file));
     for (const NamedToken& token : named) {
@@ -181,7 +183,7 @@ class SettingsReader {
     return absl::OkStatus();
   }
 
-  // The token, which is a special one now; nullptr where no token has the text.
+  // Marks the token as special and returns it; nullptr if no token has the text.
   const AddedToken* MarkSpecial(absl::string_view text) {
     const auto added = std::find_if(parts_.added.begin(), parts_.added.end(),
                                     [&](const AddedToken& token) { return token.text == text; });

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For readers of YAML files of their own that hold jobs, policies or model shapes: the same
-// messages by the same rules and with the same errors as in job and policy files (job_file.h).
-// Part of the target wattle::job_file. Thread-safe.
+// For programs that read YAML files of their own with jobs, policies or model shapes: the same
+// messages, rules and errors as in job and policy files (job_file.h). Part of the target
+// wattle::job_file. Thread-safe.
 #ifndef WATTLE_FORMATS_YAML_NODE_H_
 #define WATTLE_FORMATS_YAML_NODE_H_
 
@@ -16,7 +16,8 @@
 
 namespace wattle::formats {
 
-// The file's one document. No exception of yaml-cpp leaves this function. Errors: kInvalidArgument.
+// The only document of the file. No exception of yaml-cpp leaves this function. Errors:
+// kInvalidArgument.
 absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view file);
 
 // Reads the fields of `node` into the message. Errors: kInvalidArgument, kUnimplemented; one line
@@ -24,10 +25,10 @@ absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view f
 absl::Status ReadMessage(const YAML::Node& node, absl::string_view file,
                          google::protobuf::Message& message);
 
-// The way back: "{name: a, selector: [b]}" on one line, with the fields that are set. ReadMessage
-// reads it as the same message. For writers of YAML files.
+// The inverse, for writers of YAML files: "{name: a, selector: [b]}" on one line, with the fields
+// that are set. ReadMessage reads it as the same message.
 std::string MessageText(const google::protobuf::Message& message);
-// The text as a value or a key, in quotes where YAML could take it for something else.
+// The text as a value or a key, quoted if YAML could read it as something else.
 std::string ScalarText(const std::string& text);
 // The shortest text that is read as the same number.
 std::string ScalarText(double number);
