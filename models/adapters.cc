@@ -15,7 +15,7 @@
 namespace wattle::models {
 namespace {
 
-// What PEFT puts in front of the name that the model has for its module.
+// PEFT's prefix to the model's name of a module.
 constexpr char kPeftPrefix[] = "base_model.model.";
 
 bool Names(absl::string_view target, absl::string_view module) {

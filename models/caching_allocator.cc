@@ -8,7 +8,7 @@
 namespace wattle::models {
 namespace {
 
-// Of c10/cuda/CUDACachingAllocator.cpp, the same in libtorch 1.13 and 2.x: kMinBlockSize,
+// Constants of c10/cuda/CUDACachingAllocator.cpp, equal in libtorch 1.13 and 2.x: kMinBlockSize,
 // kSmallBuffer, kMinLargeAlloc, kLargeBuffer, kRoundLarge.
 constexpr int64_t kBlockBytes = 512;
 constexpr int64_t kSmallSegmentBytes = int64_t{2} << 20;
@@ -31,7 +31,8 @@ int64_t SegmentFor(int64_t block) {
 }  // namespace
 
 int64_t CachingAllocatorBytes(const std::vector<int64_t>& blocks) {
-  std::multiset<int64_t> rests[2];  // Of segments for small blocks, and for all others.
+  std::multiset<int64_t> rests[2];  // free rests of segments for small blocks, and of all other
+                                    // segments
   int64_t taken = 0;
   for (const int64_t bytes : blocks) {
     if (bytes <= 0) {
@@ -49,7 +50,7 @@ int64_t CachingAllocatorBytes(const std::vector<int64_t>& blocks) {
       segment = SegmentFor(block);
       taken += segment;
     }
-    // should_split: of a large segment a rest that could only hold a small block stays unused.
+    // should_split: the rest of a large segment stays unused if only a small block would fit.
     const int64_t rest = segment - block;
     if (is_small ? rest >= kBlockBytes : rest > kSmallBlockBytes) {
       free.insert(rest);
@@ -59,7 +60,7 @@ int64_t CachingAllocatorBytes(const std::vector<int64_t>& blocks) {
 }
 
 int64_t SmallTensorsPeakBytes(const TensorPlan& plan) {
-  std::vector<std::pair<int64_t, int64_t>> changes;  // event → bytes more or less
+  std::vector<std::pair<int64_t, int64_t>> changes;  // event → change in bytes
   for (const PlannedTensor& tensor : plan.tensors) {
     const int64_t block = RoundedUp(tensor.size_bytes(), kBlockBytes);
     if (block <= kSmallBlockBytes) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What libtorch's allocator takes of a GPU's memory. It asks the driver for segments, cuts blocks
-// off them, and keeps what was let go. Pure.
+// The GPU memory that libtorch's allocator takes. The allocator requests segments from the driver,
+// splits blocks off them, and keeps freed blocks. Pure.
 #ifndef WATTLE_MODELS_CACHING_ALLOCATOR_H_
 #define WATTLE_MODELS_CACHING_ALLOCATOR_H_
 
@@ -12,14 +12,14 @@
 
 namespace wattle::models {
 
-// Tensors up to this size have segments of their own.
+// Blocks up to this size have segments separate from those of larger blocks.
 inline constexpr int64_t kSmallBlockBytes = int64_t{1} << 20;
 
-// The segments for blocks of these sizes, taken one after the other and all held. A size of 0 is no
-// block.
+// Total bytes of segments for blocks of these sizes, allocated in order and all held. A size of 0
+// is no block.
 [[nodiscard]] int64_t CachingAllocatorBytes(const std::vector<int64_t>& blocks);
 
-// The most that small tensors of the plan take at once, as whole blocks.
+// The maximum that small tensors of the plan take at the same time, rounded up to whole blocks.
 [[nodiscard]] int64_t SmallTensorsPeakBytes(const TensorPlan& plan);
 
 }  // namespace wattle::models

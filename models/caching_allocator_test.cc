@@ -15,7 +15,7 @@ TEST(CachingAllocatorTest, SmallBlocksShareSegmentsOfTwoMebibytes) {
   EXPECT_EQ(CachingAllocatorBytes({1}), 2 * kMiB);
   EXPECT_EQ(CachingAllocatorBytes({kMiB, kMiB}), 2 * kMiB);
   EXPECT_EQ(CachingAllocatorBytes({kMiB, kMiB, 1}), 4 * kMiB);
-  // Three do not go into one segment, and the third leaves room for the fourth.
+  // Three do not fit in one segment, and the third leaves room for the fourth.
   EXPECT_EQ(CachingAllocatorBytes({700 * kKiB, 700 * kKiB, 700 * kKiB, kMiB}), 4 * kMiB);
 }
 

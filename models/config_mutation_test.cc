@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Seeded damage to a valid config.json of each family: the parser answers with a value or with one
-// line of error, and never crashes.
+// Seeded damage to a valid config.json of each family: the parser returns a value or one line of
+// error, and never crashes.
 #include <string>
 #include <vector>
 

@@ -19,10 +19,11 @@ namespace wattle::models {
 namespace {
 
 constexpr int64_t kConfigBytesMax = 1 << 20;
-// A description has an entry for each layer, so that a damaged config.json must not make millions.
+// A description has one entry per layer; the limit keeps a damaged config.json from creating
+// millions.
 constexpr int64_t kLayersMax = 1 << 12;
 
-// Token ids are 1 and 2 where the vocabulary has them; the layers are empty.
+// Token ids are 1 and 2 if the vocabulary has them; the layers are empty.
 DecoderConfig SizesOfShape(const v1::ModelShape& shape) {
   DecoderConfig config;
   config.width = shape.width();
@@ -58,7 +59,7 @@ double Rotary::Frequency(int64_t i) const {
   if (scaling->is_linear()) {
     return plain / scaling->factor;
   }
-  // Turns that the pair makes over the first training's sequences.
+  // Rotations of the pair over the sequence length of the first training.
   constexpr double kTurn = 2.0 * 3.14159265358979323846;
   const double turns = static_cast<double>(scaling->original_positions) * plain / kTurn;
   const double kept =

@@ -182,7 +182,7 @@ TEST(DecoderConfigTest, ShapeOutOfRangeIsRefused) {
                                          HasSubstr("model_shape.width: 0 is not between 1")));
 }
 
-// The coordinator and the predictor know a model by its shape alone.
+// The coordinator and the predictor have only the shape of a model.
 TEST(DecoderConfigTest, AShapeCountsTheWeightsOfEveryFamily) {
   std::vector<std::string> names = absl::StrSplit(FamilyNames(), ", ");
   std::sort(names.begin(), names.end());
@@ -245,7 +245,7 @@ TEST_P(PublishedModelTest, HasItsParametersAndReadsBackTheSame) {
   const auto config = ParseDecoderConfig(GetParam().config, "config.json");
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->parameter_count(), GetParam().parameters);
-  // A shape does not say whether a config.json adds or drops biases, which are few.
+  // A shape does not record whether a config.json adds or drops biases, which are few.
   const v1::ModelShape shape = ToShape(*config);
   EXPECT_THAT(CheckModelShape(shape, "shape"), IsOk());
   const auto count = static_cast<double>(config->parameter_count());

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The fields of config.json that the families name or understand in their own ways: rotary
-// positions, activations, windows, softcaps, end tokens and dropout. Each is read as transformers
-// reads the field.
+// The fields of config.json that families name or interpret differently: rotary positions,
+// activations, windows, softcaps, end tokens and dropout. Each must be read as transformers reads
+// it.
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,7 +95,7 @@ TEST_P(RopeParametersTest, MeanWhatTheOlderFieldsMean) {
             Parse(absl::StrCat("\"", family.base, "\": 7.0, ",
                                shared ? absl::StrCat("\"", family.share, "\": 0.5, ") : "",
                                R"("rope_parameters": {)", newer, R"("rope_type": "default"})")));
-  // What they leave out has the family's default.
+  // Missing fields get the family's default.
   EXPECT_EQ(Parse(R"("rope_parameters": {"rope_type": "default"})").layers[1].rotary,
             (Rotary{.dimensions = static_cast<int64_t>(16 * family.absent_share)}));
 }
@@ -218,8 +218,8 @@ TEST(FamilyFieldsTest, OnlyADefaultThatHoldsIsTaken) {
   }
 }
 
-// Each family has its own names for what training drops. Every rate is another, so that none can
-// stand for another.
+// Each family has its own names for dropout in training. Every rate differs, so that no field can
+// be mistaken for another.
 struct DropoutCase {
   const char* family;
   const char* fields;

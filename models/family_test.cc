@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where a name is another thing than a family's.
+// Files in which the name means something other than a family.
 const std::map<std::string, std::string>& OtherMeanings() {
   static const auto& files = *new std::map<std::string, std::string>{
       {"proto/model_shape.cc", "the table that family.h speaks of"},

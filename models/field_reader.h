@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reads typed fields of a config.json for a family. The first error stays and the caller asks for
-// it once, at the end; until then a field in error has a harmless value. Not thread-safe.
+// Reads typed fields of a config.json for a family. The first error is kept, and the caller checks
+// it once, at the end; until then a field with an error has a harmless value. Not thread-safe.
 #ifndef WATTLE_MODELS_FIELD_READER_H_
 #define WATTLE_MODELS_FIELD_READER_H_
 
@@ -18,26 +18,26 @@ namespace wattle::models {
 
 class FieldReader {
  public:
-  // The JSON outlives the reader. file: name for messages.
+  // The JSON must outlive the reader. file: name for messages.
   FieldReader(const nlohmann::json& json, absl::string_view file) : json_(json), file_(file) {}
 
-  // A whole number from 1 to kSizeMax. absent: the default; nothing: the field is required.
+  // An integer from 1 to kSizeMax. absent: the default; nullopt: the field is required.
   int64_t Size(const char* field, std::optional<int64_t> absent);
   // A token of the vocabulary.
   int64_t TokenId(const char* field, int64_t absent, int64_t vocabulary);
-  // The same of a field that may hold one token or a list of them. Empty where the field is null,
-  // which names no token in transformers, and where it is absent and `absent` is nothing.
+  // TokenId for a field that may hold one token or a list of tokens. Empty if the field is null,
+  // which means no token in transformers, and if it is missing and `absent` is nullopt.
   std::vector<int64_t> TokenIds(const char* field, std::optional<int64_t> absent,
                                 int64_t vocabulary);
   // A number in [low, high).
   double Number(const char* field, double absent, double low, double high);
   bool Flag(const char* field, bool absent);
   std::string Text(const char* field, const char* absent);
-  // A list of `count` texts, each one of `allowed`; nothing where the field is absent.
+  // A list of `count` texts, each one of `allowed`; nullopt if the field is missing.
   std::optional<std::vector<std::string>> Texts(const char* field, int64_t count,
                                                 const std::vector<std::string>& allowed);
-  // Reads the fields of an object inside the file, which messages name "outer.field"; nothing
-  // where it is absent. Errors are kept here.
+  // Reads the fields of a nested object, called "outer.field" in messages; reads nothing if the
+  // object is missing. Errors are kept in this reader.
   template <typename Read>
   void Inside(const char* field, Read read) {
     if (const nlohmann::json* value = Object(field); value != nullptr) {
@@ -49,9 +49,9 @@ class FieldReader {
       }
     }
   }
-  // Whether the field is there and not null; for all but TokenIds null counts as absent.
+  // Whether the field is present and not null. Except in TokenIds, null counts as missing.
   [[nodiscard]] bool Has(const char* field) const { return Find(field) != nullptr; }
-  // Whether the field is there and null, which for some fields means none instead of the default.
+  // Whether the field is present and null, which in some fields means none instead of the default.
   [[nodiscard]] bool IsNull(const char* field) const;
 
   // Refuses a variant of the architecture that the engine does not have.
@@ -63,7 +63,8 @@ class FieldReader {
 
  private:
   [[nodiscard]] const nlohmann::json* Find(const char* field) const;
-  // The field if it is an object; nullptr where it is absent or, with an error, something else.
+  // The field if it is an object; nullptr if it is missing, or with an error if it is something
+  // else.
   const nlohmann::json* Object(const char* field);
 
   const nlohmann::json& json_;

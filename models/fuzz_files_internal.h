@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the fuzzers of weights files share (weights_fuzz_internal.h, and load_fuzz_internal.h of the
-// engine): the files that they begin with, and what every refusal keeps to.
+// Shared by the fuzzers of weights files (weights_fuzz_internal.h, and load_fuzz_internal.h of the
+// engine): the seed files, and the rules for every refusal.
 #ifndef WATTLE_MODELS_FUZZ_FILES_INTERNAL_H_
 #define WATTLE_MODELS_FUZZ_FILES_INTERNAL_H_
 
@@ -27,8 +27,8 @@ namespace wattle::models {
 
 inline constexpr int64_t kFuzzFileBytesMax = int64_t{1} << 22;
 
-// Without fsync, and as a new file: some file systems flush a file that was cut to nothing and
-// written again. A fuzzer writes thousands of files.
+// Writes without fsync, and a new file each time, because some file systems flush a file that was
+// truncated and rewritten. A fuzzer writes thousands of files.
 inline absl::Status WriteFuzzFile(const std::string& path, absl::string_view text) {
   std::error_code ignored;
   std::filesystem::remove(path, ignored);
@@ -39,8 +39,8 @@ inline absl::Status WriteFuzzFile(const std::string& path, absl::string_view tex
                      : absl::InternalError(absl::StrCat(path, ": could not be written"));
 }
 
-// Each file twice: without checksums, as other writers leave it, and as it is. Damage gets past the
-// first look only in a file without checksums.
+// Each file twice: without checksums, as other writers leave it, and unchanged. Damage passes the
+// checksum test only in a file without checksums.
 inline std::vector<std::string> WithAndWithoutChecksums(std::vector<std::string> files) {
   std::vector<std::string> both;
   for (std::string& file : files) {
@@ -57,7 +57,7 @@ inline double FuzzSetting(const char* name, double otherwise) {
   return text == nullptr ? otherwise : std::strtod(text, nullptr);
 }
 
-// What every refusal of a damaged file keeps to.
+// Checks the rules for every refusal of a damaged file.
 inline void CheckRefusal(const absl::Status& refusal) {
   WATTLE_CHECK(refusal.message().find('\n') == absl::string_view::npos, "an error is one line");
   WATTLE_CHECK(
@@ -73,7 +73,7 @@ inline std::string FuzzDirectory(const std::string& name) {
   return directory;
 }
 
-// Writes the valid files where WATTLE_FUZZ_CORPUS names a directory (./dev fuzz).
+// Writes the valid files if WATTLE_FUZZ_CORPUS names a directory (./dev fuzz).
 template <typename MakeFiles>
 void WriteFuzzCorpus(const MakeFiles& make_files) {
   // NOLINTNEXTLINE(concurrency-mt-unsafe): a fuzz target has one thread

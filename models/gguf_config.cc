@@ -19,12 +19,12 @@ using formats::GgufHeader;
 using formats::GgufTensor;
 using formats::GgufValue;
 
-// End tokens that older files name only by their text.
+// End tokens that older files specify only by their text.
 constexpr absl::string_view kTurnEnds[] = {"<|eot_id|>", "<|im_end|>", "<|eom_id|>", "<|end|>",
                                            "<end_of_turn>"};
 constexpr int64_t kControlToken = 3;
 
-// The tokens that end a text: the end of a text, of a turn, of a message.
+// Tokens that end a text: the end of a text, of a turn, of a message.
 std::vector<int64_t> EndTokens(MetadataReader& reader, int64_t vocabulary) {
   std::vector<int64_t> ends;
   const auto add = [&](int64_t id) {
@@ -109,7 +109,7 @@ absl::StatusOr<DecoderConfig> ReadGgufConfig(const GgufHeader& header, const std
   WATTLE_RETURN_IF_ERROR(reader.status());
   WATTLE_ASSIGN_OR_RETURN(DecoderConfig config,
                           ParseDecoderConfig(json.dump(), absl::StrCat(file, " (as config.json)")));
-  // The metadata has no dropout, and the defaults of config.json are those of a first training.
+  // The metadata has no dropout, and config.json's defaults are those of a first training.
   config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
   return config;
 }

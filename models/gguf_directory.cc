@@ -45,7 +45,7 @@ absl::Status WriteIn(const std::string& directory, absl::string_view name,
   return WriteFileDurably(absl::StrCat(directory, "/", name), content);
 }
 
-constexpr int64_t kQuantizationVersion = 2;  // of the blocks: GGML_QNT_VERSION
+constexpr int64_t kQuantizationVersion = 2;  // version of the block formats: GGML_QNT_VERSION
 constexpr float kF16Max = 65504.0F;
 constexpr float kQ8CodeMax = 127.0F;
 constexpr float kQ4CodeMax = 8.0F;
@@ -63,7 +63,7 @@ GgufTensor TensorOf(const GgufPlacement& placement, GgufType type) {
           .shape = placement.gguf.shape};
 }
 
-// The values of a tensor of F32, F16 or BF16. type: what they become.
+// The values of a tensor of F32, F16 or BF16, rounded to `type`.
 absl::StatusOr<std::vector<float>> ValuesOf(const formats::TensorSource& source,
                                             const formats::TensorEntry& tensor, GgufType type) {
   std::vector<std::byte> bytes(static_cast<size_t>(tensor.size_bytes()));
@@ -91,7 +91,7 @@ absl::StatusOr<std::vector<float>> ValuesOf(const formats::TensorSource& source,
   return values;
 }
 
-// The numbers as the GGUF tensor has them.
+// The numbers in the order of the GGUF tensor.
 std::vector<float> Converted(const GgufPlacement& placement, const std::vector<float>& values) {
   const int64_t rows = placement.gguf.shape[0];
   const int64_t columns = placement.gguf.shape.size() > 1 ? placement.gguf.shape[1] : 1;

@@ -47,7 +47,7 @@ DecoderConfig ConfigOfFamily(const std::string& family) {
   return *config;
 }
 
-// What of it GGUF metadata can say.
+// The part of it that GGUF metadata can represent.
 DecoderConfig WritableConfig(const std::string& family) {
   DecoderConfig config = ConfigOfFamily(family);
   for (LayerDescription& layer : config.layers) {
@@ -66,7 +66,7 @@ std::vector<float> ValuesOf(const GgufFile& file, const GgufTensor& tensor) {
   return values;
 }
 
-// Another source with one value changed, or with every value cut to BF16.
+// Another source with one value changed, or with every value truncated to BF16.
 class ChangedSource final : public formats::TensorSource {
  public:
   ChangedSource(const formats::TensorSource& original, std::string changed, float value)
@@ -129,7 +129,7 @@ class GgufExportTest : public testing::Test {
     EXPECT_THAT(file, IsOk());
     return *std::move(file);
   }
-  // A copy of a directory whose config.json has another text in place of one.
+  // A copy of a directory with one text of config.json replaced.
   std::string Changed(const std::string& family, const std::string& from, const std::string& to) {
     std::string copy = directory_.File("changed");
     std::filesystem::remove_all(copy);
@@ -146,7 +146,8 @@ class GgufExportTest : public testing::Test {
   std::string path_ = directory_.File("written.gguf");
 };
 
-// The tensors are those of the reference's file, and the metadata says at least what its says.
+// The tensors equal those of the reference's file, and the metadata has at least the reference's
+// entries.
 void ExpectSame(const GgufFile& written, const GgufFile& wanted) {
   ASSERT_EQ(written.header().tensors.size(), wanted.header().tensors.size());
   for (const GgufTensor& tensor : wanted.header().tensors) {
@@ -260,8 +261,7 @@ TEST_F(GgufExportTest, TheTypeIsThatOfTheMatricesWithWholeBlocks) {
   }
 }
 
-// What inference reads of a matrix in blocks: the same values, in the rows of the Hugging Face
-// file.
+// Inference reads the same values from a matrix in blocks, in the rows of the Hugging Face file.
 TEST_F(GgufExportTest, CodesAndScalesAreTheValues) {
   const DecoderConfig config = ConfigOfFamily("stablelm");
   const auto weights = formats::SafetensorsSet::OpenDirectory(DirectoryOf("stablelm"));

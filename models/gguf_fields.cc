@@ -98,7 +98,8 @@ class FieldsWriter {
   GgufArchitectureFields fields_;
 };
 
-// The description without what no metadata holds: dropout, and end tokens beyond the third.
+// The description without the parts that metadata cannot represent: dropout, and end tokens beyond
+// the third.
 DecoderConfig Comparable(DecoderConfig config, const std::string& family) {
   config.family = family;
   config.attention_dropout = config.residual_dropout = config.embedding_dropout = 0.0;
@@ -112,8 +113,8 @@ absl::Status Refuse(const std::string& file, const GgufForm& form, absl::string_
                    form.architecture, " cannot hold this; the model stays in safetensors"));
 }
 
-// The first field of config.json with which llama.cpp does not load the tensors
-// (llama_model::load_tensors); empty: it loads them.
+// The first field of config.json that keeps llama.cpp from loading the tensors
+// (llama_model::load_tensors); empty: none.
 std::string UnloadableField(const DecoderConfig& config, const GgufForm& form,
                             bool has_rope_factors) {
   const LayerDescription& layer = config.layers.front();
@@ -126,7 +127,7 @@ std::string UnloadableField(const DecoderConfig& config, const GgufForm& form,
   return form.unloadable == nullptr ? "" : form.unloadable(config);
 }
 
-// The first field that `read` does not have as `wanted` has it.
+// The first field whose value in `read` differs from `wanted`.
 std::string DifferingField(const DecoderConfig& wanted, const DecoderConfig& read) {
   const auto ours = nlohmann::json::parse(FormatDecoderConfig(wanted));
   const auto theirs = nlohmann::json::parse(FormatDecoderConfig(read));

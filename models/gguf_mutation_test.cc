@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Seeded damage to the GGUF files of small models: they are read whole or refused in one line, and
-// never crash a reader. WATTLE_FUZZ_SEED and WATTLE_FUZZ_SECONDS make another and a longer run; a
-// failure prints its seed.
+// Seeded damage to the GGUF files of small models: each is read completely or refused in one line,
+// and never crashes a reader. WATTLE_FUZZ_SEED and WATTLE_FUZZ_SECONDS select another and a longer
+// run; a failure prints its seed.
 #include <cstdint>
 #include <random>
 #include <string>

@@ -82,7 +82,7 @@ int64_t GgufConversion::HuggingFaceRow(int64_t row, int64_t rows) const {
 
 int64_t GgufConversion::RowOfOutput(int64_t row, int64_t rows) const {
   if (rotary_heads == 0) {
-    return row;  // interleaved heads stand in GGUF as in the engine
+    return row;  // GGUF and the engine order interleaved heads alike
   }
   const int64_t head_size = rows / rotary_heads;
   const int64_t inside = row % head_size;

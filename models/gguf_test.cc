@@ -56,7 +56,7 @@ std::ostream& operator<<(std::ostream& out, const Golden& golden) {
   return out << golden.gguf;
 }
 
-// What config.json says, as far as the metadata can say it.
+// The content of config.json as far as the metadata can represent it.
 DecoderConfig WantedConfig(const Golden& golden) {
   const auto config =
       ReadDecoderConfig(GoldenPath(absl::StrCat("engine/", golden.directory, "/config.json")));
@@ -67,7 +67,7 @@ DecoderConfig WantedConfig(const Golden& golden) {
     if (wanted.family == "gemma2") {
       layer.query_pre_attention_scalar = static_cast<double>(layer.head_size);
     } else {
-      layer.window = 0;  // llama.cpp has Mistral without one
+      layer.window = 0;  // llama.cpp has Mistral without a window
     }
   }
   wanted.family = wanted.family == "mistral" ? "llama" : wanted.family;
@@ -103,7 +103,7 @@ std::vector<float> ValuesOf(const formats::SafetensorsFile& file, const TensorEn
   return values;
 }
 
-// The file of transformers, and what stands there before the tensors' names.
+// The file of transformers, and its prefix of the tensors' names.
 absl::StatusOr<formats::SafetensorsFile> OriginalOf(const Golden& golden) {
   return formats::SafetensorsFile::Open(
       GoldenPath(std::string(golden.gguf) == "gpt2"
@@ -203,7 +203,7 @@ struct Content {
   std::map<std::string, std::pair<std::vector<int64_t>, std::vector<float>>> tensors;
 };
 
-// A change of one key of the metadata.
+// A change of one metadata key.
 std::function<void(Content&)> Set(const std::string& key, const formats::GgufValue& value) {
   return [=](Content& content) { content.metadata[key] = value; };
 }

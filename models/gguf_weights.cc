@@ -29,10 +29,10 @@ absl::Status TensorError(const formats::GgufFile& file, const std::string& tenso
       absl::StrCat(file.path(), ": tensor ", formats::Printable(tensor), ": ", what));
 }
 
-// Puts values of a GGUF tensor where a part of its Hugging Face tensor has them.
+// Copies values of a GGUF tensor to their places in a part of the Hugging Face tensor.
 class PartOfTensor {
  public:
-  // first: the number of the part's first value; out: the part, floats.
+  // first: index of the part's first value; out: the part, floats.
   PartOfTensor(const GgufPlacement& placement, int64_t first, absl::Span<std::byte> out)
       : conversion_(placement.conversion),
         rows_(placement.gguf.shape[0]),
@@ -41,7 +41,7 @@ class PartOfTensor {
         end_(first + static_cast<int64_t>(out.size()) / kFloatBytes),
         out_(out.data()) {}
 
-  // Whether a row among these of the GGUF tensor has values of the part.
+  // Whether any of these rows of the GGUF tensor has values of the part.
   [[nodiscard]] bool TakesFrom(int64_t row, int64_t count) const {
     bool takes = conversion_.transposed;
     for (int64_t end = row + count; !takes && row < end; ++row) {
@@ -51,7 +51,7 @@ class PartOfTensor {
     return takes;
   }
 
-  // values: of whole rows, from row `row` of the GGUF tensor on. A vector has rows of one value.
+  // values: whole rows of the GGUF tensor from row `row` on. A vector has rows of one value.
   void Place(int64_t row, absl::Span<float> values) const {
     if (conversion_.one_added) {
       for (float& value : values) {
@@ -125,7 +125,7 @@ absl::StatusOr<GgufWeights> GgufWeights::Open(const std::string& path,
   GgufWeights weights(std::move(file));
   std::vector<GgufPlacement> placements = GgufPlacements(config);
   if (config.tied_embeddings && weights.file_.header().Find(kGgufHead) != nullptr) {
-    GgufPlacement copy = placements.front();  // of the token embedding
+    GgufPlacement copy = placements.front();  // name of the token embedding
     copy.hugging_face.name = HeadName(config);
     copy.gguf.name = kGgufHead;
     placements.push_back(std::move(copy));
@@ -171,13 +171,14 @@ absl::Status GgufWeights::ReadPart(const TensorEntry& tensor, int64_t offset_byt
   const int64_t columns = stored.shape.back();
   int64_t row = 0;
   int64_t end = stored.row_count();
-  if (placement.conversion.keeps_order()) {  // otherwise any row may hold values of the part
+  if (placement.conversion.keeps_order()) {  // with other layouts any row may have values of the
+                                             // part
     row = offset_bytes / kFloatBytes / columns;
     const int64_t last_byte = offset_bytes + static_cast<int64_t>(out.size());
     end = (last_byte / kFloatBytes + columns - 1) / columns;
   }
   const int64_t rows_at_once = std::max<int64_t>(1, kValuesAtOnce / columns);
-  // A vector is one row of the file and a row for each value here.
+  // A vector is one row in the file, but one row per value here.
   const int64_t rows_of_row = stored.shape.size() > 1 ? 1 : columns;
   std::vector<float> values;
   for (; row < end; row += rows_at_once) {

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tensors of a GGUF file by the names and in the shapes of a Hugging Face file, as F32: what
-// the converter did to the numbers is undone, and quantized blocks are dequantized, while a tensor
-// is read. Matrices of Q8_0, Q6_K and Q4_0 can be read as their codes, too. A part of a file is in
-// memory beside the tensor, at most 1 MiB. Many threads may use it.
+// Presents the tensors of a GGUF file by the names and in the shapes of a Hugging Face file, as
+// F32: reading a tensor reverses the converter's changes and dequantizes blocks. Matrices of Q8_0,
+// Q6_K and Q4_0 can also be read as codes. Besides the tensor, at most 1 MiB of the file is in
+// memory. Thread-safe.
 #ifndef WATTLE_MODELS_GGUF_WEIGHTS_H_
 #define WATTLE_MODELS_GGUF_WEIGHTS_H_
 
@@ -24,9 +24,9 @@ namespace wattle::models {
 
 class GgufWeights final : public formats::TensorSource {
  public:
-  // config: as DecoderConfigOfGguf reads it of the file. The tensors have the family's prefix.
-  // Errors: those of GgufFile::Open; kInvalidArgument for a tensor that is missing, of another
-  // shape or not a part of the model, by its name in the file.
+  // config: DecoderConfigOfGguf's result for the file. The tensors have the family's prefix.
+  // Errors: those of GgufFile::Open; kInvalidArgument for a tensor that is missing, has another
+  // shape or is not a part of the model, by its name in the file.
   static absl::StatusOr<GgufWeights> Open(const std::string& path, const DecoderConfig& config);
 
   [[nodiscard]] const std::string& path() const override { return file_.path(); }
@@ -52,7 +52,7 @@ class GgufWeights final : public formats::TensorSource {
   [[nodiscard]] const GgufPlacement& PlacementOf(const formats::TensorEntry& tensor) const;
 
   formats::GgufFile file_;
-  formats::SafetensorsMetadata metadata_;  // none
+  formats::SafetensorsMetadata metadata_;  // always empty
   std::vector<formats::TensorEntry> tensors_;
   std::vector<GgufPlacement> placements_;  // one for each of tensors_
 };

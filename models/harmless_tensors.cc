@@ -22,7 +22,7 @@ using formats::DataType;
 
 // float16 keeps 11 bits of a frequency.
 constexpr double kFrequencyTolerance = 1e-2;
-// Of two large tensors, so much is in memory at a time.
+// Large tensors are compared in pieces of this size.
 constexpr int64_t kCompareBytes = int64_t{1} << 20;
 
 absl::Status Contradicts(const formats::TensorSource& file, const formats::TensorEntry& tensor,
@@ -31,7 +31,7 @@ absl::Status Contradicts(const formats::TensorSource& file, const formats::Tenso
       absl::StrCat(file.path(), ": tensor ", tensor.name, ": ", what));
 }
 
-// All bytes of a buffer, which is small: it has no dimension of the vocabulary.
+// All bytes of a buffer. Buffers are small: none has a dimension of the vocabulary's size.
 absl::StatusOr<std::vector<std::byte>> BytesOf(const formats::TensorSource& file,
                                                const formats::TensorEntry& tensor) {
   std::vector<std::byte> bytes(static_cast<size_t>(tensor.size_bytes()));
@@ -39,7 +39,7 @@ absl::StatusOr<std::vector<std::byte>> BytesOf(const formats::TensorSource& file
   return bytes;
 }
 
-// One number of a buffer as float; nothing for a type that such buffers never have.
+// One number of a buffer as float; nullopt for a type that such buffers never have.
 std::optional<float> NumberAt(DataType type, absl::Span<const std::byte> buffer, int64_t index) {
   const std::byte* bytes = buffer.data() + index * formats::ElementSizeBytes(type);
   switch (type) {
@@ -112,7 +112,7 @@ absl::Status CheckTiedHead(const formats::TensorSource& file, const formats::Ten
                            const std::string& embedding) {
   const formats::TensorEntry* tokens = file.Find(embedding);
   if (tokens == nullptr) {
-    return absl::OkStatus();  // the missing embedding is reported by itself
+    return absl::OkStatus();  // the missing embedding is reported separately
   }
   bool same = tokens->type == head.type && tokens->size_bytes() == head.size_bytes();
   std::vector<std::byte> ours(kCompareBytes);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests the reads of tensors that are passed over. What they may hold: model_directory_test.cc.
+// Tests the reads of skipped tensors. model_directory_test.cc tests their contents.
 #include "models/harmless_tensors.h"
 
 #include <algorithm>

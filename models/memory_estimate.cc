@@ -22,7 +22,8 @@
 namespace wattle::models {
 namespace {
 
-// libtorch 1.13 and the runner with a small model (Debian 12, x86-64), pages of libraries included.
+// libtorch 1.13 and the runner with a small model (Debian 12, x86-64), including pages of
+// libraries.
 constexpr int64_t kRuntimeBytes = 173LL << 20;
 
 // The matrices that the recipe quantizes, in FP32 (worker/engine/train/rounded_weights.h).
@@ -36,13 +37,13 @@ int64_t RoundedMatricesBytes(const DecoderConfig& config, const v1::Quantization
   return size;
 }
 
-// What OpenBLAS copies for the largest product of a training step: a product with k terms takes the
-// whole second operand, k rows at a time, into memory that it keeps. The gradient of a matrix is
-// such a product, with a column for each output and a term for each token. Processors with AMX take
-// less: there our kernels multiply.
+// OpenBLAS's copy for the largest product of a training step: a product with k terms copies the
+// whole second operand, k rows at a time, into a buffer that stays allocated. The gradient of a
+// matrix is such a product, with a column for each output and a term for each token. Processors
+// with AMX take less, because our kernels multiply there.
 int64_t PackedOperandBytes(const DecoderConfig& config, const MemoryWorkload& workload,
                            int64_t tokens) {
-  constexpr int64_t kTerms = 384;  // SGEMM_DEFAULT_Q of most processors, more or less
+  constexpr int64_t kTerms = 384;  // approximately SGEMM_DEFAULT_Q of most processors
   const int64_t rows = workload.batch * tokens;
   const int64_t loss_rows =
       std::min(rows, LossRowsOfBackward(config.vocabulary, workload.activation_checkpointing));
@@ -65,11 +66,11 @@ int64_t LargestRoundedMatrixBytes(const DecoderConfig& config) {
   return largest;
 }
 
-// What products of rounded factors pack into (worker/engine/kernels/float_matmul.h) on four
+// Packing buffers of products with rounded factors (worker/engine/kernels/float_matmul.h) on four
 // threads: for each a block of 3 MiB and strips of 768 KiB, in whole huge pages.
 constexpr int64_t kRoundedFactorsBytes = 19LL << 20;
 
-// Tables of positions that no file holds: layers with the same angles share theirs.
+// Tables of positions that are not in the files; layers with equal angles share a table.
 int64_t PositionTableBytes(const DecoderConfig& config) {
   int64_t size =
       config.sinusoidal_offset.has_value() ? config.max_positions * config.width * kFloatBytes : 0;
@@ -83,8 +84,8 @@ int64_t PositionTableBytes(const DecoderConfig& config) {
   return size;
 }
 
-// What products with quantized weights round their inputs to: a byte a number, and two floats for
-// each group, of 32 columns where the weights have none (worker/engine/kernels/matmul.h).
+// Products with quantized weights round their inputs to one byte per number, and two floats per
+// group, of 32 columns if the weights have no groups (worker/engine/kernels/matmul.h).
 int64_t RoundedInputBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                           int64_t rows) {
   bool is_quantized = false;
@@ -120,7 +121,7 @@ int64_t LayerBytes(const DecoderConfig& config) {
 }
 
 // Sums of products of the inputs of a layer's four matrices (doubles), and the factors of the
-// largest of them: three squares of doubles and one of floats (kernels/gptq.cc).
+// largest of the four: three squares of doubles and one of floats (kernels/gptq.cc).
 int64_t StatisticsBytes(const DecoderConfig& config) {
   constexpr int64_t kDoubleBytes = 8;
   int64_t largest = 0;
@@ -136,7 +137,7 @@ int64_t StatisticsBytes(const DecoderConfig& config) {
   return largest;
 }
 
-// What is trained: adapters, the last layers, or every weight.
+// The trained tensors: adapters, the last layers, or every weight.
 std::vector<ModelTensor> TrainedTensors(const DecoderConfig& config, const PassDescription& pass) {
   std::vector<ModelTensor> trained;
   if (pass.adapters.empty()) {
@@ -153,7 +154,7 @@ std::vector<ModelTensor> TrainedTensors(const DecoderConfig& config, const PassD
   return trained;
 }
 
-// Of the values, or of the gradients.
+// Bytes of the values, or of the gradients.
 int64_t FloatBytes(const std::vector<ModelTensor>& tensors) {
   int64_t elements = 0;
   for (const ModelTensor& tensor : tensors) {
@@ -162,8 +163,8 @@ int64_t FloatBytes(const std::vector<ModelTensor>& tensors) {
   return elements * kFloatBytes;
 }
 
-// The moved weights that training by forward passes holds at once: those of the largest layer, and
-// what stands outside of the layers, without token table and head
+// The moved weights that training by forward passes holds at the same time: those of the largest
+// layer, and all outside the layers except token table and head
 // (worker/engine/models/perturbed_weights.h).
 int64_t PerturbedBytes(const DecoderConfig& config, int64_t trained_layers) {
   std::vector<int64_t> of_layers(config.layers.size(), 0);
@@ -181,15 +182,15 @@ int64_t PerturbedBytes(const DecoderConfig& config, int64_t trained_layers) {
   return outside + *std::max_element(of_layers.begin(), of_layers.end());
 }
 
-// The workload with its sizes looked up and checked.
+// The workload with its sizes resolved and checked.
 struct Sized {
   const DecoderConfig& config;
   const MemoryWorkload& workload;
   int64_t tokens = 0;
 };
 
-// Of a pass, or a session that decodes: the plan's region, and the most that its small tensors
-// take. On a GPU the region holds none of these.
+// Memory of a pass, or of a decoding session: the plan's region, and the peak of its small tensors.
+// On a GPU the region excludes the small tensors.
 struct PassMemory {
   int64_t arena_bytes = 0;
   int64_t small_bytes = 0;
@@ -204,12 +205,12 @@ PassMemory LargerOf(const PassMemory& a, const PassMemory& b) {
           .small_bytes = std::max(a.small_bytes, b.small_bytes)};
 }
 
-// What the estimate of a job on a GPU needs beside that of the cores.
+// Parts of the estimate that only a job on a GPU needs.
 struct GpuParts {
   std::vector<int64_t> weights = {};  // blocks of the GPU's memory
   PassMemory pass = {};
-  int64_t rounded_bytes = 0;  // there: copies of a product's factors
-  // In the host's memory: while the model is read, while a result is written, and questions.
+  int64_t rounded_bytes = 0;  // on the GPU: copies of a product's factors
+  // In the host's memory: while the model is read, while a result is written, and the questions.
   int64_t staging_bytes = 0;
   int64_t files_bytes = 0;
   int64_t questions_bytes = 0;
@@ -222,8 +223,8 @@ PassMemory MemoryOfPass(const Sized& sized, PassDescription pass) {
   return MemoryOf(PlanPass(sized.config, pass));
 }
 
-// The larger one of a pass of training and one over held-out data. The latter keeps nothing for a
-// way back, but may have longer examples, FP32 factors and logits twice.
+// The larger of a training pass and a pass over held-out data. The latter keeps nothing for a
+// backward pass, but may have longer examples, FP32 factors and two sets of logits.
 PassMemory LargestPass(const Sized& sized, const PassDescription& pass) {
   const PassMemory largest = MemoryOfPass(sized, pass);
   if (sized.workload.heldout_tokens <= 0) {
@@ -236,16 +237,16 @@ PassMemory LargestPass(const Sized& sized, const PassDescription& pass) {
       largest, MemoryOfPass({sized.config, sized.workload, sized.workload.heldout_tokens}, loss));
 }
 
-// A session that decodes: keys and values, and beside them what the tensor plan holds and products
-// round their inputs to.
+// A decoding session: keys and values, and apart from them the tensor plan and the rounded inputs
+// of products.
 struct DecodeMemory {
   int64_t cache_bytes = 0;
   int64_t other_bytes = 0;
-  int64_t small_bytes = 0;  // as PassMemory's
+  int64_t small_bytes = 0;  // PassMemory::small_bytes
 };
 
 DecodeMemory DecodeBytes(const Sized& sized, int64_t slots) {
-  constexpr int kThreads = 4;  // each takes some scratch
+  constexpr int kThreads = 4;  // each needs scratch memory
   const auto& [config, workload, tokens] = sized;
   const PassMemory session = MemoryOf(PlanPass(config, {.kind = PassKind::kDecode,
                                                         .batch = slots,
@@ -260,7 +261,7 @@ DecodeMemory DecodeBytes(const Sized& sized, int64_t slots) {
           .small_bytes = session.small_bytes};
 }
 
-// Beside the weights, from the first step on.
+// Memory in addition to the weights, from the first step on.
 void EstimateTrained(const Sized& sized, const std::vector<ModelTensor>& trained,
                      MemoryEstimate& estimate) {
   const auto& [config, workload, tokens] = sized;
@@ -321,7 +322,7 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate, GpuP
       config.parameter_count() * kFloatBytes + RoundedMatricesBytes(config, workload.recipe);
   estimate.loading_bytes = LoadingBytes(config, loaded) - saved;
   MemoryWorkload in_floats = workload;
-  in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
+  in_floats.recipe = float_recipe;  // for the pass: rounded weights are floats
   gpu.pass = LargestPass({config, in_floats, tokens}, pass);
   estimate.pass_bytes = gpu.pass.arena_bytes +
                         (workload.forward_only ? 0 : PackedOperandBytes(config, workload, tokens)) +
@@ -329,7 +330,7 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate, GpuP
   estimate.files_bytes = std::max(WritingBytes(config), LargestPartBytes(trained));
   gpu.weights.push_back(RoundedMatricesBytes(config, workload.recipe));
   gpu.staging_bytes = StagingBytes(config, loaded);
-  // A result is of all tensors, and each comes over as a whole.
+  // A result has all tensors; each is copied to the host as a whole.
   gpu.files_bytes = LargestPartBytes(ModelTensors(config)) + estimate.files_bytes;
   return absl::OkStatus();
 }
@@ -355,7 +356,7 @@ void EstimateEvaluate(const Sized& sized, MemoryEstimate& estimate, GpuParts& gp
     gpu.questions_bytes = std::max(workload.reading_questions_bytes, workload.questions_bytes);
   }
   if (workload.beside_reference) {
-    // The reference is read while the model is there.
+    // The reference is read while the model is in memory.
     estimate.loading_bytes =
         std::max(estimate.loading_bytes,
                  estimate.weights_bytes + LoadingBytes(config, workload.reference_recipe));
@@ -375,17 +376,18 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
   int64_t logits = 0;
   estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + TokenTableBytes(config);
   if (workload.task == MemoryTask::kQuantizeAdaptive) {
-    // The recipe is not known yet: beside the int8 model stand those in int4, and pieces of the
-    // logits of parent and model.
+    // The recipe is not decided yet: besides the int8 model, estimate those in int4, and pieces of
+    // the logits of parent and model.
     estimate.weights_bytes = StoredWeightsBytes(config, *RecipeOfIdentity(kInt8Quantization)) +
                              StoredWeightsBytes(config, *RecipeOfIdentity("int4-g128")) +
                              StoredWeightsBytes(config, *RecipeOfIdentity("int4-g64")) +
                              StoredWeightsBytes(config, *RecipeOfIdentity("int4-g32")) +
                              TokenTableBytes(config);
-    constexpr int64_t kLogits = 6;  // logits, their logarithms and a difference, of both
+    constexpr int64_t kLogits = 6;  // logits, their logarithms and a difference, for parent and
+                                    // model
     logits = kLogits * std::min(window, kLossRows) * config.vocabulary * kFloatBytes;
   }
-  // The stream of every calibration token, and one window's way through a layer.
+  // The stream of every calibration token, and one window's pass through a layer.
   estimate.cache_bytes = calibration * config.width * kFloatBytes;
   const int64_t block =
       PlanPass(config, {.kind = PassKind::kCalibrate, .batch = 1, .tokens = window}).arena_bytes;
@@ -393,11 +395,11 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
                                           2 * LargestPartBytes(ModelTensors(config)));
 }
 
-// Tensors as on the cores. What the kernels of the cores take beside them is not on a GPU, and what
-// libtorch's kernels take there is measured (scheduler/place/memory_rule.cc).
+// Tensors as on the cores. The extra memory of the cores' kernels is not needed on a GPU, and that
+// of libtorch's kernels there is measured (scheduler/place/memory_rule.cc).
 void EstimateOnGpu(GpuParts gpu, MemoryEstimate& estimate) {
   std::vector<int64_t> blocks = std::move(gpu.weights);
-  // The pass's room is taken in one piece (worker/engine/device/device.h, MakeRoom).
+  // The pass's room is allocated as one block (worker/engine/device/device.h, MakeRoom).
   blocks.insert(blocks.end(),
                 {estimate.gradients_bytes, estimate.optimizer_bytes, estimate.perturbed_bytes,
                  estimate.cache_bytes, gpu.pass.arena_bytes, gpu.rounded_bytes});
@@ -462,12 +464,13 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       estimate.loading_bytes = LoadingBytes(config, workload.recipe);
       gpu.weights = WeightBlocks(config, workload.recipe);
       gpu.staging_bytes = StagingBytes(config, workload.recipe);
-      gpu.files_bytes = StoredWeightsBytes(config, workload.recipe);  // all comes over at once
+      gpu.files_bytes = StoredWeightsBytes(config, workload.recipe);  // the whole result is copied
+                                                                      // to the host at once
       break;
     case MemoryTask::kQuantizeAdaptive:
     case MemoryTask::kQuantizeCompensated:
       EstimateCalibration(sized, estimate);
-      // The cores calibrate, whatever the job runs on (worker/engine/quant/quantize.cc).
+      // Calibration runs on the cores even in a job on the GPU (worker/engine/quant/quantize.cc).
       estimate.beside_gpu_bytes = estimate.total_bytes();
       return estimate;
   }

@@ -51,7 +51,7 @@ TEST(MemoryEstimateTest, FinetuneHoldsFourCopiesOfTheWeights) {
   EXPECT_EQ(estimate->weights_bytes, kWeights);
   EXPECT_EQ(estimate->gradients_bytes, kWeights);
   EXPECT_EQ(estimate->optimizer_bytes, 2 * kWeights);
-  // Between the four copies alone and what the leanest peer of the same method takes (2867 MiB).
+  // Between the four copies by themselves and the leanest peer of the same method (2867 MiB).
   EXPECT_GT(estimate->total_bytes(), 4 * kWeights);
   EXPECT_LT(estimate->total_bytes(), 2867LL << 20);
 }
@@ -143,7 +143,7 @@ TEST(MemoryEstimateTest, MatricesInBf16TakeHalf) {
     EXPECT_EQ(floats->loading_bytes - bf16->loading_bytes, 2 * kMatrices);
     EXPECT_EQ(floats->gradients_bytes, bf16->gradients_bytes);
     EXPECT_EQ(floats->pass_bytes, bf16->pass_bytes);
-    // FP32 products have rows in FP32 beside their result, rounded ones what they pack into.
+    // FP32 products have FP32 rows beside their result, rounded ones their packing buffers.
     EXPECT_GE(widened->pass_bytes, bf16->pass_bytes - kRoundedFactorsBytes);
   }
 }
@@ -161,8 +161,8 @@ TEST(MemoryEstimateTest, TheLastLayersAloneHaveGradientsMomentsAndActivations) {
   EXPECT_EQ(last->optimizer_bytes, 2 * kTrained);
   EXPECT_EQ(last->weights_bytes, all->weights_bytes);
   EXPECT_LT(last->pass_bytes, all->pass_bytes * 2 / 3);
-  // A checkpoint is read through its largest tensor, a result written through what GPT-2's files
-  // hold transposed: for both the largest matrix of a layer.
+  // A checkpoint is read through its largest tensor, a result is written through the largest one
+  // that GPT-2's files store transposed: for both the largest matrix of a layer.
   EXPECT_EQ(all->files_bytes, 50257LL * 768 * 4);
   EXPECT_EQ(last->files_bytes, 4LL * 768 * 768 * 4);
   workload.trained_layers = 13;
@@ -170,8 +170,8 @@ TEST(MemoryEstimateTest, TheLastLayersAloneHaveGradientsMomentsAndActivations) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("last_layers: 13")));
 }
 
-// A loss takes weights and the tensors of its pass; training by forward passes the moved weights of
-// one layer besides.
+// A loss takes weights and the tensors of its pass; training by forward passes also takes the moved
+// weights of one layer.
 TEST(MemoryEstimateTest, ForwardPassesAloneTakeALayerMoreThanALoss) {
   const MemoryWorkload loss = {.task = MemoryTask::kEvaluate, .batch = 4, .sequence_tokens = 256};
   MemoryWorkload mezo = loss;
@@ -303,11 +303,11 @@ TEST(MemoryEstimateTest, WeightsTakeWhatTheirRecipeSays) {
     return static_cast<double>(estimate->weights_bytes);
   };
   EXPECT_EQ(weights("none"), 124439808.0 * 4);
-  // The position table and the norms stay FP32, and there are scales.
+  // The position table and the norms stay FP32, and scales are added.
   EXPECT_NEAR(weights("int8"), 124439808.0, 5e6);
   EXPECT_NEAR(weights("int4-g64"), 124439808.0 * 0.53125, 5e6);
   EXPECT_GT(weights("int4-g64+head=int8"), weights("int4-g64"));
-  // As a GGUF file has them: 8.5 and 4.5 bits.
+  // Bits in a GGUF file: 8.5 and 4.5.
   EXPECT_NEAR(weights("int8-g32"), 124439808.0 * 1.0625, 5e6);
   EXPECT_NEAR(weights("int4-g32"), 124439808.0 * 0.5625, 5e6);
   // llama.cpp's Q4_0: the tied head in Q6_K.
@@ -384,7 +384,7 @@ TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {
   EXPECT_LT(codes->loading_bytes, two->loading_bytes);
 }
 
-// Codes go from the file to their place: nothing stands beside them in FP32 but what is on its way.
+// Codes are read in place: only the piece in transfer also exists in FP32.
 TEST(MemoryEstimateTest, LoadingTakesTheModelAndPieces) {
   for (const char* identity :
        {"none", "fp16", "bf16", "int8", "int8-g32+embedding=int8-g32",
@@ -398,7 +398,7 @@ TEST(MemoryEstimateTest, LoadingTakesTheModelAndPieces) {
   }
 }
 
-// Where the keys and values of many layers are more than one pass, which ends before.
+// If the keys and values of many layers take more than one pass, which ends earlier.
 TEST(MemoryEstimateTest, AnswersTakeASessionThatGenerates) {
   DecoderConfig deep = Gpt2Small();
   deep.layers.resize(96, deep.layers.front());
@@ -487,14 +487,14 @@ TEST(MemoryOnGpuTest, TensorsLieThereAndTheProcessBesideIt) {
       Estimated({.task = MemoryTask::kFinetune, .batch = 8, .sequence_tokens = 512});
   const int64_t held = training.weights_bytes + training.gradients_bytes + training.optimizer_bytes;
   EXPECT_GT(training.gpu_bytes, held);
-  // The pass without what the products of the cores pack, and segments.
+  // The pass without the packing buffers of the cores' products, and segments.
   EXPECT_LT(training.gpu_bytes, held + training.pass_bytes + 64 * kMiB);
   EXPECT_GT(training.beside_gpu_bytes, training.runtime_bytes);
   EXPECT_LT(training.beside_gpu_bytes, training.runtime_bytes + 512 * kMiB) << "a tensor, twice";
 }
 
-// As seen on an H200 (docs/operate/performance.md), CUDA's own part included: 5,465 MiB in FP32,
-// with probabilities that were let go and the plan keeps; 5,897 in BF16, which kept them.
+// Measured on an H200 (docs/operate/performance.md), including CUDA itself: 5,465 MiB in FP32, with
+// probabilities released that the plan keeps; 5,897 in BF16, which kept them.
 TEST(MemoryOnGpuTest, ATrainingThatWasMeasuredTakesNearlyThat) {
   MemoryWorkload workload = {.task = MemoryTask::kFinetune, .batch = 8, .sequence_tokens = 512};
   const auto mebibytes = [&] { return Estimated(workload).gpu_bytes / kMiB; };
@@ -518,7 +518,7 @@ TEST(MemoryOnGpuTest, SmallMatricesFillSegments) {
               estimate.weights_bytes + estimate.cache_bytes + estimate.pass_bytes + 64 * kMiB)
         << identity;
   }
-  // A matrix of GPT-2 stands transposed in its file: it is in the host's memory as a whole.
+  // A matrix of GPT-2 is transposed in its file, so it is in the host's memory as a whole.
   EXPECT_GT(generation("int8").beside_gpu_bytes, generation("none").beside_gpu_bytes);
 }
 

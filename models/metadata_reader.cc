@@ -21,10 +21,10 @@ using formats::GgufValue;
 
 constexpr double kLowFrequencyFactor = 1.0;
 constexpr double kHighFrequencyFactor = 4.0;
-constexpr int64_t kLlama3Positions = 8192;  // of the first training of Llama 3
+constexpr int64_t kLlama3Positions = 8192;  // sequence length of Llama 3's first training
 constexpr double kFactorTolerance = 1e-4;
 
-// The shortest decimal number that is this float: 1e-05 rather than 9.99999974e-06.
+// The shortest decimal number that reads back as this float: 1e-05 rather than 9.99999974e-06.
 double Shortest(double value) {
   const auto number = static_cast<float>(value);
   for (int digits = 6; digits < 9; ++digits) {
@@ -37,16 +37,16 @@ double Shortest(double value) {
   return value;
 }
 
-// A share of `whole` that is `part` again when it is multiplied and cut.
+// A ratio that gives exactly `part` when it is multiplied by `whole` and truncated.
 double ShareOf(int64_t part, int64_t whole) {
   const double share = static_cast<double>(part) / static_cast<double>(whole);
   const bool exact = static_cast<int64_t>(static_cast<double>(whole) * share) == part;
   return exact ? share : (static_cast<double>(part) + 0.5) / static_cast<double>(whole);
 }
 
-// The field rope_scaling that gives these divisors of the frequencies; null where there is none.
-// The factor is the largest divisor, and each divisor between gives the positions of the first
-// training.
+// The field rope_scaling that produces these divisors of the frequencies; null if there is none.
+// The factor is the largest divisor, and each divisor in between determines the positions of the
+// first training.
 nlohmann::ordered_json Llama3Scaling(const std::vector<float>& factors, double base,
                                      int64_t dimensions) {
   if (factors.empty() || static_cast<int64_t>(factors.size()) != dimensions / 2) {

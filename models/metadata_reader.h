@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reads typed values of GGUF metadata for a family. The first error stays and the caller asks for
-// it once, at the end; until then a value in error is harmless. Not thread-safe.
+// Reads typed values of GGUF metadata for a family. The first error is kept, and the caller checks
+// it once, at the end; until then a value with an error is harmless. Not thread-safe.
 #ifndef WATTLE_MODELS_METADATA_READER_H_
 #define WATTLE_MODELS_METADATA_READER_H_
 
@@ -18,24 +18,24 @@
 
 namespace wattle::models {
 
-// What is read of the tensors' values.
+// Facts taken from the tensors.
 struct TensorFacts {
-  bool tied = false;                // the head is the token embedding
-  std::vector<float> rope_factors;  // values of rope_freqs.weight; empty: there is no such tensor
+  bool tied = false;                // the head shares the token embedding's weights
+  std::vector<float> rope_factors;  // values of rope_freqs.weight; empty: no such tensor
 };
 
-// Keys are those of gguf_keys_internal.h. One that begins with "%" belongs to the architecture.
+// Keys are those of gguf_keys_internal.h. A leading "%" stands for the architecture's name.
 class MetadataReader {
  public:
-  // header and facts outlive the reader. file: a name for messages.
+  // header and facts must outlive the reader. file: a name for messages.
   MetadataReader(const formats::GgufHeader& header, std::string file, std::string architecture,
                  const TensorFacts& facts);
 
   [[nodiscard]] bool Has(absl::string_view key) const;
   [[nodiscard]] bool HasTensor(absl::string_view name) const;
-  // absent: the default; nothing: the key is required.
+  // absent: the default; nullopt: the key is required.
   int64_t Whole(absl::string_view key, std::optional<int64_t> absent, int64_t low, int64_t high);
-  // A whole number from 1 to kSizeMax.
+  // An integer from 1 to kSizeMax.
   int64_t Size(absl::string_view key, std::optional<int64_t> absent = std::nullopt);
   double Number(absl::string_view key, std::optional<double> absent);
   bool Flag(absl::string_view key, bool absent);
@@ -62,8 +62,8 @@ class MetadataReader {
   absl::Status status_;
 };
 
-// The sizes, heads and rotary positions of every architecture but GPT-2's, as config.json names
-// them in every family but GPT-2's.
+// The sizes, heads and rotary positions of every architecture but GPT-2's, by the config.json names
+// of every family but GPT-2.
 [[nodiscard]] nlohmann::ordered_json ReadSharedMetadata(MetadataReader& reader);
 
 }  // namespace wattle::models

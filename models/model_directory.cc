@@ -71,7 +71,7 @@ absl::StatusOr<const TensorEntry*> FindTensor(const TensorSource& file, const st
   return tensor;
 }
 
-// The tensors that the model takes from the file, checked one after the other.
+// Checks the tensors that the model takes from the file, one after the other.
 class WeightsCheck {
  public:
   WeightsCheck(const TensorSource& file, ModelDirectory& model) : file_(file), model_(model) {}
@@ -99,7 +99,7 @@ class WeightsCheck {
   }
 
  private:
-  // The final norm tells whether the file is of the family.
+  // The final norm shows whether the file belongs to the family.
   absl::Status CheckFinalNorm(const std::vector<ModelTensor>& tensors) {
     const auto final_norm =
         std::find_if(tensors.begin(), tensors.end(),
@@ -114,7 +114,7 @@ class WeightsCheck {
     return CheckIsFloat(*norm);
   }
 
-  // A file may mix the three: matrices in 16 bits beside norms in 32 are common.
+  // A file may mix the three types; matrices in 16 bits with norms in 32 are common.
   absl::Status CheckIsFloat(const TensorEntry& tensor) {
     return tensor.type == DataType::kF32 || tensor.type == DataType::kF16 ||
                    tensor.type == DataType::kBF16
@@ -161,7 +161,7 @@ class WeightsCheck {
     return absl::OkStatus();
   }
 
-  // The sizes of packed bytes are the kernels' business; the loader checks them.
+  // The kernels define the sizes of packed bytes; the loader checks them.
   absl::Status CheckPackedTensors(const std::vector<ModelTensor>& tensors) {
     for (const ModelTensor& wanted : tensors) {
       WATTLE_ASSIGN_OR_RETURN(const TensorEntry* tensor,
@@ -189,7 +189,7 @@ class WeightsCheck {
   absl::flat_hash_set<std::string> known_;
 };
 
-// Which form the file has, and of which recipe.
+// The form of the file, and its recipe.
 absl::Status ReadForm(const TensorSource& file, ModelDirectory& model) {
   WATTLE_ASSIGN_OR_RETURN(model.recipe, RecipeOfIdentity(kNoQuantization));
   const auto form = file.metadata().find(kQuantizationMetadataKey);
@@ -245,7 +245,7 @@ v1::TensorFormat FormatOf(formats::NumberForm form) {
   return format(v1::NUMBER_SCHEME_FLOAT, 32, 0);
 }
 
-// The form of all parts of a tensor; FP32 where they differ.
+// The form shared by all parts of a tensor; FP32 if they differ.
 formats::NumberForm FormOf(const TensorSource& file, const ModelDirectory& model,
                            const ModelTensor& tensor) {
   std::optional<formats::NumberForm> common;
@@ -259,7 +259,8 @@ formats::NumberForm FormOf(const TensorSource& file, const ModelDirectory& model
   return common.value_or(formats::NumberForm::kFloat32);
 }
 
-// The forms of an unquantized model's matrices as a recipe. Every tensor of the model is there.
+// The forms of an unquantized model's matrices as a recipe. All tensors of the model must be
+// present.
 v1::QuantizationRecipe StoredRecipe(const TensorSource& file, const ModelDirectory& model) {
   v1::QuantizationRecipe recipe;
   for (const ModelTensor& tensor : ModelTensors(model.config)) {
@@ -286,7 +287,7 @@ v1::QuantizationRecipe StoredRecipe(const TensorSource& file, const ModelDirecto
   return recipe;
 }
 
-// Counts a file to the model, if it is there.
+// Adds a file to the model if it exists.
 void AddFile(const std::string& directory, const std::string& name, ModelDirectory& model) {
   const int64_t size = FileSize(Join(directory, name));
   if (size >= 0) {
@@ -314,7 +315,7 @@ absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
   return absl::OkStatus();
 }
 
-// The object in a file that a model may lack; empty without the file.
+// The object in an optional file; empty without the file.
 absl::StatusOr<formats::Json> ReadObject(const std::string& path, int64_t bytes_max) {
   if (FileSize(path) < 0) {
     return formats::Json::object();
@@ -327,7 +328,7 @@ absl::StatusOr<formats::Json> ReadObject(const std::string& path, int64_t bytes_
   return json;
 }
 
-// Chat models name more end tokens in generation_config.json than in config.json.
+// Chat models list more end tokens in generation_config.json than in config.json.
 absl::Status AddGenerationEndTokens(const std::string& path, DecoderConfig& config) {
   WATTLE_ASSIGN_OR_RETURN(const formats::Json json, ReadObject(path, kGenerationConfigBytesMax));
   FieldReader reader(json, path);
@@ -338,7 +339,7 @@ absl::Status AddGenerationEndTokens(const std::string& path, DecoderConfig& conf
   return absl::OkStatus();
 }
 
-// The text of the token that tokenizer_config.json names as the end; empty where it names none.
+// The text of the end token in tokenizer_config.json; empty if it has none.
 absl::StatusOr<std::string> ReadEndTokenText(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(const formats::Json json, ReadObject(path, kTokenizerConfigBytesMax));
   FieldReader reader(json, path);
@@ -352,7 +353,8 @@ absl::StatusOr<std::string> ReadEndTokenText(const std::string& path) {
   return text;
 }
 
-// phi-1.5 names no tokens in config.json. The default of transformers' class, 2, is "#" to it.
+// phi-1.5 has no tokens in config.json. The default of transformers' class, 2, is "#" in its
+// vocabulary.
 absl::Status FillTextTokens(const std::string& directory,
                             const formats::BytePairEncoding& tokenizer, DecoderConfig& config) {
   if (config.eos_token_id == kNoToken) {

@@ -188,7 +188,7 @@ TEST_F(ModelDirectoryTest, EndTokensOfGenerationConfigCount) {
                 "generation_config.json: eos_token_id: 99999 is outside the vocabulary");
 }
 
-// phi-1.5: config.json says null, and the default of its class is "#" in this vocabulary of GPT-2's
+// phi-1.5: config.json has null, and the default of its class is "#" in this vocabulary of GPT-2's
 // kind.
 class UnnamedEndTokenTest : public ModelDirectoryTest {
  protected:

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The parts of a model in the order in which a backward pass completes their gradients, and the
-// room that gradients take where each part is updated at once: parts then share one buffer. Pure;
+// memory of gradients if each part is updated at once: parts then share one buffer. Pure;
 // thread-safe.
 #ifndef WATTLE_MODELS_MODEL_PART_H_
 #define WATTLE_MODELS_MODEL_PART_H_
@@ -19,12 +19,12 @@ namespace wattle::models {
 enum class PartKind {
   kHead,    // final norm, the head's bias, an untied head
   kBlock,   // a layer
-  kTables,  // token embedding, with it a tied head, and learned positions
+  kTables,  // token embedding, including a tied head, and learned positions
 };
 
 struct ModelPart {
   PartKind kind = PartKind::kHead;
-  int64_t layer = -1;  // of kBlock
+  int64_t layer = -1;  // for kBlock
 
   bool operator==(const ModelPart&) const = default;
   bool operator<(const ModelPart& other) const {
@@ -40,14 +40,14 @@ struct ModelPart {
   return {is_table ? PartKind::kTables : PartKind::kHead};
 }
 
-// Whether a part's gradients have a buffer of their own: those of a tied head begin with the loss
-// and are complete last, all other parts come in between.
+// Whether a part's gradients need a buffer of their own: those of a tied head begin with the loss
+// and are complete last, after all other parts.
 [[nodiscard]] inline bool HasOwnBuffer(const ModelPart& part, bool tied_head) {
   return tied_head && part.kind == PartKind::kTables;
 }
 
-// Numbers in the gradients of `tensors` where parts share a buffer: the largest of those that do,
-// and the others.
+// Number of gradient values of `tensors` with a shared buffer: the largest part that shares it, and
+// all others.
 [[nodiscard]] inline int64_t SharedGradientElements(const std::vector<ModelTensor>& tensors,
                                                     bool tied_head) {
   std::map<ModelPart, int64_t> elements;

@@ -9,7 +9,8 @@
 namespace wattle::models {
 namespace {
 
-// Of a head: one register's worth, and the operator's largest (worker/engine/kernels/isa).
+// Smallest and largest head size: one register, and the operator's limit
+// (worker/engine/kernels/isa).
 constexpr int64_t kHeadSizeMultiple = 16;
 constexpr int64_t kHeadSizeMax = 512;
 
@@ -26,10 +27,10 @@ int64_t RoundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// What one row of inputs takes as codes, for the matrix that wants most of each.
+// Codes of one row of inputs, the maximum over all matrices.
 struct CodedRow {
   int64_t codes = 0;
-  int64_t groups = 0;  // a scale and a sum each
+  int64_t groups = 0;  // with one scale and one sum each
 };
 
 CodedRow WidestCodedRow(const PlannedPass& pass) {

@@ -202,7 +202,7 @@ void PlannedLayer::QueryProductInto() {
 }
 
 Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActivations* saved) {
-  // Heads that share keys are copied, unless there is one row; other heads are views of qkv.
+  // Heads that share keys are copied unless there is only one row; other heads are views of qkv.
   const auto heads_of = [&](const char* name, int64_t heads) {
     return layer_.shares_keys() && pass_.rows() > 1 ? Make(name, OfHeads(heads)) : qkv;
   };
@@ -216,7 +216,7 @@ Planned PlannedLayer::AttentionForward(const Planned& qkv, PlannedAttentionActiv
   query = RoundedToInt8(query, layer_.heads);
   key = RoundedToInt8(key, layer_.kv_heads);
   if (pass_.pass.kind == PassKind::kDecode) {
-    key.reset();  // it is in the cache; the value goes there without a copy
+    key.reset();  // already in the cache; the value is stored there without a copy
     RoundedToInt8(nullptr, layer_.kv_heads);
   } else {
     value = RoundedToInt8(heads_of("value", layer_.kv_heads), layer_.kv_heads);

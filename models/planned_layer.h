@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One decoder block as the engine runs it, with planned tensors. Each function is the twin of one
-// in worker/engine/models (layers.cc, attention.cc, block.cc): the same tensors in the same order,
-// held for as long. Who changes one changes the other; worker/engine/pass_arena_test.cc tells.
-// Part of tensor_plan.h.
+// One decoder block as the engine runs it, with planned tensors. Each function mirrors one in
+// worker/engine/models (layers.cc, attention.cc, block.cc): the same tensors in the same order with
+// the same lifetimes. A change on either side needs the same change on the other;
+// worker/engine/pass_arena_test.cc compares them. Part of tensor_plan.h.
 #ifndef WATTLE_MODELS_PLANNED_LAYER_H_
 #define WATTLE_MODELS_PLANNED_LAYER_H_
 
@@ -18,7 +18,7 @@
 
 namespace wattle::models {
 
-// What every part of a pass reads.
+// Inputs of every part of a pass.
 struct PlannedPass {
   PlannedPass(const DecoderConfig& config, const PassDescription& pass);
 
@@ -34,13 +34,13 @@ struct PlannedPass {
     return is_quantized(slot, layer) || (pass.bf16_matrices && !pass.rounded_factors);
   }
 
-  // Positions that attention sees.
+  // Positions visible to attention.
   [[nodiscard]] int64_t seen() const { return cached + pass.tokens; }
 
   const DecoderConfig& config;
   const PassDescription& pass;
-  int64_t cached = 0;  // of kDecode: tokens whose keys and values are there
-  std::set<std::pair<Slot, int64_t>> quantized;  // matrices in another format than FP32
+  int64_t cached = 0;  // for kDecode: tokens whose keys and values are already cached
+  std::set<std::pair<Slot, int64_t>> quantized;  // matrices in a format other than FP32
 };
 
 // A matrix of the model; a layer of -1 is the head.
@@ -60,7 +60,7 @@ class PlannedLayers {
  public:
   PlannedLayers(const PlannedPass& pass, PlanRecorder& memory) : pass_(pass), memory_(memory) {}
 
-  // The twins of layers.h. rows: of the input; columns: its width.
+  // Mirrors of the functions in layers.h. rows: of the input; columns: its width.
   Planned MatrixProduct(const char* name, const PlannedMatrix& matrix, int64_t rows);
   Planned TransposedProduct(const char* name, const PlannedMatrix& matrix, int64_t rows);
   Planned NormForward(const char* name, int64_t rows, int64_t columns,
@@ -100,7 +100,7 @@ struct PlannedBranchEndActivations {
   PlannedNormActivations post_norm;
 };
 
-// In the order of BlockActivations, which is the order of letting go, reversed.
+// In the order of BlockActivations, which is the reverse order of release.
 struct PlannedBlockActivations {
   Planned input;
   PlannedNormActivations attention_norm;
@@ -123,7 +123,7 @@ class PlannedLayer : public PlannedLayers {
         index_(index),
         layer_(pass.config.layers[static_cast<size_t>(index)]) {}
 
-  // saved: null without a backward pass.
+  // saved: null if there is no backward pass.
   Planned Forward(const Planned& x, PlannedBlockActivations* saved);
   Planned Backward(const PlannedBlockActivations& saved, const Planned& grad_out);
 

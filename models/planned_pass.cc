@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// PlanPass: the twin of worker/engine/models/decoder.cc and generate/decode_session.cc.
+// PlanPass: mirrors worker/engine/models/decoder.cc and generate/decode_session.cc.
 #include <algorithm>
 
 #include "base/check.h"
@@ -13,8 +13,8 @@
 namespace wattle::models {
 namespace {
 
-// Numbers that libtorch puts into tensors for a moment, such as the factor of a product with a
-// scalar, are in no plan: four lines of the cache.
+// Numbers that libtorch briefly stores in tensors, such as the factor of a product with a scalar,
+// are not in the plan: four cache lines.
 constexpr int64_t kScalarBytes = 256;
 constexpr int64_t kIndexBytes = 8;
 constexpr int64_t kDoubleBytes = 8;
@@ -84,7 +84,7 @@ class PlannedDecoder : public PlannedLayers {
     });
   }
 
-  // As worker/engine/quant/calibrate.cc runs a window through the layers.
+  // Mirrors how worker/engine/quant/calibrate.cc runs a window through the layers.
   void Calibrate() {
     Planned x = EmbedTokens();
     for (size_t i = 0; i < pass_.config.layers.size(); ++i) {
@@ -111,7 +111,7 @@ class PlannedDecoder : public PlannedLayers {
   }
 
  private:
-  // Tokens of one sequence after those that its slot holds.
+  // Tokens of one sequence after those already in its slot.
   void Feed(int64_t cached, int64_t tokens) {
     PassDescription description = pass_.pass;
     description.batch = 1;
@@ -131,7 +131,7 @@ class PlannedDecoder : public PlannedLayers {
   Planned Indices(int64_t count) { return Make("indices", {count}, kIndexBytes); }
   Planned Embed() { return Make("embedded", {pass_.rows(), pass_.config.width}); }
 
-  // The tokens are let go at once.
+  // The tokens are released at once.
   Planned EmbedTokens() {
     const Planned tokens = Indices(pass_.rows());
     return Embed();

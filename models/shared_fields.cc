@@ -47,7 +47,7 @@ std::optional<RotaryScaling> ScalingOf(FieldReader& fields) {
 
 Rotary ReadRotary(FieldReader& reader, int64_t head_size, const RotaryFields& names) {
   if (reader.Has("rope_scaling") && reader.Has("rope_parameters")) {
-    // Versions of transformers differ in which of them counts.
+    // Versions of transformers differ in which of the two counts.
     reader.Fail(absl::InvalidArgumentError(absl::StrCat(
         reader.file(), ": rope_scaling: stands beside rope_parameters; keep one of the two")));
   }

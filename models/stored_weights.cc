@@ -20,7 +20,7 @@ int64_t StoredTensorBytes(const DecoderConfig& config, const v1::QuantizationRec
              : tensor.element_count() * kFloatBytes;
 }
 
-// The largest tensor of the files that the tensor is made of, in FP32.
+// The largest of the tensor's parts in the files, in FP32.
 int64_t LargestPartBytes(const ModelTensor& tensor) {
   int64_t largest = 0;
   for (const FileTensor& part : tensor.files) {
@@ -33,13 +33,13 @@ int64_t LargestPartBytes(const ModelTensor& tensor) {
   return largest;
 }
 
-// Whether its rows are not those of its files. It is then copied as a whole, to be written as well
-// as before it is quantized.
+// Whether its rows differ from those in its files. It is then copied as a whole, both to write it
+// and before it is quantized.
 bool StandsOtherwise(const ModelTensor& tensor) {
   return tensor.layout.transposed || tensor.layout.interleaved_heads > 0;
 }
 
-// Where scales are quantized too, those of a whole matrix are in FP32 before.
+// If scales are quantized too, those of a whole matrix first exist in FP32.
 int64_t FloatScalesBytes(const v1::TensorFormat& format, const ModelTensor& tensor,
                          bool double_quantized) {
   return double_quantized && format.scheme() == v1::NUMBER_SCHEME_NORMAL_FLOAT
@@ -107,7 +107,8 @@ int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& 
   const auto is_float = [&](const ModelTensor& tensor) {
     return !tensor.is_matrix() || FormatName(FormatIn(recipe, config, tensor)) == "fp32";
   };
-  for (const ModelTensor& tensor : ModelTensors(config)) {  // they have their place from the start
+  for (const ModelTensor& tensor : ModelTensors(config)) {  // float tensors are allocated from the
+                                                            // start
     held += is_float(tensor) ? tensor.element_count() * kFloatBytes : 0;
   }
   int64_t peak = held;

@@ -51,7 +51,7 @@ class TensorList {
  public:
   explicit TensorList(const DecoderConfig& config) : config_(config), family_(FamilyOf(config)) {}
 
-  // rows: of each part; the columns are the inputs.
+  // rows: of each part; columns are the inputs.
   void AddMatrix(Slot slot, int64_t layer, const std::vector<int64_t>& rows, int64_t columns) {
     const SlotNames& names = NamesOf(slot);
     ModelTensor tensor = Start(slot, Part::kWeight, layer);
@@ -94,7 +94,7 @@ class TensorList {
   std::vector<ModelTensor> Take() { return std::move(tensors_); }
 
  private:
-  // The parts of a slot with their rows; a family that names one tensor keeps all parts in it.
+  // The parts of a slot with their rows; a family that names one tensor stores all parts in it.
   static std::vector<std::pair<const char*, int64_t>> PartsOf(const SlotNames& names,
                                                               const std::vector<int64_t>& rows) {
     if (names.parts.size() == 1) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tensors of a decoder: the form in which the engine holds each of them, and the tensors of a
-// Hugging Face file that it is made of. Every matrix of the engine is [outputs, inputs]; query, key
-// and value are one matrix, and so are a gated MLP's gate and up. Plain values.
+// The tensors of a decoder: the engine's form of each, and the tensors of a Hugging Face file that
+// make it up. Every matrix of the engine is [outputs, inputs]; query, key and value are one matrix,
+// and so are a gated MLP's gate and up. Plain values.
 #ifndef WATTLE_MODELS_TENSORS_H_
 #define WATTLE_MODELS_TENSORS_H_
 
@@ -21,9 +21,9 @@ inline constexpr int64_t kFloatBytes = 4;  // of an FP32 number
 
 // The places of a decoder that hold weights.
 enum class Slot {
-  kTokens,         // the token embedding; the head as well where the two are tied
+  kTokens,         // the token embedding, and the head if the two are tied
   kPositions,      // learned positions
-  kAttentionNorm,  // of a layer, as are the next nine
+  kAttentionNorm,  // in a layer, like the next nine
   kQkv,            // rows: query, key, value
   kAttentionInnerNorm,
   kAttentionOutput,
@@ -34,7 +34,7 @@ enum class Slot {
   kDown,
   kMlpPostNorm,
   kFinalNorm,
-  kHead,  // of an untied model
+  kHead,  // only of an untied model
 };
 
 enum class Part { kWeight, kBias };
@@ -45,46 +45,46 @@ struct FileTensor {
   std::vector<int64_t> shape;
 };
 
-// How the files hold a tensor otherwise than the engine.
+// How the layout in the files differs from the engine's.
 struct FileLayout {
   bool transposed = false;  // [inputs, outputs] (Conv1D)
-  // More than 0: the rows of query, key and value, each of this many heads, stand head by head: the
+  // If more than 0, the number of heads: the rows of query, key and value are grouped by head: the
   // first head's query, key, value, then the second's (GPT-NeoX).
   int64_t interleaved_heads = 0;
 };
 
-// A tensor as the engine holds it.
+// A tensor in the engine's form.
 struct ModelTensor {
   Slot slot = Slot::kTokens;
   Part part = Part::kWeight;
   int64_t layer = -1;          // -1: outside the layers
   std::string name;            // "layers.3.qkv.weight"
-  std::vector<int64_t> shape;  // [outputs, inputs] of a matrix
-  // The tensors that stand one below the other in the engine's form: their rows add up to shape[0].
+  std::vector<int64_t> shape;  // [outputs, inputs] for a matrix
+  // The tensors that are stacked by rows in the engine's form: their rows add up to shape[0].
   std::vector<FileTensor> files;
   FileLayout layout;
 
   [[nodiscard]] int64_t element_count() const;
-  // A table or the weights of a linear layer, to which weight decay applies.
+  // A table or the weights of a linear layer; weight decay applies to it.
   [[nodiscard]] bool is_matrix() const { return shape.size() == 2; }
-  // A matrix that inputs are multiplied with: the layers' linear ones, and the head (tied: the
-  // token embedding). Quantization recipes speak of these.
+  // A matrix that multiplies inputs: the layers' linear ones, and the head (tied: the token
+  // embedding). Quantization recipes cover these matrices.
   [[nodiscard]] bool is_multiplied(const DecoderConfig& config) const;
 };
 
-// Every tensor of the model, in the order of the files. The config is valid (FamilyOf finds its
-// family).
+// Every tensor of the model, in the order of the files. The config must be valid (FamilyOf finds
+// its family).
 [[nodiscard]] std::vector<ModelTensor> ModelTensors(const DecoderConfig& config);
 
-// Whether training of the last `layers` layers alone changes the tensor: those of these layers, the
-// final norm, and a head of its own. The token embedding is below the layers, so a head that is
-// tied to it stays as it is, too: its share of that tensor's gradient alone would move the inputs
-// of the frozen layers.
+// Whether training only the last `layers` layers changes the tensor: those of these layers, the
+// final norm, and an untied head. The token embedding is below the layers, so a head that is tied
+// to it stays unchanged, too: the head's share of that tensor's gradient by itself would move the
+// inputs of the frozen layers.
 [[nodiscard]] bool TrainedWithLastLayers(const DecoderConfig& config, int64_t layers,
                                          const ModelTensor& tensor);
 
-// The tensors that a checkpoint must hold, by their names without prefix, in file order. type: the
-// one given.
+// The tensors that a checkpoint must contain, by their names without prefix, in file order, with
+// the given type.
 [[nodiscard]] std::vector<formats::TensorDescription> CheckpointTensors(
     const DecoderConfig& config, formats::DataType type = formats::DataType::kF32);
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The weights file of a tiny model as fuzzing sees it: valid files to begin with, and a look at
-// whatever a file has become. weights_mutation_test.cc damages the files by a seed in every test
-// run; weights_fuzz.cc is the same look under libFuzzer (./dev fuzz).
+// Fuzzing of a tiny model's weights file: valid seed files, and a check of any mutated file.
+// weights_mutation_test.cc damages the files by a seed in every test run; weights_fuzz.cc is the
+// same check under libFuzzer (./dev fuzz).
 #ifndef WATTLE_MODELS_WEIGHTS_FUZZ_INTERNAL_H_
 #define WATTLE_MODELS_WEIGHTS_FUZZ_INTERNAL_H_
 
@@ -22,9 +22,9 @@ absl::Status MakeDirectoryWithoutWeights(const std::string& directory);
 // form of versions before 0.2; each with checksums and without. The directory is for their making.
 absl::StatusOr<std::vector<std::string>> ValidWeights(const std::string& directory);
 
-// Writes `weights` as the model's file, inspects the directory, and reads every tensor of what it
-// accepts. Returns the loader's answer. Ends the process where the answer breaks a rule: a tensor
-// outside the file, an error of several lines, one that blames this program.
+// Writes `weights` as the model's file, inspects the directory, and reads every tensor if it is
+// accepted. Returns the loader's result. Aborts if the result breaks a rule: a tensor outside the
+// file, an error of several lines or of an internal code.
 absl::Status LookAtWeights(const std::string& directory, absl::string_view weights);
 
 }  // namespace wattle::models

@@ -62,7 +62,7 @@ std::vector<TensorDescription> OldInt8Tensors(const DecoderConfig& config) {
   return tensors;
 }
 
-// What a reader may rely on once the file is accepted.
+// Guarantees for a reader once the file is accepted.
 void CheckTensors(const formats::SafetensorsFile& file) {
   std::vector<std::byte> bytes;
   for (const formats::TensorEntry& tensor : file.tensors()) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Seeded damage to the weights files of a tiny model, plain and quantized: the loader accepts or
-// answers with one line, and never crashes or lies. WATTLE_FUZZ_SEED and WATTLE_FUZZ_SECONDS make
-// another and a longer run; a failure prints its seed.
+// refuses in one line, never crashes and never accepts a wrong file. WATTLE_FUZZ_SEED and
+// WATTLE_FUZZ_SECONDS select another and a longer run; a failure prints its seed.
 #include <cstdint>
 #include <random>
 #include <string>

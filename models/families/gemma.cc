@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Gemma: the form of Llama with norms of 1 + weight, an embedding multiplied by √width, gated GELU
-// and a head size of its own. Gemma 2 adds norms behind attention and MLP, caps of scores and
-// logits, and a window in every second layer, from the first on. Gemma Team 2024.
+// Gemma: Llama's architecture with norms of 1 + weight, an embedding multiplied by √width, gated
+// GELU and its own head size. Gemma 2 adds norms after attention and MLP, caps of scores and
+// logits, and a window in every second layer, starting with the first. Gemma Team 2024.
 #include <algorithm>
 #include <cmath>
 
@@ -33,7 +33,7 @@ bool HasWindow(size_t layer) {
   return layer % 2 == 0;
 }
 
-// What every model of both families is.
+// Properties of every model of both families.
 void DescribeGemma(DecoderConfig& config, LayerDescription layer) {
   config.norm = Norm::kRmsNormPlusOne;
   config.norm_epsilon = 1e-6;
@@ -43,7 +43,7 @@ void DescribeGemma(DecoderConfig& config, LayerDescription layer) {
   config.layers.assign(config.layers.size(), layer);
 }
 
-// What Gemma 2 adds.
+// Gemma 2's additions.
 void AddGemma2(DecoderConfig& config) {
   config.logit_softcap = kGemma2LogitSoftcap;
   for (size_t i = 0; i < config.layers.size(); ++i) {
@@ -77,14 +77,14 @@ DecoderConfig ReadGemmaShared(FieldReader& reader, Activation activation) {
 }
 
 DecoderConfig ReadGemma(FieldReader& reader) {
-  // transformers 5 writes hidden_act alone. Gemma's first files say "gelu" there and mean the
+  // transformers 5 writes only hidden_act. Gemma's first files have "gelu" there but mean the
   // approximation by tanh.
   const bool own = reader.Has("hidden_activation") || reader.Text("hidden_act", "") == "gelu";
   return ReadGemmaShared(
       reader, ReadActivation(reader, own ? "hidden_activation" : "hidden_act", kTanhName));
 }
 
-// 0, no cap, where the field is null; transformers' default, `absent`, without the field.
+// A null field means no cap (0); a missing field means transformers' default, `absent`.
 double ReadSoftcap(FieldReader& reader, const char* field, double absent) {
   return reader.IsNull(field) ? 0.0 : reader.Number(field, absent, 1e-6, kSoftcapMax);
 }
@@ -155,7 +155,7 @@ nlohmann::ordered_json ReadGemma2Metadata(MetadataReader& reader) {
   json["attn_logit_softcapping"] = reader.Number(kAttentionSoftcap, kGemma2AttentionSoftcap);
   json["final_logit_softcapping"] = reader.Number(kLogitSoftcap, kGemma2LogitSoftcap);
   json["sliding_window"] = reader.Size(kSlidingWindow, kWindow);
-  // llama.cpp tells the model of 27B, which alone divides otherwise, by its layers.
+  // Only the 27B model divides by another number. llama.cpp recognizes it by its layer count.
   json["query_pre_attn_scalar"] = reader.Size(kBlockCount) == kGemma2LayersOf27B
                                       ? reader.Size(kEmbeddingLength) / reader.Size(kHeadCount)
                                       : reader.Size(kKeyLength);

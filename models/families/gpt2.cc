@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// GPT-2 and DistilGPT2: learned positions, layer norm, one fused projection, GELU. The files keep
+// GPT-2 and DistilGPT2: learned positions, layer norm, one fused projection, GELU. The files store
 // linear layers as [inputs, outputs] (transformers' Conv1D). Radford et al. 2019.
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
@@ -18,7 +18,7 @@ constexpr double kDropout = 0.1;
 void Describe(DecoderConfig& config, LayerDescription layer) {
   config.learned_positions = true;
   config.attention_dropout = config.residual_dropout = config.embedding_dropout = kDropout;
-  // Where GPT-2 has its one special token.
+  // GPT-2's one special token.
   config.bos_token_id = config.eos_token_id = config.vocabulary - 1;
   layer.kv_heads = layer.heads;
   layer.head_size = config.width / layer.heads;

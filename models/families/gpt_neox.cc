@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// GPT-NeoX, Pythia and Dolly v2: attention and MLP side by side, each behind a layer norm of its
-// own, rotary positions on a share of each head, and one projection whose rows stand head by head.
+// GPT-NeoX, Pythia and Dolly v2: attention and MLP in parallel, each after its own layer norm,
+// rotary positions on a share of each head, and one projection whose rows are grouped by head.
 // Black et al. 2022.
 #include "nlohmann/json.hpp"
 

@@ -2,7 +2,7 @@
 //
 // The text decoder of KOSMOS-2: layer norms before and inside attention and MLP, fixed sinusoidal
 // positions, an embedding multiplied by √width. Peng et al. 2023. The whole model's directory also
-// holds a vision tower; its text decoder alone is saved by transformers with
+// has a vision tower; to save only the text decoder, use transformers'
 // `Kosmos2ForConditionalGeneration.from_pretrained(...).text_model.save_pretrained(...)`.
 #include <cmath>
 
@@ -17,7 +17,7 @@ namespace wattle::models::kosmos2_text {
 namespace {
 
 constexpr int64_t kPadTokenId = 1;
-// transformers drops a share of the embedding twice.
+// transformers applies dropout to the embedding twice.
 constexpr int kEmbeddingDrops = 2;
 
 void Describe(DecoderConfig& config, LayerDescription layer) {

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Llama and what has its form: RMSNorm, rotary positions in halves, grouped KV heads, gated SiLU.
-// TinyLlama, Llama 3.2 (rotary scaling), SmolLM2, Orca 2 and SOLAR are of the family "llama";
-// Mistral adds a sliding window, Qwen 2 biases of query, key and value. Touvron et al. 2023, Jiang
-// et al. 2023, Yang et al. 2024.
+// Llama and models of the same architecture: RMSNorm, rotary positions in halves, grouped KV heads,
+// gated SiLU. TinyLlama, Llama 3.2 (rotary scaling), SmolLM2, Orca 2 and SOLAR belong to the family
+// "llama"; Mistral adds a sliding window, Qwen 2 biases of query, key and value. Touvron et al.
+// 2023, Jiang et al. 2023, Yang et al. 2024.
 #include <algorithm>
 
 #include "nlohmann/json.hpp"
@@ -16,12 +16,12 @@
 namespace wattle::models::llama {
 namespace {
 
-constexpr int64_t kWindow = 4096;  // sliding_window of both configs that have one
+constexpr int64_t kWindow = 4096;  // sliding_window of the two configs that have the field
 constexpr int64_t kQwenFirstWindowedLayer = 28;
 constexpr char kWindowed[] = "sliding_attention";
 constexpr char kFull[] = "full_attention";
 
-// What every model of these families is.
+// Properties of every model of these families.
 void DescribeLlama(DecoderConfig& config, LayerDescription layer) {
   config.norm = Norm::kRmsNorm;
   layer.activation = Activation::kSilu;
@@ -66,7 +66,7 @@ void WriteLlama(const DecoderConfig& config, nlohmann::ordered_json& json) {
   json["mlp_bias"] = config.layers.front().mlp_bias;
 }
 
-// 0, the whole context, where sliding_window is null; transformers' default where it is absent.
+// A null sliding_window means the whole context (0); a missing one means transformers' default.
 int64_t ReadWindow(FieldReader& reader) {
   constexpr char kField[] = "sliding_window";
   return reader.IsNull(kField) ? 0 : reader.Size(kField, kWindow);

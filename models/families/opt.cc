@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // OPT: layer norms before attention and MLP, learned positions whose table has two rows before the
-// first token's, ReLU, a bias in every linear layer but the head. Zhang et al. 2022.
+// first token's, ReLU, a bias in every linear layer except the head. Zhang et al. 2022.
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
@@ -12,9 +12,9 @@ namespace wattle::models::opt {
 namespace {
 
 constexpr double kDropout = 0.1;
-// fairseq counted positions from behind the padding token, which is 1.
+// fairseq counts positions from the one after the padding token's id, which is 1.
 constexpr int64_t kLearnedOffset = 2;
-// The default of OPTConfig: "</s>" begins and ends a text.
+// Default of OPTConfig: "</s>" begins and ends a text.
 constexpr SizeDefaults kSizes = {.bos_token_id = 2, .eos_token_id = 2, .tied_embeddings = true};
 
 void Describe(DecoderConfig& config, LayerDescription layer) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// phi-1.5 and phi-2: one layer norm feeds attention and MLP side by side, rotary positions turn a
-// share of each head, every linear layer has a bias, the head's as well. Li et al. 2023.
+// phi-1.5 and phi-2: one layer norm feeds attention and MLP in parallel, rotary positions on a
+// share of each head, a bias in every linear layer, including the head. Li et al. 2023.
 #include "nlohmann/json.hpp"
 
 #include "models/family.h"

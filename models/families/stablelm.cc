@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// StableLM 2: the form of Llama with layer norms and rotary positions on a quarter of each head.
+// StableLM 2: Llama's architecture with layer norms and rotary positions on a quarter of each head.
 // Bellagente et al. 2024.
 #include "nlohmann/json.hpp"
 
@@ -25,7 +25,7 @@ DecoderConfig Read(FieldReader& reader) {
   if (reader.Flag("qk_layernorm", false)) {
     reader.Refuse("qk_layernorm", "true", "false");
   }
-  // transformers drops the MLP's output alone, which no model was trained with.
+  // transformers applies dropout only to the MLP's output; no published model was trained with it.
   if (reader.Number("hidden_dropout", 0.0, 0.0, 1.0) > 0.0) {
     reader.Refuse("hidden_dropout", "above 0", "0");
   }
@@ -53,7 +53,7 @@ nlohmann::ordered_json ReadMetadata(MetadataReader& reader) {
   nlohmann::ordered_json json = ReadSharedMetadata(reader);
   json["layer_norm_eps"] = reader.Number(kNormEpsilon, std::nullopt);
   json["use_qkv_bias"] = reader.HasTensor("blk.0.attn_q.bias");
-  // llama.cpp, too, goes by the tensor, and not by use_parallel_residual.
+  // llama.cpp also decides by the tensor and not by use_parallel_residual.
   json["use_parallel_residual"] = !reader.HasTensor("blk.0.ffn_norm.weight");
   return json;
 }
