@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Compiles what a GPU runs before a job wants it. No libtorch.
+// Compiles a GPU's kernels ahead of the first job. No libtorch.
 #ifndef WATTLE_WORKER_ENGINE_COMPILED_AHEAD_H_
 #define WATTLE_WORKER_ENGINE_COMPILED_AHEAD_H_
 
@@ -12,13 +12,13 @@ namespace wattle::engine {
 
 struct KernelsAhead {
   int files = 0;     // of kernels
-  int compiled = 0;  // the others were there
+  int compiled = 0;  // number already in the cache
   double seconds = 0.0;
 };
 
-// Into `directory`, in which jobs find them (WATTLE_KERNEL_CACHE). Errors: as CheckDevice
-// (model_job.h); kInvalidArgument for a device without kernels; those of NVRTC, of the driver and
-// of writing.
+// Compiles into `directory`, where jobs find the kernels (WATTLE_KERNEL_CACHE). Errors: those of
+// CheckDevice (model_job.h); kInvalidArgument for a device without kernels; those of NVRTC, of the
+// driver and of writing.
 absl::StatusOr<KernelsAhead> CompileKernelsAhead(const std::string& device,
                                                  const std::string& directory);
 

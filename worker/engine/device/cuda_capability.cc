@@ -11,9 +11,9 @@
 namespace wattle::engine {
 namespace {
 
-// The driver's numbers, as cuda.h has them.
+// Constants of the driver, from cuda.h.
 constexpr int kSuccess = 0;
-constexpr int kIntegrated = 18;  // it shares the host's memory
+constexpr int kIntegrated = 18;  // the GPU shares the host's memory
 constexpr int kCapabilityMajor = 75;
 constexpr int kCapabilityMinor = 76;
 constexpr int kFirstWithBf16 = 8;  // Ampere
@@ -23,9 +23,9 @@ Function* Find(void* library, const char* name) {
   return reinterpret_cast<Function*>(dlsym(library, name));
 }
 
-// The driver's library, for a CUDA device; null for another device, or where there is no driver.
+// The driver's library, for a CUDA device; null for another device, or without a driver.
 void* LibraryFor(at::Device device, const char* driver) {
-  // It stays: libtorch uses the same one.
+  // Never closed: libtorch uses the same library.
   return device.is_cuda() ? dlopen(driver, RTLD_NOW | RTLD_LOCAL) : nullptr;
 }
 
@@ -39,7 +39,7 @@ std::optional<int> HandleOf(at::Device device, void* library) {
   return answered ? std::optional(handle) : std::nullopt;
 }
 
-// Of a CUDA device; none for another device, or where the driver does not answer.
+// An attribute of a CUDA device; nullopt for another device, or if the driver does not answer.
 std::optional<int> AttributeOf(at::Device device, int wanted, const char* driver) {
   void* const library = LibraryFor(device, driver);
   if (library == nullptr) {

@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What an NVIDIA GPU can compute with, by its compute capability: libtorch computes BF16 products
-// on every GPU, but one before Ampere has no instructions for them. And how much memory it has, and
-// whether that is the host's. The driver is asked directly (dlopen), so that nothing of CUDA is
-// needed to build.
+// The capabilities of an NVIDIA GPU. libtorch computes BF16 products on every GPU, but those before
+// Ampere have no instructions for them. Also the GPU's memory size, and whether it is the host's
+// memory. The driver is queried directly (dlopen), so that the build needs nothing of CUDA.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 
@@ -22,25 +21,26 @@ struct ComputeCapability {
   int minor = 0;
 };
 
-// Of a CUDA device, by the driver's library; none for another device, or where the driver does not
+// For a CUDA device, by the driver's library; nullopt for another device, or if the driver does not
 // answer.
 [[nodiscard]] std::optional<ComputeCapability> CapabilityOf(at::Device device,
                                                             const char* driver = "libcuda.so.1");
 
-// Whether the GPU's memory is the host's, as a board's. Not for another device, or where the driver
+// Whether the GPU's memory is the host's, as on a board. False for another device, or if the driver
 // does not answer.
 [[nodiscard]] bool SharesHostMemory(at::Device device, const char* driver = "libcuda.so.1");
 
-// Bytes of the GPU's memory in all, which on a board is most of the host's. None for another
-// device, or where the driver does not answer.
+// Total bytes of the GPU's memory, which on a board is most of the host's. Nullopt for another
+// device, or if the driver does not answer.
 [[nodiscard]] std::optional<int64_t> TotalMemory(at::Device device,
                                                  const char* driver = "libcuda.so.1");
 
-// Bytes of it that no program holds. Only after this thread's first tensor on the GPU.
+// Free bytes of that memory. Only after this thread's first tensor on the GPU.
 [[nodiscard]] std::optional<int64_t> FreeMemory(at::Device device,
                                                 const char* driver = "libcuda.so.1");
 
-// kFailedPrecondition where products of these factors are not for such a GPU; says which are. Pure.
+// kFailedPrecondition if such a GPU does not support products of these factors; the message lists
+// the supported ones. Pure.
 absl::Status CheckFactors(kernels::FactorType factors,
                           const std::optional<ComputeCapability>& capability);
 

@@ -18,7 +18,7 @@ namespace {
 std::optional<at::Device> Parsed(const std::string& name) {
   try {
     return at::Device(name.empty() ? "cpu" : name);
-  } catch (const std::exception&) {  // libtorch's only way to say that there is no such name
+  } catch (const std::exception&) {  // libtorch's only way to report an unknown name
     return std::nullopt;
   }
 }

@@ -69,7 +69,7 @@ std::vector<double> LateNumbers::Read() const {
   if (computed_ == nullptr) {
     return DeviceNumber::ReadFrom(stacked_, numbers_);
   }
-  // A stream beside that of the work, so that the copy follows the numbers and nothing else.
+  // A separate stream, so that the copy waits only for the numbers.
   const at::Device device = stacked_.device();
   const c10::Stream beside =
       c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);

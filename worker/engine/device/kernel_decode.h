@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Decoding by the kernels of cuda/ (cuda/decode_run.h), in memory of their device.
+// Decoding with the kernels of cuda/ (cuda/decode_run.h), in memory of their device.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DECODE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DECODE_H_
 
@@ -14,9 +14,9 @@
 
 namespace wattle::engine {
 
-// request.model: passes cuda::CheckModel. An error is what the launcher answered when the kernels
-// were made ready. operations: of the device. The launcher outlives the operator. From then on a
-// launch that fails throws: its numbers would be wrong. A device without the session's memory
+// request.model: passes cuda::CheckModel. An error is the launcher's when the kernels were
+// prepared. operations: those of the device. The launcher must outlive the operator. After that a
+// failed launch throws, because its numbers would be wrong. A device without memory for the session
 // throws at once.
 absl::StatusOr<std::unique_ptr<DecodeOperator>> MakeKernelDecode(DecodeRequest request,
                                                                  const DeviceOperations& operations,

@@ -25,14 +25,14 @@
 namespace wattle::engine {
 namespace {
 
-// The CUDA stream of libtorch's current one. The default stream is null; of another one only
-// libtorch's CUDA library, which is loaded where there are such streams, knows the handle.
+// The CUDA handle of libtorch's current stream. The default stream is null. For another stream only
+// libtorch's CUDA library has the handle, and it is always loaded if such streams exist.
 cuda::Stream CurrentStream(at::Device device) {
   const c10::Stream stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
   if (stream.id() == 0) {
     return nullptr;
   }
-  // c10::cuda::CUDAStream::stream() const; the object is its c10::Stream alone.
+  // c10::cuda::CUDAStream::stream() const; the object consists only of its c10::Stream.
   auto* const handle_of = reinterpret_cast<cuda::Stream (*)(const c10::Stream*)>(
       dlsym(RTLD_DEFAULT, "_ZNK3c104cuda10CUDAStream6streamEv"));
   TORCH_CHECK(handle_of != nullptr, "cuda: libtorch has no handle of its current stream");

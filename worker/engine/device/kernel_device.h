@@ -1,13 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// An NVIDIA GPU: libtorch's operators, but for decoding, where the kernels of cuda/ are the whole
-// step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
-// without dequantizing the matrix first, for the tiles of BF16 that tensor cores multiply with more
-// rows (kernel_products.cc), and for what training computes between its products:
-// dropout, RMSNorm, attention's softmax, the loss, the optimizers (cuda/training_step.h). Where
-// these cannot run (no NVRTC, an old driver, a GPU or a file that NVRTC does not know), one line on
-// standard error says why, and libtorch's operators do their work too; so where the kernels lack
-// what a model has. A GPU that fails throws: its numbers would be wrong. So does a full one.
+// An NVIDIA GPU: libtorch's operators, except where the kernels of cuda/ are better: whole decoding
+// steps (kernel_decode.h), products of up to eight rows with packed matrices, which need no
+// dequantized matrix, BF16 tiles that tensor cores multiply with more rows (kernel_products.cc),
+// and the training operations between products: dropout, RMSNorm, attention's softmax, the loss,
+// the optimizers (cuda/training_step.h). If the kernels cannot run (no NVRTC, an old driver, a GPU
+// or a file that NVRTC does not support), one line on standard error gives the reason, and
+// libtorch's operators replace them; so do they for parts of a model that the kernels do not
+// support. A GPU that fails throws, because its numbers would be wrong; so does a GPU without free
+// memory.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 
@@ -38,10 +39,10 @@ class KernelDevice final : public AtenDevice {
 
   using Capability = std::function<std::optional<ComputeCapability>(at::Device device)>;
 
-  // make_launcher: called at the first product, for the GPU that this process uses.
-  // free_memory: bytes that are left where the GPU has the host's memory, whose kernel rather ends
-  // a program than refuse; none, or null: the GPU refuses by itself.
-  // capability: asked once.
+  // make_launcher: called at the first product, for this process's GPU. free_memory: free bytes if
+  // the GPU shares the host's memory, where the OS kernel kills a program rather than refuse
+  // memory; nullopt, or null: the GPU itself refuses.
+  // capability: called once.
   explicit KernelDevice(MakeLauncher make_launcher, FreeMemory free_memory = nullptr,
                         Capability capability = AskDriver)
       : make_launcher_(std::move(make_launcher)),
@@ -83,21 +84,21 @@ class KernelDevice final : public AtenDevice {
   static std::optional<ComputeCapability> AskDriver(at::Device device) {
     return CapabilityOf(device);
   }
-  // Whether tensor cores multiply BF16.
+  // Whether the GPU's tensor cores support BF16.
   [[nodiscard]] bool multiplies_bf16(at::Device device) const;
   // The product of more rows than the kernels take, in BF16.
   [[nodiscard]] at::Tensor TiledProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                         const at::Tensor& bias) const;
-  // What the kernels read: floats, one after the other.
+  // Whether x has the form that the kernels read: contiguous floats.
   static bool IsDense(const at::Tensor& x);
-  // What launches on the device. Made at the first call.
+  // The launcher of the device. Made at the first call.
   absl::StatusOr<cuda::KernelLauncher*> LauncherOn(at::Device device) const;
-  // From now on libtorch's operators compute; says why. Throws where the GPU fails or is full.
+  // Uses libtorch's operators from now on; logs the reason. Throws if the GPU fails or is full.
   void GiveUp(const absl::Status& status) const;
-  // Whether the kernels that `body` launches do its work; if not, libtorch's operators have to.
+  // Whether the kernels launched by `body` do its work; if not, libtorch's operators must.
   bool Carries(at::Device device,
                absl::FunctionRef<absl::Status(cuda::KernelLauncher&)> body) const;
-  // Whether the kernels updated the parameters, whose states have as many tensors.
+  // Whether the kernels updated the parameters, all of which have the same number of state tensors.
   bool UpdatedByKernels(v1::Optimizer optimizer, const kernels::AdamWStep& step,
                         const at::Tensor& decided,
                         absl::Span<const UpdatedParameter> parameters) const;
@@ -105,29 +106,29 @@ class KernelDevice final : public AtenDevice {
   bool Multiply(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias,
                 const at::Tensor& out) const;
 
-  // Throws where so many more bytes are not free.
+  // Throws unless so many more bytes are free.
   void AskFor(int64_t bytes, at::Device device) const;
 
   MakeLauncher make_launcher_;
   FreeMemory free_memory_;
   Capability capability_;
-  mutable std::optional<bool> multiplies_bf16_;  // once it was asked for
-  mutable int64_t room_bytes_ = 0;  // the most that was made, which libtorch's allocator keeps
+  mutable std::optional<bool> multiplies_bf16_;  // set at the first use
+  mutable int64_t room_bytes_ = 0;  // largest room made so far, which libtorch's allocator keeps
   mutable std::unique_ptr<cuda::KernelLauncher> launcher_;
   mutable bool gave_up_ = false;
-  mutable std::set<std::string> told_;  // what the kernels lack, once each
+  mutable std::set<std::string> told_;  // gaps of the kernels that were already reported
 };
 
-// Launches by the driver on libtorch's current stream. Kernels that were compiled ahead are found
-// in the directory that WATTLE_KERNEL_CACHE names, where it is set.
+// Launches through the driver on libtorch's current stream. Kernels compiled ahead are read from
+// the directory in WATTLE_KERNEL_CACHE, if it is set.
 absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherByDriver(at::Device device);
 
-// The same, with the cache.
+// MakeDriverLauncher with the given cache.
 absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Device device,
                                                                         cuda::KernelCache cache);
 
-// Bytes that are free where the GPU's memory is the host's. Not what the driver tells: that leaves
-// out what the kernel can take back from files.
+// Free bytes if the GPU's memory is the host's. The driver's own figure is not used, because it
+// excludes memory that the OS kernel can reclaim from cached files.
 [[nodiscard]] std::optional<int64_t> FreeSharedMemory(at::Device device);
 
 }  // namespace wattle::engine

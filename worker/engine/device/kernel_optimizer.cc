@@ -27,7 +27,7 @@ WeightType TypeOf(const UpdatedParameter& parameter) {
                                                           : WeightType::kFloat32;
 }
 
-// Whether the kernels read the parameter's numbers, one after the other.
+// Whether the kernels can read the parameter's tensors, which must be contiguous.
 bool IsServed(const UpdatedParameter& parameter) {
   const at::ScalarType type = parameter.weights.scalar_type();
   return parameter.weights.is_contiguous() && parameter.weights.numel() > 0 &&
@@ -145,7 +145,8 @@ bool KernelDevice::UpdatedByKernels(v1::Optimizer optimizer, const kernels::Adam
 void KernelDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
                           const at::Tensor& decided,
                           absl::Span<const UpdatedParameter> parameters) const {
-  // Small parameters keep moments in FP32 beside others in 8 bits, and FP32 weights beside BF16.
+  // Small parameters have FP32 moments while others have 8-bit ones, and FP32 weights while others
+  // have BF16.
   std::map<std::pair<bool, WeightType>, std::vector<UpdatedParameter>> kinds;
   for (const UpdatedParameter& parameter : parameters) {
     kinds[{parameter.state.size() == kStateIn8Bits, TypeOf(parameter)}].push_back(parameter);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products with packed matrices: of few rows by the kernels, of more by tensor cores in BF16.
+// Products with packed matrices: the kernels multiply few rows, tensor cores more rows in BF16.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -18,10 +18,10 @@ namespace {
 
 using kernels::FactorType;
 
-// Weights of a tile, 16 MiB: each costs the start of two operators.
+// Weights in a tile, 16 MiB. Each tile costs the launches of two operators.
 constexpr int64_t kNumbersOfBf16Tile = int64_t{1} << 23;
 
-// The matrix alone, where it lies.
+// The product's matrix, in device memory; inputs are not set.
 cuda::StoredProduct ProductWith(const MatrixWeights& matrix) {
   const auto bytes = [](const at::Tensor& tensor) {
     return tensor.defined() ? static_cast<const std::byte*>(tensor.data_ptr()) : nullptr;
@@ -71,7 +71,8 @@ at::Tensor KernelDevice::TiledProduct(const MatrixWeights& matrix, const at::Ten
   return bias.defined() ? out.add_(bias) : out;
 }
 
-// FP16 has no kernel, and FP32 is dequantized to the host's bits: both by libtorch's operators.
+// FP16 has no kernel, and FP32 must be dequantized to the same bits as on the host: libtorch's
+// operators do both.
 void KernelDevice::ForEachFactorOf(
     FactorType factors, const MatrixWeights& matrix,
     absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> body) const {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What KernelDevice computes between the products of a step of training.
+// KernelDevice's operations between the products of a training step.
 #include <algorithm>
 #include <cstdint>
 
@@ -29,12 +29,12 @@ cuda::StoredAs StoredAsOf(FactorType factors) {
   return cuda::kStoredFloat;
 }
 
-// Room for `rows`, rounded to the factors.
+// A new tensor for `rows` in the type of the factors.
 at::Tensor EmptyLike(const at::Tensor& rows, FactorType factors) {
   return at::empty(rows.sizes(), rows.options().dtype(TypeOf(factors)));
 }
 
-// Whether each query sees one key more than the query before it, and none is hidden.
+// Whether each query sees one key more than the query before it, and no key is hidden.
 bool SeesOneMoreEach(const std::vector<SeenKeys>& keys) {
   int64_t end = keys.front().end;
   return std::all_of(keys.begin(), keys.end(), [&](const SeenKeys& of_query) {
@@ -43,7 +43,7 @@ bool SeesOneMoreEach(const std::vector<SeenKeys>& keys) {
   });
 }
 
-// The rows of `scores`, and what holds their borders, where the device has to be told them.
+// The rows of `scores`, and the tensor of their borders, if the device needs it.
 struct RowsOnDevice {
   cuda::SeenRows shape = {};
   at::Tensor borders;
@@ -64,7 +64,7 @@ RowsOnDevice RowsOf(const std::vector<SeenKeys>& keys, const at::Tensor& scores)
   return rows;
 }
 
-// Of inactive dropout a mask that keeps all.
+// Inactive dropout becomes a mask that keeps all elements.
 cuda::DropoutMask MaskOf(const ProbabilityDropout& dropout) {
   return cuda::MaskOf(StreamOfProbabilities(dropout), dropout.active() ? dropout.rate : 0.0);
 }

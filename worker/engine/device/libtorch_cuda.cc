@@ -11,7 +11,7 @@ namespace wattle::engine {
 namespace {
 
 constexpr char kCuda[] = "/libtorch_cuda.so";
-// Linked with NVRTC, which lies in a folder that this library alone knows.
+// Linked with NVRTC, whose folder only this library has in its search path.
 constexpr char kNvrtc[] = "/libcaffe2_nvrtc.so";
 
 }  // namespace
@@ -32,7 +32,8 @@ absl::Status LoadCudaOfLibtorch(const std::string& folder) {
   if (access(library.c_str(), F_OK) != 0) {
     return absl::OkStatus();
   }
-  // Global: it registers itself with libtorch, and kernel_device.cc looks for one of its functions.
+  // Global, because the library registers itself with libtorch and kernel_device.cc searches it for
+  // a function.
   if (dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     const char* const reason = dlerror();  // NOLINT(concurrency-mt-unsafe)
     return absl::UnavailableError(absl::StrCat(
@@ -43,7 +44,7 @@ absl::Status LoadCudaOfLibtorch(const std::string& folder) {
 }
 
 void PreferNvrtcOfLibtorch() {
-  // It stays. NVRTC is then found by its name, as it is in the process.
+  // Never closed, so that NVRTC is then found by its name among the loaded libraries.
   static_cast<void>(dlopen((FolderOfLibtorch() + kNvrtc).c_str(), RTLD_NOW | RTLD_LOCAL));
 }
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// libtorch's own part for NVIDIA's GPUs. Our programs are linked with the part that every libtorch
-// has, so that one binary serves all; this part is loaded where a job asks for a GPU.
+// libtorch's part for NVIDIA's GPUs. Our programs link only the part that every libtorch has, so
+// that one binary serves all; this part is loaded when a job requests a GPU.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_LIBTORCH_CUDA_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_LIBTORCH_CUDA_H_
 
@@ -11,15 +11,14 @@
 
 namespace wattle::engine {
 
-// The folder of the libtorch that this process uses, "/…/torch/lib"; empty where it is not known.
+// The folder of this process's libtorch, "/…/torch/lib"; empty if unknown.
 [[nodiscard]] std::string FolderOfLibtorch();
 
-// Loads the library that beside libtorch serves GPUs. OK also where there is none: then libtorch
-// knows no device "cuda". kUnavailable: it is there and does not load; says why. Idempotent.
+// Loads libtorch's library for GPUs. OK even if there is none: libtorch then has no device "cuda".
+// kUnavailable: the library exists and does not load, with the reason. Idempotent.
 absl::Status LoadCudaOfLibtorch(const std::string& folder = FolderOfLibtorch());
 
-// Makes the NVRTC that came with libtorch the one that is found by its name. Without effect where
-// none came with it.
+// Makes the NVRTC that came with libtorch the one found by name. Does nothing if none came with it.
 void PreferNvrtcOfLibtorch();
 
 }  // namespace wattle::engine

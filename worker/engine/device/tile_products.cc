@@ -11,7 +11,7 @@ namespace wattle::engine {
 namespace {
 
 constexpr int kAmpere = 8;
-// Weights of a tile: each costs the start of two operators, and 16 MiB.
+// Weights in a tile: 16 MiB. Each tile costs the launches of two operators.
 constexpr int64_t kNumbersOfTile = int64_t{1} << 23;
 
 }  // namespace

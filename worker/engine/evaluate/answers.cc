@@ -18,7 +18,7 @@
 namespace wattle::engine {
 namespace {
 
-// What one answer took.
+// The cost of one answer.
 struct Answer {
   std::string text;
   int64_t generated_tokens = 0;

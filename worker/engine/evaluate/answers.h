@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A model's answers to the questions of a SQuAD file, and their scores: exact match and F1 as the
-// official script gives them (formats/squad_score.h). Each answer is generated greedily after the
-// prompt of formats/squad.h, up to the end token or the end of its line. Not thread-safe on one
+// A model's answers to the questions of a SQuAD file, and their scores: exact match and F1 as
+// computed by the official script (formats/squad_score.h). Each answer is generated greedily after
+// the prompt of formats/squad.h, up to the end token or the end of its line. Not thread-safe on one
 // sink.
 #ifndef WATTLE_WORKER_ENGINE_EVALUATE_ANSWERS_H_
 #define WATTLE_WORKER_ENGINE_EVALUATE_ANSWERS_H_
@@ -36,8 +36,8 @@ struct AnswerFigures {
   int64_t generated_tokens = 0;
 };
 
-// Errors: those of ReadSquad and PackSquadPrompt; kFailedPrecondition where answers leave no room
-// for a prompt; kCancelled where the sink says so. May throw libtorch's exceptions: call inside
+// Errors: those of ReadSquad and PackSquadPrompt; kFailedPrecondition if answers leave no room for
+// a prompt; kCancelled if the sink cancels. May throw libtorch's exceptions: call inside
 // AtTorchBorder.
 absl::StatusOr<AnswerFigures> ScoreAnswers(const AnswerOptions& options, const Decoder& decoder,
                                            const formats::BytePairEncoding& tokenizer,

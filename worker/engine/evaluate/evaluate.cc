@@ -31,7 +31,7 @@ namespace {
 
 struct TextExamples {
   formats::ExamplePool pool;
-  TextFigures figures;  // the cut alone
+  TextFigures figures;  // only cut
   double bytes = 0.0;
   double words = 0.0;
   double tokens = 0.0;
@@ -67,7 +67,7 @@ absl::StatusOr<TextExamples> CutText(const EvaluateSettings& settings,
   return cut;
 }
 
-// The model to compare with; its files say in which form it is.
+// The model to compare with, in the form of its files.
 absl::StatusOr<LoadedModel> LoadReference(const EvaluateSettings& settings,
                                           const models::DecoderConfig& config, ProgressSink& sink) {
   WATTLE_ASSIGN_OR_RETURN(
@@ -84,7 +84,7 @@ absl::StatusOr<LoadedModel> LoadReference(const EvaluateSettings& settings,
   return reference;
 }
 
-// Keeps model and reference in memory, where there is one.
+// Keeps the model in memory, and the reference if there is one.
 absl::StatusOr<LossFigures> LossOf(const EvaluateSettings& settings, const LoadedModel& model,
                                    const formats::ExamplePool& examples, ProgressSink& sink) {
   std::optional<LoadedModel> reference;
@@ -110,7 +110,7 @@ absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
     return absl::FailedPreconditionError(
         absl::StrCat(settings.data, ": score_answers wants a SQuAD file (.json)"));
   }
-  // The data come first: what reading them takes is gone before the weights need room.
+  // Data are read first: the memory for reading is freed before the weights need room.
   std::optional<TextExamples> cut;
   formats::PackedExamples packed;
   if (kind == formats::DataSetKind::kText) {
@@ -170,7 +170,7 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
   OperationsOn(decoder.device).MakeRoom(arena.capacity_bytes(), decoder.device);
   const PassArena::Scope scope(arena);
   LossFigures figures;
-  ComparisonSums sums;  // without a reference the loss alone
+  ComparisonSums sums;  // without a reference, only the loss
   for (int64_t step = 1; step <= steps; ++step) {
     const Monotonic start = Clock::Real().Boottime();
     const int64_t first = (step - 1) * batch_size;

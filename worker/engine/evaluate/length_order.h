@@ -16,16 +16,16 @@
 
 namespace wattle::engine {
 
-// Numbers of the examples, longest first: what needs most memory is met at once, and neighbours are
-// of similar length.
+// Indexes of the examples, longest first: the largest batch comes first, so that a lack of memory
+// shows at once, and neighbours are of similar length.
 std::vector<size_t> ByLength(const formats::ExamplePool& examples);
 
-// The tokens of all batches, padding included. The order begins with the longest example.
+// Number of tokens in all batches, including padding. The order begins with the longest example.
 int64_t PaddedTokens(const formats::ExamplePool& examples, absl::Span<const size_t> order,
                      int64_t batch_size);
 
-// Address space for the tensors of a pass, and a quarter more: a pass over quantized weights has
-// some tensors that the plan of one over floats has not.
+// Address space for the tensors of a pass, with a quarter in reserve: a pass over quantized weights
+// has some tensors that are not in the plan of one over floats.
 int64_t RoomForPasses(const models::DecoderConfig& config, const models::PassDescription& pass);
 
 }  // namespace wattle::engine

@@ -21,7 +21,7 @@
 namespace wattle::engine {
 namespace {
 
-// As many as the operator of a GPU chooses.
+// Maximum that a GPU's operator chooses.
 constexpr int64_t kPlainStepsAhead = 16;
 
 const float* FloatsOf(const at::Tensor& tensor) {
@@ -30,7 +30,7 @@ const float* FloatsOf(const at::Tensor& tensor) {
 
 kernels::WeightMatrix MatrixOf(const MatrixWeights& weights, const at::Tensor& bias) {
   kernels::WeightMatrix matrix = weights.matrix;
-  if (matrix.packed == nullptr && weights.packed.defined()) {  // on another device than the host
+  if (matrix.packed == nullptr && weights.packed.defined()) {  // on a device other than the host
     matrix.packed = static_cast<const std::byte*>(weights.packed.data_ptr());
     matrix.scales = weights.scales.defined()
                         ? static_cast<const std::byte*>(weights.scales.data_ptr())
@@ -102,7 +102,7 @@ absl::StatusOr<kernels::DecodeModel> ServedModelOf(const Decoder& decoder) {
   return model;
 }
 
-// One matrix has the tables of all.
+// Every matrix refers to the same tables; one is enough to find them.
 const float* Nf4TablesOf(const DecoderWeights& weights) {
   std::vector<const MatrixWeights*> matrices = {&weights.tokens, &weights.head};
   for (const BlockWeights& block : weights.blocks) {
@@ -117,9 +117,9 @@ const float* Nf4TablesOf(const DecoderWeights& weights) {
   return found == matrices.end() ? nullptr : (*found)->tables.data_ptr<float>();
 }
 
-// What the session's tensors take at most: of all formats the one with the smallest groups has the
-// largest buffers, and scalars that libtorch makes on the way are in no plan. Address space alone,
-// so that too much of it costs nothing.
+// Upper bound of the session's tensors: the format with the smallest groups has the largest
+// buffers, and temporary scalars of libtorch are in no plan. Only address space, so too much of it
+// costs nothing.
 int64_t RoomOfSession(const Decoder& decoder, int64_t capacity_tokens, int64_t slots) {
   constexpr int64_t kScalarsBytes = 4096;
   const auto recipe =
@@ -229,7 +229,7 @@ std::vector<int64_t> DecodeSession::StepAndChoose(
 void DecodeSession::ChoosePlain(absl::Span<const kernels::SequenceTokens> sequences,
                                 absl::Span<int64_t> chosen) {
   const PassArena::Scope scope(arena_);
-  std::vector<at::Tensor> tokens;  // int64 [1] each, where the decoder is
+  std::vector<at::Tensor> tokens;  // int64 [1] each, on the decoder's device
   for (size_t i = 0; i < chosen.size(); ++i) {
     const kernels::SequenceTokens& sequence = sequences[i % sequences.size()];
     const at::Tensor logits =

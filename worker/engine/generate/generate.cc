@@ -24,13 +24,13 @@
 namespace wattle::engine {
 namespace {
 
-// One token was made; fed: how many tokens the model read for it.
+// One token was generated; fed: number of tokens that the model read for it.
 struct TokenStep {
   size_t prompt = 0;
   int64_t token = 0;
   int64_t fed = 0;
   double flops = 0.0;
-  bool is_last = false;  // no other token of the prompt comes, whatever this one is
+  bool is_last = false;  // no further token of the prompt comes, whichever this one is
 };
 
 enum class AfterToken { kGoOn, kEndPrompt, kStop };
@@ -60,18 +60,19 @@ int64_t LongestSequence(const Decoder& decoder, const std::vector<std::vector<in
   return longest;
 }
 
-// Whether some token of the vocabulary ends a text.
+// Whether the vocabulary has a token that ends a text.
 bool HasEndToken(const models::DecoderConfig& config) {
   const auto is_token = [&](int64_t token) { return token >= 0 && token < config.vocabulary; };
   return is_token(config.eos_token_id) ||
          std::any_of(config.more_eos_token_ids.begin(), config.more_eos_token_ids.end(), is_token);
 }
 
-// The tokens of all prompts, settings.batch_size of them at once.
+// Generates the tokens of all prompts, settings.batch_size prompts at a time.
 class BatchedDecode {
  public:
-  // first_index: counter of the first prompt's draws. on_token: null: nobody hears of a token
-  // before all are made. Then tokens that end nothing, whatever they are, are read together.
+  // first_index: counter of the first prompt's draws. on_token: null: tokens are not reported
+  // before all are generated; if the model has no end token, they are then read from the device
+  // several at a time.
   BatchedDecode(const Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
                 const GenerateSettings& settings, uint64_t first_index, const OnToken& on_token)
       : decoder_(decoder),
@@ -88,7 +89,7 @@ class BatchedDecode {
                            : 1),
         made_(prompts.size()) {}
 
-  // The tokens that were made, by prompt, the end token included where it came.
+  // The generated tokens by prompt, including an end token.
   std::vector<std::vector<int64_t>> Run() {
     size_t waiting = 0;
     while (!stopped_) {
@@ -108,7 +109,7 @@ class BatchedDecode {
   struct Slot {
     bool busy = false;
     size_t prompt = 0;
-    int64_t token = 0;  // the last one, which the next step reads
+    int64_t token = 0;  // the last one, input of the next step
     std::optional<Sampler> sampler;
   };
 
@@ -139,7 +140,7 @@ class BatchedDecode {
     }
   }
 
-  // What decides the slot's draw after the next `later` ones.
+  // The random number of the slot's draw after the next `later` ones.
   [[nodiscard]] float UnitOf(const Slot& slot, int64_t later = 0) const {
     return kernels::RandomUnit({.seed = settings_.sampling.seed,
                                 .step = first_index_ + slot.prompt,
@@ -165,13 +166,13 @@ class BatchedDecode {
     slot.busy = after == AfterToken::kGoOn && !is_last && !decoder_.config.ends_text(slot.token);
   }
 
-  // Tokens of the slot's prompt that may still come.
+  // Number of tokens that the slot's prompt may still get.
   [[nodiscard]] int64_t TokensLeft(const Slot& slot) const {
     return TokenLimit(decoder_, prompts_[slot.prompt], settings_) -
            static_cast<int64_t>(made_[slot.prompt].size());
   }
 
-  // Steps before the first one in which a sequence may end, that one included.
+  // Number of steps up to and including the first in which a sequence may end.
   [[nodiscard]] int64_t StepsTogether() const {
     int64_t steps = steps_at_once_;
     for (const Slot& slot : slots_) {
@@ -180,7 +181,7 @@ class BatchedDecode {
     return steps;
   }
 
-  // One token for each busy slot, or several; false: there is none.
+  // One token for each busy slot, or several; returns false if no slot is busy.
   bool StepAll() {
     sequences_.clear();
     for (size_t i = 0; i < slots_.size(); ++i) {
@@ -195,7 +196,7 @@ class BatchedDecode {
     return on_device_ ? TakeChosen(StepsTogether()) : TakeDrawn();
   }
 
-  // The tokens that the device chooses for sequences_ in so many steps.
+  // Takes the tokens that the device chooses for sequences_ in so many steps.
   bool TakeChosen(int64_t steps) {
     units_.clear();
     for (int64_t step = 0; step < steps; ++step) {
@@ -214,7 +215,7 @@ class BatchedDecode {
     return true;
   }
 
-  // The tokens that the host draws for sequences_ in one step.
+  // Takes the tokens that the host draws for sequences_ in one step.
   bool TakeDrawn() {
     const absl::Span<const float> logits = session_.Step(sequences_);
     const size_t vocabulary = logits.size() / sequences_.size();
@@ -234,20 +235,20 @@ class BatchedDecode {
   const OnToken& on_token_;
   std::vector<Slot> slots_;
   DecodeSession session_;
-  const bool on_device_;  // tokens are chosen where the logits are
+  const bool on_device_;  // whether tokens are chosen on the device of the logits
   const int64_t steps_at_once_;
   std::vector<std::vector<int64_t>> made_;
   std::vector<kernels::SequenceTokens> sequences_;
-  std::vector<float> units_;  // of the sequences
+  std::vector<float> units_;  // for the sequences
   bool stopped_ = false;
 };
 
-// Texts that grow side by side, told one after the other with an empty line between them.
+// Texts that grow concurrently, output one after the other with an empty line between them.
 class TextsInOrder {
  public:
   explicit TextsInOrder(size_t count) : held_(count), ended_(count) {}
 
-  // What can be told now that `text` was added to a prompt's text; ended: no more of it comes.
+  // The output after `text` was added to a prompt's text; ended: the prompt's text is complete.
   std::string Add(size_t prompt, std::string text, bool ended) {
     ended_[prompt] = ended;
     if (prompt != front_) {
@@ -267,7 +268,7 @@ class TextsInOrder {
   size_t front_ = 0;
 };
 
-// The tokens of a conversation, to where the assistant begins to answer.
+// The tokens of a conversation, up to the point where the assistant begins to answer.
 absl::StatusOr<std::vector<int64_t>> EncodeConversation(
     const formats::Prompt& prompt, const formats::ChatTemplate& chat_template,
     const formats::BytePairEncoding& tokenizer) {
@@ -342,7 +343,7 @@ absl::StatusOr<GenerateResult> GenerateLoaded(const GenerateSettings& settings,
   GenerateResult result;
   result.model = FiguresOf(model);
   const int64_t steps_total =
-      static_cast<int64_t>(encoded.size()) * settings.max_new_tokens;  // at most
+      static_cast<int64_t>(encoded.size()) * settings.max_new_tokens;  // maximum
   sink.OnPhase(Phase::kGenerate, 0, steps_total);
   std::vector<StreamedText> texts(encoded.size(), StreamedText(settings.stops));
   std::vector<std::vector<int64_t>> in_text(encoded.size());

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Batch generation: several prompts of any lengths at once, each in a slot of one KV cache; a
-// prompt that ends gives its slot to the next one. No libtorch in this header.
+// Batch generation: several prompts of any lengths at the same time, each in a slot of one KV
+// cache; when a prompt ends, its slot serves the next one. No libtorch in this header.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_GENERATE_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_GENERATE_H_
 
@@ -26,7 +26,7 @@ struct GenerateSettings {
   int64_t max_new_tokens = 32;
   SamplingSettings sampling;
   std::vector<std::string> stops = {};  // texts that end a generation
-  int64_t batch_size = 1;               // prompts at once
+  int64_t batch_size = 1;               // prompts at the same time
 };
 
 enum class FinishReason { kEndOfText, kStop, kLength, kContext };
@@ -34,8 +34,8 @@ enum class FinishReason { kEndOfText, kStop, kLength, kContext };
 
 struct Generation {
   std::string id;
-  std::string prompt;  // its text
-  std::string text;    // without the prompt, the end token, and what a stop text cut off
+  std::string prompt;  // the prompt's text
+  std::string text;    // without the prompt, the end token, and the part cut off by a stop text
   int64_t prompt_tokens = 0;
   int64_t generated_tokens = 0;
   FinishReason finish = FinishReason::kLength;
@@ -49,21 +49,21 @@ struct GenerateResult {
   WorkTotals work;
 };
 
-// Whole job. A prompt with messages is written by the model's chat template; a model without one is
-// an error (kNotFound). Reports a step for each token, with the text that it adds. A prompt that
+// Whole job. The model's chat template formats a prompt with messages; a model without a template
+// is an error (kNotFound). Reports a step for each token, with the text that it adds. A prompt that
 // leaves no room in the model's context is an error before anything is generated (kInvalidArgument,
-// naming it). Draws depend on (seed, prompt's place, token's place) alone, not on the batch. Steps
-// tell the texts in the order of the prompts, with an empty line between them.
+// with the prompt). Draws depend only on (seed, index of the prompt, index of the token), not on
+// the batch. Steps report the texts in the order of the prompts, with an empty line between them.
 absl::StatusOr<GenerateResult> Generate(const GenerateSettings& settings, ProgressSink& sink);
 
-// The tokens after `prompt`, the end token included where it came. May throw libtorch's exceptions.
-// prompt_index: counter of the draws.
+// The tokens after `prompt`, including an end token. May throw libtorch's exceptions. prompt_index:
+// counter of the draws.
 std::vector<int64_t> GenerateTokens(const Decoder& decoder, const std::vector<int64_t>& prompt,
                                     int64_t max_new_tokens, const SamplingSettings& sampling,
                                     uint64_t prompt_index);
-// The same of prompts side by side, whose counters follow one another from 0. Nobody hears of a
-// token before all are made, so what a device chose of a model without an end token, which ends
-// nothing, it reads by itself: the host waits once for the tokens of up to 16 steps.
+// GenerateTokens for several prompts at the same time, with consecutive counters from 0. Tokens are
+// not reported before all are generated. If the model has no end token, the device feeds its chosen
+// tokens back itself, and the host waits only once for the tokens of up to 16 steps.
 std::vector<std::vector<int64_t>> GenerateTokens(const Decoder& decoder,
                                                  const std::vector<std::vector<int64_t>>& prompts,
                                                  int64_t max_new_tokens,

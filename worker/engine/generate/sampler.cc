@@ -8,8 +8,8 @@
 namespace wattle::engine {
 namespace {
 
-// Tokens that are sorted at first. Most draws end among them, so the vocabulary is partitioned once
-// and never sorted whole.
+// Tokens sorted at first. Most draws end among them, so the vocabulary is partitioned once and
+// never sorted as a whole.
 constexpr size_t kFirstSorted = 64;
 
 }  // namespace
@@ -56,7 +56,7 @@ void Sampler::SortFront(size_t count) {
     return logits_[a] > logits_[b] || (logits_[a] == logits_[b] && a < b);
   };
   while (sorted_ < count) {
-    // Doubling keeps the work linear in the vocabulary, and a long walk at n log n.
+    // Doubling keeps the work linear in the vocabulary, and that of a long search O(n log n).
     const size_t wanted = std::max({count, kFirstSorted, 2 * sorted_});
     const size_t end = std::min(order_.size(), wanted);
     const auto first = order_.begin() + static_cast<std::ptrdiff_t>(sorted_);
@@ -102,7 +102,7 @@ int64_t Sampler::Draw(absl::Span<const float> logits, float unit) {
     }
   }
   if (settings_.top_p > 0.0 && settings_.top_p < 1.0) {
-    // The fewest most likely tokens whose share reaches top_p; the most likely one always stays.
+    // The smallest number of most likely tokens whose share reaches top_p; at least one.
     double share = 0.0;
     for (size_t i = 0; i < kept; ++i) {
       SortFront(i + 1);

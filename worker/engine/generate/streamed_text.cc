@@ -9,12 +9,12 @@
 namespace wattle::engine {
 namespace {
 
-// Bytes of the character that begins with this byte.
+// Length in bytes of the character with this first byte.
 size_t CharacterBytes(unsigned char first) {
   return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
 }
 
-// The longest end of `text` that is the beginning of `stop`.
+// The longest suffix of `text` that is a prefix of `stop`.
 size_t BegunBytes(absl::string_view text, absl::string_view stop) {
   for (size_t length = std::min(text.size(), stop.size() - 1); length > 0; --length) {
     if (absl::EndsWith(text, stop.substr(0, length))) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The text of one generation while it grows: where a stop text ends it, and which part may be shown
-// already. Held back are the bytes of a character that is not whole yet, and an end that may become
-// a stop text. Pure; plain C++. Not thread-safe.
+// The text of one generation while it grows: where a stop text ends it, and which part can be shown
+// already. Held back are the bytes of an incomplete character, and a suffix that may become a stop
+// text. Pure; plain C++. Not thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_STREAMED_TEXT_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_STREAMED_TEXT_H_
 
@@ -13,22 +13,22 @@
 
 namespace wattle::engine {
 
-// How many bytes at the front are whole UTF-8 characters, as far as the last one can tell: a byte
-// that is no character anywhere counts as one.
+// Length of the prefix that consists of whole UTF-8 characters, where only the last character can
+// be incomplete: an invalid byte counts as a character.
 [[nodiscard]] size_t WholeCharacters(absl::string_view text);
 
 class StreamedText {
  public:
-  // stops: not empty texts; may be none.
+  // stops: non-empty texts; may be none.
   explicit StreamedText(std::vector<std::string> stops) : stops_(std::move(stops)) {}
 
-  // The whole text so far, which begins with the one of the call before. Returns what can be shown
-  // beyond what was shown before.
+  // The whole text so far, which must begin with that of the preceding call. Returns the newly
+  // visible part.
   std::string Grow(absl::string_view text);
-  // No more text comes: what is still held back.
+  // No more text comes. Returns the part still held back.
   std::string End();
 
-  // Whether a stop text was met; text() is cut before the first of them.
+  // Whether a stop text was found; text() is cut before the first one.
   [[nodiscard]] bool stopped() const { return stopped_; }
   [[nodiscard]] const std::string& text() const { return text_; }
 

@@ -6,7 +6,7 @@
 namespace wattle::kernels {
 namespace {
 
-// Elements that stay in the first-level cache from the copy to the computation.
+// Number of elements that stay in the L1 cache from the copy to the computation.
 constexpr int64_t kPiece = 1 << 11;
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The nonlinearities of MLPs and their derivatives, element by element. The bits are the same on
-// every processor. Thread-safe on disjoint ranges.
+// The nonlinearities of MLPs and their derivatives, element by element. Every processor gives the
+// same bits. Thread-safe on disjoint ranges.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ACTIVATION_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ACTIVATION_H_
 

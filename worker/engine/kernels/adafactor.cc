@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kDecayExponent = -0.8;
 constexpr double kLargestUpdateRms = 1.0;
-constexpr int64_t kPartialSums = 8;  // independent, so that the compiler may make vectors
+constexpr int64_t kPartialSums = 8;  // independent sums, so that the compiler can vectorize
 
 }  // namespace
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // One fused AdamW update (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019):
-// one pass over weights, gradients and both moments, with the widest vectors that the processor
-// has. The bits are the same on every processor. Thread-safe on disjoint ranges.
+// one pass over weights, gradients and both moments, with the widest vectors of the processor.
+// Every processor gives the same bits. Thread-safe on disjoint ranges.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ADAMW_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ADAMW_H_
 
@@ -12,7 +12,7 @@
 
 namespace wattle::kernels {
 
-// The numbers of one step that all parameters share.
+// The numbers of a step that are common to all parameters.
 struct AdamWStep {
   int64_t step = 1;  // from 1: the bias corrections are 1 - beta^step
   double learning_rate = 0.0;
@@ -20,7 +20,7 @@ struct AdamWStep {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0.0;    // 0 for biases and norms
-  double gradient_scale = 1.0;  // below 1 where the global norm is clipped
+  double gradient_scale = 1.0;  // below 1 if the global norm is clipped
 };
 
 AdamWScalars ScalarsOf(const AdamWStep& step);
@@ -34,8 +34,8 @@ struct AdamWState {
   int64_t count = 0;
 };
 
-// w ← w (1 - lr decay); m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; w ← w - lr m̂ / (√v̂ + ε), as
-// torch.optim.AdamW.
+// w ← w (1 - lr decay); m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; w ← w - lr m̂ / (√v̂ + ε),
+// the formula of torch.optim.AdamW.
 void AdamWUpdate(const AdamWStep& step, const AdamWState& state,
                  const KernelTable& kernels = BestKernels());
 

@@ -11,14 +11,15 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int kCodes = 256;
-constexpr int kZeroCode = 127;  // of first moments
+constexpr int kZeroCode = 127;  // for first moments
 constexpr int kDecades = 7;     // max_exponent_bits
 
-// The magnitudes above zero, ascending: in each decade twice as many as in the one below, in the
-// middle of equal intervals, and 1 itself. finest: how many the lowest decade has.
+// The magnitudes above zero, ascending: each decade has twice as many levels as the one below, at
+// the centres of equal intervals; the last level is 1. finest: number of levels in the lowest
+// decade.
 std::array<float, kCodes> Magnitudes(int finest) {
   std::array<float, kCodes> levels = {};
-  size_t next = 1;  // behind the zero
+  size_t next = 1;  // after the zero
   for (int decade = 0; decade < kDecades; ++decade) {
     const int count = finest << decade;
     const double size = std::pow(10.0, decade + 1 - kDecades);
@@ -31,11 +32,11 @@ std::array<float, kCodes> Magnitudes(int finest) {
 }
 
 // Finds the nearest of ascending magnitudes from 0 to 1. A magnitude's exponent and first eight
-// bits say which levels can be nearest: they are fine enough that a bucket has one border between
-// two levels at most.
+// fraction bits select a bucket; buckets are so fine that each contains at most one border between
+// two levels.
 class NearestLevel {
  public:
-  // count: of the levels.
+  // count: number of levels.
   NearestLevel(const std::array<float, kCodes>& levels, int count) {
     for (int i = 0; i < kCodes; ++i) {
       const auto at = static_cast<size_t>(i);
@@ -66,11 +67,11 @@ class NearestLevel {
   }
 
  private:
-  static constexpr int kShift = 15;                       // keeps exponent and eight bits
+  static constexpr int kShift = 15;                       // keeps the exponent and eight bits
   static constexpr int kLowestBucket = (127 - 24) * 256;  // 2^-24: below every border
   static constexpr int kBuckets = 24 * 256 + 1;           // up to 1
 
-  std::array<float, kCodes> borders_ = {};  // above a level: half-way to the next
+  std::array<float, kCodes> borders_ = {};  // above this, the next level: half-way between the two
   std::array<uint8_t, kBuckets> first_ = {};
 };
 
@@ -90,7 +91,7 @@ struct Levels {
 
   [[nodiscard]] uint8_t FirstCode(float value) const {
     const int nearest = nearest_first.Of(std::abs(value));
-    // Below zero there is no level of 1.
+    // The negative side has no level of -1.
     return static_cast<uint8_t>(value < 0.0F ? kZeroCode - std::min(nearest, kZeroCode)
                                              : kZeroCode + nearest);
   }
@@ -112,7 +113,7 @@ float LargestMagnitude(const float* values, int64_t count) {
   return largest;
 }
 
-// A scale divides: where it is 0, so are all numbers of its block.
+// The divisor of a scale: where the scale is 0, all numbers of its block are 0.
 float Divisor(float scale) {
   return scale > 0.0F ? scale : 1.0F;
 }

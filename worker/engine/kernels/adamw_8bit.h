@@ -2,9 +2,9 @@
 //
 // AdamW whose moments are kept in 8 bits (Dettmers et al., "8-bit optimizers via block-wise
 // quantization", 2022). Each block of 256 numbers has a scale, its largest magnitude, and each
-// number the code of one of 256 levels, which lie denser towards zero ("dynamic" quantization). The
-// update itself is that of adamw.h in FP32, with the moments before they are rounded. The bits are
-// the same on every processor. Thread-safe on disjoint blocks.
+// number has the code of one of 256 levels, which are denser towards zero ("dynamic" quantization).
+// The update itself is adamw.h's in FP32, and uses the moments before they are rounded. Every
+// processor gives the same bits. Thread-safe on disjoint blocks.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ADAMW_8BIT_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ADAMW_8BIT_H_
 
@@ -18,19 +18,19 @@ namespace wattle::kernels {
 
 inline constexpr int64_t kMomentBlock = 256;
 
-// The levels of each code, in ascending order, as create_dynamic_map of bitsandbytes makes them.
+// The level of each code, in ascending order, computed like create_dynamic_map of bitsandbytes.
 // First moments have a sign; second moments have none.
 absl::Span<const float> FirstMomentLevels();   // from near -1 to 1; code 127 is 0
 absl::Span<const float> SecondMomentLevels();  // from 0 to 1
 
-// The code of the level nearest to a number of the levels' range. A second moment above 0 never
-// gets the code of 0: divided by a root of nothing, the next update of its weight would be far too
-// large.
+// The code of the nearest level; the number must be within the levels' range. A second moment above
+// 0 never gets the code of 0, because the next update would divide by the root of zero and be far
+// too large.
 uint8_t FirstMomentCode(float value);
 uint8_t SecondMomentCode(float value);
 
-// The arrays of one parameter, from a block's beginning on. Codes have `count` elements, scales one
-// for each block; all of them are zero before the first step.
+// The arrays of one parameter, starting at a block's beginning. Codes have `count` elements, scales
+// one per block; all of them are zero before the first step.
 struct AdamW8bitState {
   float* weights = nullptr;
   const float* gradients = nullptr;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kHugePage = 2 << 20;
 constexpr int64_t kLine = 64;
-constexpr int kCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, which Debian 12's headers lack
+constexpr int kCollapse = 25;  // MADV_COLLAPSE of Linux 6.1, missing from Debian 12's headers
 
 int64_t RoundUpTo(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -56,7 +56,7 @@ void PreferHugePages(void* begin, int64_t bytes) {
   }
   auto* place = static_cast<char*>(begin) + (from - first);
   const auto length = static_cast<size_t>(to - from);
-  // A refusal costs speed alone, so nobody needs to know.
+  // A refusal only costs speed, so it is not reported.
   if (madvise(place, length, MADV_HUGEPAGE) == 0) {
     (void)madvise(place, length, kCollapse);
   }

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Memory that kernels stream through: aligned to a line of the cache, and on huge pages where the
-// system grants them, because a core's prefetcher stops at the end of a page and each small page
-// costs a look-up.
+// Memory that kernels stream through: aligned to a cache line, and on huge pages if the system
+// grants them, because a core's prefetcher stops at the end of a page and each small page costs a
+// TLB miss.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ALIGNED_BUFFER_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ALIGNED_BUFFER_H_
 
@@ -15,18 +15,18 @@ namespace wattle::kernels {
 
 inline constexpr int64_t kFloatBytes = 4;  // of an FP32 number
 
-// Asks the system for huge pages under memory that somebody else owns. Only whole huge pages inside
-// the range are concerned; the contents stay. Does nothing where the system does not offer them.
+// Requests huge pages for memory owned elsewhere. Affects only whole huge pages inside the range;
+// the contents stay. Does nothing if the system does not offer them.
 void PreferHugePages(void* begin, int64_t bytes);
 
-// The heap, with large buffers on huge pages. Lives to the end of the process; thread-safe.
+// The heap, with large buffers on huge pages. Lives until the process ends; thread-safe.
 [[nodiscard]] std::pmr::memory_resource& HugePageHeap();
 
-// Bytes that begin at a multiple of 64, zero at first. Movable; the bytes stay where they are.
+// Bytes that begin at a multiple of 64, initially zero. Movable; the bytes keep their address.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  // memory: where the bytes come from; outlives the buffer.
+  // memory: source of the bytes; must outlive the buffer.
   explicit AlignedBuffer(int64_t bytes, std::pmr::memory_resource& memory = HugePageHeap());
 
   [[nodiscard]] int64_t size() const { return size_; }

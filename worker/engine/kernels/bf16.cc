@@ -38,7 +38,7 @@ void RoundBf16Stochastically(const RandomStream& stream, int64_t first_element, 
       const auto bits = std::bit_cast<uint32_t>(values[done + i]);
       const int64_t half = odd + i;
       const uint32_t added = half % 2 == 0 ? drawn[half / 2] & 0xFFFFU : drawn[half / 2] >> 16;
-      // What is not finite must not be added to: a carry would change what it is.
+      // Non-finite values get no addend: a carry would turn them into other values.
       const bool finite = (bits & kInfinity) != kInfinity;
       const bool is_nan = (bits & kMagnitude) > kInfinity;
       numbers[done + i] =

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// BF16, row by row: exactly what files of BF16 hold, and what training holds with
-// weights_precision: bf16. A tensor may view the bytes. Products of training read it
-// (float_matmul.h) or dequantize pieces.
+// BF16, row by row: the encoding of BF16 files, and of weights in training with weights_precision:
+// bf16. A tensor may be a view of the bytes. Training products read them (float_matmul.h) or
+// dequantize pieces.
 #include <cstdint>
 
 #include "worker/engine/kernels/bf16.h"

@@ -11,7 +11,7 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kScoreRows = 4;  // of HeadAttention::scores
+constexpr int64_t kScoreRows = 4;  // HeadAttention::scores
 
 int64_t QkvRows(const DecodeLayer& layer) {
   return (layer.heads + 2 * layer.kv_heads) * layer.head_size;
@@ -48,7 +48,7 @@ absl::Status CheckLayer(const DecodeModel& model, const DecodeLayer& layer) {
   return absl::OkStatus();
 }
 
-// Turns one head by the angles of a position.
+// Rotates one head by the angles of a position.
 void Rotate(const RotaryTables& rotary, int64_t position, float* head) {
   const int64_t half = rotary.dimensions / 2;
   const float* cosines = rotary.cosines + position * half;
@@ -124,7 +124,7 @@ bool DecodeStep::BeginCodes(const WeightMatrix& matrix) {
 
 template <typename Prepare>
 void DecodeStep::OverRows(int64_t rows, const Prepare& prepare) {
-  // A few rows are done sooner than the other threads would take notice.
+  // A few rows are finished before other threads could start.
   const int64_t chunks = rows < 4 * pool_.threads() ? 1 : pool_.threads() * 4;
   pool_.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
     for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row) {

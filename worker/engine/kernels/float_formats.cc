@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Row by row: FP32, which training works on and every other format is compared with, and FP16,
-// exactly what files of FP16 hold.
+// Row by row: FP32, the format of training and the reference for every other format, and FP16, the
+// encoding of FP16 files.
 #include <cstring>
 
 #include "worker/engine/kernels/aligned_buffer.h"

@@ -29,8 +29,8 @@ bool HasAmxBf16() {
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1U) != 0;
 }
 
-// What the tables of instruction_set.h found of registers, matrix unit and the system's permission
-// holds here too.
+// The checks of registers, matrix unit and the system's permission in instruction_set.h's tables
+// apply here, too.
 std::vector<const FloatKernels*> Look() {
   std::vector<const FloatKernels*> tables = {&PortableFloatKernels()};
   if (FindKernels("avx2") != nullptr) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Cut as Goto and van de Geijn do ("Anatomy of High-Performance Matrix Multiplication", 2008): a
-// block of the factor with fewer lanes is packed once and stays in the second-level cache; each
-// thread packs a strip of the other factor and multiplies all of the block with it.
+// Blocked as by Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", 2008):
+// a block of the factor with fewer lanes is packed once and stays in the L2 cache; each thread
+// packs a strip of the other factor and multiplies the whole block with it.
 #include "worker/engine/kernels/float_matmul.h"
 
 #include <algorithm>
@@ -17,16 +17,15 @@
 namespace wattle::kernels {
 namespace {
 
-// A block takes up to 3 MiB and a strip 768 KiB. A strip stays in the second-level cache of the
-// processors that have AMX; a block passes by once for each strip, and may come from the
-// third-level cache.
+// A block takes up to 3 MiB and a strip 768 KiB. A strip stays in the L2 cache of processors with
+// AMX; a block is streamed once per strip, and may come from the L3 cache.
 constexpr int64_t kBlockLanes = 1024;
 constexpr int64_t kStripLanes = 16 * kFloatLanes;
 constexpr int64_t kLaneBytes = 3072;
 constexpr int64_t kBlockBytes = kBlockLanes * kLaneBytes;
 constexpr int64_t kStripBytes = kStripLanes * kLaneBytes;
 
-// Terms of a block.
+// Terms in a block.
 int64_t BlockTerms(const FloatFunctions& functions) {
   return kLaneBytes / functions.element_bytes;
 }
@@ -43,7 +42,7 @@ int64_t CeilDivide(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Memory of the calling thread; it grows when it has to and is kept.
+// Memory of the calling thread, which grows on demand and is kept.
 std::byte* Scratch(int64_t bytes) {
   thread_local AlignedBuffer scratch;
   if (scratch.size() < bytes) {
@@ -58,13 +57,14 @@ struct Range {
   int64_t count = 0;
 };
 
-// Part `index` of `parts` that are as even as they can be.
+// Part `index` of `parts` that are as even as possible.
 Range PartOf(int64_t count, int64_t index, int64_t parts) {
   const int64_t first = count * index / parts;
   return {first, count * (index + 1) / parts - first};
 }
 
-// A factor as lanes and terms: lanes are the rows of the left one and the columns of the right one.
+// A factor as lanes and terms: lanes are the rows of the left factor and the columns of the right
+// one.
 struct Factor {
   const float* values = nullptr;
   const uint16_t* bf16 = nullptr;  // not null: instead of values
@@ -91,21 +91,21 @@ Factor RightOf(const FloatProduct& product, const FloatFunctions& functions) {
           .pack = functions.pack_right};
 }
 
-// Where panels are packed, one behind the other.
+// The destination of packed panels, one after the other.
 struct Packed {
   std::byte* begin = nullptr;
   int64_t element_bytes = 0;
-  int64_t terms = 0;  // of a panel
+  int64_t terms = 0;  // bytes of a panel
 
-  // lane and term begin a panel and a piece of one.
+  // lane and term begin a panel and a piece of it.
   [[nodiscard]] std::byte* At(int64_t lane, int64_t term) const {
     const int64_t panel = RoundUp(terms, kFloatTermMultiple) * kFloatLanes;
     return begin + (lane / kFloatLanes * panel + term * kFloatLanes) * element_bytes;
   }
 };
 
-// Packs a piece of one panel; BF16 numbers are widened on the way, in pieces of a panel that stay
-// in the first-level cache.
+// Packs a piece of one panel; BF16 numbers are widened first, in pieces of a panel that stay in the
+// L1 cache.
 void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int64_t element_bytes,
                std::byte* packed) {
   const int64_t first = lanes.first * factor.lane_stride + terms.first * factor.term_stride;
@@ -137,8 +137,8 @@ void PackPiece(const Factor& factor, const Range& lanes, const Range& terms, int
   }
 }
 
-// What the 32 rows from `row` on need of some columns and of the terms of a block. all_terms: of
-// the product.
+// The columns and the terms of a block that the 32 rows from `row` on need. all_terms: of the
+// product.
 RowsNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, const Range& terms,
                 int64_t all_terms) {
   constexpr int64_t kMultiple = kFloatTermMultiple;
@@ -165,9 +165,9 @@ RowsNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, const
   return need;
 }
 
-// Packs some lanes of a factor, panel behind panel, or of each 32 lanes the terms that they need.
-// Where lanes lie side by side, the panels are packed together, a few terms at a time: so a page of
-// the source is looked up once and its lines are read whole.
+// Packs some lanes of a factor, panel after panel, or for each 32 lanes only the terms that they
+// need. If lanes are contiguous, the panels are packed together, a few terms at a time, so that a
+// page of the source is looked up once and its lines are read whole.
 void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed,
                const RowsNeed* needs = nullptr) {
   const int64_t piece = factor.lane_stride == 1 ? kFloatTermMultiple : terms.count;
@@ -188,8 +188,8 @@ void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, con
   }
 }
 
-// A product as it is cut. The same for every number of threads, but for the widths of strips, which
-// change no sum.
+// How a product is cut. The same for every number of threads, except for the widths of strips,
+// which do not affect sums.
 struct Cut {
   const FloatProduct& product;
   const FloatFunctions& functions;
@@ -216,8 +216,8 @@ Cut CutOf(const FloatProduct& product, const FloatFunctions& functions,
           .mask = mask};
 }
 
-// Lanes of a strip, so that threads that take turns have the same work: the width for which the
-// busiest one has the least.
+// Lanes in a strip, chosen for equal work on threads that take turns: the width at which the
+// busiest thread has the least.
 int64_t StripWidth(int64_t lanes, int threads) {
   constexpr int64_t kMultiple = 2 * kFloatLanes;
   int64_t best = kStripLanes;
@@ -232,11 +232,11 @@ int64_t StripWidth(int64_t lanes, int threads) {
   return best;
 }
 
-// Calls body(lanes of the shared factor, terms) for the blocks, in the order in which they may be
+// Calls body(lanes of the shared factor, terms) for the blocks, in an order in which they may be
 // added up.
 template <typename Body>
 void ForEachBlock(const Cut& cut, Body body) {
-  // Blocks of terms are as even as they can be.
+  // Blocks of terms are as even as possible.
   const int64_t all = cut.product.terms;
   const int64_t block_terms =
       RoundUp(CeilDivide(all, CeilDivide(all, BlockTerms(cut.functions))), kFloatTermMultiple);
@@ -248,11 +248,11 @@ void ForEachBlock(const Cut& cut, Body body) {
   }
 }
 
-// Packs a block on all threads. They share its terms where lanes lie side by side, so that each
-// reads whole lines of the source one behind the other; else its panels.
+// Packs a block on all threads. If lanes are contiguous, threads share its terms, so that each
+// reads whole lines of the source in order; else they share its panels.
 void PackBlock(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed,
                ThreadPool& pool) {
-  // Several pieces for each thread, so that a slow one gets fewer.
+  // Several pieces per thread, so that a slow thread gets fewer.
   constexpr int64_t kPiecesOfThread = 8;
   const bool of_terms = factor.lane_stride == 1;
   const int64_t unit = of_terms ? kFloatTermMultiple : kFloatLanes;
@@ -274,8 +274,8 @@ void PackBlock(const Factor& factor, const Range& lanes, const Range& terms, con
   });
 }
 
-// What each 32 rows of a strip or block need, in `needs`; null where everything is needed, or where
-// the kernel goes through everything.
+// The needs of each 32 rows of a strip or block, in `needs`; null if everything is needed, or if
+// the kernel processes everything anyway.
 using Needs = std::array<RowsNeed, kBlockLanes / kRowsOfNeed>;
 const RowsNeed* FindNeeds(const Cut& cut, const Range& rows, const Range& columns,
                           const Range& terms, Needs& needs) {

@@ -1,18 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Products of FP32 matrices whose factors are rounded to 16 bits and whose sums are FP32: what
-// training in BF16 or FP16 computes. A factor is rounded to the nearest number, ties to even, on
-// its way into the packed panels that the processor multiplies; nothing else is rounded. BF16
-// numbers below the smallest normal one count as zero, as the processors' own BF16 units have it.
+// training in BF16 or FP16 computes. A factor is rounded to the nearest number, ties to even, while
+// it is packed into the panels that the processor multiplies; nothing else is rounded. BF16 numbers
+// below the smallest normal one count as zero, as in the processors' own BF16 units.
 //
-// And products of FP32 factors, of which nothing is rounded, where 16-bit units are faster at them
-// than the processor's own FP32 products are (isa/float_amx.cc). Numbers below 2^-126 count as
-// zero there, those below 2^-102 may lose their last bits, and a number that is infinite or at
-// least (2 - 2^-8) 2^127 makes its sums NaN.
+// Also products of unrounded FP32 factors, on processors whose 16-bit units compute them faster
+// than their FP32 units (isa/float_amx.cc). Numbers below 2^-126 count as zero there, those below
+// 2^-102 may lose their last bits, and a number that is infinite or at least (2 - 2^-8) 2^127 makes
+// its sums NaN.
 //
-// The rounding of factors is the same on every instruction set; the order in which FP32 sums are
-// added is not, so results agree within the rounding of such sums. On one instruction set the
-// result is the same to the last bit for every number of threads.
+// Every instruction set rounds factors in the same way but adds FP32 sums in its own order, so
+// results agree within the rounding of such sums. On one instruction set the result is the same to
+// the last bit for every number of threads.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_FLOAT_MATMUL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_FLOAT_MATMUL_H_
 
@@ -28,7 +28,7 @@ namespace wattle::kernels {
 enum class FactorType : uint8_t { kFloat32, kBf16, kFp16 };
 
 // A matrix in memory: element [i, j] at values[i * row_stride + j * column_stride]. One of the
-// strides is 1, so that a matrix and its transpose are both views.
+// strides must be 1, so that a matrix and its transpose are both views.
 struct FloatMatrix {
   const float* values = nullptr;
   int64_t row_stride = 0;
@@ -37,43 +37,43 @@ struct FloatMatrix {
 
 // out = initial + left right.
 struct FloatProduct {
-  FactorType factors = FactorType::kBf16;  // kFloat32: only where HasFloat32Products()
+  FactorType factors = FactorType::kBf16;  // kFloat32: only if HasFloat32Products()
   int64_t rows = 0;
   int64_t terms = 0;
   int64_t columns = 0;
   FloatMatrix left;   // [rows, terms]
   FloatMatrix right;  // [terms, columns]
-  // Instead of right.values: BF16 numbers, with the strides of `right`. The result is that of the
+  // Replaces right.values: BF16 numbers, with the strides of `right`. The result equals that of the
   // same numbers in FP32, to the last bit.
   const uint16_t* right_bf16 = nullptr;
-  const float* initial = nullptr;  // [rows, initial_stride]; null: zero. May be `out`
-  int64_t initial_stride = 0;      // 0: every row is the same, as a bias is
-  float* out = nullptr;            // [rows, out_stride], columns side by side
+  const float* initial = nullptr;  // [rows, initial_stride]; null: zero. May equal `out`
+  int64_t initial_stride = 0;      // 0: all rows are the same, as for a bias
+  float* out = nullptr;            // [rows, out_stride], contiguous columns
   int64_t out_stride = 0;
 };
 
-// The tables that this processor can run, the portable one first, the best last. Asked for once:
-// the processor is looked at in the first call.
+// The tables that this processor can run, the portable one first, the best last. The processor is
+// queried once, in the first call.
 absl::Span<const FloatKernels* const> SupportedFloatKernels();
 
 // The last of SupportedFloatKernels().
 const FloatKernels& BestFloatKernels();
 
-// Whether there are products of FP32 factors, of which nothing is rounded. Where there are none,
-// those of libtorch are as fast as ours would be.
+// Whether products of unrounded FP32 factors exist. If not, libtorch's are as fast as ours would
+// be.
 bool HasFloat32Products(const FloatKernels& kernels = BestFloatKernels());
 
-// On the pool's threads. Factors are packed into memory that the calling thread keeps: 3 MiB, and
-// 768 KiB for each of the pool's threads.
+// Runs on the pool's threads. Factors are packed into memory that the calling thread keeps: 3 MiB,
+// and 768 KiB for each of the pool's threads.
 void MultiplyFloats(const FloatProduct& product, ThreadPool& pool,
                     const FloatKernels& kernels = BestFloatKernels());
 
-// What causal attention leaves out of a product: query q sees the keys up to q + diagonal. Queries
-// of heads that share keys may stand one below the other, `queries` of each.
+// The part of a product that causal attention leaves out: query q sees the keys up to q + diagonal.
+// Queries of heads that share keys may be stacked, `queries` rows for each head.
 struct CausalMask {
   enum class Part : uint8_t {
     kNone,
-    kResult,          // rows are queries, columns keys: unseen numbers may be anything
+    kResult,          // rows are queries, columns keys: unseen results are unspecified
     kLeft,            // rows are queries, terms keys: unseen numbers are zero
     kLeftTransposed,  // rows are keys, terms queries: unseen numbers are zero
   };
@@ -82,13 +82,14 @@ struct CausalMask {
   int64_t diagonal = 0;
 };
 
-// Numbers from one matrix of a batch to the next.
+// Distance in numbers from one matrix of a batch to the next.
 struct BatchStrides {
   int64_t outer = 0;
   int64_t inner = 0;
 };
 
-// Products of one shape in two dimensions, as sequences and their heads are. Without `initial`.
+// Products of one shape in two dimensions, such as sequences and their heads. `initial` must not be
+// set.
 struct FloatBatch {
   FloatProduct first;
   int64_t outer_count = 1;
@@ -99,7 +100,7 @@ struct FloatBatch {
   CausalMask mask = {};
 };
 
-// Each product on one of the pool's threads, each of which keeps such memory.
+// Runs each product on one of the pool's threads, each of which keeps packing memory.
 void MultiplyFloatBatch(const FloatBatch& batch, ThreadPool& pool,
                         const FloatKernels& kernels = BestFloatKernels());
 

@@ -10,10 +10,10 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kRowsTogether = 32;  // rows of weights that share one reading of the factor
+constexpr int64_t kRowsTogether = 32;  // rows of weights processed per read of the factor
 constexpr int kScaleTrials = 12;
 
-// Σ a[i] b[i] in independent partial sums, so that the compiler may use vectors.
+// Σ a[i] b[i] in independent partial sums, so that the compiler can vectorize.
 double Dot(const double* a, const double* b, int64_t count) {
   constexpr int64_t kPartialSums = 8;
   double sums[kPartialSums] = {};
@@ -29,7 +29,7 @@ double Dot(const double* a, const double* b, int64_t count) {
   return std::accumulate(std::begin(sums), std::end(sums), 0.0);
 }
 
-// A square matrix by rows.
+// A square matrix, row-major.
 class Square {
  public:
   explicit Square(int64_t size) : size_(size), values_(static_cast<size_t>(size * size)) {}
@@ -59,8 +59,8 @@ Square DampedHessian(const InputHessian& hessian, double damping,
   return out;
 }
 
-// h = R Rᵀ with R upper triangular, in place (what lies below the diagonal is not touched). False
-// where h is not positive definite.
+// h = R Rᵀ with R upper triangular, in place (elements below the diagonal stay unchanged). Returns
+// false if h is not positive definite.
 bool FactorInPlace(Square& h, ThreadPool& pool) {
   const int64_t size = h.size();
   for (int64_t j = size - 1; j >= 0; --j) {
@@ -82,12 +82,12 @@ bool FactorInPlace(Square& h, ThreadPool& pool) {
   return true;
 }
 
-// R⁻¹ of an upper triangular R, as floats by rows; zeros below the diagonal.
+// R⁻¹ of an upper triangular R, as floats, row-major; zeros below the diagonal.
 std::vector<float> InverseOf(Square& r, ThreadPool& pool) {
   const int64_t size = r.size();
   Square inverse(size);
   const int64_t chunks = std::min<int64_t>(size, 4 * pool.threads());
-  // Row i is (eᵢ - Σ_{k>i} R[i,k] row k) / R[i,i]; each chunk does its own columns.
+  // Row i is (eᵢ - Σ_{k>i} R[i,k] row k) / R[i,i]; each chunk computes its own columns.
   pool.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
     const int64_t first = size * chunk / chunks;
     const int64_t end = size * (chunk + 1) / chunks;
@@ -115,7 +115,7 @@ std::vector<float> InverseOf(Square& r, ThreadPool& pool) {
   return out;
 }
 
-// The scale of a group with the least error, each weight's error weighted by `importance`.
+// The scale of a group with the least error; `importance` weights the error of each weight.
 GroupScale BestScale(const GroupCodec& codec, absl::Span<const float> weights,
                      absl::Span<const double> importance, double least_scale) {
   GroupScale best = codec.choose_scale(weights);
@@ -143,11 +143,11 @@ GroupScale BestScale(const GroupCodec& codec, absl::Span<const float> weights,
   return best;
 }
 
-// Everything that one matrix's rows are rounded with.
+// Inputs for rounding the rows of one matrix.
 struct Rounding {
   const WeightMatrix& shape;
   const GroupCodec& codec;
-  const std::vector<int64_t>& order;  // of the columns
+  const std::vector<int64_t>& order;  // order of the columns
   const std::vector<float>& factor;   // R⁻¹, [columns, columns], in that order
   int64_t group = 0;
 };

@@ -19,8 +19,8 @@ namespace {
 
 #if defined(__x86_64__)
 
-// The bits that CPUID's leaf 7 (Intel's manual, volume 2A, table 3-17) has and GCC 12's
-// __builtin_cpu_supports does not know.
+// Bits of CPUID's leaf 7 (Intel's manual, volume 2A, table 3-17) that GCC 12's
+// __builtin_cpu_supports does not support.
 struct Leaf7 {
   bool avx_vnni = false;  // subleaf 1, EAX bit 4
   bool amx_tile = false;  // subleaf 0, EDX bit 24
@@ -43,7 +43,7 @@ Leaf7 ReadLeaf7() {
   return leaf;
 }
 
-// Linux hands out the matrix unit's 8 KiB of state on demand only
+// Linux grants the matrix unit's 8 KiB of state only on request
 // (Documentation/arch/x86/xstate.rst); the permission holds for all threads of the process.
 bool KernelGrantsTiles() {
   constexpr int64_t kArchReqXcompPerm = 0x1023;

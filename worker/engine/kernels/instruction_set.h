@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The kernels that exist once for each instruction set, as a table of functions, and the choice
-// among the tables at run time. Every table does the same to the last bit (FP32 products excepted);
-// the portable one is plain C++ and runs everywhere. isa/README.md says how the tables are built.
+// The kernels that exist once per instruction set, as tables of functions, and the choice among the
+// tables at run time. All tables give the same results to the last bit (except FP32 products); the
+// portable one is plain C++ and runs everywhere. isa/README.md describes how the tables are built.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_INSTRUCTION_SET_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_INSTRUCTION_SET_H_
 
@@ -15,15 +15,15 @@
 
 namespace wattle::kernels {
 
-// The tables that this processor can run, the portable one first, the best last. Asked for once:
-// the processor is looked at in the first call.
+// The tables that this processor can run, the portable one first, the best last. The processor is
+// queried once, in the first call.
 absl::Span<const KernelTable* const> SupportedKernels();
 
 // The last of SupportedKernels().
 const KernelTable& BestKernels();
 
 // The table of that name ("portable", "avx2", "avx-vnni", "avx512-vnni", "amx", "neon",
-// "neon-dotprod", "neon-i8mm"), or null where this processor or build has none. For tests and
+// "neon-dotprod", "neon-i8mm"), or null if this processor or build does not have it. For tests and
 // benches.
 const KernelTable* FindKernels(absl::string_view name);
 

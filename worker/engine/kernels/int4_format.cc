@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Int4 with a scale for each group of columns, symmetric (scale * (code - 8)) and asymmetric
-// (scale * code + minimum).
+// Int4 with a scale per group of columns, symmetric (scale * (code - 8)) and asymmetric (scale *
+// code + minimum).
 #include <algorithm>
 #include <cmath>
 
@@ -17,8 +17,8 @@ int8_t HoldInside(float code) {
   return static_cast<int8_t>(std::clamp(std::nearbyint(code), 0.0F, kInt4LargestCode));
 }
 
-// The weight that is largest in magnitude gets code 0, which is eight steps from zero, one more
-// than the other side has; the scale takes its sign from that (as llama.cpp's Q4_0 does).
+// The weight of largest magnitude gets code 0, which is eight steps from zero, one more than on the
+// other side; the sign of the scale follows from it (as in llama.cpp's Q4_0).
 GroupScale ChooseSymmetric(absl::Span<const float> weights) {
   float extreme = 0.0F;
   for (const float weight : weights) {

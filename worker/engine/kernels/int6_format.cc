@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Int6 as llama.cpp's Q6_K has it: blocks of 256 columns with an FP16 scale, groups of 16 with an
-// int8 scale, codes from 0 to 63 that stand for -32 to 31. A weight is exact in FP32: 11 bits of
-// the block's scale, 7 of the group's and 6 of the code are 24.
+// Int6 in the form of llama.cpp's Q6_K: blocks of 256 columns with an FP16 scale, groups of 16 with
+// an int8 scale, codes from 0 to 63 for -32 to 31. A weight is exact in FP32: 11 bits of the
+// block's scale, 7 of the group's and 6 of the code are 24.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,7 +14,7 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int kInt6ZeroCode = 32;
-constexpr float kInt6LargestStep = 31.0F;  // from zero, on both sides
+constexpr float kInt6LargestStep = 31.0F;  // largest distance from zero on both sides
 constexpr float kLargestGroupScale = 127.0F;
 constexpr int64_t kLine = kPanelRows * 4;
 constexpr int64_t kLinesOfGroup = 3;
@@ -37,7 +37,7 @@ int64_t GroupPlace(const WeightMatrix& shape, int64_t row, int64_t group) {
          row % kPanelRows * 4;
 }
 
-// Where the scale of a row's block lies, and that of its group.
+// Addresses of the scale of a row's block, and of that of its group.
 struct ScalePlaces {
   int64_t of_block = 0;
   int64_t of_group = 0;
@@ -51,7 +51,7 @@ ScalePlaces PlacesOf(const WeightMatrix& shape, int64_t row, int64_t group) {
           .of_group = start + kPanelRows * kHalfBytes + group % kGroupsOfBlock * kPanelRows + lane};
 }
 
-// The sixteen codes of a group: byte j of a line is of the columns 4 quad + j.
+// The sixteen codes of a group: byte j of a line belongs to column 4 quad + j.
 void PackGroup(const int8_t* codes, std::byte* place) {
   for (int64_t j = 0; j < 4; ++j) {
     unsigned quads[4];
@@ -91,8 +91,8 @@ void PackInt6(const WeightMatrix& shape, const QuantizedRows& rows, const Packed
   }
 }
 
-// Groups whose scales reach as far as their largest weight; the block's as far as the largest
-// group.
+// Chooses scales of groups that reach their largest weight, and the block's scale to reach the
+// largest group's.
 void RoundBlock(const float* weights, int8_t* codes, GroupScale* scales, float& block_scale) {
   float largest[kGroupsOfBlock] = {};
   for (int64_t i = 0; i < kInt6BlockColumns; ++i) {
@@ -116,7 +116,7 @@ void RoundBlock(const float* weights, int8_t* codes, GroupScale* scales, float& 
   }
 }
 
-// For tests and benches: no job of this version rounds to it.
+// For tests and benches: no job of this version rounds to this format.
 void QuantizeInt6(const WeightMatrix& shape, const float* weights, const PackedBuffers& out) {
   std::vector<int8_t> codes(static_cast<size_t>(shape.rows * shape.columns));
   std::vector<GroupScale> scales(codes.size() / kInt6GroupColumns);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Int8: symmetric, weight ≈ scale * code. One FP32 scale for each output channel, or one FP16 scale
-// for each group of columns, which is GGUF's Q8_0 where groups have 32.
+// Int8: symmetric, weight ≈ scale * code. One FP32 scale per output channel, or one FP16 scale per
+// group of columns; groups of 32 are GGUF's Q8_0.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,8 +12,8 @@ namespace wattle::kernels {
 namespace {
 
 constexpr float kInt8LargestCode = 127.0F;
-constexpr float kGroupedSmallestCode = -128.0F;  // of files: rounding gives -127 at least
-constexpr int64_t kQuad = 4;                     // columns that lie beside each other for one row
+constexpr float kGroupedSmallestCode = -128.0F;  // only in files: our rounding gives at least -127
+constexpr int64_t kQuad = 4;                     // adjacent columns of one row
 
 bool HasGroups(const WeightMatrix& shape) {
   return shape.format.scheme == WeightScheme::kInt8Grouped;
@@ -30,13 +30,13 @@ StoredBytes Int8Stored(const WeightMatrix& shape) {
   return {.packed = panels * PanelBytes(shape), .scales = panels * kPanelRows * of_row};
 }
 
-// Where the code of a row and column lies.
+// Address of the code of a row and column.
 int64_t Place(const WeightMatrix& shape, int64_t row, int64_t column) {
   return row / kPanelRows * PanelBytes(shape) + column / kQuad * kQuad * kPanelRows +
          row % kPanelRows * kQuad + column % kQuad;
 }
 
-// Where the scale of a row's group lies.
+// Address of the scale of a row's group.
 int64_t ScalePlace(const WeightMatrix& shape, int64_t row, int64_t group) {
   return HasGroups(shape)
              ? ((row / kPanelRows * GroupsOfRow(shape) + group) * kPanelRows + row % kPanelRows) *
@@ -70,7 +70,7 @@ GroupScale ChooseInt8Scale(absl::Span<const float> weights) {
 }
 
 int8_t EncodeInt8(float weight, GroupScale scale) {
-  // The quotient of a subnormal scale may exceed the range, so it is held inside.
+  // The quotient by a subnormal scale may exceed the range, so it is clamped.
   const float code = scale.scale == 0.0F ? 0.0F : std::nearbyint(weight / scale.scale);
   return static_cast<int8_t>(std::clamp(code, -kInt8LargestCode, kInt8LargestCode));
 }

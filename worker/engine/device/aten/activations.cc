@@ -6,7 +6,7 @@
 namespace wattle::engine {
 namespace {
 
-// The two forms of GELU, as libtorch names them: the approximation by tanh, and none.
+// libtorch's names for the two forms of GELU: the approximation by tanh, and exact.
 const char* GeluKind(models::Activation activation) {
   return activation == models::Activation::kGeluTanh ? "tanh" : "none";
 }

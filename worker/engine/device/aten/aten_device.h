@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Any device of libtorch, by libtorch's operators alone. No function makes the host wait or sends
-// weights; what goes to the device are numbers of the batch. Also correct on the host, where tests
-// compare our kernels with these forms. device.h says what each function does.
+// Any device of libtorch, with only libtorch's operators. No function makes the host wait or sends
+// weights; only numbers of the batch go to the device. Also correct on the host, where tests
+// compare our kernels with these forms. device.h defines each function.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_ATEN_ATEN_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_ATEN_ATEN_DEVICE_H_
 

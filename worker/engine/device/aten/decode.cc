@@ -6,7 +6,7 @@
 
 namespace wattle::engine {
 
-// The decoder's plain form is made of libtorch's operators already.
+// Null, because the decoder's plain form already consists of libtorch's operators.
 std::unique_ptr<DecodeOperator> AtenDevice::MakeDecode(DecodeRequest /*request*/) const {
   return nullptr;
 }

@@ -10,7 +10,7 @@
 namespace wattle::engine {
 namespace {
 
-constexpr int64_t kBufferElements = int64_t{1} << 20;  // of the host, on the way to the device
+constexpr int64_t kBufferElements = int64_t{1} << 20;  // on the host, before the copy to the device
 
 }  // namespace
 

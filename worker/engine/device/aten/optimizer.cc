@@ -32,7 +32,7 @@ at::Tensor LevelsOn(absl::Span<const float> levels, at::Device device) {
   return tensor.to(device);
 }
 
-// Moments in 8 bits between codes and numbers.
+// Converts 8-bit moments between codes and numbers.
 class PlainMoment {
  public:
   PlainMoment(at::Tensor levels, const at::Tensor& codes, const at::Tensor& scales)

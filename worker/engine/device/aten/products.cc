@@ -10,20 +10,20 @@ namespace {
 
 using kernels::FactorType;
 
-// A GPU's fast products of factors of two bytes read 16 bytes at once, and their tiles are whole
-// with multiples of this.
+// A GPU's fast products of two-byte factors read 16 bytes at a time; multiples of this fill their
+// tiles.
 constexpr int64_t kWholeRows = 64;
 
 at::Tensor RoundedTo(FactorType factors, const at::Tensor& x) {
   return x.to(TypeOf(factors));
 }
 
-// Whether the sums of these factors can come as floats.
+// Whether a product of these factors can return its sums as floats.
 bool HasFloatSums(const at::Tensor& factor) {
   return kGpuHasFloatSums && factor.is_cuda() && factor.scalar_type() != at::kFloat;
 }
 
-// Floats, or on most devices the factors' type.
+// Floats, or on most devices the type of the factors.
 at::Tensor Multiply(const at::Tensor& left, const at::Tensor& right) {
   if (!HasFloatSums(left)) {
     return at::mm(left, right);
@@ -33,7 +33,7 @@ at::Tensor Multiply(const at::Tensor& left, const at::Tensor& right) {
   return out;
 }
 
-// out: of floats, as in the functions below.
+// out: floats, as in the functions below.
 void MultiplyInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
   if (HasFloatSums(left)) {
     FloatSumsInto(left, right, out);
@@ -73,11 +73,10 @@ at::Tensor Dense(FactorType factors, const at::Tensor& x) {
              : at::empty(x.sizes(), x.options().dtype(type)).copy_(x);
 }
 
-// The same or its transpose as [sequences * heads, rows, columns]: libtorch's product of many
-// matrices reads both.
+// x or its transpose as [sequences * heads, rows, columns]: libtorch's batched product reads both.
 at::Tensor Stacked(FactorType factors, const at::Tensor& x) {
   if (x.size(0) == 1 && x.scalar_type() == TypeOf(factors)) {
-    return x[0];  // also a view of the cache, whose heads lie apart
+    return x[0];  // also a view of the cache, whose heads are not adjacent
   }
   const bool transposed = x.stride(2) == 1 && x.stride(3) != 1;
   const at::Tensor dense = Dense(factors, transposed ? x.transpose(2, 3) : x);

@@ -13,15 +13,15 @@ namespace {
 constexpr int64_t kWordBits = 32;
 constexpr int64_t kWord = 0xFFFFFFFF;
 constexpr int64_t kNumbersOfBlock = 4;
-// Numbers that exist at once beside the result: each takes eight bytes, several times.
+// Numbers that exist at the same time besides the result: each takes eight bytes, several times.
 constexpr int64_t kNumbersTogether = 1 << 22;
 
 at::TensorOptions WholeNumbersLike(const at::Tensor& like) {
   return at::dtype(at::kLong).device(like.device());
 }
 
-// Both halves of words times a factor. A product of two words overflows into the sign, and its bits
-// are those of the product without one.
+// Both halves of the products of words and a factor. A 64-bit product may overflow into the sign;
+// its bits equal those of the unsigned product.
 struct WideProduct {
   at::Tensor high;
   at::Tensor low;
@@ -37,7 +37,7 @@ at::Tensor Xor(const at::Tensor& a, const at::Tensor& b, uint32_t key) {
   return a.bitwise_xor(b).bitwise_xor_(static_cast<int64_t>(key));
 }
 
-// The four numbers of each block: blocks: int64 of any shape → int64 [shape, 4].
+// The four numbers of each block. blocks: int64 of any shape → int64 [shape, 4].
 at::Tensor Philox(const kernels::RandomStream& stream, const at::Tensor& blocks) {
   const kernels::PhiloxCounter counter = kernels::CounterOf(stream);
   std::array<at::Tensor, 4> words = {blocks};
@@ -67,7 +67,7 @@ at::Tensor Numbers(const kernels::RandomStream& stream, int64_t first, int64_t c
       .narrow(0, first % kNumbersOfBlock, count);
 }
 
-// float [like's shape], filled by values(first, count) for pieces: float [count].
+// float [like's shape], filled by values(first, count), float [count], piece by piece.
 template <typename Values>
 at::Tensor InPieces(const at::Tensor& like, int64_t together, Values values) {
   at::Tensor out = at::empty({like.numel()}, at::dtype(at::kFloat).device(like.device()));
@@ -113,7 +113,7 @@ at::Tensor RandomSigns(const kernels::RandomStream& stream, float magnitude, int
 
 at::Tensor RandomSignsAt(const kernels::RandomStream& stream, float magnitude,
                          const at::Tensor& elements) {
-  const at::Tensor numbers = elements.bitwise_right_shift(5);  // 32 signs in each
+  const at::Tensor numbers = elements.bitwise_right_shift(5);  // 32 signs per number
   const at::Tensor words = Philox(stream, numbers.floor_divide(kNumbersOfBlock))
                                .gather(-1, numbers.remainder(kNumbersOfBlock).unsqueeze(-1))
                                .squeeze(-1);
@@ -140,7 +140,7 @@ void RoundToBf16Stochastically(const kernels::RandomStream& stream, const at::Te
     const at::Tensor bits =
         from.narrow(0, first, count).view(at::kInt).to(at::kLong).bitwise_and_(kWord);
     const at::Tensor is_nan = bits.bitwise_and(kMagnitude).gt(kInfinity);
-    // What is not finite must not be added to: a carry would change what it is.
+    // Non-finite values get no addend: a carry would turn them into other values.
     const at::Tensor rounded = at::where(bits.bitwise_and(kInfinity).ne(kInfinity), bits.add(added),
                                          bits.bitwise_or(is_nan.to(at::kLong).mul_(kQuiet)))
                                    .bitwise_right_shift_(kHalfBits);

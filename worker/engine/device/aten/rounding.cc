@@ -12,23 +12,24 @@ namespace {
 
 using kernels::WeightScheme;
 
-// The FP16 number nearest to each that is finite.
+// The nearest finite FP16 number of each element.
 at::Tensor RoundedToHalf(const at::Tensor& x) {
   constexpr double kLargestHalf = 65504.0;
   return x.to(at::kHalf).to(at::kFloat).clamp_(-kLargestHalf, kLargestHalf);
 }
 
-// CUDA multiplies with the reciprocal of a number of the host, which is another bit.
+// A division by a host scalar: CUDA would multiply with its reciprocal, which differs in the last
+// bit.
 at::Tensor DividedBy(const at::Tensor& x, double divisor) {
   return x.div(at::full_like(x, divisor));
 }
 
-// What a scale divides by: a scale of zero has zeros alone.
+// The divisor of a scale: 1 for a scale of zero, whose values are all zero.
 at::Tensor DivisorOf(const at::Tensor& scales) {
   return at::where(scales == 0, at::ones_like(scales), scales);
 }
 
-// All of these: groups: float [rows, groups, columns of a group] → their nearest weights.
+// Each function: groups: float [rows, groups, columns of a group] → their nearest weights.
 
 at::Tensor NearestInt8(const at::Tensor& groups) {
   const at::Tensor scales = DividedBy(groups.abs().amax(-1, /*keepdim=*/true), 127.0);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What each query sees, as numbers for a device.
+// The range of keys visible to each query, as numbers for a device.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_ATEN_SEEN_BORDERS_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_ATEN_SEEN_BORDERS_H_
 
@@ -13,11 +13,11 @@
 
 namespace wattle::engine {
 
-// int64 [5, queries] of the host, and never a row of the square: the end of the keys, and begin and
-// end of both hidden ranges.
+// int64 [5, queries] on the host, never a row of the square: the end of the keys, and begin and end
+// of both hidden ranges.
 at::Tensor BordersOf(const std::vector<SeenKeys>& keys);
 
-// The numbers of the probabilities' dropout.
+// The random stream for the dropout of the probabilities.
 kernels::RandomStream StreamOfProbabilities(const ProbabilityDropout& dropout);
 
 }  // namespace wattle::engine

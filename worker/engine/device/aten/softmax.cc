@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 
-// Of a token being decoded nothing is sent to the device.
+// Decoding one token sends nothing to the device.
 void HideFromOne(const SeenKeys& keys, const at::Tensor& scores) {
   const auto hide = [&](int64_t begin, int64_t end) {
     if (begin < end) {
@@ -91,7 +91,7 @@ at::Tensor AtenDevice::SoftmaxBackward(kernels::FactorType /*factors*/,
     dropped = probabilities * factors;
     gradients.mul_(factors);
   }
-  // Where a query sees no key probabilities are 0, and so is the gradient of the scores.
+  // If a query sees no key, its probabilities are 0, and so is the gradient of the scores.
   gradients = at::_softmax_backward_data(gradients, probabilities, -1, at::kFloat);
   return dropped;
 }

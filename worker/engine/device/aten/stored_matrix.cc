@@ -9,7 +9,7 @@
 namespace wattle::engine {
 namespace {
 
-// Numbers of a piece: each piece costs the start of ten operators.
+// Numbers in a piece. Each piece costs the launches of ten operators.
 constexpr int64_t kNumbersOfPiece = 1 << 22;
 
 }  // namespace
@@ -25,7 +25,7 @@ void AtenDevice::ForEachPieceOf(
   }
 }
 
-// The inputs are not rounded: the product is that of training.
+// The inputs are not rounded: training uses this product, too.
 at::Tensor AtenDevice::StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                      const at::Tensor& bias) const {
   at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());

@@ -19,21 +19,22 @@ using kernels::WeightScheme;
 
 constexpr int64_t kPanelRows = kernels::kPanelRows;
 constexpr int64_t kNibbleLevels = 16;
-constexpr int64_t kInt6Block = 256;      // columns that share one more scale
-constexpr int64_t kScalesOfBlock = 256;  // of NF4 with double quantization, that share a scale
+constexpr int64_t kInt6Block = 256;      // columns that share a further scale
+constexpr int64_t kScalesOfBlock = 256;  // columns that share a scale of NF4 with double
+                                         // quantization
 
-// Which rows of a matrix: a range, or those that a tensor numbers.
+// A selection of a matrix's rows: a range, or the row numbers in a tensor.
 struct RowChoice {
   int64_t first = 0;
   int64_t count = 0;
   at::Tensor numbers = {};  // int64 [count]; undefined: the range
 
-  // Of x, whose first dimension is the matrix's rows.
+  // For x whose first dimension is the matrix's rows.
   [[nodiscard]] at::Tensor Of(const at::Tensor& x) const {
     return numbers.defined() ? x.index_select(0, numbers) : x.narrow(0, first, count);
   }
 
-  // Of x: [panels, …, row of the panel, …], that dimension being `lane` → [count, …].
+  // For x of shape [panels, …, row of the panel, …], that dimension being `lane` → [count, …].
   [[nodiscard]] at::Tensor OfPanels(const at::Tensor& x, int64_t lane) const {
     if (!numbers.defined()) {
       const int64_t panels = kernels::PanelCount(count);
@@ -51,7 +52,7 @@ struct RowChoice {
     return x.index_select(0, numbers.floor_divide(kPanelRows)).gather(lane, in_panel).squeeze(lane);
   }
 
-  // The rows' numbers, int64 [count, 1].
+  // The numbers of the rows, int64 [count, 1].
   [[nodiscard]] at::Tensor Numbers(at::Device device) const {
     const at::Tensor rows =
         numbers.defined() ? numbers
@@ -60,12 +61,12 @@ struct RowChoice {
   }
 };
 
-// Bytes as numbers of another type.
+// Bytes reinterpreted as numbers of another type.
 at::Tensor As(at::ScalarType type, const at::Tensor& bytes) {
   return bytes.view(type);
 }
 
-// A scale for each row, or for each group of it.
+// One scale for each row, or for each group of the row.
 at::Tensor Int8Rows(const MatrixWeights& matrix, const RowChoice& rows) {
   const WeightMatrix& stored = matrix.matrix;
   const int64_t panels = kernels::PanelCount(stored.rows);
@@ -83,14 +84,15 @@ at::Tensor Int8Rows(const MatrixWeights& matrix, const RowChoice& rows) {
       .view({rows.count, stored.columns});
 }
 
-// The two codes of each byte [count, …, n], all low halves before all high ones: [count, …, 2, n].
+// The two codes of each byte [count, …, n], all low halves before all high halves: [count, …, 2,
+// n].
 at::Tensor Halves(const at::Tensor& bytes, bool low_first) {
   const at::Tensor low = bytes.bitwise_and(0xF);
   const at::Tensor high = bytes.bitwise_right_shift(4);
   return low_first ? at::stack({low, high}, -2) : at::stack({high, low}, -1);
 }
 
-// A byte for each of 16 rows, behind as many FP16 numbers: int6's scales of groups and of blocks.
+// One byte for each of 16 rows, after 16 FP16 numbers: int6's scales of groups and of blocks.
 at::Tensor Int6Scales(const MatrixWeights& matrix, const RowChoice& rows) {
   const int64_t panels = kernels::PanelCount(matrix.matrix.rows);
   const int64_t blocks = matrix.matrix.columns / kInt6Block;
@@ -104,7 +106,7 @@ at::Tensor Int6Scales(const MatrixWeights& matrix, const RowChoice& rows) {
   return of_groups.to(at::kFloat).mul_(of_blocks.to(at::kFloat).unsqueeze(2));
 }
 
-// Three lines hold sixteen columns (kernels/formats_internal.h).
+// Three lines have sixteen columns (kernels/formats_internal.h).
 at::Tensor Int6Rows(const MatrixWeights& matrix, const RowChoice& rows) {
   const WeightMatrix& stored = matrix.matrix;
   const int64_t panels = kernels::PanelCount(stored.rows);
@@ -154,7 +156,7 @@ at::Tensor NibbleRows(const MatrixWeights& matrix, const RowChoice& rows) {
   return values.view({rows.count, stored.columns});
 }
 
-// NF4 with double quantization: row by row, groups of the whole matrix numbered through.
+// NF4 with double quantization: row by row, with one numbering of groups for the whole matrix.
 at::Tensor Nf4DoubleRows(const MatrixWeights& matrix, const RowChoice& rows) {
   const WeightMatrix& stored = matrix.matrix;
   const int64_t of_row = kernels::GroupsOfRow(stored);
@@ -215,7 +217,7 @@ void AppendFloats(const Values& values, std::vector<float>& table) {
   }
 }
 
-// The numbers that the format's codes stand for; undefined where a code is a number itself.
+// The values of the format's codes; undefined if a code is its own value.
 at::Tensor TablesOf(WeightScheme scheme) {
   std::vector<float> table;
   if (scheme == WeightScheme::kNf4) {

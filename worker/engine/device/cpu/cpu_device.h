@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The host: our kernels (worker/engine/kernels) on the threads of threads.h, and libtorch's
-// operators where they are as fast. The numbers do not depend on the threads. device.h says what
-// each function does.
+// operators where these are as fast. The results do not depend on the number of threads. device.h
+// defines each function.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CPU_CPU_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CPU_CPU_DEVICE_H_
 

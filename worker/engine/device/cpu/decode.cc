@@ -12,8 +12,7 @@
 namespace wattle::engine {
 namespace {
 
-// Tokens of a prompt that one step takes: enough for products of many rows, few enough that the
-// buffers stay small.
+// Tokens of a prompt in one step: enough for products of many rows, few enough for small buffers.
 constexpr int64_t kPromptTokens = 256;
 
 class CpuDecode final : public DecodeOperator {

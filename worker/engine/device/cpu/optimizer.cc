@@ -19,7 +19,7 @@ namespace {
 
 static_assert(kernels::kMomentBlock == models::kMomentBlock);
 
-// Elements that one thread updates at a time: whole blocks of moments in 8 bits.
+// Elements that one thread updates at a time: whole blocks of 8-bit moments.
 constexpr int64_t kUpdateGrain = 1 << 16;
 static_assert(kUpdateGrain % kernels::kMomentBlock == 0);
 
@@ -29,8 +29,7 @@ void ForEachUpdatePiece(int64_t count, Body body) {
   ForEachPiece(count, kUpdateGrain, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
 }
 
-// Calls body(float*) for some of the weights: in their place, or widened from BF16 and then rounded
-// back.
+// Calls body(float*) for some of the weights: in place, or widened from BF16 and then rounded back.
 template <typename Body>
 void OnFloats(const UpdatedParameter& parameter, int64_t first, int64_t count, Body body) {
   if (parameter.weights.scalar_type() == at::kFloat) {
@@ -88,8 +87,8 @@ void TakeMean(double rest, double sum, int64_t terms, float& state) {
                                                             kernels::kAdafactorEpsilon));
 }
 
-// A matrix in pieces of whole rows, which do not depend on the number of threads. Few pieces: each
-// has a sum of its own for every column.
+// Splits a matrix into pieces of whole rows, independent of the number of threads. Few pieces,
+// because each has a sum of its own for every column.
 class AdafactorMatrix {
  public:
   AdafactorMatrix(const kernels::AdafactorStep& step, const UpdatedParameter& parameter)
@@ -137,7 +136,7 @@ class AdafactorMatrix {
     });
   }
 
-  // Takes this step's squares into the means, and finds the factors: 1 / √(row / mean of rows) and
+  // Adds this step's squares to the means, and computes the factors: 1 / √(row / mean of rows) and
   // 1 / √column.
   void TakeSquares() {
     std::vector<double> row_sums(row_factors_.size());
@@ -180,7 +179,7 @@ class AdafactorMatrix {
   std::vector<float> column_factors_;
 };
 
-// A vector has the second moment of each number.
+// A vector has a second moment per number.
 void UpdateAdafactorVector(const kernels::AdafactorStep& step, const UpdatedParameter& parameter) {
   const int64_t count = parameter.weights.numel();
   const auto* gradients = parameter.gradients.data_ptr<float>();
@@ -224,7 +223,7 @@ DeviceNumber CpuDevice::NormOf(const at::Tensor& gradients) const {
 }
 
 MomentLevels CpuDevice::LevelsOfMoments(at::Device /*device*/) const {
-  return {};  // the kernels have them
+  return {};  // read by the kernels directly
 }
 
 void CpuDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,

@@ -9,14 +9,14 @@ namespace {
 
 using kernels::FactorType;
 
-// The last two dimensions of x. What has a size of 1 has no stride to keep.
+// The last two dimensions of x. A dimension of size 1 has no meaningful stride.
 kernels::FloatMatrix MatrixOf(const at::Tensor& x) {
   return {.values = x.scalar_type() == at::kFloat ? x.data_ptr<float>() : nullptr,
           .row_stride = x.size(-2) == 1 ? 1 : x.stride(-2),
           .column_stride = x.size(-1) == 1 ? 1 : x.stride(-1)};
 }
 
-// x itself, or a copy whose columns lie side by side.
+// x itself, or a copy with contiguous columns.
 at::Tensor WithRowsOrColumnsTogether(const at::Tensor& x) {
   const kernels::FloatMatrix matrix = MatrixOf(x);
   return matrix.row_stride == 1 || matrix.column_stride == 1 ? x : x.contiguous();
@@ -41,19 +41,19 @@ void CheckColumnsTogether(const at::Tensor& out) {
   WATTLE_CHECK(out.stride(-1) == 1 || out.size(-1) == 1, "columns of a product lie side by side");
 }
 
-// Of the first two dimensions of x.
+// Number of matrices in the first two dimensions of x.
 kernels::BatchStrides BatchStridesOf(const at::Tensor& x) {
   return {.outer = x.stride(0), .inner = x.stride(1)};
 }
 
-// Whether our kernels multiply: factors that are rounded, and FP32 factors where the processor has
-// a way that is faster than libtorch's.
+// Whether our kernels multiply: for rounded factors, and for FP32 factors if the processor has a
+// way that is faster than libtorch's.
 bool OurKernelsMultiply(FactorType factors) {
   return factors != FactorType::kFloat32 || kernels::HasFloat32Products();
 }
 
-// out = initial + left right by our kernels. initial: the first number of rows that are
-// initial_stride apart; null: zero. The columns of out lie side by side.
+// out = initial + left right, with our kernels. initial: first number of rows that are
+// initial_stride apart; null: zero. out has contiguous columns.
 void MultiplyByOurKernels(FactorType factors, const at::Tensor& left, const at::Tensor& right,
                           const float* initial, int64_t initial_stride, const at::Tensor& out) {
   CheckColumnsTogether(out);
@@ -68,7 +68,7 @@ void MultiplyByOurKernels(FactorType factors, const at::Tensor& left, const at::
 }  // namespace
 
 at::Tensor CpuDevice::Factor(kernels::FactorType /*factors*/, const at::Tensor& x) const {
-  return x;  // rounded on its way into the panels that a product reads
+  return x;  // rounded while the operand is packed into panels
 }
 
 int64_t CpuDevice::PaddedRows(kernels::FactorType /*factors*/, int64_t rows) const {
@@ -108,7 +108,7 @@ void CpuDevice::BatchProductInto(FactorType factors, const at::Tensor& left,
                                  const at::Tensor& right, const kernels::CausalMask& mask,
                                  const at::Tensor& out) const {
   if (!OurKernelsMultiply(factors)) {
-    // Sequence by sequence: libtorch multiplies the heads of one where they lie, and would copy
+    // Sequence by sequence: libtorch multiplies the heads of one sequence in place, and would copy
     // those of several.
     for (int64_t i = 0; i < left.size(0); ++i) {
       AtenOperations().BatchProductInto(factors, left.narrow(0, i, 1), right.narrow(0, i, 1), mask,

@@ -10,8 +10,8 @@
 namespace wattle::engine {
 namespace {
 
-// Elements that one thread draws for at a time: they stay in its cache from a copy to the change. A
-// multiple of the generator's block; the split changes no bit.
+// Elements that one thread processes at a time: they stay in its cache from the copy to the change.
+// A multiple of the generator's block; the split does not change the result.
 constexpr int64_t kRandomGrain = 1 << 15;
 
 }  // namespace

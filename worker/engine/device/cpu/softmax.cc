@@ -12,7 +12,7 @@
 namespace wattle::engine {
 namespace {
 
-// In place of a hidden score: the largest is another one, and its power vanishes in the sum.
+// Replaces a hidden score: it is never the maximum, and its exponential vanishes in the sum.
 constexpr float kHiddenScore = -1e30F;
 constexpr int64_t kPieceElements = 1 << 15;
 
@@ -37,7 +37,7 @@ void FillHidden(const SeenKeys& keys, float value, float* row) {
   }
 }
 
-// Sets what the query does not see to 0.
+// Sets elements that the query does not see to 0.
 void ClearUnseen(const SeenKeys& keys, int64_t seen, float* row) {
   FillHidden(keys, 0.0F, row);
   std::fill(row + keys.end, row + seen, 0.0F);
@@ -92,7 +92,7 @@ at::Tensor CpuDevice::SoftmaxBackward(kernels::FactorType /*factors*/,
                               .probabilities = before + first,
                               .dropped = factors,
                               .gradients = of_scores + first});
-    // A hidden key has a probability of 0, and so a gradient of 0.
+    // A hidden key has probability 0, and so gradient 0.
     std::fill(of_scores + first + of_query.end, of_scores + first + seen, 0.0F);
     if (factors != nullptr) {
       std::fill(factors + of_query.end, factors + seen, 0.0F);

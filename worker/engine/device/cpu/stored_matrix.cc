@@ -10,13 +10,13 @@
 namespace wattle::engine {
 namespace {
 
-// Rows of a matrix that are FP32 at once.
+// Rows of a matrix that are in FP32 at the same time.
 constexpr int64_t kDequantizedRows = 256;
 static_assert(kDequantizedRows % kernels::kPanelRows == 0);
 
 }  // namespace
 
-// One after the other in the same memory.
+// All pieces reuse the same memory.
 void CpuDevice::ForEachPieceOf(
     const MatrixWeights& matrix,
     absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> body) const {

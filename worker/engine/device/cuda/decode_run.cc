@@ -16,7 +16,8 @@ namespace {
 using kernels::SequenceTokens;
 
 constexpr size_t kRows = kMaxProductRows;
-// A batch has a form for each number of its sequences, and a prompt two for each of its ends.
+// Bound of recorded graphs: a batch has one form per number of sequences, a prompt two forms for
+// each end.
 constexpr size_t kMaxKnownSteps = 64;
 constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kScratchBytesMax = int64_t{32} << 20;
@@ -30,7 +31,7 @@ int64_t Aligned(int64_t bytes) {
 int64_t LogitsBytes(int64_t vocabulary) {
   return static_cast<int64_t>(kRows) * vocabulary * kFloatBytes;
 }
-// A session that is short needs no room for many, and a wide model has fewer.
+// A short session needs no room for many rows, and a wide model takes fewer rows.
 int RowsOf(const kernels::DecodeModel& model, const DecodeCache& cache, bool many_rows) {
   if (!many_rows || cache.capacity < kFewestManyRows) {
     return kMaxProductRows;
@@ -48,7 +49,7 @@ int64_t AmountsBytes(int64_t vocabulary) {
 
 }  // namespace
 
-// The rows of one step as they go to the device, in one copy.
+// The rows of one step as they are sent to the device, in one copy.
 class DecodeRun::StepInputs {
  public:
   void Add(int64_t token, int64_t slot, int64_t position) {
@@ -57,21 +58,21 @@ class DecodeRun::StepInputs {
     positions_[count_] = static_cast<int32_t>(position);
     ++count_;
   }
-  // Of the rows whose tokens are drawn.
+  // Adds the random numbers of rows whose tokens are drawn.
   void AddUnits(absl::Span<const float> units) {
     std::copy(units.begin(), units.end(), units_.begin());
     units_count_ = units.size();
   }
 
-  // The rows' tokens are these, of the device, in place of those that were added.
-  // NOLINTNEXTLINE(google-runtime-int): as the kernels' own
+  // Replaces the rows' tokens by these, already on the device. NOLINTNEXTLINE(google-runtime-int):
+  // as the kernels' own
   void TakeTokensFrom(const long long* chosen) { chosen_ = chosen; }
 
   [[nodiscard]] size_t count() const { return count_; }
 
-  // The rows on the device. place: kInputBytes there.
+  // The rows on the device. place: kInputBytes on the device.
   absl::StatusOr<StepRows> Send(std::byte* place, KernelLauncher& launcher) const {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): what is sent is written first
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): sent parts are written before
     std::array<std::byte, kInputBytes> bytes;
     size_t size = 0;
     const auto append = [&](const auto& values, size_t count) {
@@ -181,7 +182,7 @@ absl::Status DecodeRun::RunAndChoose(absl::Span<const SequenceTokens> sequences,
     WATTLE_RETURN_IF_ERROR(launcher_.Copy(kept_ + made, chosen_, bytes(count)));
     if (tokens == Tokens::kGiven) {
       for (SequenceTokens& sequence : going) {
-        sequence.tokens = sequence.tokens.last(1);  // one more, which stands for the chosen one
+        sequence.tokens = sequence.tokens.last(1);  // one further row, for the chosen token
       }
       tokens = Tokens::kChosen;
     }
@@ -213,7 +214,7 @@ absl::Status DecodeRun::ChooseEach(absl::Span<const SequenceTokens> sequences, T
 }
 
 absl::Status DecodeRun::RunForm(const StepForm& form, absl::FunctionRef<absl::Status()> body) {
-  // What libtorch launches is in no graph of ours.
+  // libtorch's launches cannot be part of our graphs.
   const bool many = std::get<0>(form) > kMaxProductRows;
   if (!has_graphs_ || many ||
       (known_.size() >= kMaxKnownSteps && known_.find(form) == known_.end())) {
@@ -222,7 +223,7 @@ absl::Status DecodeRun::RunForm(const StepForm& form, absl::FunctionRef<absl::St
   KnownStep& step = known_[form];
   ++step.runs;
   if (step.runs == 1) {
-    return body();  // most pieces of a prompt do not come again
+    return body();  // most pieces of a prompt do not repeat
   }
   if (step.graph == nullptr) {
     absl::StatusOr<std::unique_ptr<LaunchGraph>> graph = launcher_.Record(body);
@@ -266,7 +267,8 @@ absl::Status DecodeRun::ForEachStep(absl::Span<const SequenceTokens> sequences, 
   return absl::OkStatus();
 }
 
-// Tokens of a prompt's next step; `left`: that are to come. The last of many are many too.
+// Tokens in a prompt's next step; `left`: tokens still to come. If many remain, the last step has
+// many, too.
 size_t DecodeRun::PieceOf(size_t left) const {
   const auto most = static_cast<size_t>(rows_);
   constexpr size_t kFewest = kFewestManyRows;
@@ -276,7 +278,7 @@ size_t DecodeRun::PieceOf(size_t left) const {
   return left > most && left < most + kFewest ? left - kFewest : most;
 }
 
-// Only the last step of a prompt has logits that anyone wants.
+// Only the last step of a prompt needs logits.
 absl::Status DecodeRun::RunPrompt(const SequenceTokens& sequence, absl::Span<const float> unit,
                                   size_t index, OnStep on_step) {
   absl::Span<const int64_t> tokens = sequence.tokens;

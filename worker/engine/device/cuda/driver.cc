@@ -14,7 +14,7 @@
 namespace wattle::cuda {
 namespace {
 
-// The driver's numbers, as cuda.h has them.
+// Constants of the driver, from cuda.h.
 constexpr int kSuccess = 0;
 constexpr int kOutOfMemory = 2;
 constexpr int kInvalidDevice = 101;
@@ -34,14 +34,14 @@ struct KernelNode {
   void** extra;
 };
 
-// CUgraphEdgeData of cuda.h: the port at which the edge begins, that at which it ends, its type.
+// CUgraphEdgeData of cuda.h: the ports at which the edge begins and ends, and its type.
 struct GraphEdge {
   unsigned char from_port;
   unsigned char to_port;
   unsigned char type;
   unsigned char reserved[5];
 };
-// From where all blocks of a kernel let the next one begin, or have ended: both
+// The point at which all blocks of a kernel have either let the next kernel begin or ended: both
 // CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC and CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC are 1.
 constexpr GraphEdge kEarlyEdge = {.from_port = 1, .to_port = 0, .type = 1, .reserved = {}};
 constexpr int kFirstMajorOfEarly = 9;
@@ -60,7 +60,7 @@ struct Driver::Functions {
   // grid x y z, block x y z, dynamic shared memory, stream, arguments, extra.
   int (*launch)(Function function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
                 unsigned, Stream stream, void** arguments, void** extra) = nullptr;
-  // A GPU's addresses are numbers.
+  // Addresses on a GPU are numbers.
   int (*upload)(uintptr_t to, const void* from, size_t bytes, Stream stream) = nullptr;
   int (*copy)(uintptr_t to, uintptr_t from, size_t bytes, Stream stream) = nullptr;
   int (*download)(void* to, uintptr_t from, size_t bytes, Stream stream) = nullptr;
@@ -122,7 +122,7 @@ class Driver::Graph final : public DriverGraph {
   const Driver& driver_;
   void* graph_;
   Beginning beginning_;
-  void* last_ = nullptr;  // the node that was added last
+  void* last_ = nullptr;  // the node added last
   void* made_ = nullptr;
 };
 
@@ -137,7 +137,9 @@ absl::StatusOr<std::unique_ptr<Driver>> Driver::Open(int device, const std::stri
 }
 
 absl::Status Driver::FindFunctions(const std::string& library) {
-  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays, as libtorch's does
+  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // retained for the life of
+                                                                        // the process, like
+                                                                        // libtorch's reference
   if (handle == nullptr) {
     return absl::UnavailableError(
         absl::StrCat(library, ": not found; install NVIDIA's driver, or use device: cpu"));
@@ -254,7 +256,7 @@ absl::StatusOr<std::unique_ptr<DriverGraph>> Driver::NewGraph(Beginning beginnin
   return std::make_unique<Graph>(*this, graph, beginning);
 }
 
-// The driver keeps a copy of what lies in memory that is not pinned, so `from` is free at once.
+// The driver copies unpinned memory before it returns, so `from` can be reused at once.
 absl::Status Driver::Upload(void* to, const void* from, int64_t bytes, Stream stream) {
   return Checked(
       functions_->upload(reinterpret_cast<uintptr_t>(to), from, static_cast<size_t>(bytes), stream),

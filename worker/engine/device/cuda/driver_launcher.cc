@@ -122,7 +122,7 @@ absl::StatusOr<std::unique_ptr<LaunchGraph>> DriverLauncher::Record(
   return std::make_unique<Recorded>(*std::move(graph), *this);
 }
 
-// A GPU that is lost fails the next launch too, and that ends the job.
+// A lost GPU also fails the next launch, which ends the job.
 absl::Status DriverLauncher::WithoutGraphs(const absl::Status& reason) {
   graphs_ = absl::UnimplementedError(reason.message());
   std::fprintf(stderr,

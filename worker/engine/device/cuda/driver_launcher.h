@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Launches by the driver: a kernel's file is compiled when its first kernel is wanted, or read from
-// the cache. One thread.
+// Launches through the driver. A file of kernels is compiled, or read from the cache, when its
+// first kernel is needed. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_LAUNCHER_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_LAUNCHER_H_
 
@@ -22,7 +22,7 @@ namespace wattle::cuda {
 
 class DriverLauncher final : public KernelLauncher {
  public:
-  // stream: on which the next launch goes.
+  // stream: returns the stream for the next launch.
   DriverLauncher(std::unique_ptr<Driver> driver, std::unique_ptr<KernelCompiler> compiler,
                  KernelCache cache, std::function<Stream()> stream)
       : driver_(std::move(driver)),
@@ -35,30 +35,30 @@ class DriverLauncher final : public KernelLauncher {
   absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
       absl::FunctionRef<absl::Status()> body) override;
 
-  // Compiles the file, unless the cache has it, and loads it. Says once where the next process will
-  // compile again.
+  // Compiles the file, unless the cache has it, and loads it. Logs once if the next process will
+  // have to compile it again.
   absl::Status Prepare(const std::string& source) override;
   absl::Status Upload(void* to, const void* from, int64_t bytes) override;
   absl::Status Copy(void* to, const void* from, int64_t bytes) override;
   absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
   absl::Status PrepareAll();
-  // How kernels of graphs begin that are recorded from now on; at first early, where the driver has
-  // that. A driver that makes no such graph is asked for one in turn, and from then on for no
-  // other.
+  // How kernels begin in graphs that are recorded from now on; initially early, if the driver
+  // supports it. If a driver fails to make such a graph, the launcher switches to kernels in turn
+  // for good.
   void set_beginning(Beginning beginning) { beginning_ = beginning; }
   [[nodiscard]] Beginning beginning() const { return beginning_; }
-  // Files that the cache did not have.
+  // Number of files that the cache did not have.
   [[nodiscard]] int compiled() const { return compiled_; }
 
  private:
   class Recorded;
 
   absl::StatusOr<Module> LoadSource(const std::string& source);
-  // What `body` launches, as a graph. refused: whether it is the driver's making of it that failed.
+  // The launches of `body` as a graph. refused: set if the driver failed to make the graph.
   absl::StatusOr<std::unique_ptr<DriverGraph>> MakeGraph(absl::FunctionRef<absl::Status()> body,
                                                          bool& refused);
-  // Says once that there are no graphs from now on.
+  // Logs once that there will be no more graphs.
   absl::Status WithoutGraphs(const absl::Status& reason);
 
   std::unique_ptr<Driver> driver_;
@@ -69,8 +69,8 @@ class DriverLauncher final : public KernelLauncher {
   std::map<std::string, Function> functions_;  // by kernel
   Beginning beginning_;
   int compiled_ = 0;
-  DriverGraph* recording_ = nullptr;  // while Record runs its body
-  absl::Status graphs_;               // why there are none
+  DriverGraph* recording_ = nullptr;  // not null while Record runs its body
+  absl::Status graphs_;               // reason why there are no graphs
 };
 
 }  // namespace wattle::cuda

@@ -17,7 +17,7 @@ absl::Status Launch(const Dropout& dropout, KernelLauncher& launcher) {
                                       .out = dropout.out,
                                       .first = dropout.first_element,
                                       .count = dropout.count};
-  // A block begins with a whole counter, of which the first elements may be those of others.
+  // A block begins with a whole counter, whose first elements may belong to a preceding range.
   const int64_t elements = dropout.first_element % 4 + dropout.count;
   return launcher.Launch(
       {.source = "dropout",

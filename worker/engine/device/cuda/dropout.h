@@ -19,9 +19,9 @@ DropoutMask MaskOf(const kernels::RandomStream& stream, double rate);
 struct Dropout {
   DropoutMask mask = {};
   int64_t first_element = 0;
-  const float* in = nullptr;  // of the device; null: ones
-  float* out = nullptr;       // of the device; may be `in`
-  int64_t count = 0;          // 1 at least
+  const float* in = nullptr;  // on the device; null: ones
+  float* out = nullptr;       // on the device; may equal `in`
+  int64_t count = 0;          // at least 1
 };
 
 absl::Status Launch(const Dropout& dropout, KernelLauncher& launcher);

@@ -60,7 +60,7 @@ void Fiber::Leave() {
 
 #else
 
-// A jump asks nothing of the kernel, where swapcontext makes two system calls.
+// A jump needs no system call, whereas swapcontext makes two.
 
 void Fiber::Run() {
   Fiber& fiber = *resumed;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A function with a stack of its own, which stops where it wants to and goes on later, in the
+// A function with a stack of its own. The function can stop anywhere and is continued later, in the
 // thread that resumes it.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_FIBER_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_FIBER_H_
@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <memory>
 
-// Sanitizers follow a change of stacks by swapcontext alone.
+// Sanitizers can only follow a change of stacks by swapcontext.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WATTLE_FIBER_BY_SWAPCONTEXT
 #endif
@@ -24,13 +24,13 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // Runs `work` from where it stands until it leaves or returns; from its beginning at first, and
-  // after it returned.
+  // Runs `work` until it leaves or returns: from its beginning in the first call and after a
+  // return, else from where it left.
   void Resume();
-  // Called in `work`: goes back to where Resume was called.
+  // Called within `work`: returns to the caller of Resume.
   void Leave();
-  // Forgets where `work` stands: the next Resume begins it anew. Objects of its stack are not
-  // destroyed.
+  // Forgets the state of `work`: the next Resume starts it from the beginning. Objects on its stack
+  // are not destroyed.
   void Rewind() { begun_ = false; }
 
  private:
@@ -47,7 +47,7 @@ class Fiber {
   void (*work_)();
   std::unique_ptr<char[]> stack_ = std::make_unique_for_overwrite<char[]>(kStackBytes);
   bool begun_ = false;
-  Place place_ = {};    // where `work` goes on
+  Place place_ = {};    // where `work` continues
   Place resumer_ = {};  // where Resume was called
 #ifdef __SANITIZE_ADDRESS__
   void* fake_stack_ = nullptr;

@@ -11,7 +11,7 @@ namespace wattle::cuda {
 namespace {
 
 constexpr size_t kHashDigits = 2 * artifacts::kSha256Bytes;
-constexpr int64_t kMostBytes = int64_t{64} << 20;  // a module of ours has below 1 MiB
+constexpr int64_t kMostBytes = int64_t{64} << 20;  // our modules are smaller than 1 MiB
 
 absl::Status Write(const std::string& path, absl::string_view binary) {
   absl::StatusOr<DurableFile> file = DurableFile::Create(path);

@@ -17,15 +17,15 @@
 namespace wattle::cuda {
 namespace {
 
-// NVRTC's numbers, as nvrtc.h has them.
+// Constants of NVRTC, from nvrtc.h.
 constexpr int kNvrtcSuccess = 0;
 constexpr int kInvalidOption = 5;
 constexpr int kOldestMajor = 11;
 
 constexpr const char* kStandard = "--std=c++17";
 
-// NVRTC asks for the second half of itself by name, and PyTorch's wheels have both in a folder that
-// the dynamic linker does not search. Loaded by its path, the name finds it.
+// NVRTC opens its second library by name, and PyTorch's wheels have both in a folder that the
+// dynamic linker does not search. Once that library is loaded by its path, the name finds it.
 void LoadBuiltins(const void* of_nvrtc, int major, int minor) {
   Dl_info nvrtc = {};
   if (dladdr(of_nvrtc, &nvrtc) == 0 || nvrtc.dli_fname == nullptr) {
@@ -34,10 +34,10 @@ void LoadBuiltins(const void* of_nvrtc, int major, int minor) {
   const absl::string_view path = nvrtc.dli_fname;
   const absl::string_view folder = path.substr(0, path.rfind('/') + 1);
   const std::string builtins = absl::StrCat(folder, "libnvrtc-builtins.so.", major, ".", minor);
-  static_cast<void>(dlopen(builtins.c_str(), RTLD_NOW | RTLD_GLOBAL));  // stays
+  static_cast<void>(dlopen(builtins.c_str(), RTLD_NOW | RTLD_GLOBAL));  // never closed
 }
 
-// "norm.cu(4): error: …": the first such line of what NVRTC says, or its first line.
+// "norm.cu(4): error: …": the first such line of NVRTC's log, or the log's first line.
 absl::string_view FirstError(absl::string_view log) {
   const std::vector<absl::string_view> lines = absl::StrSplit(log, '\n');
   for (const absl::string_view line : lines) {
@@ -77,7 +77,7 @@ KernelCompiler::~KernelCompiler() = default;
 absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Open(
     absl::Span<const char* const> libraries) {
   for (const char* name : libraries) {
-    void* const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);  // stays
+    void* const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);  // never closed
     if (library != nullptr) {
       std::unique_ptr<KernelCompiler> compiler(new KernelCompiler);
       WATTLE_RETURN_IF_ERROR(compiler->FindFunctions(library, name));

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// NVRTC, NVIDIA's compiler as a library, found by dlopen: every CUDA toolkit has it, and so have
-// PyTorch's wheels. docs/adr/0047-nvrtc-and-the-driver-api.md says why. One thread.
+// NVRTC, NVIDIA's compiler as a library, found by dlopen. Every CUDA toolkit and PyTorch's wheels
+// include it. docs/adr/0047-nvrtc-and-the-driver-api.md has the reasons. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_COMPILER_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_COMPILER_H_
 
@@ -16,24 +16,25 @@
 
 namespace wattle::cuda {
 
-// The names under which toolkits and wheels have it, the newest first.
+// NVRTC's file names in toolkits and wheels, the newest first.
 absl::Span<const char* const> NvrtcLibraries();
 
 class KernelCompiler {
  public:
-  // The first of the libraries that is there. kNotFound names the remedy; kFailedPrecondition: it
-  // is older than CUDA 11, whose C++17 the kernels want.
+  // Opens the first of the libraries that exists. kNotFound names the remedy; kFailedPrecondition:
+  // older than CUDA 11, whose C++17 the kernels need.
   static absl::StatusOr<std::unique_ptr<KernelCompiler>> Open(
       absl::Span<const char* const> libraries = NvrtcLibraries());
   ~KernelCompiler();
   KernelCompiler(const KernelCompiler&) = delete;
   KernelCompiler& operator=(const KernelCompiler&) = delete;
 
-  // What Compile does beside its source: it is part of a compiled kernel's name. "nvrtc 12.9 …".
+  // Identifies everything but the source that affects Compile, as part of a compiled kernel's name:
+  // "nvrtc 12.9 …".
   [[nodiscard]] std::string Identity() const;
 
-  // Machine code for the GPU, or PTX where this NVRTC makes no machine code.
-  // kUnimplemented, in one line: it does not know the architecture, or compiles no such source.
+  // Machine code for the GPU, or PTX if this NVRTC makes no machine code. kUnimplemented, in one
+  // line: NVRTC does not support the architecture, or cannot compile the source.
   absl::StatusOr<std::string> Compile(const KernelFile& source,
                                       absl::Span<const KernelFile> headers,
                                       Architecture architecture);

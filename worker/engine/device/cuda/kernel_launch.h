@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One launch of a kernel, and who carries it out, and the copies between: the driver
+// Launches of kernels, and the interface that executes them and the copies between them: the driver
 // (driver_launcher.h), or the host in tests and counts (host_launcher.h).
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_LAUNCH_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_LAUNCH_H_
@@ -25,7 +25,7 @@ struct KernelLaunch {
   const void* arguments = nullptr;  // the kernel's struct of kernels/arguments.h
 };
 
-// Launches in their order, which the device takes as one. Their launcher outlives it.
+// Recorded launches in order, which the device executes as one. Their launcher must outlive them.
 class LaunchGraph {
  public:
   virtual ~LaunchGraph() = default;
@@ -35,21 +35,21 @@ class LaunchGraph {
 class KernelLauncher {
  public:
   virtual ~KernelLauncher() = default;
-  // Launches follow one another on the device; the host does not wait.
+  // Launches are executed in order on the device; the host does not wait.
   virtual absl::Status Launch(const KernelLaunch& launch) = 0;
-  // What `body` launches is kept in place of being carried out; it copies nothing and waits for
-  // nothing, and every kernel calls AwaitKernelBefore (kernels/gpu.cuh). kUnimplemented where the
-  // device has no graphs, or makes none of this.
+  // Records the launches of `body` instead of executing them. `body` must not copy or wait, and its
+  // kernels must call AwaitKernelBefore (kernels/gpu.cuh). kUnimplemented if the device has no
+  // graphs, or cannot make one of these launches.
   virtual absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
       absl::FunctionRef<absl::Status()> body) = 0;
-  // The kernels of a file of kernels/ can be launched; an error says why they cannot be.
+  // Makes the kernels of a file of kernels/ ready to launch; an error says why they cannot be.
   virtual absl::Status Prepare(const std::string& source) = 0;
-  // Bytes of the host go to the device after the launches before; `from` is free at once.
+  // Copies bytes from the host to the device after the preceding launches; `from` can be reused at
+  // once.
   virtual absl::Status Upload(void* to, const void* from, int64_t bytes) = 0;
-  // Bytes of the device go to another place of it after the launches before; the host does not
-  // wait.
+  // Copies bytes within the device after the preceding launches; the host does not wait.
   virtual absl::Status Copy(void* to, const void* from, int64_t bytes) = 0;
-  // The reverse of Upload; the host waits until all launches before are done.
+  // Copies bytes from the device to the host; the host waits until all preceding launches are done.
   virtual absl::Status Download(void* to, const void* from, int64_t bytes) = 0;
 };
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The files of kernels/ as they stood when this program was built. CMake writes the table.
+// The files of kernels/ as of this program's build. CMake writes the table.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_SOURCES_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_SOURCES_H_
 
@@ -13,9 +13,9 @@ struct KernelFile {
   const char* text;
 };
 
-// What NVRTC compiles, each to one module …
+// Files that NVRTC compiles, each to one module …
 absl::Span<const KernelFile> KernelSources();
-// … and what these include.
+// … and the files that they include.
 absl::Span<const KernelFile> KernelHeaders();
 
 }  // namespace wattle::cuda

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The functions of a library that was opened when the program ran (dlopen), found by their names.
+// The functions of a library opened at run time (dlopen), found by their names.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_LIBRARY_FUNCTIONS_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_LIBRARY_FUNCTIONS_H_
 
@@ -10,15 +10,15 @@ namespace wattle::cuda {
 
 class LibraryFunctions {
  public:
-  // library: of dlopen.
+  // library: a handle of dlopen.
   explicit LibraryFunctions(void* library) : library_(library) {}
 
-  // Null where the library has none of that name.
+  // Null if the library has no function of that name.
   template <typename Function>
   void FindIfThere(const char* name, Function*& function) {
     function = reinterpret_cast<Function*>(dlsym(library_, name));
   }
-  // The same, for what the program cannot do without.
+  // Same, for functions that the program requires.
   template <typename Function>
   void Find(const char* name, Function*& function) {
     FindIfThere(name, function);
@@ -27,7 +27,7 @@ class LibraryFunctions {
     }
   }
 
-  // One that Find did not find; null: it found all.
+  // A name that Find did not find; null: all were found.
   [[nodiscard]] const char* missing() const { return missing_; }
 
  private:

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of more input rows than the kernels take: a prompt's. Tensor cores make them, of rows
+// Products of more input rows than the kernels take, as in a prompt: tensor cores multiply rows
 // that a kernel dequantizes (../tile_products.h).
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_MANY_ROWS_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_MANY_ROWS_H_
@@ -14,18 +14,18 @@
 
 namespace wattle::cuda {
 
-// The most rows of a step, and the fewest that are worth the dequantized weights.
+// The maximum of rows in a step, and the minimum that is worth dequantizing the weights.
 constexpr int kManyRows = 512;
 constexpr int kFewestManyRows = 64;
 
 class ManyRowProducts {
  public:
   virtual ~ManyRowProducts() = default;
-  // As Launch(product, launcher), with up to kManyRows rows. It is no part of a graph.
+  // Same contract as Launch(product, launcher), with up to kManyRows rows. Never part of a graph.
   virtual absl::Status Multiply(const StoredProduct& product, KernelLauncher& launcher) = 0;
 };
 
-// Rows of a matrix as tensor cores take them, in memory of the device.
+// Dequantized rows of a matrix for tensor cores, in device memory.
 struct Tile {
   int64_t first = 0;  // a multiple of kPanelRows
   int64_t rows = 0;
@@ -33,11 +33,11 @@ struct Tile {
   void* out = nullptr;  // [rows, columns]
 };
 
-// Whether Dequantize serves the matrix: its bytes begin where the kernels want them.
+// Whether Dequantize serves the matrix: its bytes are aligned as the kernels require.
 [[nodiscard]] bool HasTiles(const kernels::WeightMatrix& matrix);
-// Rows of the product's matrix.
+// Dequantizes rows of the product's matrix.
 absl::Status Dequantize(const StoredProduct& product, const Tile& tile, KernelLauncher& launcher);
-// The product, of its sums W inputs: [count, rows of the matrix].
+// Finishes the product from its sums W inputs: [count, rows of the matrix].
 absl::Status Finish(const StoredProduct& product, const void* sums, bool bf16,
                     KernelLauncher& launcher);
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A stream of random numbers as the kernels want it.
+// A stream of random numbers in the form that the kernels take.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_RANDOM_WORDS_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_RANDOM_WORDS_H_
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The launch of one product with a stored matrix. Thread-safe where the launcher is.
+// The launch of one product with a stored matrix. Thread-safe if the launcher is.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_STORED_PRODUCT_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_STORED_PRODUCT_H_
 
@@ -12,11 +12,10 @@
 
 namespace wattle::cuda {
 
-// out = f(W inputs + bias), gated or added as ProductArguments has it. All pointers are of the
-// device.
+// out = f(W inputs + bias), gated or added (ProductArguments). All pointers are device pointers.
 struct StoredProduct {
   kernels::WeightMatrix matrix;
-  const float* nf4_tables = nullptr;  // as of StoredMatrix::tables
+  const float* nf4_tables = nullptr;  // StoredMatrix::tables
   const float* bias = nullptr;
   const float* inputs = nullptr;  // [count, input_stride]
   int input_stride = 0;
@@ -28,19 +27,19 @@ struct StoredProduct {
   bool gated = false;
 };
 
-// "int8": as kernels are named.
+// "int8": part of the kernels' names.
 [[nodiscard]] const char* FormatOf(kernels::WeightScheme scheme);
-// Whether its bytes lie in panels, else row by row.
+// Whether its bytes are in panels, else row by row.
 [[nodiscard]] bool InPanels(kernels::WeightScheme scheme);
 
 [[nodiscard]] StoredMatrix StoredOf(const kernels::WeightMatrix& matrix, const float* nf4_tables);
 
 [[nodiscard]] ProductArguments ArgumentsOf(const StoredProduct& product);
 
-// Whether the kernels compute it: its rows are few enough, and all begins where they want it.
+// Whether the kernels compute the product: few enough rows, and all pointers aligned.
 [[nodiscard]] bool Serves(const StoredProduct& product);
 
-// product: one that the kernels serve.
+// product: must be one that the kernels serve.
 absl::Status Launch(const StoredProduct& product, KernelLauncher& launcher);
 
 }  // namespace wattle::cuda

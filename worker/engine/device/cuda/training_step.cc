@@ -9,12 +9,12 @@
 namespace wattle::cuda {
 namespace {
 
-// What older drivers take (CUDA C++ Programming Guide, "Function Parameters").
+// Limit of older drivers (CUDA C++ Programming Guide, "Function Parameters").
 constexpr size_t kArgumentBytesMax = 4096;
 static_assert(sizeof(AdamWArguments) <= kArgumentBytesMax);
 static_assert(sizeof(AdamW8bitArguments) <= kArgumentBytesMax);
 
-// A warp has a row.
+// One warp per row.
 int BlocksOf(const SeenRows& shape) {
   return static_cast<int>((shape.rows + kWarpsOfBlock - 1) / kWarpsOfBlock);
 }
@@ -23,7 +23,7 @@ int BlocksFor(int64_t elements, int64_t elements_of_block) {
   return static_cast<int>((elements + elements_of_block - 1) / elements_of_block);
 }
 
-// Gives each parameter its blocks; returns how many there are.
+// Assigns blocks to each parameter; returns their number.
 template <typename Parameter>
 int ShareBlocks(int64_t elements_of_block, Parameter (&parameters)[kUpdatedParameters]) {
   int blocks = 0;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a step of training launches beside products: RMSNorm and attention's softmax both ways, the
-// loss with its gradient, the optimizers. kernels/arguments.h says what each computes; all pointers
-// are of the device. No counts are 0.
+// The launches of a training step except products: RMSNorm and attention's softmax, forward and
+// backward, the loss with its gradient, the optimizers. kernels/arguments.h defines each; all
+// pointers are device pointers. No count may be 0.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_TRAINING_STEP_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_TRAINING_STEP_H_
 
@@ -13,22 +13,22 @@
 
 namespace wattle::cuda {
 
-// decided: as AdamWNumbers has it.
+// decided: see AdamWNumbers.
 AdamWNumbers NumbersOf(const kernels::AdamWStep& step, const float* decided);
 
 absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher& launcher);
-// In which the weights of an update are; all of one launch alike.
+// The type of the weights in an update, the same for all of one launch.
 enum class WeightType { kFloat32, kBf16 };
-// first_block of each parameter is filled in here.
+// first_block of each parameter is set here.
 absl::Status Launch(AdamWArguments update, WeightType type, KernelLauncher& launcher);
 absl::Status Launch(AdamW8bitArguments update, WeightType type, KernelLauncher& launcher);
 absl::Status Launch(const AdafactorArguments& update, WeightType type, KernelLauncher& launcher);
 absl::Status Launch(const RmsNormArguments& norm, int rows, KernelLauncher& launcher);
-// of_x, and gain_gradient where it is not null.
+// Computes of_x, and gain_gradient if it is not null.
 absl::Status Launch(const RmsNormBackwardArguments& norm, KernelLauncher& launcher);
-// Chunks of so many rows: as the arguments want them.
+// Number of chunks for so many rows, for sizing the scratch memory.
 int ChunksOf(int rows);
 
 }  // namespace wattle::cuda

@@ -1,25 +1,25 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The kernels for x86 processors with AMX (Sapphire Rapids and later): AVX-512 for single tokens,
-// the matrix unit for prompts. A tile of weights is 16 lines of a panel as it lies in memory: 64
+// the matrix unit for prompts. A tile of weights is 16 lines of a panel in its memory layout: 64
 // columns of 16 rows. 4-bit panels are unpacked to int8 first, once for all inputs. Sums of a group
-// leave the unit as exact integers and are scaled in the same order as everywhere else.
+// leave the unit as exact integers and are scaled in the same order as in every other table.
 #include "worker/engine/kernels/isa/amx_tiles.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/products_inl.h"
 #include "worker/engine/kernels/isa/table_inl.h"
 
 namespace wattle::kernels {
 namespace {
 
-// Below this many inputs most rows of a tile would stay empty.
+// With fewer inputs most rows of a tile would stay empty.
 constexpr int64_t kTileInputs = 8;
-constexpr int64_t kTileColumns = 64;  // of one row of codes: bytes of a tile's row
+constexpr int64_t kTileColumns = 64;  // in one row of codes: bytes of a tile's row
 
-// Tiles 0 to 3: sums [inputs][16 rows]; 4 and 5: inputs [16][columns]; 6 and 7: weights
-// [columns / 4][16 rows][4].
-// columns: of one step, at most kTileColumns.
+// Tiles 0 to 3: sums [inputs][16 rows]; 4 and 5: inputs [16][columns]; 6 and 7: weights [columns /
+// 4][16 rows][4].
+// columns: in one step, at most kTileColumns.
 inline void Configure(int64_t columns) {
   TileConfig config;
   for (int tile = 0; tile < 6; ++tile) {
@@ -65,15 +65,15 @@ inline void MultiplyGroup(const int8_t* const weights[2], const int8_t* codes, i
   _tile_stored(3, &sums.v[1][0][1][0], kStride);
 }
 
-// What a panel's weights look like once they are int8.
+// A panel's weights after conversion to int8.
 struct TilePanel {
   const int8_t* weights = nullptr;    // [columns / 4][16][4]
-  const uint16_t* scales = nullptr;   // with groups: of the panel, else null
+  const uint16_t* scales = nullptr;   // with groups: scales of the panel, else null
   const float* row_scales = nullptr;  // without groups: [16], else null
 };
 
-// FP32 sums of up to 32 inputs from input `first` and two panels (the second may repeat the
-// first), group by group. kScales: 16-bit scales that a group has in a panel, 0 where it has none.
+// FP32 sums of up to 32 inputs from input `first` and two panels (the second may repeat the first),
+// group by group. kScales: number of 16-bit scales of a group in a panel; 0: none.
 template <int64_t kScales>
 inline void MultiplyBlock(const Product& p, const TilePanel panels[2], int64_t first, int64_t count,
                           int64_t step, float (*totals)[2][16]) {
@@ -82,7 +82,7 @@ inline void MultiplyBlock(const Product& p, const TilePanel panels[2], int64_t f
     Store(totals[i][0], Set(0.0F));
     Store(totals[i][1], Set(0.0F));
   }
-  // A block that is not full reads the rows behind it: MatMul keeps 32 rows of slack there.
+  // A block that is not full reads the rows after it: MatMul keeps 32 rows of slack there.
   const int8_t* codes = in.codes + first * in.code_stride;
   GroupSums sums;
   for (int64_t g = 0; g < in.groups; ++g) {

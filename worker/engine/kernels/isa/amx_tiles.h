@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What all kernels on x86's matrix unit (AMX) need of it. Only files that are compiled for AMX
-// include this.
+// Shared by all kernels on x86's matrix unit (AMX). Only files that are compiled for AMX include
+// this.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_AMX_TILES_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_AMX_TILES_H_
 
@@ -19,8 +19,8 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {};
 };
 
-// GCC 12's tile instructions do not say what memory they read: what was written before has to be in
-// memory, where they look for it.
+// GCC 12's tile intrinsics do not declare which memory they read, so earlier stores must be
+// completed first.
 inline void FinishStores() {
   asm volatile("" ::: "memory");
 }

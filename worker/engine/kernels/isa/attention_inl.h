@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Attention of one head over its cache (HeadAttention in kernel_table.h), over the sixteen lanes of
-// lanes_*.h, one of which is included before this file. Keys lie in panels of 16 positions, a lane
-// for each position, so scores need no sum across lanes; values lie position by position, a lane
-// for each channel. Up to four consecutive positions share what is read of the cache.
+// lanes_*.h, one of which is included before this file. Keys are in panels of 16 positions, one
+// lane per position, so scores need no sum across lanes; values are stored position by position,
+// one lane per channel. Up to four consecutive positions share each read of the cache.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_ATTENTION_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_ATTENTION_INL_H_
 
@@ -48,7 +48,7 @@ inline void ScorePanelFloat(const HeadAttention& task, int64_t query, int64_t pa
   }
 }
 
-// The same for int8 keys, [head_size / 4][16][4].
+// Scores for int8 keys, [head_size / 4][16][4].
 template <int kQueries>
 inline void ScorePanelInt8(const HeadAttention& task, const QueryCodes& queries, int64_t panel) {
   const auto* line = static_cast<const uint8_t*>(task.keys) + panel * 16 * task.head_size;
@@ -69,8 +69,8 @@ inline void ScorePanelInt8(const HeadAttention& task, const QueryCodes& queries,
   }
 }
 
-// Scores of positions [first, last] become e^(score - largest), all others of their panels 0.
-// Returns the sum.
+// Turns the scores of positions [first, last] into e^(score - largest), and all others of their
+// panels into 0. Returns the sum.
 inline float Exponentials(float* scores, int64_t first, int64_t last) {
   const int64_t begin = first / 16 * 16;
   const int64_t end = last / 16 * 16 + 16;
@@ -169,7 +169,7 @@ inline void AttendBlock(const HeadAttention& task, int64_t query) {
   for (int t = 0; t < kQueries; ++t) {
     float* scores = task.scores + t * task.score_stride;
     sums[t] = Exponentials(scores, FirstSeen(task, position + t), position + t);
-    // Panels of the block that this position does not reach.
+    // Panels of the block beyond this position.
     for (int64_t p = first / 16 * 16; p < FirstSeen(task, position + t) / 16 * 16; ++p) {
       scores[p] = 0.0F;
     }

@@ -2,7 +2,7 @@
 //
 // The kernels for x86 processors with AVX2, FMA and F16C (2013 and later).
 #include "worker/engine/kernels/isa/lanes_avx2.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/table_inl.h"
 
 namespace wattle::kernels {

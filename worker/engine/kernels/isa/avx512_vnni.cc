@@ -2,7 +2,7 @@
 //
 // The kernels for x86 processors with AVX-512 and its VNNI (Ice Lake, Zen 4 and later).
 #include "worker/engine/kernels/isa/lanes_avx512.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/table_inl.h"
 
 namespace wattle::kernels {

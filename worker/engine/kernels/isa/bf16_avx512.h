@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// BF16 factors in AVX-512 with its BF16 instructions. A packed panel is cut into blocks of 32
-// terms, 1 KiB each: of a left panel [16 rows][16 pairs of terms], of a right one [16 pairs][16
-// columns]. Both are tiles of AMX. A pair is two neighbouring terms, the first in the lower half.
+// BF16 factors in AVX-512 with its BF16 instructions. A packed panel consists of blocks of 32
+// terms, 1 KiB each: [16 rows][16 pairs of terms] in a left panel, [16 pairs][16 columns] in a
+// right one. Both are tiles of AMX. A pair is two neighbouring terms, the first in the lower half.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_BF16_AVX512_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_BF16_AVX512_H_
 
@@ -16,7 +16,7 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int64_t kBlockPairs = 16;
-constexpr int64_t kBlockWords = 16 * kBlockPairs;  // of 32 bits, each a pair
+constexpr int64_t kBlockWords = 16 * kBlockPairs;  // 32-bit words, each a pair
 
 // 16 x 16 words of 32 bits.
 inline void Transpose(__m512i rows[16]) {
@@ -25,7 +25,7 @@ inline void Transpose(__m512i rows[16]) {
     t[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
     t[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
   }
-  // rows[4 i + j]: in lane L of 128 bits column 4 L + j of rows 4 i to 4 i + 3.
+  // rows[4 i + j]: 128-bit lane L has column 4 L + j of rows 4 i to 4 i + 3.
   for (int i = 0; i < 4; ++i) {
     rows[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
     rows[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
@@ -59,23 +59,23 @@ inline __m512 Widen(__m256i numbers) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
 }
 
-// How far ahead of the present terms the packing asks for a factor's values. They come from memory,
-// and the processor does not foresee sixteen lanes in as many pages.
+// Prefetch distance for a factor's values while packing. They come from memory, and the hardware
+// prefetcher does not follow sixteen lanes in as many pages.
 constexpr int64_t kTermsAheadOfLanes = 64;  // in lanes
-constexpr int64_t kTermsAheadOfPairs = 16;  // where a term is a line of its own
+constexpr int64_t kTermsAheadOfPairs = 16;  // if each term is in a line of its own
 
 inline void Prefetch(const float* line) {
   _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T1);
 }
 
-// A packed block of 32 terms, or one while it is made.
+// A packed block of 32 terms, also during packing.
 struct Block {
   __m512i lines[16];
 };
 
-// An FP32 number as the sum of kParts BF16 numbers: the nearest one, then the nearest to what is
-// left of the number, and so on. Three of them hold all 24 bits of a number above 2^-102, so that
-// their sum is the number itself.
+// An FP32 number as the sum of kParts BF16 numbers: the nearest one, then the nearest to the
+// remainder, and so on. Three of them have all 24 bits of a number above 2^-102, so that their sum
+// is exactly the number.
 template <int kParts>
 inline void SplitPairs(__m512 low, __m512 high, __m512i (&parts)[kParts]) {
   parts[0] = RoundPairs(low, high);
@@ -86,7 +86,7 @@ inline void SplitPairs(__m512 low, __m512 high, __m512i (&parts)[kParts]) {
   }
 }
 
-// 32 terms from `first` on, terms side by side in memory → [lane][pair].
+// 32 terms from `first` on, with contiguous terms → [lane][pair].
 template <int kParts>
 inline void LoadLanes(const FloatPanel& panel, int64_t first, Block (&blocks)[kParts]) {
   const int64_t left = panel.terms - first;
@@ -94,7 +94,7 @@ inline void LoadLanes(const FloatPanel& panel, int64_t first, Block (&blocks)[kP
   const __mmask16 high = FirstLanes(left - 16);
   for (int64_t lane = 0; lane < 16; ++lane) {
     const float* from = panel.values + lane * panel.lane_stride + first;
-    // Behind the last term: the same lane of the next panel.
+    // After the last term: the same lane of the next panel.
     const float* ahead = left > kTermsAheadOfLanes
                              ? from + kTermsAheadOfLanes
                              : from + kTermsAheadOfLanes - panel.terms + 16 * panel.lane_stride;
@@ -111,7 +111,7 @@ inline void LoadLanes(const FloatPanel& panel, int64_t first, Block (&blocks)[kP
   }
 }
 
-// The same for lanes side by side in memory → [pair][lane].
+// 32 terms with contiguous lanes → [pair][lane].
 template <int kParts>
 inline void LoadPairs(const FloatPanel& panel, int64_t first, Block (&blocks)[kParts]) {
   const __m512i interleave =
@@ -135,7 +135,7 @@ inline void LoadPairs(const FloatPanel& panel, int64_t first, Block (&blocks)[kP
   }
 }
 
-// kParts: blocks for each 32 terms, one behind the other, whose sum is the factor.
+// kParts: blocks for each 32 terms, one after the other, whose sum is the factor.
 template <bool kPairsFirst, int kParts>
 inline void PackBf16(const FloatPanel& panel) {
   auto* out = static_cast<int32_t*>(panel.packed);

@@ -6,14 +6,14 @@
 // FP32 factors are cut in three BF16 numbers each, a = a0 + a1 + a2, and six of the nine products
 // are added up, smallest first: a2 b0, a1 b0, a1 b1, a0 b1, a0 b2, a0 b0 (Henry, Tang and Heinecke,
 // "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations",
-// 2019). A product of two BF16 numbers is exact in FP32, and the three that are left out are
-// together at most 2^-23 of |a b|, so that a sum is no further from the exact one than a sum of
-// FP32 products is. The matrix unit does sixteen products in the time of one FP32 product of the
-// vector unit, so that six are faster.
+// 2019). A product of two BF16 numbers is exact in FP32, and the three omitted products are
+// together at most 2^-23 of |a b|, so that a sum is as close to the exact one as a sum of FP32
+// products. The matrix unit computes sixteen products in the time of one FP32 product of the vector
+// unit, so that six are faster.
 #include "worker/engine/kernels/isa/amx_tiles.h"
 #include "worker/engine/kernels/isa/bf16_avx512.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {
@@ -23,8 +23,8 @@ constexpr int64_t kTileBytes = 1024;
 
 constexpr int kThirds = 3;
 
-// Terms that are added up in one sweep over the inner side of a strip (Sides): two outer panels of
-// them, 16 KiB, or 24 in thirds, stay in the first-level cache while the inner panels pass by.
+// Terms added in one sweep over the inner side of a strip (Sides): the two outer panels with these
+// terms, 16 KiB, or 24 in thirds, stay in the L1 cache while the inner panels are streamed.
 template <int kParts>
 constexpr int64_t kSweepTerms = kParts == 1 ? 256 : 128;
 
@@ -40,40 +40,40 @@ inline void Configure() {
   _tile_loadconfig(&config);
 }
 
-// Sums in memory: where their first row begins, and the bytes from one row to the next.
+// Sums in memory: the address of their first row, and the bytes from one row to the next.
 template <typename Value>
 struct SumsAt {
   Value* upper;
   int64_t row_bytes;
 
-  // The row that the lower two tiles begin with.
+  // The first row of the lower two tiles.
   [[nodiscard]] Value* lower() const {
     return upper + 16 * row_bytes / static_cast<int64_t>(sizeof(float));
   }
 };
 
-// What sums begin with that are added to nothing: every row of it is this one.
+// The initial value of sums without addend: every row is this one.
 alignas(64) constexpr float kZeros[32] = {};
 
-// Sums of a square that reaches over the end of rows or columns.
+// Sums of a square that extends past the end of rows or columns.
 struct alignas(64) SquareSums {
   float v[32][32];
 };
 
-// 32 rows times 32 columns of a strip, or as many as there are, and the terms of one sweep.
+// Up to 32 rows times up to 32 columns of a strip, and the terms of one sweep.
 struct Square {
   SumsAt<const float> initial;
   SumsAt<float> out;
   int64_t rows;
   int64_t columns;
-  // Two panels each. One that is not there is the other one again, and its sums are of no matter.
+  // Two panels each. A missing second panel is replaced by the first, and its sums are ignored.
   const char* left[2];
   const char* right[2];
   int64_t terms;
-  const char* ahead;  // what this square asks for of the outer panels that come next; may be null
+  const char* ahead;  // this square's share of the prefetch of the next outer panels; may be null
 };
 
-// What a square asks for of each kilobyte of a panel that comes next.
+// Bytes that a square prefetches of each kilobyte of a next panel.
 constexpr int64_t kAheadBytes = 256;
 
 inline void PrefetchAhead(const Square& square, int64_t at) {
@@ -97,8 +97,8 @@ inline void WriteSums(const SumsAt<float>& to) {
   _tile_stored(3, to.lower() + 16, to.row_bytes);
 }
 
-// The first tiles of a square in thirds, while the sums of the last square leave and its own come:
-// one tile after the other, so that the unit multiplies in the meantime.
+// The first tiles of a square in thirds, while the sums of the last square are stored and its own
+// are loaded: one tile after the other, so that the unit multiplies meanwhile.
 inline void BeginProducts(const Square& square, int64_t left_at, int64_t right_at,
                           const SumsAt<float>& last) {
   const SumsAt<const float>& from = square.initial;
@@ -120,7 +120,7 @@ inline void BeginProducts(const Square& square, int64_t left_at, int64_t right_a
   _tile_dpbf16ps(3, 5, 7);
 }
 
-// Factors of one part.
+// Factors in one part.
 inline void AddRounded(const Square& square) {
   ReadSums(square.initial);
   const int64_t bytes = square.terms / kFloatTermMultiple * kTileBytes;
@@ -152,7 +152,7 @@ inline void MultiplyTiles() {
   _tile_dpbf16ps(3, 5, 7);
 }
 
-// Factors in thirds: the six products of each 32 terms.
+// Factors in thirds: the six products for each 32 terms.
 inline void AddExact(const Square& square, const SumsAt<float>& last) {
   constexpr int64_t kSecond = kTileBytes;
   constexpr int64_t kThird = 2 * kTileBytes;
@@ -181,9 +181,10 @@ inline void AddExact(const Square& square, const SumsAt<float>& last) {
   }
 }
 
-// The products of a square. `last`: where the sums in the tiles go, which are not written yet; what
-// is in the tiles then belongs to the place that is returned. nowhere: a place for sums that have
-// been written. Rounded factors are multiplied too fast for another square to hide the writing.
+// Computes the products of a square. `last`: destination of the sums still in the tiles. Returns
+// the destination of the sums that the tiles contain afterwards. nowhere: a destination for sums
+// that were already written. Rounded factors are multiplied too fast for the next square to hide
+// the writing.
 template <int kParts>
 inline SumsAt<float> AddProducts(const Square& square, const SumsAt<float>& last,
                                  const SumsAt<float>& nowhere) {
@@ -197,8 +198,8 @@ inline SumsAt<float> AddProducts(const Square& square, const SumsAt<float>& last
   }
 }
 
-// Calls body(row of the square, its 16-column half, mask of the columns there are) for the rows
-// that a square has.
+// Calls body(row of the square, its 16-column half, mask of the existing columns) for the existing
+// rows of a square.
 template <typename Body>
 inline void ForEachHalfRow(const Square& square, Body body) {
   for (int64_t i = 0; i < square.rows; ++i) {
@@ -208,8 +209,8 @@ inline void ForEachHalfRow(const Square& square, Body body) {
   }
 }
 
-// A square at the end of rows or columns, by way of `sums`: nothing outside the strip is touched.
-// nowhere: takes what is in the tiles, which has been written.
+// A square at the end of rows or columns, computed in `sums`: nothing outside the strip is
+// accessed. nowhere: destination for the tiles' contents, which were already written.
 template <int kParts>
 inline void MultiplyEdge(const Square& square, const SumsAt<float>& nowhere, SquareSums& sums) {
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
@@ -235,8 +236,8 @@ struct Corner {
   int64_t column;
 };
 
-// The side of a strip that has more lanes is the outer one: 32 of its lanes stay in the first-level
-// cache while those of the inner side pass by, all of which stay in the second-level cache.
+// The side of a strip with more lanes is the outer one: 32 of its lanes stay in the L1 cache while
+// the lanes of the inner side are streamed, all of which stay in the L2 cache.
 struct Sides {
   explicit Sides(const FloatStrip& strip)
       : rows_are_outer(strip.rows >= strip.columns),
@@ -253,7 +254,7 @@ struct Sides {
   const void* outer_packed;
 };
 
-// Asks for the lines of a square of the result.
+// Prefetches the lines of a square of the result.
 inline void PrefetchSquare(const FloatStrip& strip, const Corner& corner) {
   const auto [row, column] = corner;
   const int64_t rows = strip.rows - row < 32 ? strip.rows - row : 32;
@@ -274,8 +275,8 @@ inline void FindPanels(const FloatStrip& strip, const void* packed, int64_t lane
   panels[1] = lanes - lane > kFloatLanes ? panels[0] + panel_bytes : panels[0];
 }
 
-// The share of the squares at `inner` in what is asked for of the outer panels that come next: the
-// first eight squares ask for all of it.
+// The share of the squares at `inner` in the prefetch of the next outer panels: the first eight
+// squares together prefetch everything.
 template <int kParts>
 inline const char* AheadOf(const FloatStrip& strip, const Sides& sides, int64_t outer,
                            int64_t inner, int64_t term) {
@@ -289,13 +290,13 @@ inline const char* AheadOf(const FloatStrip& strip, const Sides& sides, int64_t 
   return next[share / kShares] + share % kShares * kAheadBytes;
 }
 
-// What the outer lanes need.
+// The needs of the outer lanes.
 inline RowsNeed NeedOf(const FloatStrip& strip, const Sides& sides, int64_t outer) {
   return strip.needs == nullptr ? RowsNeed{0, strip.terms, sides.inner}
                                 : strip.needs[outer / kRowsOfNeed];
 }
 
-// The square at a corner, with the terms [term, end_term) of one sweep, the first one or not.
+// The square at a corner, with the terms [term, end_term) of one sweep; begins: the first sweep.
 template <int kParts>
 inline Square SquareAt(const FloatStrip& strip, const Corner& corner, int64_t term,
                        int64_t end_term, bool begins) {
@@ -326,7 +327,7 @@ template <int kParts>
 inline void Tiles(const FloatStrip& strip) {
   Configure();
   SquareSums edge;
-  SquareSums dropped;  // takes sums that are written already
+  SquareSums dropped;  // destination of sums that were already written
   const SumsAt<float> nowhere = {&dropped.v[0][0], sizeof(dropped.v[0])};
   SumsAt<float> last = nowhere;
   const Sides sides(strip);

@@ -2,7 +2,7 @@
 //
 // Products of rounded factors for x86 processors with AVX2: rounded, and multiplied in FP32.
 #include "worker/engine/kernels/isa/lanes_avx2.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {

@@ -2,7 +2,7 @@
 //
 // Products of rounded factors for x86 processors with AVX-512: rounded, and multiplied in FP32.
 #include "worker/engine/kernels/isa/lanes_avx512.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {

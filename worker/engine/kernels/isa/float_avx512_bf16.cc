@@ -4,7 +4,7 @@
 // later). FP16 factors are multiplied in FP32.
 #include "worker/engine/kernels/isa/bf16_avx512.h"
 #include "worker/engine/kernels/isa/lanes_avx512.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of rounded factors for processors without 16-bit products: a factor is rounded as it is
-// packed, and held and multiplied in FP32. The reference of the paths that hold 16 bits. A packed
-// panel is [terms][16 lanes]. Over the sixteen lanes, compiled with the flags of the file that
-// includes this one.
+// Products of rounded factors for processors without 16-bit products: a factor is rounded while it
+// is packed, and stored and multiplied in FP32. The reference for the paths with 16-bit storage. A
+// packed panel is [terms][16 lanes]. Uses the sixteen lanes, and is compiled with the flags of the
+// file that includes this one.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_INL_H_
 
@@ -15,8 +15,8 @@
 namespace wattle::kernels {
 namespace {
 
-// To the nearest BF16, ties to even. What is below the smallest normal number becomes zero, as in
-// the BF16 units of x86; too large becomes infinite; NaN stays NaN.
+// To the nearest BF16, ties to even. Values below the smallest normal number become zero, as in the
+// BF16 units of x86; values that are too large become infinite; NaN stays NaN.
 struct RoundBf16 {
   float operator()(float value) const {
     uint32_t bits = 0;
@@ -40,7 +40,7 @@ struct RoundFp16 {
     const uint32_t magnitude = bits & 0x7FFFFFFFU;
     float positive = 0.0F;
     std::memcpy(&positive, &magnitude, sizeof(positive));
-    // Below 2^-14 halves are steps of 2^-24, as FP32 numbers are from 0.5 on.
+    // Below 2^-14 FP16 numbers are multiples of 2^-24, like FP32 numbers from 0.5 on.
     const float stepped = (positive + 0.5F) - 0.5F;
     uint32_t subnormal = 0;
     std::memcpy(&subnormal, &stepped, sizeof(subnormal));

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The functions behind the products of FP32 matrices (float_matmul.h), a table for each instruction
-// set that has a way of its own. Included by files that are compiled with the flags of one
-// instruction set, so nothing but <cstdint> may be included here and no function may be defined.
+// The functions behind the products of FP32 matrices (float_matmul.h), one table for each
+// instruction set with code of its own. Included by files that are compiled with the flags of one
+// instruction set, so only <cstdint> may be included here and no function may be defined.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_KERNELS_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_KERNELS_H_
 
@@ -26,9 +26,9 @@ struct FloatPanel {
   void* packed = nullptr;  // aligned to 64; element_bytes * 16 * terms rounded up to 32
 };
 
-// What 32 rows of a product need: terms [first_term, end_term), both multiples of 32 and at least
-// 32 of them, and the columns below end_column. The other terms are zeros that need not be packed,
-// and the other columns of the result are not read.
+// The part of a product that 32 rows need: terms [first_term, end_term), both multiples of 32 and
+// at least 32 terms, and the columns below end_column. The other terms are zeros that need not be
+// packed, and the other columns of the result are not read.
 inline constexpr int64_t kRowsOfNeed = 32;
 struct RowsNeed {
   int64_t first_term;
@@ -38,38 +38,38 @@ struct RowsNeed {
 
 // out[i, j] = initial + Σ_t left[i, t] right[t, j] for some rows i and columns j.
 struct FloatStrip {
-  const void* left = nullptr;   // packed panels, one behind the other
-  const void* right = nullptr;  // the same of the columns
+  const void* left = nullptr;   // packed panels, one after the other
+  const void* right = nullptr;  // packed panels of the columns
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t terms = 0;               // a multiple of 32
   const float* initial = nullptr;  // element [i, j] at i * initial_stride + j; null: zero
-  int64_t initial_stride = 0;      // 0: every row is the same
-  float* out = nullptr;            // [rows, out_stride]; may be `initial`
+  int64_t initial_stride = 0;      // 0: all rows are the same
+  float* out = nullptr;            // [rows, out_stride]; may equal `initial`
   int64_t out_stride = 0;
-  // Of each 32 rows, where there are at least as many rows as columns; null: all is needed.
+  // One for each 32 rows, if there are at least as many rows as columns; null: all is needed.
   const RowsNeed* needs = nullptr;
 };
 
 // The functions for one type of factors.
 struct FloatFunctions {
-  int64_t element_bytes;  // of a packed number
+  int64_t element_bytes;  // bytes of a packed number
   void (*pack_left)(const FloatPanel& panel);
   void (*pack_right)(const FloatPanel& panel);
   void (*multiply)(const FloatStrip& strip);
-  bool reads_needs;  // false: multiply goes through all terms and columns, so all are packed
+  bool reads_needs;  // false: multiply processes all terms and columns, so all are packed
 };
 
 struct FloatKernels {
   const char* name;
-  // Of FP32 factors, of which nothing is rounded. multiply is null where the instruction set has no
-  // way that is faster than the FP32 products of libtorch.
+  // For unrounded FP32 factors. multiply is null if the instruction set has no way that is faster
+  // than libtorch's FP32 products.
   FloatFunctions float32;
   FloatFunctions bf16;
   FloatFunctions fp16;
 };
 
-// The tables, each defined in the file of its name. Only those of the target architecture are
+// The tables, each defined in the file of its name. Only the target architecture's tables are
 // built.
 const FloatKernels& PortableFloatKernels();
 const FloatKernels& Avx2FloatKernels();

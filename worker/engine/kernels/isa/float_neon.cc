@@ -2,7 +2,7 @@
 //
 // Products of rounded factors for ARM processors: rounded, and multiplied in FP32.
 #include "worker/engine/kernels/isa/lanes_neon.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {

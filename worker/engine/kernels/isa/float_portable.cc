@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of rounded factors in plain C++: the reference of every other table.
+// Products of rounded factors in plain C++: the reference for every other table.
 #include "worker/engine/kernels/isa/lanes_portable.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/float_inl.h"
 
 namespace wattle::kernels {

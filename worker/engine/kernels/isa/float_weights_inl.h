@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products with weights in FP32, FP16 and BF16. Included once per instruction set, behind the lanes
+// Products with weights in FP32, FP16 and BF16. Included once per instruction set, after the lanes
 // of that set.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_WEIGHTS_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_FLOAT_WEIGHTS_INL_H_
@@ -12,9 +12,9 @@
 namespace wattle::kernels {
 namespace {
 
-// Calls function.template operator()<i>() for i from 0 to kCount - 1. An index that is a constant
-// from the beginning keeps a small array in registers: those of a loop that is unrolled only later
-// are stored in every turn.
+// Calls function.template operator()<i>() for i from 0 to kCount - 1. An index that is constant
+// from the beginning keeps a small array in registers; in a loop that is unrolled only later, the
+// array is stored in every iteration.
 template <int kCount, int kFirst = 0, typename Function>
 [[gnu::always_inline]] inline void Unrolled(const Function& function) {
   if constexpr (kFirst < kCount) {
@@ -23,11 +23,11 @@ template <int kCount, int kFirst = 0, typename Function>
   }
 }
 
-// How the dots of few inputs read weights, and by what the inputs are multiplied before and the
-// sums behind: by one, but where FP16 is read times 2^-112 (LoadSmallHalves). There inputs are
-// multiplied by 2^64 and sums by 2^48. Powers of two change no rounding within FP32's range: inputs
-// below 2^64 stay finite, products are below 2^32 then, and a sum, held at 2^-48 of its size, has
-// all its bits from 2^-77 up.
+// How dots of few inputs read weights, and the factors of the inputs before and of the sums after:
+// one, except if FP16 is read times 2^-112 (LoadSmallHalves). Inputs are then multiplied by 2^64
+// and sums by 2^48. Powers of two change no rounding within FP32's range: inputs below 2^64 stay
+// finite, products are then below 2^32, and a sum, stored at 2^-48 of its size, has all its bits
+// from 2^-77 up.
 template <typename Weight>
 struct Factors {
   static constexpr float kInputScale = 1.0F;
@@ -41,8 +41,8 @@ struct Factors<Half> {
   static F At(const Half* from) { return LoadSmallHalves(&from->bits); }
 };
 
-// dots[t][r] = Σ_c weights[r][c] inputs[t][c] for kRows rows and kInputs inputs, which are times
-// their factors' scale.
+// dots[t][r] = Σ_c weights[r][c] inputs[t][c] for kRows rows and kInputs inputs, which include
+// their scale.
 template <int kRows, int kInputs, typename Weight>
 inline void FloatDots(const Weight* weights, int64_t columns, const float* inputs,
                       int64_t input_stride, float (*dots)[kLanes]) {
@@ -81,7 +81,7 @@ inline void FloatDots(const Weight* weights, int64_t columns, const float* input
   });
 }
 
-// Few inputs: the weights are read row by row, each once for all inputs of the block.
+// Few inputs: the weights are read row by row, once for all inputs of the block.
 template <int kInputs, typename Weight>
 inline void FloatPanelFew(const Product& p, int64_t panel, int64_t input) {
   alignas(64) float dots[kInputs][kLanes] = {};
@@ -164,7 +164,7 @@ inline void FloatTile(const Product& p, const float* packed, int64_t panel, int6
   }
 }
 
-// From here on packing two panels is soon paid back.
+// From this number of inputs on, packing two panels pays off.
 constexpr int64_t kManyInputs = 8;
 
 // The inputs times `scale`, in the product's scratch.

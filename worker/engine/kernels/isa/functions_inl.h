@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Everything of a decoder that is no product, written once over the sixteen lanes of lanes_*.h, one
-// of which is included before this file: exponential, nonlinearities, norms, input quantization,
-// the largest element. Additions are never fused with multiplications (the files are compiled with
-// -ffp-contract=off), so the bits are the same on every instruction set.
+// The operations of a decoder other than products, written once over the sixteen lanes of
+// lanes_*.h, one of which is included before this file: exponential, nonlinearities, norms, input
+// quantization, the largest element. Additions are never fused with multiplications (the files are
+// compiled with -ffp-contract=off), so every instruction set gives the same bits.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_FUNCTIONS_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_FUNCTIONS_INL_H_
 
@@ -14,7 +14,7 @@
 namespace wattle::kernels {
 namespace {
 
-// The nearest whole number, ties to even, for |a| below 2^22.
+// The nearest integer, ties to even, for |a| below 2^22.
 inline F RoundLanes(F a) {
   const F shift = Set(12582912.0F);  // 1.5 * 2^23
   return Sub(Add(a, shift), shift);
@@ -66,7 +66,7 @@ inline F GeluErf(F x) {
   return Sub(Max(x, Set(0.0F)), Mul(Mul(Abs(x), tail), Set(0.5F)));
 }
 
-// The derivatives. That of the logistic function s is s (1 - s).
+// The derivatives. The logistic function s has derivative s (1 - s).
 inline F SiluSlope(F x) {
   const F s = Logistic(x);
   return Add(s, Mul(Mul(x, s), Sub(Set(1.0F), s)));
@@ -89,11 +89,11 @@ inline F GeluErfSlope(F x) {
   return Add(probability, Mul(x, density));
 }
 
-// What is not a number stays so: Max and Min return the second argument where they cannot compare.
+// NaN stays NaN: Max and Min return the second argument if they cannot compare.
 inline F Relu(F x) {
   return Max(Set(0.0F), x);
 }
-// 1 above 0, also for the smallest number, else 0.
+// 1 for values above 0, even for the smallest number, else 0.
 inline F ReluSlope(F x) {
   return Min(Set(1.0F), Relu(Mul(Mul(x, Set(1e38F)), Set(1e38F))));
 }
@@ -114,7 +114,7 @@ inline F Slope(Nonlinearity f, F x) {
   return Set(1.0F);
 }
 
-// Inlined, for the reason of StorePanel (products_inl.h).
+// Inlined for the reason given at StorePanel (products_inl.h).
 [[gnu::always_inline]] inline F Apply(Nonlinearity f, F x) {
   switch (f) {
     case Nonlinearity::kNone:
@@ -131,7 +131,7 @@ inline F Slope(Nonlinearity f, F x) {
   return x;
 }
 
-// A number of FP16 or BF16 in memory.
+// An FP16 or BF16 number in memory.
 struct Half {
   uint16_t bits;
 };
@@ -149,7 +149,7 @@ inline F LoadFloats(const Bfloat* from) {
   return LoadBfloats(&from->bits);
 }
 
-// Up to 16 values, the rest of the lanes `filler`.
+// Up to 16 values; the remaining lanes are `filler`.
 template <typename Number>
 inline F LoadSome(const Number* from, int64_t count, Number filler = {}) {
   if (count >= 16) {
@@ -191,7 +191,7 @@ inline void ActivateBackward(Nonlinearity f, int64_t count, const float* values,
   }
 }
 
-// 1 / √value; the square root and the quotient are exact to the last bit everywhere.
+// 1 / √value; every processor rounds the square root and the quotient correctly.
 inline float ReciprocalRoot(float value) {
   return 1.0F / __builtin_sqrtf(value);
 }
@@ -234,7 +234,7 @@ inline void QuantizeInput(const InputQuantization& task) {
     }
     const float magnitude = ReduceMax(largest);
     task.scales[g] = magnitude / 127.0F;
-    // A subnormal magnitude would have an infinite inverse: such a group counts as zeros.
+    // A subnormal magnitude would have an infinite inverse, so such a group counts as zeros.
     const F inverse = Set(magnitude < 1e-35F ? 0.0F : 127.0F / magnitude);
     int32_t sum = 0;
     for (int64_t i = start; i < end; i += 16) {
@@ -269,7 +269,7 @@ inline int64_t ArgMax(const float* values, int64_t count) {
       return i;
     }
   }
-  return 0;  // nothing but not-a-number
+  return 0;  // only NaN
 }
 
 }  // namespace

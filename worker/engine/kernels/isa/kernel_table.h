@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The functions that every instruction set provides, and their arguments: plain pointers and sizes.
-// Included by files that are compiled with the flags of one instruction set, so nothing but
-// <cstdint> may be included here and no function may be defined.
+// Included by files that are compiled with the flags of one instruction set, so only <cstdint> may
+// be included here and no function may be defined.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_KERNEL_TABLE_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_KERNEL_TABLE_H_
 
@@ -21,19 +21,18 @@ enum class Nonlinearity : uint8_t {
 // Scratch of one product for each column: two panels of FP32 weights.
 inline constexpr int64_t kProductScratchBytesOfColumn = 2 * 16 * 4;
 
-// The largest head that attention takes.
+// The largest head size that attention supports.
 inline constexpr int64_t kMaxHeadSize = 512;
 
-// Rows that a matrix is multiplied with. FP32, FP16 and BF16 weights read `values`, all others the
-// codes.
+// Rows to multiply a matrix with. FP32, FP16 and BF16 weights read `values`, all others the codes.
 struct InputRows {
   int64_t count = 0;
   const float* values = nullptr;  // [count, value_stride]
   int64_t value_stride = 0;
-  const int8_t* codes = nullptr;  // [count, code_stride], in [-127, 127], zero behind the columns
+  const int8_t* codes = nullptr;  // [count, code_stride], in [-127, 127], zero after the columns
   int64_t code_stride = 0;        // a multiple of 64
   const float* scales = nullptr;  // [count, groups]: value ≈ scale * code
-  const int32_t* sums = nullptr;  // [count, groups]: Σ of a group's codes
+  const int32_t* sums = nullptr;  // [count, groups]: Σ of the codes of a group
   int64_t groups = 0;
   int64_t group = 0;  // columns of a group; the last may be shorter
 };
@@ -46,21 +45,22 @@ struct Product {
   const float* bias = nullptr;  // [rows] or null
   int64_t rows = 0;
   int64_t columns = 0;
-  int64_t group = 0;  // of the weights' columns; the whole row where the format has no groups
+  int64_t group = 0;  // columns that share a weight scale; the whole row if the format has no
+                      // groups
   InputRows inputs;
   Nonlinearity nonlinearity = Nonlinearity::kNone;
   bool accumulate = false;
   float* out = nullptr;  // [inputs.count, out_stride]
   int64_t out_stride = 0;
   void* scratch =
-      nullptr;  // of the calling thread, kProductScratchBytesOfColumn a column, aligned to 64
+      nullptr;  // per calling thread, kProductScratchBytesOfColumn per column, aligned to 64
 };
 
 // Computes the rows of panels [first_panel, end_panel) of the product.
 using ProductFunction = void (*)(const Product& product, int64_t first_panel, int64_t end_panel);
 
 // One row of inputs to int8: for each group scale = max|x| / 127, code = x / scale rounded to the
-// nearest even, and the codes' sum. Codes from `columns` to `code_stride` become zero.
+// nearest even, and the codes' sum. The codes from `columns` to `code_stride` become zero.
 struct InputQuantization {
   const float* values = nullptr;
   int64_t columns = 0;
@@ -71,8 +71,8 @@ struct InputQuantization {
   int32_t* sums = nullptr;
 };
 
-// A norm of one row. LayerNorm: (x - mean) / √(variance + ε) gain + bias. RMSNorm: bias null,
-// x / √(mean square + ε) gain. gain_offset: 1 in families that store the gain less one.
+// A norm of one row. LayerNorm: (x - mean) / √(variance + ε) gain + bias. RMSNorm: bias null, x /
+// √(mean square + ε) gain. gain_offset: 1 in families that store the gain minus one.
 struct Norm {
   const float* gain = nullptr;
   const float* bias = nullptr;
@@ -85,24 +85,24 @@ struct Norm {
 // Attention of some consecutive positions of one sequence in one head over the cache of one KV
 // head (kv_cache.h has the layout). Position p sees the positions [max(0, p + 1 - window), p].
 struct HeadAttention {
-  const float* queries = nullptr;  // [count, query_stride], scaled already
+  const float* queries = nullptr;  // [count, query_stride], already scaled
   int64_t query_stride = 0;
   int64_t count = 0;
-  int64_t first_position = 0;  // of queries; its key and value are in the cache
-  int64_t window = 0;          // 0: everything before
+  int64_t first_position = 0;  // of the first query; its key and value are already in the cache
+  int64_t window = 0;          // 0: all preceding positions
   int64_t head_size = 0;       // a multiple of 16
-  bool int8 = false;           // the cache's format
+  bool int8 = false;           // format of the cache
   const void* keys = nullptr;
   const void* values = nullptr;
-  const float* key_scales = nullptr;    // [capacity], int8 only
-  const float* value_scales = nullptr;  // [capacity], int8 only
+  const float* key_scales = nullptr;    // [capacity], only for int8
+  const float* value_scales = nullptr;  // [capacity], only for int8
   float* scores = nullptr;              // scratch, [4, capacity rounded up to 16]
   int64_t score_stride = 0;
   float* out = nullptr;  // [count, out_stride]
   int64_t out_stride = 0;
 };
 
-// The factors of an AdamW update (adamw.h has the formula), worked out once a step.
+// The factors of an AdamW update (adamw.h has the formula), computed once per step.
 struct AdamWScalars {
   float beta1 = 0.0F;
   float rest1 = 0.0F;  // 1 - beta1
@@ -131,14 +131,14 @@ inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9U;
 inline constexpr uint32_t kPhiloxWeyl1 = 0xBB67AE85U;
 inline constexpr int kPhiloxRounds = 10;
 
-// A stream of random.h as Philox counts: word 0 of the counter is the block's number.
+// A stream of random.h in Philox's terms: word 0 of the counter is the block's number.
 struct PhiloxCounter {
   uint32_t words[3] = {};  // words 1 to 3
   uint32_t key[2] = {};
 };
 
-// values[i] is set to 0 where the bits of element first_element + i are below `threshold`, else
-// scaled.
+// Sets values[i] to 0 if the bits of element first_element + i are below `threshold`, else scales
+// it.
 struct DropoutPass {
   uint32_t threshold = 0;
   float scale = 1.0F;
@@ -147,18 +147,20 @@ struct DropoutPass {
   float* values = nullptr;
 };
 
-// Of a row of values.
+// Statistics of a row of values.
 struct SoftmaxSums {
   float largest = 0.0F;
-  double sum = 0.0;  // Σ e^(value - largest); NaN where a value is not finite
+  double sum = 0.0;  // Σ e^(value - largest); NaN if a value is not finite
 };
 
-// One row of the backward pass of attention's softmax, of which `count` keys are seen.
+// One row of the backward pass of attention's softmax, with `count` visible keys.
 struct SoftmaxGradient {
   int64_t count = 0;
   const float* probabilities = nullptr;  // p, before dropout
-  float* dropped = nullptr;    // the factors m of dropout → p m; null: no dropout, every m is 1
-  float* gradients = nullptr;  // g of p m → of the scores: p (m g - Σ p m g)
+  float* dropped = nullptr;    // input: the factors m of dropout; output: p m; null: no dropout,
+                               // every m is 1
+  float* gradients = nullptr;  // input: gradients g of p m; output: those of the scores: p (m g - Σ
+                               // p m g)
 };
 
 struct KernelTable {
@@ -175,13 +177,13 @@ struct KernelTable {
   void (*quantize_input)(const InputQuantization& task);
   void (*normalize)(const Norm& norm, const float* x, float* out);
   void (*attend)(const HeadAttention& task);
-  // values[i] = f(values[i]) * gate_partner[i] (gated MLPs); partner null: f alone.
+  // values[i] = f(values[i]) * gate_partner[i] (gated MLPs); partner null: only f.
   void (*activate)(Nonlinearity f, int64_t count, const float* partner, float* values);
-  // The index of the largest value, the first of equals. count at least 1.
+  // The index of the largest value, the first one in a tie. count at least 1.
   int64_t (*arg_max)(const float* values, int64_t count);
   void (*adamw)(const AdamWPass& pass);
   double (*sum_of_squares)(const float* values, int64_t count);
-  // Four numbers a block, in element order.
+  // Four numbers per block, in element order.
   void (*philox_bits)(const PhiloxCounter& counter, int64_t first_element, int64_t count,
                       uint32_t* out);
   void (*drop_out)(const PhiloxCounter& counter, const DropoutPass& pass);
@@ -192,8 +194,8 @@ struct KernelTable {
   void (*softmax_backward)(const SoftmaxGradient& row);
 };
 
-// The tables, each defined in the file of its name. Only those of the target architecture are
-// built; instruction_set.cc asks the processor before it uses one.
+// The tables, each defined in the file of its name. Only the target architecture's tables are
+// built; instruction_set.cc checks the processor before it uses one.
 const KernelTable& PortableKernels();
 const KernelTable& Avx2Kernels();
 const KernelTable& AvxVnniKernels();

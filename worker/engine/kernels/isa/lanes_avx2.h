@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sixteen lanes in AVX2 as two halves of eight (lanes_portable.h says what each operation means).
-// Where the processor has AVX-VNNI (WATTLE_LANES_AVX_VNNI), signed weights are raised by 128 for
-// its unsigned product; without it, products of pairs are summed in 16 bits, which signed bytes in
-// [-127, 127] cannot overflow.
+// Sixteen lanes in AVX2 as two halves of eight (lanes_portable.h defines each operation). If the
+// processor has AVX-VNNI (WATTLE_LANES_AVX_VNNI), 128 is added to signed weights for its unsigned
+// product; without AVX-VNNI, products of pairs are summed in 16 bits, which signed bytes in [-127,
+// 127] cannot overflow.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_AVX2_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_AVX2_H_
 
@@ -98,7 +98,7 @@ constexpr float kSmallHalf = 1.0F;
 inline F LoadSmallHalves(const uint16_t* from) {
   return LoadHalves(from);
 }
-// BF16 numbers: the upper half of a float each.
+// BF16 numbers: each is the upper half of a float.
 inline F LoadBfloats(const uint16_t* from) {
   const auto widen = [](__m128i halves) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
@@ -238,7 +238,7 @@ inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
   return {AddPairs(sum.lo, _mm256_maddubs_epi16(weights.lo, quad)),
           AddPairs(sum.hi, _mm256_maddubs_epi16(weights.hi, quad))};
 }
-// A weight may be -128, which has no negative; an input is -127 at least.
+// A weight may be -128, which cannot be negated; an input is at least -127.
 inline __m256i SignedPairs(__m256i weights, __m256i quad) {
   return _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(quad, weights));
 }

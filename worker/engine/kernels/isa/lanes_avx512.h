@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sixteen lanes in AVX-512 with VNNI (lanes_portable.h says what each operation means). VNNI
-// multiplies unsigned by signed bytes: signed weights are raised by 128.
+// Sixteen lanes in AVX-512 with VNNI (lanes_portable.h defines each operation). VNNI multiplies
+// unsigned by signed bytes, so 128 is added to signed weights.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_AVX512_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_AVX512_H_
 
@@ -79,7 +79,7 @@ constexpr float kSmallHalf = 1.0F;
 inline F LoadSmallHalves(const uint16_t* from) {
   return LoadHalves(from);
 }
-// BF16 numbers: the upper half of a float each.
+// BF16 numbers: each is the upper half of a float.
 inline F LoadBfloats(const uint16_t* from) {
   const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
@@ -117,8 +117,8 @@ inline void Interleave(I (&words)[4]) {
   const __m512i high0 = _mm512_unpackhi_epi32(words[0], words[1]);
   const __m512i low1 = _mm512_unpacklo_epi32(words[2], words[3]);
   const __m512i high1 = _mm512_unpackhi_epi32(words[2], words[3]);
-  // Four numbers of a lane in each quarter: lanes 0, 4, 8, 12 in the first, 1, 5, 9, 13 in the
-  // next.
+  // Each quarter has the four numbers of a lane: lanes 0, 4, 8, 12 in the first register, 1, 5, 9,
+  // 13 in the next.
   const __m512i lanes0 = _mm512_unpacklo_epi64(low0, low1);
   const __m512i lanes1 = _mm512_unpackhi_epi64(low0, low1);
   const __m512i lanes2 = _mm512_unpacklo_epi64(high0, high1);

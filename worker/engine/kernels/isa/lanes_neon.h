@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sixteen lanes in NEON as four registers (lanes_portable.h says what each operation means). With
-// the dot product (ARMv8.2: Cortex-A76) four columns are one instruction; without it (Cortex-A72)
-// products are summed in 16 bits first, as many as bytes in [-127, 127] cannot overflow: two, or
-// more where the weights are nibbles.
+// Sixteen lanes in NEON as four registers (lanes_portable.h defines each operation). With the dot
+// product (ARMv8.2: Cortex-A76) four columns take one instruction; without it (Cortex-A72) products
+// are first summed in 16 bits, as many as bytes in [-127, 127] cannot overflow: two, or more if the
+// weights are nibbles.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_NEON_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_NEON_H_
 
@@ -64,7 +64,7 @@ inline F Div(F a, F b) {
 inline F MulAdd(F a, F b, F c) {
   return Each([&](int i) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); });
 }
-// By comparison: NEON's own maximum treats what is not a number in another way than x86.
+// By comparison, because NEON's own maximum treats NaN differently than x86.
 inline F Max(F a, F b) {
   return Each([&](int i) { return vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]); });
 }
@@ -91,11 +91,11 @@ inline F PowerOfTwo(F n) {
 inline F LoadHalves(const uint16_t* from) {
   return Each([&](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from + 4 * i))); });
 }
-// The conversion takes the one slow unit of a Cortex-A76 for two cycles. Here exponent and fraction
-// come thirteen bits further up, where a float has them, and copies of the sign above them, of
-// which the first stays: two cheap instructions. The exponent counts from 15 and is read as from
-// 127, so the number comes out times 2^-112, those below the least normal one too. What is infinite
-// or no number would come out finite; no model with such weights is loaded (tensor_files.h).
+// The conversion takes the one slow unit of a Cortex-A76 for two cycles. Instead, two cheap
+// instructions shift exponent and fraction up by thirteen bits, to their places in a float, and
+// keep the first copy of the sign above them. The exponent has a bias of 15 but is read with one of
+// 127, so the result is the number times 2^-112, including subnormal numbers. Infinity and NaN
+// would become finite, but no model with such weights is loaded (tensor_files.h).
 constexpr float kSmallHalf = 0x1p-112F;
 inline F LoadSmallHalves(const uint16_t* from) {
   const int16x8_t low = vreinterpretq_s16_u16(vld1q_u16(from));
@@ -105,7 +105,7 @@ inline F LoadSmallHalves(const uint16_t* from) {
   return Each(
       [&](int i) { return vreinterpretq_f32_s32(vbicq_s32(parts[i], vdupq_n_s32(0x70000000))); });
 }
-// BF16 numbers: the upper half of a float each.
+// BF16 numbers: each is the upper half of a float.
 inline F LoadBfloats(const uint16_t* from) {
   const uint16x8_t low = vld1q_u16(from);
   const uint16x8_t high = vld1q_u16(from + 8);
@@ -117,8 +117,8 @@ inline F LoadBfloats(const uint16_t* from) {
 inline F ToFloat(I a) {
   return Each([&](int i) { return vcvtq_f32_s32(a.v[i]); });
 }
-// The bits of 1.5 · 2^23, a float whose last bit is worth one: they and an integer are the bits of
-// that float plus the integer, of which a subtraction makes a float. The conversion takes four
+// The bits of 1.5 · 2^23, a float whose last bit has value one: adding an integer to these bits
+// adds it to the float, and one subtraction returns the integer as a float. A conversion takes four
 // times as long.
 constexpr int32_t kSumBits = 0x4B400000;
 inline F SumToFloat(I sum) {
@@ -215,8 +215,8 @@ inline W HighNibbles(W bytes) {
   }
   return bytes;
 }
-// Shifts that insert, and a selection of bits, in place of masks: eight instructions for the four
-// quads of a register, of which the first and the third share a mask.
+// Inserting shifts and a bit select replace masks: eight instructions for the four quads of a
+// register, of which the first and the third share a mask.
 template <int kQuad>
 inline W SixBits(W nibbles, W upper) {
   for (int i = 0; i < 4; ++i) {
@@ -274,8 +274,8 @@ inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
 #ifdef __ARM_FEATURE_DOTPROD
 using WordSums = void;
 
-// Sixteen columns of a row of inputs, loaded once: the dot product takes four of them by their
-// place, which spares the copies of four columns to a whole register.
+// Sixteen columns of a row of inputs, loaded once: the dot product selects four of them by index,
+// which saves copying four columns to a whole register.
 struct InputQuads {
   int8x16_t v;
 
@@ -292,8 +292,9 @@ struct InputQuads {
 #else
 using InputQuads = void;
 
-// Sums of products in 16 bits: of row r of register i and of its columns c, c + 4, … in lane 4 (r %
-// 2) + c of low[i] (the first two rows) or high[i]. The caller keeps within [-32768, 32767].
+// Sums of products in 16 bits: for row r of register i, the sum over its columns c, c + 4, … is in
+// lane 4 (r % 2) + c of low[i] (the first two rows) or high[i]. The caller keeps them within
+// [-32768, 32767].
 struct WordSums {
   int16x8_t low[4];
   int16x8_t high[4];
@@ -312,14 +313,14 @@ struct WordSums {
       high[i] = vmlal_high_s8(high[i], weights.v[i], quad);
     }
   }
-  // sum and those of all columns; two neighbours are added in 16 bits.
+  // sum plus the sums over all columns; two neighbours are added in 16 bits.
   [[nodiscard]] I AddedTo(I sum) const {
     for (int i = 0; i < 4; ++i) {
       sum.v[i] = vpadalq_s16(sum.v[i], vpaddq_s16(low[i], high[i]));
     }
     return sum;
   }
-  // The same in two parts, for sums whose neighbours do not fit in 16 bits.
+  // Same in two parts, for sums whose neighbours do not fit in 16 bits.
   void AddTo(I& low_sum, I& high_sum) const {
     for (int i = 0; i < 4; ++i) {
       low_sum.v[i] = vpadalq_s16(low_sum.v[i], low[i]);

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sixteen lanes in plain C++: what every other lanes_*.h says in instructions, and the reference of
-// what each operation means. A lane is a row of a panel, a position of a key panel, or a column.
+// Sixteen lanes in plain C++: the operations that every other lanes_*.h implements with
+// instructions, and the reference for each operation. A lane is a row of a panel, a position of a
+// key panel, or a column.
 //   F  16 floats     I  16 int32     W  64 bytes: 4 columns of each of 16 rows
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_PORTABLE_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_LANES_PORTABLE_H_
@@ -29,15 +30,16 @@ struct WideProduct {
   I high, low;
 };
 
-// What DotSigned's weights are raised by before they are multiplied, here nothing; the product of
-// the raise with the inputs' sum has to be taken off.
+// The offset that is added to DotSigned's weights before they are multiplied, here 0; the caller
+// subtracts the offset times the sum of the inputs.
 constexpr int32_t kSignedRaise = 0;
 
-// Rows of inputs that a product takes together where there are many: as many as registers hold.
+// Rows of inputs that a product processes together if there are many: as many as registers allow.
 constexpr int kInputBlock = 4;
-// Panels that a product of FP32 weights takes together with that many rows.
+// Panels that a product of FP32 weights processes together with that many rows.
 constexpr int kFloatPanels = 2;
-// Sums, of one row of weights and one of inputs each, that a product of few inputs takes together.
+// Sums, each of one row of weights and one of inputs, that a product of few inputs processes
+// together.
 constexpr int kFloatDots = 16;
 
 // Sums of products in 16 bits, for one row of inputs at a time (lanes_neon.h); void: 32 bits are as
@@ -79,11 +81,11 @@ inline F Mul(F a, F b) {
 inline F Div(F a, F b) {
   return Each([&](int i) { return a.v[i] / b.v[i]; });
 }
-// a b + c, in one rounding where the processor can: for FP32 products alone.
+// a b + c, rounded once if the processor can: only for FP32 products.
 inline F MulAdd(F a, F b, F c) {
   return Each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
 }
-// The second where one is not a number, as the processors' instructions.
+// The second argument if either is NaN, as in the processors' instructions.
 inline F Max(F a, F b) {
   return Each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
 }
@@ -93,7 +95,7 @@ inline F Min(F a, F b) {
 inline F Abs(F a) {
   return Each([&](int i) { return std::fabs(a.v[i]); });
 }
-// Lane i with lane i + 8, then 4, 2, 1: the one order in which lanes are ever summed.
+// Lane i with lane i + 8, then 4, 2, 1: the only order in which lanes are ever summed.
 inline float ReduceAdd(F a) {
   for (int distance = 8; distance > 0; distance /= 2) {
     for (int i = 0; i < distance; ++i) {
@@ -109,7 +111,7 @@ inline float ReduceMax(F a) {
   }
   return largest;
 }
-// 2^n for whole n in [-126, 127].
+// 2^n for integers n in [-126, 127].
 inline F PowerOfTwo(F n) {
   return Each([&](int i) {
     const auto bits = static_cast<uint32_t>(static_cast<int32_t>(n.v[i]) + 127) << 23;
@@ -122,12 +124,12 @@ inline F PowerOfTwo(F n) {
 inline F LoadHalves(const uint16_t* from) {
   return Each([&](int i) { return FloatFromHalf(from[i]); });
 }
-// FP16 numbers times kSmallHalf, a power of two, where that is cheaper (lanes_neon.h).
+// FP16 numbers times kSmallHalf, a power of two, if that is cheaper (lanes_neon.h).
 constexpr float kSmallHalf = 1.0F;
 inline F LoadSmallHalves(const uint16_t* from) {
   return LoadHalves(from);
 }
-// BF16 numbers: the upper half of a float each.
+// BF16 numbers: each is the upper half of a float.
 inline F LoadBfloats(const uint16_t* from) {
   return Each([&](int i) {
     const uint32_t bits = uint32_t{from[i]} << 16;
@@ -190,14 +192,15 @@ inline void Interleave(I (&words)[4]) {
     std::memcpy(words[word].v, numbers + 16 * word, sizeof(words[word].v));
   }
 }
-// 0 where the lane's bits, unsigned, are below `least`.
+// 0 if the lane's bits, unsigned, are below `least`.
 inline F ZeroBelow(I bits, uint32_t least, F a) {
   return Each([&](int i) { return static_cast<uint32_t>(bits.v[i]) < least ? 0.0F : a.v[i]; });
 }
 inline F ToFloat(I a) {
   return Each([&](int i) { return static_cast<float>(a.v[i]); });
 }
-// Of a sum that began with kSumBits, for less than a conversion (lanes_neon.h); |sum| < 2^22.
+// The value of a sum that began with kSumBits, cheaper than a conversion (lanes_neon.h); |sum| <
+// 2^22.
 constexpr int32_t kSumBits = 0;
 inline F SumToFloat(I sum) {
   return ToFloat(sum);
@@ -208,7 +211,7 @@ inline W LoadBytes(const uint8_t* from) {
   std::memcpy(out.v, from, sizeof(out.v));
   return out;
 }
-// Signed bytes as DotSigned takes them.
+// Signed bytes in the form of DotSigned's weights.
 inline W Raise(W weights) {
   return weights;
 }
@@ -224,8 +227,8 @@ inline W HighNibbles(W bytes) {
   }
   return bytes;
 }
-// Codes of six bits: four in the low halves of bytes where kQuad is even, else in the high ones,
-// and above them the bits 2 kQuad and 2 kQuad + 1 of `upper`.
+// Codes of six bits: the lower four in the low halves of bytes if kQuad is even, else in the high
+// ones, and above them the bits 2 kQuad and 2 kQuad + 1 of `upper`.
 template <int kQuad>
 inline W SixBits(W nibbles, W upper) {
   for (int i = 0; i < 64; ++i) {
@@ -242,7 +245,7 @@ inline Table MakeTable(const int8_t* levels) {
   std::memcpy(table.v, levels, sizeof(table.v));
   return table;
 }
-// table[nibble], as DotSigned takes it.
+// table[nibble], in the form of DotSigned's weights.
 inline W LookUp(const Table& table, W nibbles) {
   for (uint8_t& byte : nibbles.v) {
     byte = static_cast<uint8_t>(table.v[byte]);
@@ -258,7 +261,7 @@ inline I DotSigned(I sum, W weights, const int8_t* inputs) {
   }
   return sum;
 }
-// The same for weights in [0, 63].
+// Same for weights in [0, 63].
 inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
   return DotSigned(sum, weights, inputs);
 }

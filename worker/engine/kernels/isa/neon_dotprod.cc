@@ -2,7 +2,7 @@
 //
 // The kernels for ARM processors with the dot product (Cortex-A76, A78).
 #include "worker/engine/kernels/isa/lanes_neon.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/table_inl.h"
 
 namespace wattle::kernels {

@@ -2,27 +2,27 @@
 //
 // The kernels for ARM processors with the int8 matrix product, SMMLA (Cortex-A720, Neoverse V3):
 // the dot product for few inputs, blocks of eight inputs and eight rows for prompts. SMMLA adds the
-// products of two rows of inputs and two of weights over eight columns, so both are laid out in
-// pairs first: a panel of weights once for 32 inputs, in int8 whatever its format is. Sums of a
-// group are exact integers, and are scaled in the same order as everywhere else.
+// products of two rows of inputs and two of weights over eight columns, so both are first laid out
+// in pairs: a panel of weights once for 32 inputs, in int8 for every format. Sums of a group are
+// exact integers, and are scaled in the same order as in every other table.
 #include "worker/engine/kernels/isa/lanes_neon.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/products_inl.h"
 #include "worker/engine/kernels/isa/table_inl.h"
 
 namespace wattle::kernels {
 namespace {
 
-// Below this many inputs a part of every tile would stay empty.
+// With fewer inputs a part of every tile would stay empty.
 constexpr int64_t kPairedInputs = 8;
-// From this many columns on, padded columns are less than twice as many, and what is laid out here
-// (48 rows of them, and two times 256 bytes for each group of at least 32) has room in a product's
+// From this many columns on, padded columns are less than twice as many, and the data laid out here
+// (48 rows of them, and two times 256 bytes for each group of at least 32) fits in a product's
 // scratch.
 constexpr int64_t kPairedColumns = 64;
-constexpr int64_t kTileRows = 8;      // of inputs and of weights
+constexpr int64_t kTileRows = 8;      // rows of inputs and of weights
 constexpr int64_t kStep = 8;          // columns of one SMMLA
-constexpr int64_t kStepBytes = 64;    // eight rows of them
-constexpr int64_t kBlockInputs = 32;  // laid out at a time
+constexpr int64_t kStepBytes = 64;    // bytes of eight rows of these columns
+constexpr int64_t kBlockInputs = 32;  // inputs laid out at a time
 
 inline int64_t PaddedColumns(const Product& p) {
   return (p.columns + 63) / 64 * 64;
@@ -30,8 +30,8 @@ inline int64_t PaddedColumns(const Product& p) {
 
 // --- Layout ---
 
-// Rows [first, first + 8) of inputs as [columns / 8][4 pairs][2][8]. Behind the last row it comes
-// again; its sums are of no matter.
+// Rows [first, first + 8) of inputs as [columns / 8][4 pairs][2][8]. The last row is repeated after
+// the end; the sums of the copies are ignored.
 inline void PairInputs(const InputRows& in, int64_t first, int64_t columns, int8_t* out) {
   for (int pair = 0; pair < 4; ++pair) {
     const int64_t row = first + 2 * pair;
@@ -47,8 +47,8 @@ inline void PairInputs(const InputRows& in, int64_t first, int64_t columns, int8
   }
 }
 
-// The scales of the same rows as [groups][4 pairs][2][2], each twice as SMMLA's sums have two rows
-// of weights. kSums: times the sums of their codes, as minimums are multiplied with.
+// The scales of the same rows as [groups][4 pairs][2][2], each twice because SMMLA's sums have two
+// rows of weights. kSums: multiplied by the sums of the codes, as factors of the minimums.
 template <bool kSums>
 inline void PairScales(const InputRows& in, int64_t first, float* out) {
   for (int64_t g = 0; g < in.groups; ++g, out += 2 * kTileRows) {
@@ -60,8 +60,8 @@ inline void PairScales(const InputRows& in, int64_t first, float* out) {
   }
 }
 
-// Eight columns of a panel's rows, of which `left` are the first four: rows 0 to 7 as [4
-// pairs][2][8] to `out`, rows 8 to 15 `half` bytes behind.
+// Eight columns of a panel's rows, of which `left` has the first four: rows 0 to 7 as [4
+// pairs][2][8] at `out`, rows 8 to 15 `half` bytes later.
 inline void PairRows(W left, W right, int8_t* out, int64_t half) {
   for (int i = 0; i < 4; ++i) {
     const int32x4_t a = vreinterpretq_s32_s8(left.v[i]);
@@ -83,8 +83,8 @@ inline void PairInt8Panel(const Product& p, int64_t panel, int8_t* out) {
   }
 }
 
-// What nibbles stand for, less the scale; kSymmetric: 16 times that, whose four lowest bits are
-// zero.
+// The values of nibbles, without the scale; kSymmetric: 16 times the value, whose four lowest bits
+// are zero.
 template <Nibble kKind>
 inline W LowDecoded(const Table& table, W bytes) {
   if constexpr (kKind == Nibble::kSymmetric) {
@@ -108,7 +108,7 @@ inline W HighDecoded(const Table& table, W bytes) {
   return kKind == Nibble::kTable ? LookUp(table, nibbles) : nibbles;
 }
 
-// The same of a panel of nibbles.
+// Lays out a panel of nibbles in the same form.
 template <Nibble kKind>
 inline void PairNibblePanel(const Product& p, int64_t panel, int8_t* out) {
   const Table table = MakeTable(kNf4Levels);
@@ -119,7 +119,7 @@ inline void PairNibblePanel(const Product& p, int64_t panel, int8_t* out) {
     W bytes = LoadBytes(line);
     if constexpr (kKind == Nibble::kSymmetric) {
       for (int8x16_t& part : bytes.v) {
-        part = veorq_s8(part, vdupq_n_s8(-0x78));  // a nibble of 8 is zero: now it has a sign
+        part = veorq_s8(part, vdupq_n_s8(-0x78));  // flips signs: a nibble of 8 is now 0
       }
     }
     PairRows(LowDecoded<kKind>(table, bytes), HighDecoded<kKind>(table, bytes), out, half);
@@ -128,17 +128,17 @@ inline void PairNibblePanel(const Product& p, int64_t panel, int8_t* out) {
 
 // --- Products ---
 
-// Sums begin at the bits of a float whose last bit is worth one (or a sixteenth, where the weights
-// are sixteen times theirs). The bits are then those of that float plus the sum, and a subtraction
-// is all that makes a float of it, exactly: no sum of 128 products of at most 128 · 127 reaches
-// 2^22. The conversion of integers takes four times as long.
+// Sums start at the bits of a float whose last bit has value one (or a sixteenth, if the weights
+// are multiplied by sixteen). The bits are then those of that float plus the sum, and one
+// subtraction gives the sum as a float, exactly: no sum of 128 products of at most 128 · 127
+// reaches 2^22. A conversion of integers takes four times as long.
 template <bool kSixteenfold>
 inline float32x4_t FirstSum() {
   return vdupq_n_f32(kSixteenfold ? 786432.0F : 12582912.0F);  // 1.5 · 2^19, 1.5 · 2^23
 }
 
-// Of a group: eight inputs and eight rows, v[pair of inputs][pair of rows], of which each has
-// [2 inputs][2 rows].
+// Sums of a group: eight inputs and eight rows, v[pair of inputs][pair of rows], each with [2
+// inputs][2 rows].
 struct TileSums {
   int32x4_t v[4][4];
 };
@@ -180,15 +180,15 @@ struct RowScales {
   }
 };
 
-// What was laid out of up to 32 inputs and of one panel. 16-bit scales that a group has in a panel:
-// none, 16, or 32 where it has minimums too.
+// The laid-out data of up to 32 inputs and of one panel. kScales: number of 16-bit scales of a
+// group in a panel: none, 16, or 32 with minimums.
 struct Pairs {
   int64_t columns = 0;  // padded
   int64_t groups = 0;
   int64_t group = 0;                  // columns
   const int8_t* inputs = nullptr;     // [4 tiles][columns / 8][4 pairs][2][8]
-  const float* scales = nullptr;      // [4 tiles][groups][4 pairs][2][2], of inputs
-  const float* sums = nullptr;        // the same, for minimums
+  const float* scales = nullptr;      // [4 tiles][groups][4 pairs][2][2], for the inputs
+  const float* sums = nullptr;        // same form, for minimums
   const int8_t* weights = nullptr;    // [2 halves][columns / 8][4 pairs][2][8]
   const uint16_t* of_rows = nullptr;  // scales
 };

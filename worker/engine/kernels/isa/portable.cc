@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The kernels in plain C++: the reference of every other table, and what runs where there is none.
+// The kernels in plain C++: the reference for every other table, and the fallback on other
+// processors.
 #include "worker/engine/kernels/isa/lanes_portable.h"
-// Over those lanes:
+// Must follow the lanes:
 #include "worker/engine/kernels/isa/table_inl.h"
 
 namespace wattle::kernels {

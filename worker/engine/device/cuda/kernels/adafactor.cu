@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Adafactor in six launches: means along rows, sums along columns, the factors of both, the squares
-// of the update, its root mean square, and the update. Sums are FP32, each in one order.
+// of the update, its root mean square, and the update. Sums are FP32, each in a fixed order.
 #include "block_sum.cuh"
 #include "update.cuh"
 
@@ -14,7 +14,7 @@ __device__ inline float MeanWith(const AdafactorArguments& a, float mean, float 
   return (1.0F - a.rest) * mean + a.rest * (square + kEpsilon);
 }
 
-// body(gradient, column) for those of a row that the thread has; the gradient is scaled.
+// Calls body(gradient, column) for this thread's columns of a row; the gradient is scaled.
 template <typename Body>
 __device__ inline void ForEachOfRow(const AdafactorArguments& a, float scale, int row, Body body) {
   const float* gradients = a.gradients + static_cast<long long>(row) * a.columns;
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
   }
 }
 
-// A thread has a column of a chunk; blocks of one chunk follow one another.
+// One thread per column of a chunk; blocks of one chunk are consecutive.
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     adafactor_columns(AdafactorArguments a) {
   const float scale = ScaleOfGradients(a.gradient_scale, a.decided);
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
   a.sums[static_cast<long long>(chunk) * a.columns + column] = sum;
 }
 
-// The last block has the factors of the rows, the others those of the columns.
+// The last block computes the factors of the rows, the others those of the columns.
 __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
     adafactor_factors(AdafactorArguments a) {
   if (ScaleOfGradients(a.gradient_scale, a.decided) < 0.0F) {

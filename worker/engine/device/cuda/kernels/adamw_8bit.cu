@@ -5,8 +5,8 @@
 namespace wattle::cuda {
 namespace {
 
-// The number of the level nearest to a magnitude from 0 to 1, of `count` ascending levels from 0 to
-// 1. Half-way between two of them it is the lower one.
+// The index of the level nearest to a magnitude from 0 to 1, among `count` ascending levels from 0
+// to 1. Ties go to the lower level.
 __device__ inline int NearestLevel(const float* levels, int count, float magnitude) {
   int low = 0;
   int high = count - 1;
@@ -24,7 +24,7 @@ __device__ inline int NearestLevel(const float* levels, int count, float magnitu
 __device__ inline unsigned char FirstMomentCode(const float* levels, float value) {
   const int nearest =
       NearestLevel(levels + kZeroMomentCode, kMomentCodes - kZeroMomentCode, fabsf(value));
-  // Below zero there is no level of 1.
+  // The negative side has no level of -1.
   const int below = nearest < kZeroMomentCode ? nearest : kZeroMomentCode;
   return static_cast<unsigned char>(value < 0.0F ? kZeroMomentCode - below
                                                  : kZeroMomentCode + nearest);
@@ -36,12 +36,12 @@ __device__ inline unsigned char SecondMomentCode(const float* levels, float valu
   return static_cast<unsigned char>(nearest == 0 && value > 0.0F ? 1 : nearest);
 }
 
-// A scale divides: where it is 0, so are all numbers of its block.
+// The divisor of a scale: where the scale is 0, all numbers of its block are 0.
 __device__ inline float Divisor(float scale) {
   return scale > 0.0F ? scale : 1.0F;
 }
 
-// A warp has the numbers of one scale.
+// One warp per scale.
 template <typename Weights>
 __device__ inline void UpdateByAdamW8bit(const AdamW8bitArguments& a) {
   const float scale = ScaleOfGradients(a.numbers.gradient_scale, a.numbers.decided);
@@ -78,7 +78,8 @@ __device__ inline void UpdateByAdamW8bit(const AdamW8bitArguments& a) {
       largest_second = fmaxf(largest_second, second[j]);
     }
   }
-  // Every lane has read the scales before lane 0 writes them: these wait for all.
+  // Every lane has read the scales before lane 0 writes them, because the warp's shuffles wait for
+  // all lanes.
   largest_first = MaxOfWarp(largest_first);
   largest_second = MaxOfWarp(largest_second);
   if (lane == 0) {

@@ -1,14 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Attention of one query over the cache. Warps take positions in turn, each with a running
-// maximum (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018); the warps'
-// parts are joined at the end, in one order.
+// Attention of one query over the cache. Warps take positions in turn, each with a running maximum
+// (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018); the warps' parts are
+// joined at the end, in a fixed order.
 #include "block_sum.cuh"
 
 namespace wattle::cuda {
 namespace {
 
-// A row of keys or values, as this lane's channels: lane, lane + 32, ….
+// This lane's channels of a row of keys or values: lane, lane + 32, ….
 struct CachedRows {
   const void* rows;
   const float* scales;  // null: FP16
@@ -70,7 +70,7 @@ __device__ inline void Attend(const AttentionArguments& a) {
   float largest = -3e38F;
   float sum = 0.0F;
   float out[kChannels] = {};
-  // Rows of several positions are under way at once; they count one after the other.
+  // Several positions are loaded at the same time, but added one after the other.
   constexpr int kAhead = kChannels <= 4 ? 4 : 1;
   WATTLE_UNROLL_BY(1)
   for (int p = begin + warp; p <= last; p += kAhead * kWarps) {
@@ -116,7 +116,7 @@ __device__ inline void Attend(const AttentionArguments& a) {
     largest_of[warp] = largest;
     sum_of[warp] = sum;
   }
-  __syncthreads();  // the parts of all warps are there
+  __syncthreads();  // the parts of all warps are written
   float most = largest_of[0];
   for (int w = 1; w < kWarps; ++w) {
     most = fmaxf(most, largest_of[w]);
@@ -138,7 +138,7 @@ __device__ inline void Attend(const AttentionArguments& a) {
 
 extern "C" {
 
-// By the most channels of a head. Few channels leave registers for a wide block.
+// Instances by the maximum of channels in a head. Few channels leave registers for a wide block.
 __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
     attention_64(AttentionArguments a) {
   Attend<2, kWideThreads>(a);

@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sums and largest values over lanes and threads, in one order.
+// Sums and maxima over lanes and threads, in a fixed order.
 #pragma once
 
 #include "gpu.cuh"
 
 namespace wattle::cuda {
 
-// In all lanes of the warp.
+// Sum, in all lanes of the warp.
 __device__ inline float SumOfWarp(float value) {
   WATTLE_UNROLL
   for (int distance = 1; distance < kWarpThreads; distance *= 2) {
@@ -24,11 +24,11 @@ __device__ inline float MaxOfWarp(float value) {
   return value;
 }
 
-// The same in all threads of a wide block.
+// Maximum, in all threads of a wide block.
 __device__ inline float MaxOfBlock(float value) {
   WATTLE_SHARED(float, of_warps, [kWarpsOfWide]);
   value = MaxOfWarp(value);
-  __syncthreads();  // the largest ones before these are read
+  __syncthreads();  // the previous maxima have been read
   if (threadIdx.x % kWarpThreads == 0) {
     of_warps[threadIdx.x / kWarpThreads] = value;
   }
@@ -36,11 +36,11 @@ __device__ inline float MaxOfBlock(float value) {
   return MaxOfWarp(of_warps[threadIdx.x % kWarpsOfWide]);
 }
 
-// In all threads of a wide block.
+// Sum, in all threads of a wide block.
 __device__ inline float SumOfBlock(float value) {
   WATTLE_SHARED(float, of_warps, [kWarpsOfWide]);
   value = SumOfWarp(value);
-  __syncthreads();  // the sums before these are read
+  __syncthreads();  // the previous sums have been read
   if (threadIdx.x % kWarpThreads == 0) {
     of_warps[threadIdx.x / kWarpThreads] = value;
   }

@@ -4,7 +4,7 @@
 namespace wattle::cuda {
 namespace {
 
-// The better of two candidates: the larger, of equals the first.
+// The better of two candidates: the larger logit, in a tie the first one.
 __device__ inline bool Better(float value, int index, float than, int than_index) {
   return value > than || (value == than && index < than_index);
 }
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) choose(Choose
   const int thread = static_cast<int>(threadIdx.x);
   float best = thread < a.vocabulary ? logits[thread] : logits[0];
   int index = thread < a.vocabulary ? thread : 0;
-  constexpr int kAhead = 16;  // loads that are under way at once
+  constexpr int kAhead = 16;  // number of loads in flight
   WATTLE_UNROLL_BY(1)
   for (int first = thread + kWideThreads; first < a.vocabulary; first += kAhead * kWideThreads) {
     float loaded[kAhead];
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) choose(Choose
   values[thread] = best;
   indices[thread] = index;
   for (int half = kWideThreads / 2; half > 0; half /= 2) {
-    __syncthreads();  // the candidates of the round before are there
+    __syncthreads();  // the candidates of the previous round are written
     if (thread < half &&
         Better(values[thread + half], indices[thread + half], values[thread], indices[thread])) {
       values[thread] = values[thread + half];

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A row of logits is read twice: for its largest and its sum at once (Milakov and Gimelshein,
-// "Online normalizer calculation for softmax", 2018), and for its gradient.
+// Reads a row of logits twice: once for its maximum and its sum together (Milakov and Gimelshein,
+// "Online normalizer calculation for softmax", 2018), and once for its gradient.
 #include "block_sum.cuh"
 
 namespace wattle::cuda {
@@ -23,7 +23,8 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
     sum = sum * expf(before - largest) + expf(logit - largest);
   }
   const float of_row = MaxOfBlock(largest);
-  // No logit is written before every thread has read of_target: SumOfBlock waits for all.
+  // No thread writes a logit before every thread has read of_target, because SumOfBlock waits for
+  // all.
   sum = SumOfBlock(sum * expf(largest - of_row));
   const float scale = a.gradient_scale / sum;
   for (int i = static_cast<int>(threadIdx.x); i < a.vocabulary; i += kWideThreads) {

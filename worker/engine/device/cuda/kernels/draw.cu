@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Draws tokens after temperature, top-k and top-p without sorting: tokens stand in a row from the
-// most likely on, of equals the smaller one first, and a place in that row is found digit by digit
-// of its logit. Sums are whole numbers, so additions may come in any order.
+// Draws tokens after temperature, top-k and top-p without sorting. Tokens are ordered by falling
+// logit, ties by rising index, and a place in this order is found by a radix search over the digits
+// of the logit. Sums are integers, so the order of additions does not matter.
 #include "gpu.cuh"
 
 namespace wattle::cuda {
@@ -12,7 +12,7 @@ constexpr int kDigitBits = 8;
 constexpr int kDigits = 1 << kDigitBits;
 constexpr int kKeyBits = 32;
 
-// The larger the logit, the larger the key; both zeros have one.
+// A monotonic integer key of a logit; both zeros have the same key.
 __device__ inline unsigned KeyOf(float logit) {
   const unsigned bits = __float_as_uint(logit == 0.0F ? 0.0F : logit);
   return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
@@ -25,17 +25,17 @@ struct Row {
   int vocabulary;
 };
 
-// A token, and the sum of all up to it and with it.
+// A token, and the sum over all tokens up to and including it.
 struct Place {
   int token;
   unsigned key;
   Amount through;
 };
 
-// In all threads of the block.
+// Sum, in all threads of the block.
 __device__ inline Amount SumOfAmounts(Amount value) {
   WATTLE_SHARED(Amount, total, [1]);
-  __syncthreads();  // the sum before this one is read
+  __syncthreads();  // the previous sum has been read
   if (threadIdx.x == 0) {
     total[0] = 0;
   }
@@ -45,18 +45,18 @@ __device__ inline Amount SumOfAmounts(Amount value) {
   return total[0];
 }
 
-// The first token with which the sum reaches `wanted`, which is at least 1 and at most the whole.
-// counts: each token counts 1 in place of its amount.
+// The first token at which the sum reaches `wanted`, which is from 1 to the total. counts: each
+// token counts 1 instead of its amount.
 __device__ inline Place FirstReaching(const Row& row, bool counts, Amount wanted) {
   WATTLE_SHARED(Amount, sums, [kDigits]);
   WATTLE_SHARED(int, ties, [kBlockThreads]);
   WATTLE_SHARED(int, found, [1]);
   const int thread = static_cast<int>(threadIdx.x);
-  unsigned key = 0;  // its digits so far
-  Amount above = 0;  // the sum of all tokens with larger ones
-  Amount same = 0;   // and of those with the same
+  unsigned key = 0;  // the digits found so far
+  Amount above = 0;  // the sum of all tokens with larger digits
+  Amount same = 0;   // the sum of those with the same digits
   for (int shift = kKeyBits - kDigitBits; shift >= 0; shift -= kDigitBits) {
-    __syncthreads();  // the sums of the digit before are read
+    __syncthreads();  // the sums of the previous digit have been read
     for (int digit = thread; digit < kDigits; digit += kBlockThreads) {
       sums[digit] = 0;
     }
@@ -77,7 +77,7 @@ __device__ inline Place FirstReaching(const Row& row, bool counts, Amount wanted
     same = sums[digit];
   }
 
-  // Tokens with this logit, in their order; each thread has a stretch of the vocabulary.
+  // Tokens with this logit, by index; each thread searches a stretch of the vocabulary.
   const int stretch = (row.vocabulary + kBlockThreads - 1) / kBlockThreads;
   const int begin = thread * stretch;
   const int end = begin + stretch < row.vocabulary ? begin + stretch : row.vocabulary;
@@ -96,9 +96,9 @@ __device__ inline Place FirstReaching(const Row& row, bool counts, Amount wanted
     before += t < thread ? ties[t] : 0;
     all += ties[t];
   }
-  // Without a sum that reaches it (logits that are no numbers) the token is the first one.
+  // If no sum reaches it (the logits are NaN), the token is the first one.
   const Amount each = all > 0 && same > 0 ? same / static_cast<Amount>(all) : 1;
-  const int wanted_tie = static_cast<int>((wanted - above + each - 1) / each);  // from 1 on
+  const int wanted_tie = static_cast<int>((wanted - above + each - 1) / each);  // at least 1
   for (int i = begin; i < end; ++i) {
     before += KeyOf(row.logits[i]) == key ? 1 : 0;
     if (before == wanted_tie && KeyOf(row.logits[i]) == key) {
@@ -109,7 +109,7 @@ __device__ inline Place FirstReaching(const Row& row, bool counts, Amount wanted
   return {found[0], key, above + static_cast<Amount>(wanted_tie) * each};
 }
 
-// The amounts of all tokens up to a place and with it.
+// The amounts of all tokens up to and including a place.
 __device__ inline Amount AmountThrough(const Row& row, const Place& place) {
   Amount own = 0;
   for (int i = static_cast<int>(threadIdx.x); i < row.vocabulary; i += kBlockThreads) {

@@ -5,7 +5,7 @@ namespace wattle::cuda {
 
 extern "C" {
 
-// Each thread: the elements of one counter, of which the first and the last may be of others.
+// Each thread: the elements of one counter; the first and the last of them may be out of range.
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) drop_out(DropoutArguments a) {
   const long long block = a.first / kElementsOfCounter +
                           static_cast<long long>(blockIdx.x) * kBlockThreads +

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What happens to a sum before it is stored. The numbers of the nonlinearities are those of
+// The last steps of a sum before it is stored. Nonlinearities have the numbers of
 // kernels::Nonlinearity.
 #pragma once
 
@@ -23,7 +23,7 @@ __device__ inline float Nonlinear(int nonlinearity, float x) {
   }
 }
 
-// The sum of row `row` for input row i; `gate` is that of its gate, where there is one.
+// The result of row `row` for input row i; `gate` is the sum of its gate, if it has one.
 __device__ inline void StoreSum(const ProductArguments& a, int i, int row, float gate, float sum) {
   float value = 0.0F;
   int place = row;
@@ -41,7 +41,7 @@ __device__ inline float FloatFromBf16(unsigned bits) {
   return __uint_as_float(bits << 16);
 }
 
-// The nearest BF16, of two the even one. Weights are numbers.
+// The nearest BF16, ties to even. Weights are never NaN.
 __device__ inline unsigned short Bf16FromFloat(float value) {
   const unsigned bits = __float_as_uint(value);
   return static_cast<unsigned short>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
@@ -57,7 +57,7 @@ __device__ inline void StoreDequantized(const DequantizeArguments& a, int row, i
   }
 }
 
-// A weight of the token in place i, with that of its position.
+// One weight of token i, plus that of its position.
 __device__ inline void StoreEmbedding(const EmbedArguments& a, int i, int column, float weight) {
   if (a.positions != nullptr) {
     weight += a.positions[static_cast<long long>(a.position_of[i]) * a.matrix.columns + column];
@@ -69,7 +69,7 @@ __device__ inline float BiasOf(const ProductArguments& a, int row) {
   return a.bias != nullptr ? a.bias[row] : 0.0F;
 }
 
-// Columns [column, column + 4) of an input row, zeros behind its end.
+// Columns [column, column + 4) of an input row; zeros past its end.
 __device__ inline float4 LoadInputs4(const float* inputs, int column, int columns) {
   if (column + 4 <= columns) {
     return *reinterpret_cast<const float4*>(inputs + column);
@@ -86,8 +86,9 @@ __device__ inline float Dot4(const float* weights, const float4& inputs) {
          weights[3] * inputs.w;
 }
 
-// An integer in the mantissa of 2^23 is that float plus it: one permutation and one subtraction for
-// a byte, where a conversion would take a quarter of the GPU's lanes.
+// An integer in the mantissa of 2^23 is the float 2^23 plus that integer. A byte so takes one
+// permutation and one subtraction, where a conversion instruction runs at a quarter of the GPU's
+// rate.
 __device__ inline float ByteAsFloat(unsigned word, int byte, float raise) {
   return __uint_as_float(__byte_perm(word, 0x4B000000U, 0x7440U + byte)) - (8388608.0F + raise);
 }

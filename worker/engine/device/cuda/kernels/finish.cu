@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What follows a product of many rows: bias, nonlinearity, gate, and where the sums go.
+// The steps after a product of many rows: bias, nonlinearity, gate, and the store of the sums.
 #include "epilogue.cuh"
 
 namespace wattle::cuda {
@@ -17,7 +17,7 @@ __device__ inline float SumAt(const FinishArguments& a, int i, int row) {
 
 extern "C" {
 
-// A thread for each number of `out`, row by row.
+// One thread per number of `out`, row by row.
 __global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
     finish_rows(FinishArguments a) {
   const int half = a.product.gated != 0 ? a.product.matrix.rows / 2 : 0;

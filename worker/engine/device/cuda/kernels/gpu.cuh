@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the kernels use beside CUDA's own words. Two compilers read them: NVRTC, for which this file
-// has PTX, and the C++ compiler of the tests, for which host_gpu.h answers.
+// Additions to the CUDA language that the kernels use. Two compilers read the kernels: NVRTC, for
+// which this file has PTX, and the tests' C++ compiler, for which host_gpu.h has the definitions.
 #pragma once
 
 #include "arguments.h"
@@ -10,7 +10,7 @@
 #include "worker/engine/device/cuda/host_gpu.h"
 #else
 
-// Memory of the block: an array of undefined content.
+// Shared memory of the block: an array, uninitialized.
 #define WATTLE_SHARED(type, name, dimensions) __shared__ type name dimensions
 #define WATTLE_UNROLL _Pragma("unroll")
 #define WATTLE_PRAGMA(words) _Pragma(#words)
@@ -18,7 +18,7 @@
 
 namespace wattle::cuda {
 
-// Weights are read once: past the first cache where the GPU has a way for that.
+// Weights are read only once: bypass the L1 cache where the GPU supports it.
 __device__ inline uint4 LoadWeights16(const void* place) {
   return __ldg(static_cast<const uint4*>(place));
 }
@@ -28,7 +28,7 @@ __device__ inline unsigned LoadWeights4(const void* place) {
 __device__ inline unsigned LoadWeights2(const void* place) {
   return __ldg(static_cast<const unsigned short*>(place));
 }
-// Of blocks that begin at even addresses.
+// Load of 4 bytes from an even address.
 __device__ inline unsigned LoadWeights4At2(const void* place) {
   const auto* halves = static_cast<const unsigned short*>(place);
   return __ldg(halves) | static_cast<unsigned>(__ldg(halves + 1)) << 16;
@@ -49,34 +49,34 @@ __device__ inline unsigned LoadScaleByte(const void* place) {
   return __ldg(static_cast<const unsigned char*>(place));
 }
 
-// A number that no kernel writes while a step runs: a bias, a gain, a level.
+// Load of a number that no kernel writes during a step: a bias, a gain, a level.
 __device__ inline float LoadConstant(const float* place) {
   return __ldg(place);
 }
 
-// From compute capability 9.0 on, a kernel of a graph begins while the one before it ends
-// (driver.h). Every thread calls this before it reads or writes what is no weight: of that, all may
-// be another kernel's until then. A kernel ends only after its own wait, so that all kernels before
-// are done. Where no kernel is before, and on older GPUs, nothing waits.
+// From compute capability 9.0 on, a kernel of a graph begins while the preceding one ends
+// (driver.h). Every thread calls this before it reads or writes anything but weights, because
+// another kernel may still use that memory. A kernel ends only after its own wait, so that all
+// preceding kernels are done then. Does not wait without a preceding kernel or on older GPUs.
 __device__ inline void AwaitKernelBefore() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
-// The next kernel may begin in the room that this one leaves, once all blocks have called this.
+// Lets the next kernel begin in the space that this one leaves, once all blocks have called this.
 __device__ inline void LetNextKernelBegin() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
-// The same value: what is computed of it is not kept in registers for what follows.
+// Returns the same value, but keeps the compiler from holding values derived from it in registers.
 __device__ inline int AsIfUnknown(int value) {
 #if __CUDA_ARCH__ >= 900
   asm volatile("" : "+r"(value));
 #endif
   return value;
 }
-// Asks for weights ahead, by all threads of the block, where a wait follows in which they may come.
+// Prefetches weights, by all threads of the block, so that they arrive during a following wait.
 template <int kThreads>
 __device__ inline void AskAhead(const unsigned char* place, long long bytes) {
 #if __CUDA_ARCH__ >= 900

@@ -8,7 +8,7 @@
 
 namespace wattle::cuda {
 
-// code - kZero, times an FP16 scale for each group (+ an FP16 minimum, where kWithMinimums).
+// code - kZero, times an FP16 scale per group (+ an FP16 minimum, if kWithMinimums).
 template <int kZero, bool kWithMinimums>
 struct Int4Codes {
   static constexpr int kColumns = 8;

@@ -7,8 +7,8 @@
 
 namespace wattle::cuda {
 
-// One FP16 scale for each group (kWithGroups), or one FP32 scale for each row. Adding 128 to a byte
-// is the change of its highest bit.
+// One FP16 scale per group (kWithGroups), or one FP32 scale per row. Adding 128 to a byte only
+// flips its highest bit.
 template <bool kWithGroups>
 struct Int8Codes {
   static constexpr int kColumns = 4;

@@ -4,8 +4,8 @@
 namespace wattle::cuda {
 namespace {
 
-// Values of a row that a thread holds in registers, so that they are read once; a wider row's last
-// ones are read each time.
+// Values of a row that a thread holds in registers, so that they are read once; the rest of a wider
+// row is read each time.
 constexpr int kKept = 4;
 
 template <typename Body>
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) norm_rows(Nor
   float* out = a.out + static_cast<long long>(blockIdx.x) * a.out_stride;
   const float width = static_cast<float>(a.width);
   float kept[kKept];
-  float gains[kKept];  // asked for before the sums are known: each wait is one less
+  float gains[kKept];  // loaded before the sums are known: one wait less for each
   float biases[kKept];
   WATTLE_UNROLL
   for (int k = 0; k < kKept; ++k) {

@@ -3,10 +3,10 @@
 // Products by matrices in panels of 16 rows (kernels/formats_internal.h). A line of 64 bytes holds
 // some columns of all rows of a panel: four lanes read a line, 16 bytes and four rows each, so that
 // a warp reads 512 bytes side by side, each once. A block computes one panel; sums of its lanes are
-// added in one order, so that the bits are the same in every run.
+// added in a fixed order, so that the bits are the same in every run.
 //
-// A format says what kWords words of 4 bytes, each of a line, hold of one row: kColumns weights,
-// of which `Decode` gives kStep from column `first` on.
+// A format defines the content of kWords words of 4 bytes, one from each line, for one row:
+// kColumns weights, of which `Decode` returns kStep from column `first` on.
 #pragma once
 
 #include "product_kernels.cuh"
@@ -17,7 +17,7 @@ constexpr int kLineBytes = 64;
 constexpr int kLinesOfWarp = kWarpThreads / 4;
 constexpr int kRowsOfLane = 4;
 
-// The lines of a panel, those with the same columns counted once.
+// The lines of a panel; lines with the same columns count once.
 template <typename Format>
 __device__ inline int LinesOf(const StoredMatrix& matrix) {
   constexpr int kMultiple = Format::kColumnMultiple;
@@ -30,7 +30,7 @@ __device__ inline const unsigned char* PanelOf(const StoredMatrix& matrix, int p
          static_cast<long long>(panel) * LinesOf<Format>(matrix) * Format::kWords * kLineBytes;
 }
 
-// The FP16 scales of the rows of one group, and the minimums behind them.
+// The FP16 scales of the rows of one group, and the minimums after them.
 template <typename Format>
 __device__ inline const unsigned char* GroupScales(const StoredMatrix& matrix, int panel,
                                                    int column) {
@@ -39,7 +39,7 @@ __device__ inline const unsigned char* GroupScales(const StoredMatrix& matrix, i
   return matrix.scales + (static_cast<long long>(panel) * groups + column / matrix.group) * kBytes;
 }
 
-// Int6: the FP16 scales of the rows of one block, and behind them a byte for each group and row.
+// Int6: the FP16 scales of the rows of one block, and after them a byte for each group and row.
 constexpr int kBlockColumns = 256;
 constexpr int kGroupsOfBlock = 16;
 __device__ inline const unsigned char* BlockScales(const StoredMatrix& matrix, int panel,
@@ -48,7 +48,7 @@ __device__ inline const unsigned char* BlockScales(const StoredMatrix& matrix, i
   return matrix.scales + (static_cast<long long>(panel) * blocks + column / kBlockColumns) *
                              kPanelRows * (2 + kGroupsOfBlock);
 }
-// From the start of a block's scales to those of a group.
+// Offset of a group's scales from the start of a block's scales.
 __device__ inline int GroupOfBlock(int column) {
   return kPanelRows * (2 + column % kBlockColumns / (kBlockColumns / kGroupsOfBlock));
 }
@@ -64,16 +64,17 @@ __device__ inline void UnpackHalves(uint2 halves, float* out) {
   out[3] = FloatFromHalf(halves.y >> 16);
 }
 
-// Lines of a panel are added in so many parts, each by a warp. More rows than one have fewer warps,
-// which take several parts one after the other: a row's bits are the same alone and beside others.
+// Number of parts of a panel's lines, each added by a warp. Products of several rows have fewer
+// warps, each of which takes several parts in turn: the bits of a row do not depend on the rows
+// beside it.
 constexpr int kPanelParts = kWarpsOfWide;
 template <int kRows>
 __device__ constexpr int WarpsOf() {
   return (kRows == 1 ? kWideThreads : kPanelThreads) / kWarpThreads;
 }
 
-// One lane's share of a line, as it was loaded: codes of four rows, and what scales them. One row
-// of inputs is loaded with them, so that their waits are one.
+// One lane's share of a line as loaded: codes of four rows, and their scales. The inputs of one row
+// are loaded with them, so that only one wait is needed.
 template <typename Format, int kRows>
 struct LoadedLine {
   static constexpr bool kWithInputs = kRows == 1;
@@ -81,7 +82,7 @@ struct LoadedLine {
   uint4 codes[Format::kWords];
   uint2 scales;
   uint2 minimums;
-  unsigned group_scales;  // of int6
+  unsigned group_scales;  // only for int6
 };
 
 template <typename Format, int kRows>
@@ -176,8 +177,8 @@ __device__ inline void AddLine(const ProductArguments& a, int line,
   }
 }
 
-// Lines of a lane that are under way at once: a GPU's memory answers after hundreds of
-// instructions, and one row has few blocks. More rows have more work, and fewer registers left.
+// Lines of a lane in flight: a GPU's memory answers after hundreds of instructions, and a product
+// of one row has few blocks. More rows have more work, and fewer registers left.
 template <typename Format, int kRows>
 __device__ constexpr int LinesAhead() {
   constexpr int kLines = kRows == 1   ? (Format::kGroups ? 2 : 3)
@@ -187,8 +188,8 @@ __device__ constexpr int LinesAhead() {
   return Format::kWords == 1 ? kLines : 1;
 }
 
-// Adds the lines of this lane, one after the other; `parts` share the panel. As soon as a line is
-// added, the one that is `kAhead` later is asked for.
+// Adds the lines of this lane, one after the other; `parts` share the panel. Once a line is added,
+// the line `kAhead` later is requested.
 template <typename Format, int kRows>
 __device__ inline void AddLines(const ProductArguments& a, int panel, int part, int parts,
                                 float (&sums)[kRows][kRowsOfLane]) {
@@ -219,7 +220,7 @@ __device__ inline void AddLines(const ProductArguments& a, int panel, int part, 
   }
 }
 
-// The sum of some parts of the panel's lines.
+// The sum over some parts of the panel's lines.
 template <int kRows>
 __device__ inline float SumOfParts(const float (&of_parts)[kPanelParts][kRows][kPanelRows],
                                    int first, int parts) {
@@ -230,7 +231,7 @@ __device__ inline float SumOfParts(const float (&of_parts)[kPanelParts][kRows][k
   return total;
 }
 
-// What a row's sum is multiplied by, where the format scales rows, and what is added to it.
+// The factor of a row's sum, if the format scales rows, and the addend.
 struct RowFinish {
   float scale;
   float bias;
@@ -246,7 +247,7 @@ __device__ inline RowFinish FinishOf(const ProductArguments& a, int row) {
   return {scale, BiasOf(a, row)};
 }
 
-// The sums of this lane over its lines, added over the warp, for all threads of the block to read.
+// Sums over this lane's lines, added over the warp, for all threads of the block to read.
 template <typename Format, int kRows>
 __device__ inline void LeaveSums(const ProductArguments& a, int panel, int part, int parts,
                                  float (&of_part)[kRows][kPanelRows]) {
@@ -268,7 +269,7 @@ __device__ inline void LeaveSums(const ProductArguments& a, int panel, int part,
   }
 }
 
-// Asks for the codes of a panel, up to `most` bytes of them, and for what scales them.
+// Prefetches the codes of a panel, up to `most` bytes, and their scales.
 template <typename Format, int kThreads>
 __device__ inline void AskForPanel(StoredMatrix matrix, int panel, long long most) {
   panel = AsIfUnknown(panel);
@@ -285,12 +286,13 @@ __device__ inline void AskForPanel(StoredMatrix matrix, int panel, long long mos
   }
 }
 
-// What a block asks for before the kernel before it ends: all blocks at once leave room in the
-// second cache for what that kernel reads.
+// Bytes that a block prefetches before the preceding kernel ends: all blocks together leave room in
+// the L2 cache for the data of that kernel.
 constexpr long long kBytesAhead = 64 << 10;
 
-// blockIdx.x: the panel. Where the product is gated, half of the parts take the gate's panel and
-// the others that of the second half of the rows. What ends a row is asked for before the lines.
+// blockIdx.x: the panel. In a gated product, half of the parts take the gate's panel and the others
+// the panel in the second half of the rows. The bias and scale of a row are requested before the
+// lines.
 template <typename Format, int kRows>
 __device__ inline void PanelProduct(const ProductArguments& a) {
   WATTLE_SHARED(float, of_parts, [kPanelParts][kRows][kPanelRows]);
@@ -318,14 +320,14 @@ __device__ inline void PanelProduct(const ProductArguments& a) {
     const int panel = static_cast<int>(blockIdx.x) + part / parts * (half / kPanelRows);
     LeaveSums<Format, kRows>(a, panel, part % parts, parts, of_parts[part]);
   }
-  __syncthreads();  // the sums of all parts are there
+  __syncthreads();  // the sums of all parts are written
   if (mine) {
     const float gate = gated ? gate_finish.Of(SumOfParts<kRows>(of_parts, 0, parts)) : 0.0F;
     StoreSum(a, i, row, gate, finish.Of(SumOfParts<kRows>(of_parts, kPanelParts - parts, parts)));
   }
 }
 
-// The weights that a line holds of a row.
+// The weights of a row in one line.
 template <typename Format>
 __device__ inline void WeightsOfLine(const StoredMatrix& matrix, int row, int line,
                                      float (&weights)[Format::kColumns]) {
@@ -379,7 +381,7 @@ __device__ inline void EmbedPanelRow(const EmbedArguments& a) {
   }
 }
 
-// blockIdx.x: the panel, of those from first_row on. Neighbours read one line side by side.
+// blockIdx.x: the panel, counted from first_row. Neighbouring threads read one line.
 template <typename Format>
 __device__ inline void DequantizePanel(const DequantizeArguments& a) {
   const int first = a.first_row + static_cast<int>(blockIdx.x) * kPanelRows;

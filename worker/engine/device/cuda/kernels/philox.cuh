@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The numbers of dropout, and of weights that are rounded: Philox4x32-10 (kernels/random.h).
+// The random numbers of dropout and of stochastically rounded weights: Philox4x32-10
+// (kernels/random.h).
 #pragma once
 
 #include "gpu.cuh"
@@ -13,7 +14,7 @@ constexpr unsigned kWeyl0 = 0x9E3779B9U;
 constexpr unsigned kWeyl1 = 0xBB67AE85U;
 constexpr int kRounds = 10;
 
-// Elements whose numbers one counter gives.
+// Elements per counter.
 constexpr int kElementsOfCounter = 4;
 
 struct FourNumbers {
@@ -45,7 +46,7 @@ __device__ inline FourNumbers NumbersOfBlock(unsigned block, const RandomWords& 
   return counter;
 }
 
-// What dropout multiplies elements [4 block, 4 block + 4) with. A mask that keeps all draws
+// The dropout factors of elements [4 block, 4 block + 4). A mask that keeps all elements draws
 // nothing.
 __device__ inline FourFactors FactorsOf(unsigned block, const DropoutMask& mask) {
   if (mask.threshold == 0) {

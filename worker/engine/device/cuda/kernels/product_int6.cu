@@ -4,8 +4,8 @@
 namespace wattle::cuda {
 namespace {
 
-// GGUF's Q6_K: the lower four bits of sixteen columns in two words as Int4's, the upper two of
-// columns j, 4 + j, 8 + j and 12 + j in byte j of the third.
+// GGUF's Q6_K: the lower four bits of sixteen columns in two words as in Int4, the upper two bits
+// of columns j, 4 + j, 8 + j and 12 + j in byte j of the third word.
 struct Int6 {
   static constexpr int kColumns = 16;
   static constexpr int kStep = 4;

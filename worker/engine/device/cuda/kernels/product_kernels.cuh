@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The kernels that each format has: products of up to one, two, four and eight rows, the rows of
-// tokens, and rows as tensor cores take them.
+// The kernels of each format: products of up to one, two, four and eight rows, the rows of tokens,
+// and dequantized rows for tensor cores.
 #pragma once
 
 #include "epilogue.cuh"
 
-// Blocks that a multiprocessor shall hold at once.
+// Blocks that a multiprocessor should hold at the same time.
 #define WATTLE_PRODUCT_BLOCKS(kThreads) \
   (kThreads == kWideThreads ? kWideBlocksAtOnce : kProductBlocksAtOnce * kBlockThreads / kThreads)
 

@@ -4,8 +4,8 @@
 namespace wattle::cuda {
 namespace {
 
-// NF4, one FP16 scale for each group: kernels/nf4_levels.h has the levels, whose bytes a
-// permutation chooses, four of eight at once. The codes lie as Int4's do.
+// NF4, one FP16 scale per group. kernels/nf4_levels.h has the levels; a byte permutation selects
+// four of eight at once. The codes have the layout of Int4.
 struct Nf4 {
   static constexpr int kColumns = 8;
   static constexpr int kStep = 8;
@@ -15,7 +15,7 @@ struct Nf4 {
   static constexpr bool kBlocks = false;
   static constexpr bool kMinimums = false;
 
-  // The levels of the four codes in the low halves of 16 bits, raised by 128.
+  // The levels of the four codes in the low halves of 16 bits, plus 128.
   static __device__ unsigned Levels(unsigned codes) {
     const unsigned low = __byte_perm(0x4E3D2801U, 0x8074695CU, codes & 0x7777U);
     const unsigned high = __byte_perm(0xAB9F948AU, 0xFFDCC7B8U, codes & 0x7777U);

@@ -4,8 +4,8 @@
 namespace wattle::cuda {
 namespace {
 
-// NF4 with double quantization (kernels/nf4_double_format.cc): two columns in a byte, the first in
-// its high half; scales of groups are codes of a map, in blocks of 256 with an FP32 scale, and
+// NF4 with double quantization (kernels/nf4_double_format.cc): two columns per byte, the first in
+// the high half; scales of groups are codes of a map, in blocks of 256 with an FP32 scale, and
 // mean.
 struct Nf4Dq {
   static constexpr int kSecond = 4;
@@ -20,7 +20,7 @@ struct Nf4Dq {
   static __device__ long long GroupsOf(const StoredMatrix& m) {
     return static_cast<long long>(m.rows) * (m.columns / m.group);
   }
-  // The mean that was taken from the scales.
+  // The mean that was subtracted from the scales.
   static __device__ float LastOfTable(const StoredMatrix& m) {
     return LoadScaleFloat(BlockScales(m) + (GroupsOf(m) + 255) / 256 * 4);
   }

@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
   }
 }
 
-// A thread has a column of a chunk; blocks of one chunk follow one another.
+// One thread per column of a chunk; blocks of one chunk are consecutive.
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     rms_gain_sums(RmsNormBackwardArguments a) {
   const int blocks = (a.width + kBlockThreads - 1) / kBlockThreads;
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
   a.gain_sums[static_cast<long long>(chunk) * a.width + column] = sum;
 }
 
-// A thread has a column.
+// One thread per column.
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     rms_gain(RmsNormBackwardArguments a) {
   const int column = static_cast<int>(blockIdx.x) * kBlockThreads + static_cast<int>(threadIdx.x);

@@ -4,7 +4,7 @@
 namespace wattle::cuda {
 namespace {
 
-// Dimension d of a head after it was turned. Each pair is read as it was before.
+// Dimension d of a head after the rotation. Both values of a pair are read unrotated.
 __device__ inline float Turned(const RotaryArguments& a, const float* head, int position, int d) {
   if (d >= a.dimensions) {
     return head[d];
@@ -30,7 +30,7 @@ __device__ inline void TurnQuery(const RotaryArguments& a, float* head, int posi
   }
 }
 
-// A key (turned) or a value becomes a row of the cache.
+// Stores a key (rotated) or a value as a row of the cache.
 __device__ inline void Keep(const RotaryArguments& a, const float* head, bool key, int row,
                             int kv_head) {
   const CacheArguments& cache = a.cache;
@@ -66,7 +66,7 @@ __device__ inline void Keep(const RotaryArguments& a, const float* head, bool ke
 
 extern "C" {
 
-// blockIdx.x: (row, head), heads as they lie in qkv. One warp.
+// blockIdx.x: (row, head), heads in the order of qkv. One warp.
 __global__ void __launch_bounds__(kWarpThreads) rotary(RotaryArguments a) {
   LetNextKernelBegin();
   AwaitKernelBefore();

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Products by matrices stored row by row: a warp computes a row, and its lanes read pieces of eight
-// columns side by side. Sums of lanes are added in one order.
+// columns side by side. Sums of lanes are added in a fixed order.
 //
-// A format says where a piece's columns are (First and First + kSecond, four each) and their
-// weights (`Load`). kPieces: whether rows are whole pieces; else columns past the last whole piece
-// are read one by one (`At`).
+// A format defines the columns of a piece (First and First + kSecond, four each) and their weights
+// (`Load`). kPieces: whether rows are whole pieces; else columns past the last whole piece are read
+// one by one (`At`).
 #pragma once
 
 #include "product_kernels.cuh"
@@ -18,7 +18,7 @@ template <typename Format, int kRows>
 __device__ inline void AddPieces(const ProductArguments& a, int row, const float* table,
                                  float (&sums)[kRows]) {
   const int pieces = Format::Pieces(a.matrix);
-  // Loads of several pieces are under way at once. More of them, and registers do not suffice.
+  // Pieces loaded at the same time. With more of them, registers do not suffice.
   WATTLE_UNROLL_BY(kRows == 1 ? 4 : kRows < 4 ? 2 : 1)
   for (int piece = threadIdx.x % kWarpThreads; piece < pieces; piece += kWarpThreads) {
     float weights[kPieceColumns];
@@ -64,7 +64,7 @@ __device__ inline void SumsOfRow(const ProductArguments& a, int row, const float
   }
 }
 
-// The table of the format in the block's memory, where it has one.
+// The table of the format in shared memory, if it has one.
 template <typename Format>
 __device__ inline const float* TableOf(const StoredMatrix& matrix) {
   WATTLE_SHARED(float, table, [kNf4Levels + 1]);
@@ -74,30 +74,29 @@ __device__ inline const float* TableOf(const StoredMatrix& matrix) {
     } else if (threadIdx.x == kNf4Levels) {
       table[kNf4Levels] = Format::LastOfTable(matrix);
     }
-    __syncthreads();  // the table is whole
+    __syncthreads();  // the table is complete
   }
   return table;
 }
 
-// Asks for the rows of this block from `first` on, of long rows for so many bytes of all.
+// Prefetches the rows of this block from `first` on; if rows are long, at most so many bytes in
+// total.
 constexpr int kRowBytesAhead = 32 << 10;
 template <typename Format>
 __device__ inline void AskForRows(const StoredMatrix& matrix, int first) {
   const int left = matrix.rows - first;
-  const long long bytes =
-      Format::RowBytes(matrix) * (left < kRowsOfBlock ? left : kRowsOfBlock);
+  const long long bytes = Format::RowBytes(matrix) * (left < kRowsOfBlock ? left : kRowsOfBlock);
   AskAhead<kBlockThreads>(matrix.packed + Format::RowBytes(matrix) * first,
                           bytes < kRowBytesAhead ? bytes : kRowBytesAhead);
 }
 
-// blockIdx.x * kRowsOfBlock: the first row, of the second half where the product is gated.
+// blockIdx.x * kRowsOfBlock: the first row; in a gated product, the first row in the second half.
 template <typename Format, int kRows>
 __device__ inline void RowProduct(const ProductArguments& a) {
   LetNextKernelBegin();
   AskForRows<Format>(a.matrix, static_cast<int>(blockIdx.x) * kRowsOfBlock);
   if (a.gated != 0) {
-    AskForRows<Format>(a.matrix,
-                       static_cast<int>(blockIdx.x) * kRowsOfBlock + a.matrix.rows / 2);
+    AskForRows<Format>(a.matrix, static_cast<int>(blockIdx.x) * kRowsOfBlock + a.matrix.rows / 2);
   }
   const float* table = TableOf<Format>(a.matrix);
   AwaitKernelBefore();
@@ -152,7 +151,7 @@ __device__ inline void EmbedRow(const EmbedArguments& a) {
                         [&](int column, float weight) { StoreEmbedding(a, i, column, weight); });
 }
 
-// blockIdx.x: the row, of those from first_row on.
+// blockIdx.x: the row, counted from first_row.
 template <typename Format>
 __device__ inline void DequantizeRow(const DequantizeArguments& a) {
   const int row = a.first_row + static_cast<int>(blockIdx.x);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Softmax of attention's scores with its mask and its dropout, forward and backward. A warp has a
-// row, and reads it from the first cache each time but the first. A lane has the elements of one
-// counter of dropout at a time; the first and the last may be of another row.
+// Softmax of attention's scores with its mask and its dropout, forward and backward. One warp per
+// row; only the first of its passes over the row misses the L1 cache. A lane processes the elements
+// of one dropout counter at a time; the first and the last of them may belong to another row.
 #include "block_sum.cuh"
 #include "epilogue.cuh"
 #include "philox.cuh"
@@ -19,7 +19,7 @@ struct ScoreRow {
   int skipped = 0;      // elements of that counter before the row
   int groups = 0;       // counters of the keys below the query's end
   int all_groups = 0;
-  bool whole = false;  // every counter is of this row alone, and its four elements lie together
+  bool whole = false;  // every counter belongs only to this row, and its four elements are aligned
   int seen = 0;
   int end = 0;
   int hidden[4] = {0, 0, 0, 0};
@@ -32,7 +32,7 @@ struct ScoreRow {
     return key >= 0 && key < end && (key < hidden[0] || key >= hidden[1]) &&
            (key < hidden[2] || key >= hidden[3]);
   }
-  // Four elements of the row; anything for those that the query does not see.
+  // Four elements of the row; arbitrary values for keys that the query does not see.
   __device__ void Load(const float* rows, int group_of_row, float (&out)[kFour]) const {
     if (whole) {
       const float4 four = *reinterpret_cast<const float4*>(rows + first + group_of_row * kFour);
@@ -56,7 +56,7 @@ __device__ inline unsigned short TwoBytesOf(int stored, float value) {
   if (stored == kStoredFp16) {
     return HalfFromFloat(value);
   }
-  return value == value ? Bf16FromFloat(value) : 0x7FC0;  // what is no number stays none
+  return value == value ? Bf16FromFloat(value) : 0x7FC0;  // a NaN stays a NaN
 }
 
 __device__ inline void ScoreRow::Store(void* rows, int stored, int group_of_row,
@@ -90,7 +90,8 @@ __device__ inline void ScoreRow::Store(void* rows, int stored, int group_of_row,
   }
 }
 
-// first_element: of dropout, of the first row. False: there is no row for this warp.
+// first_element: dropout element at which the first row begins. Returns false if this warp has no
+// row.
 __device__ inline bool RowOfWarp(const SeenRows& shape, long long first_element, ScoreRow& row) {
   const long long number = static_cast<long long>(blockIdx.x) * kWarpsOfBlock +
                            static_cast<long long>(threadIdx.x) / kWarpThreads;
@@ -117,10 +118,10 @@ __device__ inline bool RowOfWarp(const SeenRows& shape, long long first_element,
   return true;
 }
 
-// What the probabilities of a row are computed with.
+// Inputs for the probabilities of a row.
 struct RowPower {
-  float largest;  // score that the query sees
-  float inverse;  // of the sum of the powers
+  float largest;  // maximum over the scores that the query sees
+  float inverse;  // of the sum of the exponentials
   __device__ float Of(float score) const { return expf(score - largest) * inverse; }
 };
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Matrices of floats of two bytes, row by row. A type says what the bits are: `Value`.
+// Matrices of two-byte floats, row by row. A type converts the bits: `Value`.
 #pragma once
 
 #include "row_product.cuh"

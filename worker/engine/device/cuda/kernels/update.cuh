@@ -1,18 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the optimizers' kernels share.
+// Shared by the optimizers' kernels.
 #pragma once
 
 #include "philox.cuh"
 
 namespace wattle::cuda {
 
-// What gradients are multiplied by; below 0: no number may change.
+// The factor of gradients; below 0: nothing may change.
 __device__ inline float ScaleOfGradients(float scale, const float* decided) {
   return decided != nullptr ? *decided : scale;
 }
 
-// The parameter that a block updates.
+// The parameter that this block updates.
 template <typename Parameter>
 __device__ inline const Parameter& ParameterOf(const Parameter (&parameters)[kUpdatedParameters],
                                                int block) {
@@ -24,7 +24,7 @@ __device__ inline const Parameter& ParameterOf(const Parameter (&parameters)[kUp
   return parameters[mine];
 }
 
-// The weights of a parameter: floats in their place.
+// The weights of a parameter: floats, in place.
 struct FloatWeights {
   static __device__ float At(const void* weights, long long i) {
     return static_cast<const float*>(weights)[i];
@@ -35,7 +35,7 @@ struct FloatWeights {
   }
 };
 
-// BF16, rounded as kernels::RoundBf16Stochastically says: two weights share a number.
+// BF16, rounded by kernels::RoundBf16Stochastically: two weights share a random number.
 struct Bf16Weights {
   static __device__ float At(const void* weights, long long i) {
     return __uint_as_float(static_cast<unsigned>(static_cast<const unsigned short*>(weights)[i])
@@ -51,7 +51,7 @@ struct Bf16Weights {
                             : which == 2 ? numbers.of[2]
                                          : numbers.of[3];
     const unsigned bits = __float_as_uint(value);
-    // What is not finite must not be added to: a carry would change what it is.
+    // Non-finite values get no addend: a carry would turn them into other values.
     const bool finite = (bits & kInfinity) != kInfinity;
     const bool is_nan = (bits & 0x7FFFFFFFU) > kInfinity;
     const unsigned rounded = finite ? bits + (i % 2 == 0 ? number & 0xFFFFU : number >> 16)
