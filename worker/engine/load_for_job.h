@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Loads a model as a job asks for it.
+// Loads a model in the form that a job requires.
 #ifndef WATTLE_WORKER_ENGINE_LOAD_FOR_JOB_H_
 #define WATTLE_WORKER_ENGINE_LOAD_FOR_JOB_H_
 
@@ -12,21 +12,20 @@
 
 namespace wattle::engine {
 
-// The model in the form of job.recipe; a model whose files have that recipe already is taken as it
-// is. Without a recipe: as the files have it, also codes and 16 bits. Tells the sink which tensors
+// The model in the form of job.recipe, unchanged if its files already have that recipe. Without a
+// recipe: in the form of the files, including codes and 16 bits. Reports to the sink which tensors
 // of the file are not read. Errors: those of LoadModel.
 absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& sink);
 
-// The model in FP32, or with LoadOptions::bf16_matrices, to be trained. Keys and values are FP32
-// whatever the files' recipe says: it speaks of inference. Errors: those of LoadModel;
+// The model in FP32, or with LoadOptions::bf16_matrices, for training. Keys and values are FP32
+// even if the files' recipe has another format, which is for inference. Errors: those of LoadModel;
 // kFailedPrecondition for a quantized model.
 absl::StatusOr<LoadedModel> LoadForTraining(const ModelJob& job, bool bf16_matrices,
                                             ProgressSink& sink);
 
-// The model as LoadForInference, with no weight to be trained, for adapters beside it: products
-// with quantized matrices are those that training wants (MatrixWeights::dequantized_products), keys
-// and values are FP32, and NF4 that job.recipe asks for has quantized scales. bf16_matrices: as in
-// LoadOptions.
+// LoadForInference for training adapters beside frozen weights: products with quantized matrices
+// are exact (MatrixWeights::dequantized_products), keys and values are FP32, and NF4 in job.recipe
+// has quantized scales. bf16_matrices: as in LoadOptions.
 absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, bool bf16_matrices, ProgressSink& sink);
 
 [[nodiscard]] ModelFigures FiguresOf(const LoadedModel& model);

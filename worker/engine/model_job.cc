@@ -21,7 +21,7 @@ std::atomic<int> kernel_threads = 1;
 }  // namespace
 
 kernels::ThreadPool& KernelThreads() {
-  // Never destroyed: its threads may outlive main().
+  // Never destroyed, because its threads may outlive main().
   static auto& pool = *new kernels::ThreadPool(kernel_threads);
   return pool;
 }
@@ -33,8 +33,8 @@ absl::Status SetThreads(int threads) {
   return AtTorchBorder("threads", [&] {
     kernel_threads = threads;
     at::set_num_threads(threads);
-    // libtorch sets its own threads, not those of an OpenBLAS that it was linked with and that has
-    // one for each core.
+    // libtorch sets the number of its own threads, but not that of a linked OpenBLAS, which starts
+    // one per core.
     using SetNumThreads = void (*)(int);
     const auto set_blas_threads =
         reinterpret_cast<SetNumThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));

@@ -17,7 +17,7 @@ namespace {
 
 thread_local PassArena* arena_of_thread = nullptr;
 
-// The arenas that there are, by the end of their regions.
+// All arenas by the end of their regions.
 class Regions {
  public:
   static Regions& Get() {
@@ -33,7 +33,7 @@ class Regions {
     const std::lock_guard lock(mutex_);
     by_end_.erase(begin + bytes);
   }
-  // Null: the memory is of no arena.
+  // Null: the memory belongs to no arena.
   PassArena* ArenaAt(const void* memory) {
     const std::lock_guard lock(mutex_);
     const auto* place = static_cast<const std::byte*>(memory);
@@ -52,7 +52,7 @@ class Regions {
 
 at::DeleterFnPtr heap_deleter = nullptr;
 
-// Of memory from an arena or from the heap: libtorch's oneDNN takes and gives bare memory.
+// For memory from an arena or from the heap: libtorch's oneDNN allocates and frees raw memory.
 void FreeMemory(void* memory) {
   PassArena* arena = Regions::Get().ArenaAt(memory);
   if (arena == nullptr) {
@@ -62,7 +62,7 @@ void FreeMemory(void* memory) {
   }
 }
 
-// libtorch's allocator for the CPU, but for threads in a scope.
+// libtorch's allocator for the CPU, except for threads in a scope.
 class ScopedAllocator final : public at::Allocator {
  public:
   explicit ScopedAllocator(at::Allocator& heap) : heap_(heap) {}
@@ -86,7 +86,7 @@ class ScopedAllocator final : public at::Allocator {
   at::Allocator& heap_;
 };
 
-// Once for the process; the allocator stays to its end.
+// Once per process; the allocator stays until the process ends.
 void InstallAllocator() {
   static const bool installed = [] {
     at::Allocator& heap = *c10::GetCPUAllocator();
@@ -140,7 +140,7 @@ void PassArena::ReleaseMemory() {
   const std::lock_guard lock(mutex_);
   WATTLE_CHECK(blocks_.in_use_bytes() == 0, "memory goes back between passes");
   if (region_ != nullptr) {
-    // A refusal keeps the pages, which costs memory alone.
+    // A refusal keeps the pages, which only costs memory.
     (void)madvise(region_, static_cast<size_t>(capacity_bytes_), MADV_DONTNEED);
   }
 }
@@ -148,7 +148,7 @@ void PassArena::ReleaseMemory() {
 void PassArena::PreferHugePages() {
   const std::lock_guard lock(mutex_);
   if (region_ != nullptr) {
-    // A refusal costs speed alone.
+    // A refusal only costs speed.
     (void)madvise(region_, static_cast<size_t>(capacity_bytes_), MADV_HUGEPAGE);
   }
 }

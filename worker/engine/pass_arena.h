@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One region of memory for the tensors of a pass, in place of the heap: what a pass takes is then
-// what its plan says (models/tensor_plan.h), no freed tensor stays resident between others, pages
-// are touched once and not for every step, and all of it goes back with the arena. Tensors of the
-// CPU that a thread makes while it is in a Scope come from the arena. A tensor for which there is
-// no room comes from the heap and is counted: a plan that is too small costs memory, no result.
-// Buffers of kernels take memory of the arena as of any memory resource.
+// One region of memory for the tensors of a pass, in place of the heap: a pass then takes exactly
+// the memory of its plan (models/tensor_plan.h), no freed tensor stays resident between others,
+// pages are touched once and not for every step, and all memory is returned with the arena. Tensors
+// on the CPU that a thread makes while it is in a Scope come from the arena. A tensor that finds no
+// room comes from the heap and is counted: a plan that is too small costs memory, but not the
+// result. Kernels' buffers can use the arena as a memory resource.
 //
-// One thread at a time is in an arena's scope; any thread may let a tensor go.
+// Only one thread at a time may be in an arena's scope; any thread may free a tensor.
 #ifndef WATTLE_WORKER_ENGINE_PASS_ARENA_H_
 #define WATTLE_WORKER_ENGINE_PASS_ARENA_H_
 
@@ -22,25 +22,25 @@
 
 namespace wattle::engine {
 
-// A tensor as the arena saw it, with the numbers of the events that made it and let it go.
+// A tensor as recorded by the arena, with the numbers of the events that made and freed it.
 struct ArenaTensor {
   int64_t size_bytes = 0;
   int64_t first_use = 0;
-  int64_t last_use = -1;  // -1: still there
+  int64_t last_use = -1;  // -1: still alive
 };
 
 struct ArenaFigures {
-  int64_t peak_bytes = 0;    // in use at once
-  int64_t extent_bytes = 0;  // of the region that was ever used
-  int64_t heap_tensors = 0;  // that found no room
+  int64_t peak_bytes = 0;    // maximum in use at the same time
+  int64_t extent_bytes = 0;  // used extent of the region
+  int64_t heap_tensors = 0;  // tensors that found no room
   int64_t in_use_bytes = 0;
 };
 
 class PassArena final : public std::pmr::memory_resource {
  public:
-  // Takes address space alone: memory is taken when it is written.
+  // Only reserves address space: memory is allocated when it is written.
   explicit PassArena(int64_t capacity_bytes);
-  // Every tensor of the arena was let go.
+  // Every tensor of the arena must have been freed.
   ~PassArena() override;
   PassArena(const PassArena&) = delete;
   PassArena& operator=(const PassArena&) = delete;
@@ -56,18 +56,19 @@ class PassArena final : public std::pmr::memory_resource {
     PassArena* outer_;
   };
 
-  // Gives the memory back and keeps the address space. No tensor is in use.
+  // Returns the memory and keeps the address space. No tensor may be in use.
   void ReleaseMemory();
-  // Asks for huge pages, for what is read from end to end again and again. Before the first touch.
+  // Requests huge pages, for data that is read repeatedly from end to end. Call before the first
+  // touch.
   void PreferHugePages();
 
-  // 0 where there was no address space.
+  // 0 if no address space was available.
   [[nodiscard]] int64_t capacity_bytes() const { return capacity_bytes_; }
   [[nodiscard]] ArenaFigures figures() const;
-  // Notes tensors from now on; for tests.
+  // Records tensors from now on; for tests.
   void Record(std::vector<ArenaTensor>* record);
 
-  // For the allocator: null where there is no room. Memory is aligned to a line of the cache.
+  // For the allocator: null if there is no room. Memory is aligned to a cache line.
   void* Allocate(size_t bytes);
   void Free(void* memory);
 
@@ -78,7 +79,7 @@ class PassArena final : public std::pmr::memory_resource {
     return this == &other;
   }
 
-  mutable std::mutex mutex_;  // guards everything below
+  mutable std::mutex mutex_;  // guards all members below
   std::byte* region_ = nullptr;
   int64_t capacity_bytes_;
   models::BestFit blocks_;

@@ -32,19 +32,20 @@
 namespace wattle::engine {
 namespace {
 
-// An array that no cache holds: a board's caches have at most 8 MiB, a GPU's 50 MiB.
+// Size of an array that fits in no cache: a board's caches have at most 8 MiB, a GPU's 50 MiB.
 constexpr int64_t kArrayBytes = int64_t{128} << 20;
-// Of a server's processor, of which the array is to be several times as large.
+// Cache of a server's processor; the array should be several times as large.
 constexpr int64_t kArrayBytesMax = int64_t{512} << 20;
 constexpr int64_t kCachesOfArray = 4;
-// A product is made larger until it takes this long, or is as large as those of a small model.
+// A product is enlarged until it takes this long, or is as large as those of a small model.
 constexpr double kProductSecondsMin = 0.01;
 constexpr int64_t kProductSizeMin = 512;
 constexpr int64_t kProductSizeMax = 4096;
-// Each rate is the best of so many rounds at least: other processes only take away.
+// Each rate is the best of at least this many rounds, because other processes can only slow a round
+// down.
 constexpr int kRoundsMin = 3;
 constexpr double kSecondsOfRate = 0.2;
-// One stored matrix of many that are read one after the other, as the layers of a model.
+// One of many stored matrices that are read one after the other, like the layers of a model.
 constexpr int64_t kMatrixRows = 1024;
 constexpr int64_t kMatrixColumns = 4096;
 constexpr int32_t kInt4Group = 64;
@@ -56,7 +57,7 @@ double SecondsOf(absl::FunctionRef<void()> body) {
   return absl::ToDoubleSeconds(Clock::Real().Boottime() - start);
 }
 
-// amount: of one call, which returns when its work is done.
+// amount: work of one call, which returns when the work is done.
 double BestRate(double amount, absl::FunctionRef<void()> body) {
   body();  // Warms up.
   double best = 0;
@@ -69,7 +70,7 @@ double BestRate(double amount, absl::FunctionRef<void()> body) {
   return best;
 }
 
-// A device works behind the caller's back until a number is asked for.
+// A device works asynchronously until a number is read.
 void Await(const at::Tensor& result) {
   (void)result.flatten()[0].item<float>();
 }
@@ -129,8 +130,8 @@ absl::StatusOr<double> MeasureStored(kernels::WeightFormat format, at::Device de
   });
 }
 
-// What of a card's memory is not free. Other programs' part counts too: before the first tensor
-// there is no context to ask by. None where the memory is the host's.
+// The part of a card's memory that is not free. Includes other programs' part, because the driver
+// can only be queried after the first tensor. 0 if the memory is the host's.
 int64_t TakenOfCard(at::Device device) {
   const std::optional<int64_t> total = TotalMemory(device);
   const std::optional<int64_t> free = FreeMemory(device);
@@ -148,9 +149,10 @@ int64_t TakenOfCard(at::Device device) {
   return taken;
 }
 
-// What the device's first products of each kind take of the board's memory and of a card's, on
-// tensors of a few KiB: driver, libraries, their workspaces, kernels. Wants a process that has not
-// used it, and kernels that were compiled ahead: what compiling them takes would count too.
+// Memory of the board and of the card that the device's first products of each kind take, on
+// tensors of a few KiB: driver, libraries, their workspaces, kernels. The process must not have
+// used the device before, and kernels must be compiled ahead, because memory for compiling would
+// count too.
 void MeasureAcceleratorMemory(at::Device device, v1::MeasuredRates& rates) {
   const auto available = [] {
     return ReadKibibyteLine("/proc/meminfo", "MemAvailable").value_or(0);
@@ -172,7 +174,7 @@ void MeasureAcceleratorMemory(at::Device device, v1::MeasuredRates& rates) {
   rates.set_card_memory_bytes(TakenOfCard(device));
 }
 
-// 0 where the device lacks what the rate needs, such as BF16 on an old GPU.
+// 0 if the device does not support the operation, such as BF16 on an old GPU.
 double RateOrNone(const char* name, absl::FunctionRef<absl::StatusOr<double>()> measure) {
   const absl::StatusOr<double> rate = AtTorchBorder(name, [&] { return measure(); });
   if (!rate.ok()) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The threads of this process's kernels. SetThreads (model_job.h) says how many. at::parallel_for
-// is no way to them: its body runs on one thread in files that are not compiled with OpenMP, as
-// ours.
+// The threads of this process's kernels. SetThreads (model_job.h) sets their number.
+// at::parallel_for cannot be used: in files compiled without OpenMP, such as ours, its body runs on
+// one thread.
 #ifndef WATTLE_WORKER_ENGINE_THREADS_H_
 #define WATTLE_WORKER_ENGINE_THREADS_H_
 
@@ -15,7 +15,7 @@
 
 namespace wattle::engine {
 
-// The one pool, made at the first call. One thread at a time may use it.
+// The only pool, made at the first call. Only one thread at a time may use it.
 kernels::ThreadPool& KernelThreads();
 
 // Calls body(begin, end) for the pieces [0, grain), [grain, 2 grain) … of [0, count), on all

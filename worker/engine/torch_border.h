@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// libtorch's exceptions end here. Every public function of the engine runs its body through
-// AtTorchBorder, with gradients off: the backward pass is our own. Thread-safe.
+// Turns libtorch's exceptions into statuses. Every public function of the engine runs its body
+// through AtTorchBorder, with gradients off: the backward pass is our own. Thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_TORCH_BORDER_H_
 #define WATTLE_WORKER_ENGINE_TORCH_BORDER_H_
 
@@ -20,7 +20,7 @@ namespace wattle::engine {
 
 inline constexpr char kLeanerJob[] = "a smaller batch_size or sequence_length";
 
-// What to do about an error of a GPU's; empty: it is none.
+// The remedy for an error of a GPU; empty: not such an error.
 inline absl::string_view RemedyOfGpu(absl::string_view text) {
   if (!absl::StrContains(text, "CUDA error")) {
     return "";
@@ -33,18 +33,19 @@ inline absl::string_view RemedyOfGpu(absl::string_view text) {
              : "; see dmesg for the GPU's own message (Xid), and start the worker again";
 }
 
-// kResourceExhausted for memory, kInternal for all else; the first line of what libtorch said.
-// leaner: what takes less memory.
+// kResourceExhausted for memory, kInternal for all other errors; with the first line of libtorch's
+// text. leaner: settings that take less memory.
 inline absl::Status FromTorchException(absl::string_view what, const std::exception& error,
                                        absl::string_view leaner = kLeanerJob) {
   const absl::string_view all = error.what();
   const absl::string_view text = all.substr(0, all.find('\n'));
-  // On a Jetson, which has no NVML, libtorch's allocator answers with an assertion of its own.
+  // On a Jetson, which has no NVML, libtorch's allocator fails with an assertion of its own.
   const bool jetsons_allocator =
       absl::StrContains(all, "INTERNAL ASSERT") && absl::StrContains(all, "CUDACachingAllocator");
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr || jetsons_allocator ||
       absl::StrContains(all, "allocate memory") || absl::StrContains(all, "out of memory") ||
-      absl::StrContains(all, "STATUS_ALLOC_FAILED")) {  // of cuBLAS, for its workspace
+      absl::StrContains(all, "STATUS_ALLOC_FAILED")) {  // failure of cuBLAS to allocate its
+                                                        // workspace
     return absl::ResourceExhaustedError(
         absl::StrCat(what, ": not enough memory; use ", leaner, " (", text, ")"));
   }
@@ -55,8 +56,8 @@ inline absl::Status FromTorchException(absl::string_view what, const std::except
 template <typename Body>
 auto AtTorchBorder(absl::string_view what, Body body, absl::string_view leaner = kLeanerJob)
     -> decltype(body()) {
-  // The engine has its own backward pass, so operators go past libtorch's bookkeeping for one: on a
-  // GPU their starts are what a small model's step costs.
+  // The engine has its own backward pass, so operators bypass libtorch's autograd bookkeeping: on a
+  // GPU, launching operators dominates the cost of a small model's step.
   const at::NoGradGuard no_gradients;
   const at::AutoDispatchBelowADInplaceOrView past_autograd;
   try {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The operators of libtorch that the engine calls, beside the methods of a tensor. A file takes
-// half the time to compile with these as with <ATen/ATen.h>, which has two thousand more.
+// The operators of libtorch that the engine calls, besides the methods of a tensor. A file compiles
+// in half the time with these instead of <ATen/ATen.h>, which has two thousand more.
 #ifndef WATTLE_WORKER_ENGINE_TORCH_OPERATORS_H_
 #define WATTLE_WORKER_ENGINE_TORCH_OPERATORS_H_
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one place that knows which libtorch this is: 1.13.1 (Debian 12) and 2.7.1 are supported. The
-// code is written against 1.13.1's API; what differs is wrapped here and nowhere else.
+// The only file that depends on the version of libtorch: 1.13.1 (Debian 12) and 2.7.1 are
+// supported. The code is written against 1.13.1's API; differences are wrapped only here.
 #ifndef WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
 #define WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
 
@@ -31,8 +31,8 @@ static_assert(TORCH_VERSION_MAJOR > 1 || (TORCH_VERSION_MAJOR == 1 && TORCH_VERS
 
 namespace wattle::engine {
 
-// From 2.8 on libtorch's GPU keeps the sums of factors of two bytes in FP32, where these functions
-// ask for that; before, they are called nowhere. out: of floats.
+// From 2.8 on libtorch keeps the sums of two-byte factors in FP32 on a GPU if these functions
+// request it; before 2.8 they are not called. out: floats.
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 8)
 inline constexpr bool kGpuHasFloatSums = true;
 inline void FloatSumsInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {

@@ -8,13 +8,13 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kPositions = 16;  // of one panel of keys
+constexpr int64_t kPositions = 16;  // bytes of one panel of keys
 
 int64_t RoundUpToPanel(int64_t tokens) {
   return (tokens + kPositions - 1) / kPositions * kPositions;
 }
 
-// Keys and values of one head, then the scales of both where there are any.
+// Keys and values of one head, then their scales if the format has any.
 int64_t HeadBytes(KvFormat format, int64_t head_size, int64_t capacity) {
   return format == KvFormat::kInt8 ? 2 * capacity * (head_size + kFloatBytes)
                                    : 2 * capacity * head_size * kFloatBytes;

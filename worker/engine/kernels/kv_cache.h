@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Keys and values of the tokens that a decode step has seen: one allocation for all layers, a slot
-// for each sequence, each slot with its own length. FP32, or int8 with one scale for each position
-// of each head, which is a quarter of the bytes.
+// Keys and values of the tokens processed by decode steps: one allocation for all layers, one slot
+// per sequence, each slot with its own length. FP32, or int8 with one scale for each position of
+// each head, which takes a quarter of the bytes.
 //
 // Layout of one head of one slot, for capacity C (a multiple of 16) and head size D: keys in panels
 // of 16 positions, FP32 [C / 16][D][16], int8 [C / 16][D / 4][16][4]; values position by position,
@@ -32,8 +32,8 @@ struct KvLayerShape {
 struct KvHead {
   void* keys = nullptr;
   void* values = nullptr;
-  float* key_scales = nullptr;    // [capacity], int8 only
-  float* value_scales = nullptr;  // [capacity], int8 only
+  float* key_scales = nullptr;    // [capacity], only for int8
+  float* value_scales = nullptr;  // [capacity], only for int8
   int64_t head_size = 0;
   KvFormat format = KvFormat::kFloat32;
 
@@ -43,8 +43,8 @@ struct KvHead {
 
 class KvCache {
  public:
-  // Room for `slots` sequences of `capacity` tokens (rounded up to a multiple of 16) each.
-  // memory: as of AlignedBuffer.
+  // Room for `slots` sequences of `capacity` tokens (rounded up to a multiple of 16) each. memory:
+  // source of the bytes (AlignedBuffer).
   KvCache(KvFormat format, absl::Span<const KvLayerShape> layers, int64_t slots, int64_t capacity,
           std::pmr::memory_resource& memory = HugePageHeap());
 
@@ -53,21 +53,21 @@ class KvCache {
   [[nodiscard]] int64_t capacity() const { return capacity_; }
   [[nodiscard]] int64_t bytes() const { return storage_.size(); }
 
-  // Tokens that the slot's sequence has so far.
+  // Number of tokens in the slot's sequence so far.
   [[nodiscard]] int64_t length(int64_t slot) const { return lengths_[static_cast<size_t>(slot)]; }
   void set_length(int64_t slot, int64_t tokens) { lengths_[static_cast<size_t>(slot)] = tokens; }
 
   [[nodiscard]] KvHead Head(int64_t layer, int64_t slot, int64_t head);
 
-  // Bytes of a cache, without making one.
+  // Bytes of a cache, without allocating it.
   [[nodiscard]] static int64_t BytesOf(KvFormat format, absl::Span<const KvLayerShape> layers,
                                        int64_t slots, int64_t capacity);
 
  private:
   struct LayerPlace {
     KvLayerShape shape;
-    int64_t offset = 0;      // of slot 0, head 0
-    int64_t head_bytes = 0;  // of one head of one slot
+    int64_t offset = 0;      // keys of slot 0, head 0
+    int64_t head_bytes = 0;  // bytes of one head of one slot
   };
 
   KvFormat format_;

@@ -9,8 +9,8 @@
 namespace wattle::kernels {
 namespace {
 
-// A product of many inputs reads whole tiles of this many rows; what stands in the rows behind the
-// last is of no matter, but it must be there.
+// A product of many inputs reads whole tiles of this many rows; the rows after the last may have
+// any content, but must be allocated.
 constexpr int64_t kTileRows = 32;
 
 // The least that a chunk reads of the weights.
@@ -56,7 +56,7 @@ void* ThreadScratch(int64_t bytes) {
   return scratch.data();
 }
 
-// How one row of inputs stands in QuantizedInputs.
+// The layout of one row of inputs in QuantizedInputs.
 struct CodedRow {
   explicit CodedRow(const WeightMatrix& matrix)
       : group(matrix.format.group_size == 0 ? kInt8InputGroup : matrix.format.group_size),
@@ -147,7 +147,7 @@ int64_t PanelChunks(const WeightMatrix& matrix, int threads) {
   const int64_t panels = PanelCount(matrix.rows);
   const int64_t bytes = OperationsOf(matrix.format.scheme).stored_bytes(matrix).total();
   const int64_t by_bytes = std::max<int64_t>(threads, bytes / kChunkBytes);
-  // Pairs of panels: the products of many inputs take two at a time.
+  // Pairs of panels, because the products of many inputs take two at a time.
   const int64_t chunks =
       std::max<int64_t>(1, std::min({(panels + 1) / 2, by_bytes, threads * kChunksOfThread}));
   return chunks > threads ? chunks / threads * threads : chunks;

@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Products with a weight matrix of any format, for one row of inputs (a token being decoded) or
-// many (a prompt). Formats with codes multiply integers: each row of inputs is quantized to int8 on
-// the way, with a scale for each group of columns (kInt8InputGroup where the weights have no
-// groups). The kernel is chosen at run time by what the processor can do (instruction_set.h).
+// many (a prompt). Formats with codes multiply integers: each row of inputs is first quantized to
+// int8, with one scale per group of columns (kInt8InputGroup if the weights have no groups). The
+// kernel is chosen at run time for the processor (instruction_set.h).
 //
 // With quantized weights the result is the same to the last bit on every processor and for every
 // number of threads and input rows, because integer sums are exact and the FP32 steps around them
-// are written in one order without fused additions. FP32 and FP16 weights promise a tolerance only.
+// have a fixed order without fused additions. FP32 and FP16 weights guarantee only a tolerance.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_MATMUL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_MATMUL_H_
 
@@ -22,24 +22,24 @@
 
 namespace wattle::kernels {
 
-// What happens to a sum before it is stored: out = nonlinearity(sum + bias), or with `accumulate`
-// out = out + nonlinearity(sum + bias), which is how a residual branch is added.
+// The last steps of a sum before it is stored: out = nonlinearity(sum + bias), or with `accumulate`
+// out = out + nonlinearity(sum + bias), which adds a residual branch.
 struct Epilogue {
   Nonlinearity nonlinearity = Nonlinearity::kNone;
   bool accumulate = false;
 };
 
-// Rows of inputs as int8. Grows when it has to and is never shrunk, so that a step of the same size
-// allocates nothing. Not thread-safe while it is filled.
+// Rows of inputs as int8. Grows on demand and never shrinks, so that a step of the same size does
+// not allocate. Not thread-safe while it is filled.
 class QuantizedInputs {
  public:
-  // memory: as of AlignedBuffer.
+  // memory: source of the bytes (AlignedBuffer).
   explicit QuantizedInputs(std::pmr::memory_resource& memory = HugePageHeap()) : memory_(memory) {}
 
-  // Makes room for `count` rows as each of the matrices wants them.
+  // Makes room for `count` rows in the form of each of the matrices.
   void Reserve(absl::Span<const WeightMatrix* const> matrices, int64_t count);
 
-  // Rows are from now on as `matrix` wants them; there is room for them.
+  // Selects the form of `matrix` for the rows; there must be room for them.
   void Begin(const WeightMatrix& matrix);
 
   // Fills row `row` (below `count`) from values [matrix.columns]. Different rows may be filled by
@@ -68,17 +68,17 @@ struct PanelRange {
   int64_t end = 0;
 };
 
-// Where a product goes: [inputs, stride].
+// The destination of a product: [inputs, stride].
 struct ProductOutput {
   float* values = nullptr;
   int64_t stride = 0;
 };
 
-// What a product with the matrix needs beside its inputs and outputs, for each thread.
+// Scratch of a product with the matrix for each thread, besides inputs and outputs.
 [[nodiscard]] int64_t ProductScratchBytes(const WeightMatrix& matrix);
 
-// out[i, r] for the rows r of some panels, on the calling thread. scratch: ProductScratchBytes of
-// this thread's own, aligned to 64.
+// out[i, r] for the rows r of some panels, on the calling thread. scratch: ProductScratchBytes for
+// this thread, aligned to 64.
 void MultiplyPanels(const KernelTable& kernels, const WeightMatrix& matrix, const InputRows& inputs,
                     const Epilogue& epilogue, PanelRange panels, const ProductOutput& out,
                     void* scratch);
@@ -89,8 +89,9 @@ void MatMul(const WeightMatrix& matrix, const float* inputs, int64_t count,
             const Epilogue& epilogue, float* out, ThreadPool& pool,
             const KernelTable& kernels = BestKernels());
 
-// Chunks into which the panels of a matrix are cut for `threads` threads: the same number for each
-// thread where there are enough, and many, so that the threads end together although one is slower.
+// Number of chunks into which the panels of a matrix are cut for `threads` threads: a multiple of
+// the threads if there are enough panels, and many, so that the threads end together even if one is
+// slower.
 [[nodiscard]] int64_t PanelChunks(const WeightMatrix& matrix, int threads);
 
 // The panels of one chunk of `chunks`.

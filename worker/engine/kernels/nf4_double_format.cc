@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// NF4 with double quantization (Dettmers et al., "QLoRA", 2023, section 3), as bitsandbytes keeps
-// the frozen weights of a QLoRA run. A weight is a level of Nf4Values times its group's largest
-// magnitude; these magnitudes, less their mean, are 8-bit codes of a map with a sign, an exponent
-// of base ten and a linear fraction, in blocks of 256 with one FP32 scale. 4.127 bits a weight in
-// groups of 64. Row by row, not in panels: training dequantizes it, and no product reads it.
+// NF4 with double quantization (Dettmers et al., "QLoRA", 2023, section 3), the encoding of
+// bitsandbytes for the frozen weights of a QLoRA run. A weight is a level of Nf4Values times its
+// group's largest magnitude; these magnitudes, minus their mean, are 8-bit codes of a map with a
+// sign, an exponent of base ten and a linear fraction, in blocks of 256 with one FP32 scale. 4.127
+// bits per weight in groups of 64. Row by row, not in panels: training dequantizes it, and no
+// product reads it.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -20,7 +21,7 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kScalesOfBlock = 256;  // that share an FP32 scale
+constexpr int64_t kScalesOfBlock = 256;  // groups that share an FP32 scale
 
 // Where the parts of the scales' buffer begin: a byte for each group, then the FP32 scale of each
 // block, then the mean.
@@ -48,7 +49,7 @@ StoredBytes Nf4DoubleStored(const WeightMatrix& shape) {
           .scales = ScaleLayout(shape).mean + kFloatBytes};
 }
 
-// The place of the number nearest to `wanted`; the lower one of two that are as near.
+// The index of the number nearest to `wanted`; the lower one in a tie.
 template <typename Values>
 uint8_t Nearest(const Values& sorted, float wanted) {
   const auto above = std::lower_bound(sorted.begin(), sorted.end(), wanted);
@@ -68,7 +69,7 @@ float LargestMagnitude(const float* values, int64_t count) {
   return largest;
 }
 
-// Codes of the groups' magnitudes; `magnitudes` is used up.
+// Codes of the groups' magnitudes; overwrites `magnitudes`.
 void QuantizeScales(const ScaleLayout& layout, std::vector<float>& magnitudes, std::byte* out) {
   double sum = 0.0;
   for (const float magnitude : magnitudes) {
@@ -178,7 +179,7 @@ const std::array<float, 256>& DynamicMap() {
     for (int i = 0; i < kExponents; ++i) {
       const int fractions = 1 << i;
       for (int k = 0; k < fractions; ++k) {
-        // The middles of `fractions` equal parts of 0.1 to 1.
+        // The centres of `fractions` equal parts of 0.1 to 1.
         const double middle = 0.1 + 0.9 * (k + 0.5) / fractions;
         const auto value = static_cast<float>(std::pow(10.0, i - kExponents + 1) * middle);
         map[next++] = value;

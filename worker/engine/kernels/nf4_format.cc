@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // NF4: sixteen levels at the quantiles of a normal distribution (Dettmers et al., "QLoRA", 2023,
-// appendix E), one FP16 scale for each group. The levels are rounded to 1/127, so that a product
-// with int8 inputs is an integer product; the largest change of a level is 0.4 % of the scale.
+// appendix E), one FP16 scale per group. The levels are rounded to multiples of 1/127, so that a
+// product with int8 inputs is an integer product; this changes a level by at most 0.4 % of the
+// scale.
 #include <algorithm>
 #include <cmath>
 #include <iterator>

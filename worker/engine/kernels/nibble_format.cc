@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The packed layout that the 4-bit formats share (formats_internal.h describes it).
+// The packed layout of the 4-bit formats (described in formats_internal.h).
 #include <cstring>
 
 #include "base/half.h"
@@ -23,7 +23,7 @@ int64_t PanelScaleBytes(const WeightMatrix& shape) {
   return GroupsOfRow(shape) * kPanelRows * kHalfBytes * (HasMinimums(shape) ? 2 : 1);
 }
 
-// The byte that holds the code of a row and column, and whether its high half does.
+// The byte with the code of a row and column, and whether the code is in its high half.
 struct NibblePlace {
   int64_t byte = 0;
   bool high = false;
@@ -35,7 +35,7 @@ NibblePlace PlaceOf(const WeightMatrix& shape, int64_t row, int64_t column) {
           .high = column % kColumnsOfLine >= 4};
 }
 
-// Where the scale of a row's group lies; the minimum follows `kPanelRows` halves later.
+// Address of the scale of a row's group; the minimum follows `kPanelRows` halves later.
 int64_t ScalePlace(const WeightMatrix& shape, int64_t row, int64_t group) {
   const int64_t per_group = kPanelRows * kHalfBytes * (HasMinimums(shape) ? 2 : 1);
   return row / kPanelRows * PanelScaleBytes(shape) + group * per_group +

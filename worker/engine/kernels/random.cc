@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Philox4x32-10 and what is drawn from it. The long loops stand in isa/training_inl.h.
+// Philox4x32-10 and the draws from it. The long loops are in isa/training_inl.h.
 #include "worker/engine/kernels/random.h"
 
 #include <algorithm>
@@ -14,8 +14,8 @@ namespace {
 
 constexpr int64_t kMaxElements = int64_t{1} << 34;  // a 32-bit block counter of four numbers each
 
-constexpr int64_t kBits = 32;           // of a number
-constexpr int64_t kNumbersAtOnce = 64;  // drawn together for signs
+constexpr int64_t kBits = 32;           // bits of a number
+constexpr int64_t kNumbersAtOnce = 64;  // numbers drawn together for signs
 
 constexpr std::array<uint32_t, kBits> SingleBits() {
   std::array<uint32_t, kBits> bits{};
@@ -26,7 +26,7 @@ constexpr std::array<uint32_t, kBits> SingleBits() {
 }
 constexpr std::array<uint32_t, kBits> kSingleBit = SingleBits();
 
-// All bits of a word: a loop that compilers make vectors of.
+// All bits of a word, in a loop that compilers vectorize.
 void AddWord(uint32_t word, float magnitude, float* values) {
   for (size_t i = 0; i < kBits; ++i) {
     values[i] += (word & kSingleBit[i]) != 0 ? magnitude : -magnitude;

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The counter-based generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011). A number is a pure function of (seed, step, site, element), so nothing but
-// counters has to be saved for an exact resume, any split of the work over threads draws the same
-// bits, and so does every architecture. No state; thread-safe.
+// 1, 2, 3", SC 2011). A number is a pure function of (seed, step, site, element), so that an exact
+// resume needs only saved counters, and any split of the work over threads, and every architecture,
+// draws the same bits. Stateless; thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_RANDOM_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_RANDOM_H_
 
@@ -14,8 +14,8 @@
 
 namespace wattle::kernels {
 
-// Where in the program a number is drawn. Values are stored nowhere, yet a change of one changes
-// every later run's bits.
+// The purpose of a number. The values are not stored, but changing one changes the bits of every
+// later run.
 enum class RandomUse : uint32_t {
   kEmbeddingDropout = 1,
   kAttentionDropout = 2,
@@ -39,7 +39,7 @@ struct RandomStream {
   uint32_t layer = 0;  // below 2^24
 };
 
-// The stream as the generator's kernels want it.
+// The stream in the form that the kernels take.
 PhiloxCounter CounterOf(const RandomStream& stream);
 
 // The raw function: ten rounds on `counter` under `key`. Agrees with the published test vectors.
@@ -58,15 +58,15 @@ uint64_t RandomBelow(const RandomStream& stream, int64_t element, uint64_t bound
 // out[i] = a normal deviate of mean 0 and deviation `deviation` (Box-Muller).
 void RandomNormal(const RandomStream& stream, float deviation, int64_t count, float* out);
 
-// Inverted dropout in place: values[i] is set to 0 where the bits of element `first_element + i`
-// are below rate * 2^32, and scaled by 1 / (1 - rate) elsewhere. Called again on a gradient with
-// the same stream it applies the same mask, which is therefore never stored. rate in [0, 1).
+// Inverted dropout in place: values[i] becomes 0 if the bits of element `first_element + i` are
+// below rate * 2^32, else it is scaled by 1 / (1 - rate). With the same stream a gradient gets the
+// same mask, which is therefore never stored. rate in [0, 1).
 void ApplyDropout(const RandomStream& stream, double rate, int64_t first_element, int64_t count,
                   float* values, const KernelTable& kernels = BestKernels());
 
-// values[i] moves by `magnitude`: up where the bit of element `first_element + i` is set, else
-// down. Element e has bit e % 32 of the stream's number e / 32, so a block of ten rounds serves 128
-// elements. Elements are below 2^39. A move rounds once, with nothing to reorder or fuse: the
+// Moves values[i] by `magnitude`: up if the bit of element `first_element + i` is set, else down.
+// Element e has bit e % 32 of the stream's number e / 32, so one Philox block serves 128 elements.
+// Elements are below 2^39. A move rounds once, and no operation can be reordered or fused, so the
 // result is the same on every processor. Thread-safe on disjoint ranges.
 void AddRandomSigns(const RandomStream& stream, float magnitude, int64_t first_element,
                     int64_t count, float* values, const KernelTable& kernels = BestKernels());

@@ -9,8 +9,8 @@
 namespace wattle::kernels {
 namespace {
 
-// How long a thread looks before it sleeps: several times what lies between two phases of a decode
-// step, and far below a slice of the scheduler.
+// How long a thread spins before it sleeps: several times the gap between two phases of a decode
+// step, and far below a time slice of the scheduler.
 constexpr std::chrono::microseconds kSpinTime{50};
 constexpr int kPausesOfLook = 8;
 
@@ -22,7 +22,7 @@ void Pause() {
 #endif
 }
 
-// Whether `happened` became true while it was looked at.
+// Whether `happened` became true while this thread spun.
 template <typename Condition>
 bool SpinUntil(const Condition& happened) {
   const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
@@ -76,8 +76,8 @@ void ThreadPool::ParallelFor(int64_t chunks, Body body) {
         Chunks(chunks * thread / threads, chunks * (thread + 1) / threads),
         std::memory_order_release);
   }
-  // Sequentially consistent, as are the sleepers' steps: either this thread sees the sleeper, or
-  // the sleeper sees the new region.
+  // Sequentially consistent, like the sleepers' steps: either this thread sees the sleeper, or the
+  // sleeper sees the new region.
   region_.fetch_add(1);
   if (sleepers_.load() > 0) {
     region_.notify_all();
@@ -109,7 +109,7 @@ void ThreadPool::TakeChunksOf(Slice& slice, End end, int thread) {
       continue;
     }
     (*body_)(front ? first : behind - 1, thread);
-    // Once the last chunk is counted the region may end: nothing of it is touched afterwards.
+    // Once the last chunk is counted the region may end: no thread accesses it afterwards.
     if (unfinished_.fetch_sub(1) == 1 && thread != 0 && caller_sleeps_.load()) {
       unfinished_.notify_one();
     }

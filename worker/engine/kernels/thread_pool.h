@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one set of threads that kernels run on. A region is a count of chunks, and each thread has a
-// slice of them: it goes through its slice from the front, so that it reads memory in one sweep.
-// A thread whose slice is done takes chunks from the end of another's. The region ends when all
-// chunks are done, not when all threads have arrived. So a thread that the system has put aside
-// (its core is busy with something else) delays the others by at most the one chunk it holds.
+// The only set of threads for kernels. A region is a number of chunks, and each thread has a slice
+// of them, which it processes from the front, so that it reads memory in one sweep. A thread that
+// has finished its slice takes chunks from the end of another slice. The region ends when all
+// chunks are done, not when all threads have arrived, so a thread that the system has preempted
+// delays the others by at most the one chunk that it has taken.
 //
 // Between two regions the pool's threads spin for a short while and then sleep: the phases of one
 // decode step follow each other without a system call, and an idle pool costs nothing. The caller
@@ -25,7 +25,7 @@ namespace wattle::kernels {
 
 class ThreadPool {
  public:
-  // threads: how many work in a region, the caller included; at least 1. Starts threads - 1.
+  // threads: number of threads in a region, including the caller; at least 1. Starts threads - 1.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -34,17 +34,16 @@ class ThreadPool {
   [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls body(chunk, thread) once for each chunk in [0, chunks); thread is in [0, threads()), and
-  // no two calls with one thread's number run at the same time. Returns when all have returned;
-  // what they wrote is visible to the caller and to the next region. chunks below 2^31.
+  // no two calls with the same thread number overlap. Returns when all calls have returned; their
+  // writes are visible to the caller and to the next region. chunks below 2^31.
   void ParallelFor(int64_t chunks, absl::FunctionRef<void(int64_t chunk, int thread)> body);
 
  private:
   using Body = absl::FunctionRef<void(int64_t chunk, int thread)>;
 
-  // The chunks of a slice that nobody has taken yet: the first in the upper 32 bits, the one behind
-  // the last in the lower. A thread takes a chunk by a compare-and-swap, and reads body_
-  // afterwards; so body_ is read only by threads that hold a chunk, and the region cannot end under
-  // them.
+  // The untaken chunks of a slice: the first in the upper 32 bits, the end in the lower. A thread
+  // takes a chunk by a compare-and-swap, and reads body_ afterwards; so body_ is read only by
+  // threads that hold a chunk, and the region cannot end meanwhile.
   struct alignas(64) Slice {
     std::atomic<uint64_t> left{0};
   };
@@ -57,8 +56,9 @@ class ThreadPool {
 
   std::vector<Slice> slices_;                        // by thread
   alignas(64) std::atomic<uint32_t> unfinished_{0};  // chunks of the region not yet returned from
-  alignas(64) std::atomic<uint32_t> region_{0};      // its number; what idle threads wait on
-  std::atomic<int> sleepers_{0};                     // idle threads that wait in the kernel
+  alignas(64) std::atomic<uint32_t> region_{0};      // the region's number, on which idle threads
+                                                     // wait
+  std::atomic<int> sleepers_{0};                     // idle threads waiting in the kernel
   std::atomic<bool> caller_sleeps_{false};
   std::atomic<bool> stopping_{false};
   const Body* body_ = nullptr;

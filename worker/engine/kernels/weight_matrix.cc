@@ -15,7 +15,7 @@
 namespace wattle::kernels {
 namespace {
 
-// In the order of WeightScheme; those that products read.
+// The formats that products read, in the order of WeightScheme.
 const FormatOperations kTable[] = {
     Float32Operations(),        Int8Operations(),    Int4Operations(),
     Int4AsymmetricOperations(), Nf4Operations(),     Bf16Operations(),

@@ -13,16 +13,16 @@ namespace {
 
 using kernels::CausalMask;
 
-// x to cap tanh(x / cap), in place.
+// Replaces x by cap tanh(x / cap).
 void CapInPlace(double cap, at::Tensor& x) {
   x.div_(cap).tanh_().mul_(cap);
 }
 
-// A group on its way through attention.
+// A group during attention.
 struct PlacedGroup {
   const SequenceGroup& shape;
-  int64_t first_row = 0;          // in the stream
-  int64_t first_probability = 0;  // among the elements that dropout counts
+  int64_t first_row = 0;          // its first row in the stream
+  int64_t first_probability = 0;  // its first element for dropout
 };
 
 // Calls body(index, group) for each group, in the order of their rows.
@@ -52,7 +52,7 @@ at::Tensor HeadsOf(const BlockContext& context, const PlacedGroup& group, const 
       .transpose(1, 2);
 }
 
-// The same heads where products can read them. A query head with keys and values of its own is read
+// The same heads in the form that products read. A query head with its own keys and values is read
 // in the fused tensor; heads that share them are copied, so that Grouped is a view.
 at::Tensor ReadableHeads(const BlockContext& context, const PlacedGroup& group,
                          const at::Tensor& fused, int64_t first, int64_t count) {
@@ -60,9 +60,9 @@ at::Tensor ReadableHeads(const BlockContext& context, const PlacedGroup& group,
   return context.description().shares_keys() ? heads.contiguous() : heads;
 }
 
-// A view of [sequences, heads, tokens, columns] in which the heads that share keys and values stand
-// one below the other: [sequences, kv_heads, shared * tokens, columns]. Head h reads KV head h /
-// shared, so the memory is the same.
+// A view of [sequences, heads, tokens, columns] in which the heads that share keys and values are
+// stacked: [sequences, kv_heads, shared * tokens, columns]. Head h reads KV head h / shared, so the
+// memory is the same.
 at::Tensor Grouped(const models::LayerDescription& layer, const at::Tensor& x) {
   const int64_t shared = layer.heads / layer.kv_heads;
   return x.view({x.size(0), x.size(1) / shared, shared * x.size(2), x.size(3)});
@@ -86,15 +86,15 @@ void QueryProductInto(const models::LayerDescription& layer, const at::Tensor& l
   }
 }
 
-// What causal attention leaves out of a product of `tokens` queries with `seen` keys, the last of
-// which are their own.
+// The part of a product of `tokens` queries with `seen` keys, the last of which are their own, that
+// causal attention leaves out.
 CausalMask MaskOf(CausalMask::Part part, int64_t tokens, int64_t seen) {
   return {.part = part, .queries = tokens, .diagonal = seen - tokens};
 }
 
-// Scores of every query with the keys that it sees; the other scores may be anything.
-// query: [sequences, heads, tokens, head_size]; key: [sequences, kv_heads, seen, head_size] →
-// [sequences, heads, tokens, seen].
+// Scores of every query with the keys that it sees; the other scores are unspecified. query:
+// [sequences, heads, tokens, head_size]; key: [sequences, kv_heads, seen, head_size] → [sequences,
+// heads, tokens, seen].
 at::Tensor Scores(const models::LayerDescription& layer, const at::Tensor& query,
                   const at::Tensor& key) {
   at::Tensor scores = QueryProduct(layer, query, key.transpose(2, 3),
@@ -120,7 +120,7 @@ at::Tensor Append(const at::Tensor& cached, int64_t filled, const at::Tensor& ad
   return cached.narrow(1, 0, filled + tokens).unsqueeze(0);
 }
 
-// x: [sequences, heads, tokens, head_size], turned in place, each token by its own position.
+// x: [sequences, heads, tokens, head_size], rotated in place, each token by its own position.
 void RotateHeads(const BlockContext& context, const SequenceGroup& group, Turn turn,
                  const at::Tensor& x) {
   for (const Stretch& stretch : StretchesOf(group)) {
@@ -129,16 +129,16 @@ void RotateHeads(const BlockContext& context, const SequenceGroup& group, Turn t
   }
 }
 
-// Each row of [..., head_size] to int8 times its own scale, max|x| / 127, held as floats.
+// Rounds each row of [..., head_size] to int8 times its own scale, max|x| / 127, stored as floats.
 at::Tensor RoundedToInt8(const at::Tensor& x) {
   constexpr double kCodeMax = 127.0;
-  constexpr double kLeastScale = 1e-30;  // of a row of zeros
+  constexpr double kLeastScale = 1e-30;  // divisor for a row of zeros
   const at::Tensor scale =
       x.abs().amax(-1, /*keepdim=*/true).div_(kCodeMax).clamp_min_(kLeastScale);
   return x.div(scale).round_().mul_(scale);
 }
 
-// Fills the group's rows of `out`, which the first group makes.
+// Fills the group's rows of `out`; the first group allocates it.
 void GroupForward(const BlockContext& context, const PlacedGroup& group, const at::Tensor& qkv,
                   GroupActivations* saved, at::Tensor& out) {
   const models::LayerDescription& layer = context.description();
@@ -168,7 +168,7 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
   } else {
     value = rounded(ReadableHeads(context, group, qkv, first_value, layer.kv_heads));
   }
-  if (saved != nullptr) {  // products of both passes read them
+  if (saved != nullptr) {  // products of both passes read the factors
     query = Factor(query);
     key = Factor(key);
     value = Factor(value);
@@ -192,7 +192,7 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
                    HeadsOf(context, group, out, 0, layer.heads));
 }
 
-// Fills the group's rows of grad_qkv, which the first group makes.
+// Fills the group's rows of grad_qkv; the first group allocates it.
 void GroupBackward(const BlockContext& context, const PlacedGroup& group,
                    const GroupActivations& saved, const at::Tensor& grad_out,
                    at::Tensor& grad_qkv) {
@@ -218,12 +218,12 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
       SeenSoftmaxBackward(factors, SeenKeysOf(shape, shape.tokens, layer.window),
                           DropoutOf(context, group), rows, grad_scores);
   rows.reset();
-  // The heads that share keys and values have their gradients summed by the products.
+  // For heads that share keys and values, the products sum the gradients.
   BatchProductInto(Grouped(layer, dropped).transpose(2, 3), Grouped(layer, grad_heads),
                    mask(CausalMask::Part::kLeftTransposed), grad_value);
   if (layer.attention_softcap > 0.0) {
-    // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are computed again rather than kept. All of
-    // them, because they are multiplied with the zeros of unseen keys.
+    // d(cap tanh(s / cap)) / ds = 1 - tanh²; the scores are recomputed rather than kept. All of
+    // them, because they are multiplied by the zeros of unseen keys.
     const at::Tensor tangent = QueryProduct(layer, saved.query, saved.key.transpose(2, 3), {})
                                    .div_(layer.attention_softcap)
                                    .tanh_();

@@ -13,8 +13,8 @@ namespace {
 using kernels::RandomUse;
 using models::Residual;
 
-// The tensors of one forward pass that a backward pass wants: kept if there is one, else let go as
-// soon as the last operation has read them.
+// The tensors of one forward pass that a backward pass needs: kept if there is one, else released
+// as soon as the last operation has read them.
 class Keeper {
  public:
   explicit Keeper(BlockActivations* saved) : saved_(saved) {}
@@ -38,11 +38,11 @@ class Keeper {
   BlockActivations* saved_;
 };
 
-// The end of attention or of the MLP: which weights, which random numbers, which tensors are kept.
+// The end of attention or of the MLP: its weights, its random numbers, and the tensors to keep.
 struct BranchEnd {
-  const NormWeights& inner_norm;  // undefined: the layer has none
+  const NormWeights& inner_norm;  // undefined if the layer has none
   const LinearWeights& linear;
-  const NormWeights& post_norm;  // undefined: the layer has none
+  const NormWeights& post_norm;  // undefined if the layer has none
   RandomUse dropout;
   at::Tensor BlockActivations::*linear_input;
   BranchEndActivations BlockActivations::*activations;
@@ -66,7 +66,7 @@ BranchEnd MlpEnd(const BlockWeights& weights) {
           .activations = &BlockActivations::mlp_end};
 }
 
-// x: the heads' output, or the activated MLP → what is added to the stream.
+// x: the heads' output, or the activated MLP → the tensor to add to the stream.
 at::Tensor EndForward(const BlockContext& context, const BranchEnd& end, at::Tensor x,
                       Keeper& keeper) {
   const models::DecoderConfig& config = context.config;
@@ -97,7 +97,7 @@ struct BranchEndGradients {
   NormWeights& post_norm;
 };
 
-// grad: of what was added to the stream → gradient of EndForward's x.
+// grad_out: gradient of EndForward's result. Returns the gradient of its x.
 at::Tensor EndBackward(const BlockContext& context, const BranchEnd& end,
                        const BlockActivations& activations, const at::Tensor& grad_out,
                        const BranchEndGradients& gradients) {
@@ -170,7 +170,8 @@ at::Tensor BlockBackward(const BlockContext& context, const BlockWeights& weight
   const at::Tensor grad_up = ActivationBackward(context.description(), saved.up, grad_activated);
   const at::Tensor grad_mlp_input =
       LinearBackward(weights.up, saved.mlp_input, grad_up, gradients.up, context.dropout);
-  // The gradient of the stream that the MLP's norm reads, and with it that of what attention adds.
+  // grad_middle: gradient of the stream before the MLP's norm; grad_stream: gradient of attention's
+  // output.
   at::Tensor grad_stream = grad_out;
   at::Tensor grad_middle;
   if (residual != Residual::kParallelOneNorm) {

@@ -42,12 +42,13 @@ void ForEachStretch(absl::Span<const SequenceGroup> groups, const at::Tensor& of
   }
 }
 
-// What a pass reads, except token table and head. moved: null: the decoder's own weights.
+// The weights read by a pass, except token table and head. moved: null: the decoder's own weights.
 const DecoderWeights& WeightsOf(const Decoder& decoder, const PerturbedWeights* moved) {
   return moved == nullptr ? decoder.weights : moved->weights();
 }
 
-// The rows of learned positions, or of their gradient, that tokens have: [max_positions, width].
+// The rows of learned positions, or of their gradient, that belong to tokens: [max_positions,
+// width].
 at::Tensor RowsOfTokens(const Decoder& decoder, const at::Tensor& table) {
   return table.defined()
              ? table.narrow(0, decoder.config.learned_offset, decoder.config.max_positions)
@@ -90,12 +91,12 @@ void EmbedBackward(const Decoder& decoder, const TokenBatch& batch, const at::Te
   }
 }
 
-// Whether the backward pass goes on below the first block.
+// Whether the backward pass continues below the first block.
 bool LearnsTables(const DecoderWeights& gradients) {
   return gradients.tokens.value.defined() || gradients.positions.defined();
 }
 
-// The lowest block through which the backward pass goes: none below has something to learn.
+// The lowest block of the backward pass: no block below it has trainable weights.
 size_t LowestLearningBlock(const DecoderWeights& gradients) {
   size_t block = 0;
   if (!LearnsTables(gradients)) {
@@ -106,14 +107,14 @@ size_t LowestLearningBlock(const DecoderWeights& gradients) {
   return block;
 }
 
-// What a pass keeps for the way back.
+// Kept by a pass for the backward pass.
 struct Keeping {
-  std::vector<BlockActivations>& activations;  // one for each block
-  size_t first_block = 0;                      // those below keep nothing
+  std::vector<BlockActivations>& activations;  // one per block
+  size_t first_block = 0;                      // blocks below it keep nothing
   KeptActivations kept = KeptActivations::kAll;
 };
 
-// The stream after the last block. keeping: null without a backward pass.
+// The stream after the last block. keeping: null if there is no backward pass.
 at::Tensor RunBlocks(const Decoder& decoder, const std::vector<SequenceGroup>& groups,
                      const DropoutState& dropout, at::Tensor x, const Keeping* keeping,
                      PerturbedWeights* moved = nullptr) {
@@ -160,7 +161,7 @@ at::Tensor MovedHeadLogits(const Decoder& decoder, const at::Tensor& hidden,
 
 // The rows of one piece of the loss.
 struct LossRows {
-  at::Tensor where;    // int64: rows of the stream
+  at::Tensor where;    // int64: row numbers in the stream
   at::Tensor targets;  // int64
 };
 
@@ -196,7 +197,7 @@ DeviceNumber HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at:
   return sum;
 }
 
-// moved: null: with the decoder's own weights.
+// moved: null: the decoder's own weights.
 DeviceNumber ForwardLossSum(const Decoder& decoder, const TokenBatch& batch,
                             PerturbedWeights* moved) {
   const at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device), moved);
@@ -205,7 +206,7 @@ DeviceNumber ForwardLossSum(const Decoder& decoder, const TokenBatch& batch,
 }
 
 // The head in the products of one backward pass, all of which read its matrix: rounded once, and
-// with rows of zeros where the device wants them.
+// padded with rows of zeros if the device prefers that.
 class HeadOfPass {
  public:
   explicit HeadOfPass(const Decoder& decoder) : decoder_(decoder) {
@@ -223,11 +224,11 @@ class HeadOfPass {
     }
   }
 
-  // What the products read of the final norm's output.
+  // The form of the final norm's output that the products read.
   [[nodiscard]] at::Tensor Input(const at::Tensor& hidden) const {
     return factor_.defined() ? Factor(hidden) : hidden;
   }
-  // float [rows, vocabulary], and zeros behind each row where there are rows of zeros.
+  // float [rows, vocabulary], with zeros at the end of each row if there are rows of zeros.
   [[nodiscard]] at::Tensor Logits(const at::Tensor& input) const {
     if (!factor_.defined()) {
       return HeadLogits(decoder_, input);
@@ -235,8 +236,8 @@ class HeadOfPass {
     at::Tensor logits = Product(input, factor_.t()).narrow(1, 0, decoder_.config.vocabulary);
     return decoder_.weights.head_bias.defined() ? logits.add_(decoder_.weights.head_bias) : logits;
   }
-  // Of the logits, which are as Logits made them. Adds to the gradient of the matrix, where there
-  // is one; returns that of `hidden`.
+  // grad_logits: gradient of the result of Logits. Adds to the gradient of the matrix, if there is
+  // one; returns that of `hidden`.
   [[nodiscard]] at::Tensor Backward(const at::Tensor& grad_logits, const at::Tensor& input,
                                     MatrixWeights& gradient) const {
     const int64_t vocabulary = grad_logits.size(1);
@@ -253,7 +254,7 @@ class HeadOfPass {
 
  private:
   const Decoder& decoder_;
-  at::Tensor factor_;  // [vocabulary and rows of zeros, width]; undefined: the matrix itself
+  at::Tensor factor_;  // [vocabulary and rows of zeros, width]; undefined: use the matrix itself
 };
 
 struct HeadGradient {
@@ -261,8 +262,7 @@ struct HeadGradient {
   at::Tensor grad_x;
 };
 
-// As HeadLoss; also the gradient of x, and (added to `gradients`) those of the final norm and the
-// head.
+// HeadLoss with gradients: of x, and (added to `gradients`) of the final norm and the head.
 HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batch,
                                   const at::Tensor& x, double gradient_scale,
                                   DecoderWeights& gradients, KeptActivations kept) {
@@ -341,7 +341,7 @@ Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::De
     if (!rotary.has_value()) {
       continue;
     }
-    // Layers of one description share their table.
+    // Layers with equal descriptions share a table.
     const bool same = i > 0 && decoder.config.layers[i - 1].rotary == rotary;
     decoder.rotary.push_back(same ? decoder.rotary.back()
                                   : MakeRotaryTable(*rotary, decoder.config.max_positions, device));
@@ -421,7 +421,7 @@ DeviceNumber LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch
     }
     grad = BlockBackward(context, decoder.weights.blocks[i], activations[i], grad,
                          gradients.blocks[i]);
-    activations[i] = BlockActivations{};  // its memory serves the next block
+    activations[i] = BlockActivations{};  // releases its memory for the next block
     if (!complete({models::PartKind::kBlock, static_cast<int64_t>(i)}, sum)) {
       return sum;
     }
@@ -450,7 +450,7 @@ SequenceGroup Following(const KeyValueCache& cache, int64_t slot, int64_t count)
   return {.sequences = 1, .tokens = count, .first_position = cache.length(slot)};
 }
 
-// The logits after the last of the tokens that follow, whose rows x is.
+// The logits after the last of the new tokens; x has their rows.
 at::Tensor LogitsOfRows(const Decoder& decoder, const SequenceGroup& group, at::Tensor x,
                         KeyValueCache& cache, int64_t slot) {
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
@@ -469,7 +469,8 @@ at::Tensor LogitsOfRows(const Decoder& decoder, const SequenceGroup& group, at::
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
                         KeyValueCache& cache, int64_t slot) {
   const SequenceGroup group = Following(cache, slot, static_cast<int64_t>(tokens.size()));
-  at::Tensor x = Embed(decoder, {group}, Indices(tokens, decoder.device));  // these end here
+  at::Tensor x = Embed(decoder, {group}, Indices(tokens, decoder.device));  // released before the
+                                                                            // next allocation
   return LogitsOfRows(decoder, group, std::move(x), cache, slot);
 }
 

@@ -2,8 +2,8 @@
 //
 // The usual count of floating-point operations: per token 2 x matrix parameters (the head once, no
 // position table) plus causal attention, and three times that for forward and backward. Skipped or
-// repeated work is not counted, so the number depends on shapes alone; emulated devices are paced
-// by it. Pure.
+// repeated work is not counted, so the number depends only on shapes; it determines the pace of
+// emulated devices. Pure.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_FLOPS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_FLOPS_H_
 
@@ -13,7 +13,7 @@
 
 namespace wattle::engine {
 
-// Parameters that a token is multiplied with: the linear layers of the blocks, and the head.
+// Parameters that multiply a token: the linear layers of the blocks, and the head.
 inline double MatrixParameters(const models::DecoderConfig& config) {
   const auto width = static_cast<double>(config.width);
   double count = static_cast<double>(config.vocabulary) * width;
@@ -36,13 +36,13 @@ inline double AttentionWidths(const models::DecoderConfig& config) {
 // A forward pass over `batch` sequences of `length` tokens.
 inline double ForwardFlops(const models::DecoderConfig& config, int64_t batch, int64_t length) {
   const auto tokens = static_cast<double>(batch * length);
-  // Scores and values: 2 x 2 x length x width, of which causality leaves half.
+  // Scores and values: 2 x 2 x length x width, of which causality skips half.
   const double attention = 2.0 * static_cast<double>(length) * AttentionWidths(config);
   return tokens * (2.0 * MatrixParameters(config) + attention);
 }
 
-// Forward and backward. trained_layers: more than 0: the backward pass is that of the last layers
-// and of the head, which has a gradient of its own where it is not tied.
+// Forward and backward. trained_layers: if more than 0, the backward pass covers only the last
+// layers and the head, which has a gradient of its own if it is not tied.
 inline double TrainingFlops(const models::DecoderConfig& config, int64_t batch, int64_t length,
                             int64_t trained_layers = 0) {
   const double forward = ForwardFlops(config, batch, length);

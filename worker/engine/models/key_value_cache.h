@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Keys and values of the tokens that generation has seen: one allocation for all layers and all
-// sequences. A sequence has a slot, and each slot its own length. Not thread-safe.
+// Keys and values of the tokens of generation: one allocation for all layers and all sequences.
+// Each sequence has a slot, and each slot its own length. Not thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_KEY_VALUE_CACHE_H_
 #define WATTLE_WORKER_ENGINE_MODELS_KEY_VALUE_CACHE_H_
 
@@ -22,7 +22,7 @@ class KeyValueCache {
 
   [[nodiscard]] int64_t slots() const { return static_cast<int64_t>(lengths_.size()); }
   [[nodiscard]] int64_t capacity_tokens() const { return capacity_tokens_; }
-  // Tokens that the slot's sequence has so far.
+  // Number of tokens in the slot's sequence so far.
   [[nodiscard]] int64_t length(int64_t slot) const { return lengths_[static_cast<size_t>(slot)]; }
 
   // float [kv_heads, capacity_tokens, head_size], views; the first length(slot) tokens are filled.
@@ -31,16 +31,16 @@ class KeyValueCache {
     return Part(layer, slot, 1);
   }
 
-  // Every layer has written the keys and values of `tokens` more tokens.
+  // Records that every layer has written the keys and values of `tokens` more tokens.
   void Advance(int64_t slot, int64_t tokens);
-  // The slot serves another sequence.
+  // Empties the slot for another sequence.
   void Clear(int64_t slot) { lengths_[static_cast<size_t>(slot)] = 0; }
 
  private:
   [[nodiscard]] at::Tensor Part(int64_t layer, int64_t slot, int64_t part) const;
 
   struct LayerPlace {
-    int64_t offset = 0;  // in floats, of slot 0's keys
+    int64_t offset = 0;  // offset in floats, for slot 0's keys
     int64_t kv_heads = 0;
     int64_t head_size = 0;
   };

@@ -28,12 +28,12 @@ at::Tensor DequantizedProduct(const MatrixWeights& matrix, const at::Tensor& x,
   return bias.defined() ? out.add_(bias) : out;
 }
 
-// Whether a product of x reads the BF16 numbers of the matrix as they are stored.
+// Whether a product of x reads the BF16 numbers of the matrix directly.
 bool ReadsBf16(const MatrixWeights& matrix) {
   return matrix.is_bf16() && FactorsOfThread() != kernels::FactorType::kFloat32;
 }
 
-// What an adapter reads: x itself, or a copy with dropout.
+// The input of an adapter: x itself, or a copy with dropout.
 at::Tensor AdapterInput(const LowRankAdapter& adapter, const DropoutState& dropout,
                         const at::Tensor& x) {
   if (!dropout.active || adapter.dropout == 0.0) {
@@ -148,7 +148,7 @@ void AddMatrixGradient(const at::Tensor& grad_out, const at::Tensor& x, MatrixWe
 }
 
 at::Tensor LinearInput(std::initializer_list<const LinearWeights*> readers, const at::Tensor& x) {
-  // Adapters and kernels of packed matrices read numbers that are not rounded.
+  // Adapters and kernels of packed matrices read unrounded numbers.
   const bool plain = std::all_of(readers.begin(), readers.end(), [](const LinearWeights* linear) {
     return linear->matrix.is_float() && linear->adapters.empty();
   });

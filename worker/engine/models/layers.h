@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The arithmetic that blocks are made of: linear layers, norms, activations, dropout, tables. Each
-// has its forward form and, where training needs it, a backward form that adds to the gradients of
-// the weights and returns the gradient of the input. A gradient that is undefined is not wanted and
-// is not computed. Rows are tokens: x is float [rows, width]. Works on any device; on the CPU with
-// our kernels where there is one.
+// has a forward form and, if training needs it, a backward form that adds to the gradients of the
+// weights and returns the gradient of the input. An undefined gradient is not computed. Rows are
+// tokens: x is float [rows, width]. Works on any device; on the CPU with our kernels where they
+// exist.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_LAYERS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_LAYERS_H_
 
@@ -30,48 +30,49 @@ struct LinearWeights;
 struct MatrixWeights;
 struct NormWeights;
 
-// Whether dropout is on, and from which numbers. Counter-based: forward and backward draw the same
-// mask from it.
+// Whether dropout is active, and its random stream. Counter-based: forward and backward draw the
+// same mask.
 struct DropoutState {
-  bool active = false;  // training
+  bool active = false;  // only in training
   uint64_t seed = 0;
-  uint64_t counter = 0;  // of the micro-batch: each forward pass of a training has its own
+  uint64_t counter = 0;  // of the micro-batch: different for each forward pass of a training run
 };
 
-// The random numbers of one use in one layer.
+// The random stream of one use in one layer.
 kernels::RandomStream DropoutStream(const DropoutState& state, kernels::RandomUse use,
                                     int64_t layer);
 
-// x in place: float, contiguous. Nothing happens where `state` is inactive or rate is 0.
+// In place: x is float, contiguous. Does nothing if `state` is inactive or rate is 0.
 void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
                  at::Tensor& x);
-// A copy of x, contiguous, in which DropInPlace has happened.
+// DropInPlace on a contiguous copy of x.
 at::Tensor Dropped(const DropoutState& state, kernels::RandomUse use, int64_t layer, double rate,
                    const at::Tensor& x);
 
-// x Wᵀ (+ bias where it is defined): [rows, inputs] → [rows, outputs]. W in any format. One row of
-// FP32 goes through a matrix-vector product: OpenBLAS is five times slower otherwise.
+// x Wᵀ (+ bias if it is defined): [rows, inputs] → [rows, outputs]. W in any format. One row of
+// FP32 uses a matrix-vector product, because OpenBLAS would be five times slower.
 at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias);
 
-// The same by dequantizing the whole matrix: what other devices compute piece by piece.
+// Same result by dequantizing the whole matrix, as other devices do piece by piece.
 at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
                               const at::Tensor& bias);
-// The matrix as float [outputs, inputs], where its bytes lie.
+// The matrix as float [outputs, inputs], on its own device.
 at::Tensor Dequantize(const MatrixWeights& matrix);
 
 // x W: [rows, outputs] → [rows, inputs], the backward form of MatrixProduct. A matrix that is not
-// FP32 is dequantized piece by piece, unless it is BF16 and the product rounds its factors anyway.
+// FP32 is dequantized piece by piece, unless it is BF16 and the product rounds its factors.
 at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x);
 
-// The gradient of a matrix, by the product of grad_out [rows, outputs], transposed, and x [rows,
-// inputs]: written where `gradient` is unwritten, which it then is no longer, and else added.
+// The gradient of a matrix: the product of grad_out [rows, outputs], transposed, and x [rows,
+// inputs]. If `gradient` is marked unwritten, it is overwritten and the mark removed; else the
+// product is added.
 void AddMatrixGradient(const at::Tensor& grad_out, const at::Tensor& x, MatrixWeights& gradient);
 
-// x as all of `readers` read it, forward and backward: its Factor (products.h), unless one of them
-// needs x itself.
+// x in the form that all of `readers` read, forward and backward: its Factor (products.h), unless
+// one of them needs x itself.
 at::Tensor LinearInput(std::initializer_list<const LinearWeights*> readers, const at::Tensor& x);
 
-// x: perhaps a LinearInput. dropout: of the adapters' input.
+// x: may be a LinearInput. dropout: for the adapters' input.
 at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
                          const DropoutState& dropout = {});
 
@@ -81,9 +82,9 @@ at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
                           const at::Tensor& grad_out, LinearWeights& gradients,
                           const DropoutState& dropout = {});
 
-// What the backward pass of a norm needs.
+// Kept by a norm for its backward pass.
 struct NormActivations {
-  at::Tensor mean;                  // [rows, 1]; undefined of an RMSNorm
+  at::Tensor mean;                  // [rows, 1]; undefined for an RMSNorm
   at::Tensor reciprocal_deviation;  // [rows, 1]
 };
 
@@ -94,7 +95,7 @@ at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& nor
 at::Tensor NormBackward(models::Norm kind, const NormWeights& norm, const NormActivations& saved,
                         const at::Tensor& x, const at::Tensor& grad_out, NormWeights& gradients);
 
-// The kernels' name of the activation.
+// The kernels' enumerator of the activation.
 [[nodiscard]] kernels::Nonlinearity NonlinearityOf(models::Activation activation);
 // up: [rows, up_rows] → [rows, mlp_width].
 at::Tensor ActivationForward(const models::LayerDescription& layer, const at::Tensor& up);

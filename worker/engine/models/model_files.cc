@@ -35,7 +35,7 @@ namespace {
 // Larger files of a model directory than config and tokenizer are weights, which are not copied.
 constexpr int64_t kCompanionBytesMax = int64_t{64} << 20;
 
-// Loads one model; every tensor goes from the file to its place before the next one is read.
+// Loads one model; every tensor is read from the file to its place before the next one.
 class ModelLoad {
  public:
   ModelLoad(const formats::TensorSource& file, const LoadOptions& options, LoadedModel& model)
@@ -102,7 +102,7 @@ class ModelLoad {
             .columns = parameter.tensor.shape[1]};
   }
 
-  // The matrices that this load packs.
+  // Shapes of the matrices that this load packs.
   [[nodiscard]] std::vector<kernels::WeightMatrix> PackedShapes() const {
     std::vector<kernels::WeightMatrix> shapes;
     for (const Parameter& parameter : model_.parameters) {
@@ -140,7 +140,7 @@ class ModelLoad {
                : LoadCodes(index);
   }
 
-  // FP32, or FP16 and BF16 as the file has them.
+  // FP32, or FP16 and BF16 if the file has them.
   absl::Status LoadFloats(size_t index, const std::vector<models::FileTensor>& files,
                           const models::FileLayout& layout) {
     const Parameter& parameter = model_.parameters[index];
@@ -206,7 +206,7 @@ absl::StatusOr<LoadedModel> LoadChecked(const std::string& directory, const Load
   return model;
 }
 
-// Everything of a model directory but the weights.
+// Copies everything of a model directory except the weights.
 absl::Status SaveCompanions(const std::string& directory, const LoadedModel& model) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
@@ -229,7 +229,7 @@ absl::Status SaveCompanions(const std::string& directory, const LoadedModel& mod
                           models::FormatDecoderConfig(model.files.config));
 }
 
-// A tensor as it stands in the packed form.
+// A tensor in its packed form.
 struct StoredTensor {
   formats::TensorDescription description;
   at::Tensor values;  // contiguous, on the host

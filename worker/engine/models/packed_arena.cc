@@ -35,8 +35,8 @@ at::Tensor PackedArena::Take(int64_t bytes) {
     return OperationsOn(device_).ZeroArena(bytes, at::dtype(at::kByte).device(device_));
   }
   taken_ += RoomOf(bytes);
-  // Zeros come with the taking: pages that nobody has touched are no memory yet, and a model is at
-  // its peak while the first of its matrices are read.
+  // Fresh memory is already zero: untouched pages take no memory yet, and memory is at its peak
+  // while the first matrices of a model are read.
   return memory_.narrow(0, taken_ - RoomOf(bytes), bytes).zero_();
 }
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Where the packed matrices of a model lie. May throw libtorch's exceptions.
+// Memory for the packed matrices of a model. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_PACKED_ARENA_H_
 #define WATTLE_WORKER_ENGINE_MODELS_PACKED_ARENA_H_
 
@@ -13,16 +13,16 @@
 
 namespace wattle::engine {
 
-// Memory for the packed matrices of one model, side by side: a huge page serves many matrices, most
-// of which are smaller than a page. A matrix without an arena owns its bytes. Not thread-safe.
+// Adjacent memory for the packed matrices of one model: a huge page serves many matrices, most of
+// which are smaller than a page. A matrix without an arena owns its bytes. Not thread-safe.
 class PackedArena {
  public:
   PackedArena() = default;
-  // device: where they lie; on another one than the host each matrix has its own bytes.
+  // device: device of the matrices; on any other than the host each matrix has its own bytes.
   explicit PackedArena(const std::vector<kernels::WeightMatrix>& shapes,
                        at::Device device = at::kCPU);
 
-  // uint8 [bytes], zero: of the arena while it has room, else memory of its own.
+  // uint8 [bytes], zero: from the arena while it has room, else separate memory.
   [[nodiscard]] at::Tensor Take(int64_t bytes);
 
  private:

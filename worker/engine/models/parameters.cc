@@ -117,7 +117,7 @@ void ClearGradients(const std::vector<Parameter>& parameters, const ArenaLayout&
       continue;
     }
     const models::ModelTensor& tensor = parameters[i].tensor;
-    // Tied, the table's gradient is that of the head, which the pass comes to first.
+    // If tied, the table's gradient is the head's, which the pass computes first.
     const bool is_head = tensor.slot == models::Slot::kTokens &&
                          gradients.head.value.is_same(gradients.tokens.value);
     if (is_head) {

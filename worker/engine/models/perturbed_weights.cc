@@ -47,7 +47,7 @@ PerturbedWeights::PerturbedWeights(const Decoder& decoder, const std::vector<Par
       weights_(decoder.weights) {
   places_.offsets.assign(parameters.size(), ArenaLayout::kAbsent);
   std::vector<int64_t> used(of_layers_.size(), 0);
-  layer_elements_ = Aligned(decoder.config.width);  // a row of the head, at least
+  layer_elements_ = Aligned(decoder.config.width);  // at least one row of the head
   for (size_t i = 0; i < parameters.size(); ++i) {
     const models::ModelTensor& tensor = parameters[i].tensor;
     if (!layout.holds(i)) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Positions that are computed, not learned: rotary and sinusoidal ones. Tables work on any device.
+// Computed (not learned) positions: rotary and sinusoidal ones. Tables work on any device.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_POSITIONS_H_
 #define WATTLE_WORKER_ENGINE_MODELS_POSITIONS_H_
 
@@ -12,7 +12,7 @@
 
 namespace wattle::engine {
 
-// Rotary positions: each pair of dimensions of a head is turned by an angle that grows with the
+// Rotary positions: each pair of dimensions of a head is rotated by an angle that grows with the
 // token's position. See models::Rotary for the formula and the pairing.
 // Both: float [positions, dimensions / 2].
 struct RotaryTable {
@@ -25,16 +25,16 @@ struct RotaryTable {
 
 enum class Turn {
   kForward,
-  kBack,  // the gradient's way
+  kBack,  // the inverse rotation, for gradients
 };
 
-// x: float [..., tokens, head_size], in place; token t stands at first_position + t.
+// x: float [..., tokens, head_size], in place; token t has position first_position + t.
 void Rotate(const RotaryTable& table, int64_t first_position, Turn turn, at::Tensor& x);
 
 // Fixed positions that are added to the embedding, Vaswani et al. 2017 in the form of
 // tensor2tensor: with half = width / 2 and f(i) = 10000^(-i / (half - 1)), column i of position p
 // is sin(p f(i)) and column half + i is cos(p f(i)).
-// Returns float [positions, width]; row t is position t + offset. width: even, from 4 on.
+// Returns float [positions, width]; row t is position t + offset. width: even, at least 4.
 [[nodiscard]] at::Tensor SinusoidalPositions(int64_t positions, int64_t offset, int64_t width,
                                              at::Device device);
 

@@ -23,7 +23,7 @@ using formats::DataType;
 using formats::TensorEntry;
 using formats::TensorSource;
 
-// Rows that are dequantized at once to look at their values.
+// Rows that are dequantized together to check their values.
 constexpr int64_t kCheckedRows = 64;
 constexpr int8_t kInt8CodeMax = 127;
 
@@ -55,7 +55,7 @@ absl::Status NotFinite(const TensorSource& file, const std::string& name) {
                                           "model again"));
 }
 
-// The entry of a tensor that the file must have.
+// The entry of a tensor that must be in the file.
 absl::StatusOr<const TensorEntry*> FindTensor(const TensorSource& file, const std::string& name,
                                               at::IntArrayRef shape) {
   const TensorEntry* entry = file.Find(name);
@@ -87,7 +87,7 @@ absl::StatusOr<at::Tensor> ReadTensor(const TensorSource& file, const std::strin
 }
 
 bool AllFinite(const at::Tensor& values) {
-  // A sum is finite only if every addend is; the slow look is for sums that overflow.
+  // A sum is finite only if every addend is; the slow check is only needed for sums that overflow.
   return at::isfinite(values.sum()).item<bool>() || at::isfinite(values).all().item<bool>();
 }
 
@@ -109,27 +109,27 @@ kernels::PackedBuffers BuffersOf(MatrixWeights& matrix) {
           .scales = static_cast<std::byte*>(matrix.scales.data_ptr())};
 }
 
-// Rows that stand query of all heads, then key, then value, head by head instead: query, key and
-// value of each. rows: [3 * heads * head_size] or [3 * heads * head_size, columns].
+// Reorders rows from query of all heads, then key, then value, to query, key and value of each
+// head. rows: [3 * heads * head_size] or [3 * heads * head_size, columns].
 at::Tensor WithHeadsInterleaved(const at::Tensor& rows, int64_t heads) {
   return rows.view({3, heads, rows.size(0) / (3 * heads), -1})
       .transpose(0, 1)
       .reshape(rows.sizes());
 }
 
-// How many rows make a piece of kLoadingPieceBytes; whole units.
+// Number of rows in a piece of kLoadingPieceBytes; whole units.
 int64_t RowsOfPiece(int64_t row_bytes, int64_t unit) {
   return std::max<int64_t>(1, models::kLoadingPieceBytes / std::max<int64_t>(row_bytes * unit, 1)) *
          unit;
 }
 
-// Rows as they stand in the file, and where they belong in the engine's form.
+// Copies rows in the file's layout to their places in the engine's form.
 struct PlacedRows {
   at::Tensor rows;
   at::Tensor place;
 };
 
-// rows: [count, …], those from `first` on; all: where the whole part belongs.
+// rows: [count, …], from row `first` on; all: the destination of the whole part.
 PlacedRows Placed(const models::FileLayout& layout, const at::Tensor& rows, int64_t first,
                   const at::Tensor& all) {
   const int64_t count = rows.size(0);
@@ -143,7 +143,7 @@ PlacedRows Placed(const models::FileLayout& layout, const at::Tensor& rows, int6
                            : PlacedRows{rows, all.narrow(0, first, count)};
 }
 
-// Reads outputs, which the file has as rows, into `all`, piece by piece.
+// Reads outputs that are rows in the file into `all`, piece by piece.
 absl::Status ReadOutputsInto(const TensorSource& file, const TensorEntry& entry,
                              const at::Tensor& all) {
   const DeviceOperations& operations = OperationsOn(all);
@@ -162,7 +162,7 @@ absl::Status ReadOutputsInto(const TensorSource& file, const TensorEntry& entry,
   return absl::OkStatus();
 }
 
-// Reads one part into `all`, its place in the engine's form, piece by piece.
+// Reads one part into `all`, its destination in the engine's form, piece by piece.
 absl::Status ReadPartInto(const TensorSource& file, const models::FileTensor& part,
                           const models::FileLayout& layout, const at::Tensor& all) {
   WATTLE_ASSIGN_OR_RETURN(const TensorEntry* entry, FindTensor(file, part.name, part.shape));
@@ -195,8 +195,8 @@ absl::Status ReadPartInto(const TensorSource& file, const models::FileTensor& pa
   return absl::OkStatus();
 }
 
-// Fills a matrix some panels at a time: beside it stands one piece. fill: puts the rows of `piece`,
-// which follow those of the last one, into buffers of the host.
+// Fills a matrix some panels at a time, so that only one piece is also in memory. fill: writes the
+// rows of `piece`, which follow those of the preceding call, into buffers of the host.
 absl::StatusOr<MatrixWeights> FilledMatrix(
     const kernels::WeightMatrix& shape, PackedArena* arena,
     absl::FunctionRef<absl::Status(const kernels::WeightMatrix& piece,
@@ -230,7 +230,7 @@ absl::StatusOr<MatrixWeights> FilledMatrix(
   return matrix;
 }
 
-// The rows of parts that stand one below the other, as codes: some at once.
+// The rows of stacked parts, as codes, some at a time.
 class RowsOfParts {
  public:
   RowsOfParts(const TensorSource& file, const std::vector<models::FileTensor>& parts,
@@ -245,7 +245,7 @@ class RowsOfParts {
     }
   }
 
-  // count: at most a panel's.
+  // count: at most the rows of a panel.
   absl::Status ReadNext(int64_t count) {
     for (int64_t row = 0; row < count;) {
       const models::FileTensor& part = parts_[part_];
@@ -289,16 +289,16 @@ class RowsOfParts {
   const std::vector<models::FileTensor>& parts_;
   int64_t columns_;
   int64_t groups_;
-  int64_t blocks_ = 0;  // of a row that have one more scale
-  size_t part_ = 0;     // the one that the next row is of
-  int64_t next_ = 0;    // that row in it
+  int64_t blocks_ = 0;  // columns of a row that share one further scale
+  size_t part_ = 0;     // the part of the next row
+  int64_t next_ = 0;    // the next row within the part
   std::vector<int8_t> codes_;
   std::vector<float> scales_;
   std::vector<float> block_scales_;
   std::vector<kernels::GroupScale> packed_scales_;
 };
 
-// The rows of parts that stand one below the other, in FP32: some at once.
+// The rows of stacked parts, in FP32, some at a time.
 class FloatRowsOfParts {
  public:
   FloatRowsOfParts(const TensorSource& file, const std::vector<models::FileTensor>& parts,
@@ -307,7 +307,8 @@ class FloatRowsOfParts {
 
   // float [count, columns].
   absl::StatusOr<at::Tensor> Next(int64_t count) {
-    if (layout_.transposed || layout_.interleaved_heads > 0) {  // rows of the file are no outputs
+    if (layout_.transposed || layout_.interleaved_heads > 0) {  // whether rows of the file are not
+                                                                // outputs
       return NextOfWhole(count);
     }
     at::Tensor rows = at::empty({count, shape_.columns}, at::kFloat);
@@ -351,16 +352,16 @@ class FloatRowsOfParts {
   const std::vector<models::FileTensor>& parts_;
   const models::FileLayout& layout_;
   const kernels::WeightMatrix& shape_;
-  size_t part_ = 0;  // the one that the next row is of
+  size_t part_ = 0;  // the part of the next row
   const TensorEntry* entry_ = nullptr;
-  std::optional<formats::TensorStream> stream_;  // of that part
-  int64_t left_ = 0;                             // its rows that are not read
+  std::optional<formats::TensorStream> stream_;  // rows read of that part
+  int64_t left_ = 0;                             // its unread rows
   at::Tensor whole_;
   int64_t next_ = 0;
 };
 
-// Bytes [first, first + count) of `place`, which is on any device: `fill` writes them where the
-// host can.
+// Bytes [first, first + count) of `place`, which may be on any device: `fill` writes them into host
+// memory.
 template <typename Fill>
 void FillBytes(const at::Tensor& place, int64_t first, int64_t count, Fill fill) {
   at::Tensor part = place.narrow(0, first, count);
@@ -374,8 +375,8 @@ void FillBytes(const at::Tensor& place, int64_t first, int64_t count, Fill fill)
   operations.CopyFromHost(bytes, part);
 }
 
-// A matrix in NF4 with double quantization: the scales of all rows have one mean, so they come
-// last.
+// A matrix in NF4 with double quantization: the scales of all rows share one mean, so they are
+// written last.
 absl::StatusOr<MatrixWeights> QuantizedTwice(FloatRowsOfParts& rows,
                                              const kernels::WeightMatrix& shape,
                                              PackedArena* arena) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Single tensors between a file and memory, in every form that models/model_directory.h
-// describes. What is read goes to its place in pieces of models::kLoadingPieceBytes, on any device:
-// a model is never in memory twice. May throw libtorch's exceptions.
+// Single tensors between a file and memory, in every form that models/model_directory.h describes.
+// Tensors are read to their places in pieces of models::kLoadingPieceBytes, on any device: a model
+// is never in memory twice. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
 #define WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
 
@@ -24,65 +24,65 @@
 
 namespace wattle::engine {
 
-// The parts of a tensor with the names that they have in a Hugging Face file.
+// The parts of a tensor with their names in a Hugging Face file.
 [[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                                           const models::ModelTensor& tensor);
 
-// Copies rows of the host into `place`, of the same shape, on any device. What another device takes
-// is of its own type and in its own order: it goes through a buffer of the host that holds
-// buffer_elements numbers, or one row if that is more, and not through a second copy of all rows.
+// Copies rows of the host into `place`, of the same shape, on any device. For another device, rows
+// are first converted to its type and order in a host buffer of buffer_elements numbers, or of one
+// row if that is more, and not in a second copy of all rows.
 void CopyThroughBuffer(const at::Tensor& rows, int64_t buffer_elements, at::Tensor& place);
 
-// Reads parts that stand one below the other into `place`: float, half or bfloat16, contiguous, in
-// the engine's form. Errors: kInvalidArgument for a part that is missing or of another shape,
-// kDataLoss for values that are not finite.
+// Reads stacked parts into `place`: float, half or bfloat16, contiguous, in the engine's form.
+// Errors: kInvalidArgument for a part that is missing or has another shape, kDataLoss for
+// non-finite values.
 absl::Status ReadFloats(const formats::TensorSource& file,
                         const std::vector<models::FileTensor>& parts,
                         const models::FileLayout& layout, const at::Tensor& place);
 
-// The reverse: values of the host, in their own type.
+// The inverse: values on the host, in their own type.
 absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
                          const models::FileLayout& layout, const at::Tensor& values,
                          formats::SafetensorsWriter& writer);
 
-// A matrix of zeros in the arena's memory; arena: null for bytes of its own on the host. Of FP16
-// and BF16 `packed` is what ReadFloats may fill.
+// A matrix of zeros in the arena's memory; arena: null for separate bytes on the host. For FP16 and
+// BF16, `packed` can be filled by ReadFloats.
 [[nodiscard]] MatrixWeights EmptyMatrix(kernels::WeightFormat format, int64_t rows, int64_t columns,
                                         PackedArena* arena = nullptr);
 
-// The values that ReadFloats reads, rounded to nearest. shape: of the matrix, in its format. A
-// matrix whose rows are not those of the file stands beside it in FP32. Errors: as ReadFloats.
+// The values read by ReadFloats, rounded to nearest. shape: of the matrix, in its format. A matrix
+// whose rows are not those of the file is also held in FP32 meanwhile. Errors: those of ReadFloats.
 absl::StatusOr<MatrixWeights> ReadAndQuantize(const formats::TensorSource& file,
                                               const std::vector<models::FileTensor>& parts,
                                               const models::FileLayout& layout,
                                               const kernels::WeightMatrix& shape,
                                               PackedArena* arena);
 
-// Codes and scales as the file has them (TensorSource::ReadCodes). shape: in the format with these
-// codes and groups. Errors: as ReadFloats.
+// Codes and scales of the file (TensorSource::ReadCodes). shape: in the format with these codes and
+// groups. Errors: those of ReadFloats.
 absl::StatusOr<MatrixWeights> ReadCodes(const formats::TensorSource& file,
                                         const std::vector<models::FileTensor>& parts,
                                         const kernels::WeightMatrix& shape, PackedArena* arena);
 
-// Quantizes float [outputs, inputs] of the host by rounding to nearest. name: for messages. Errors:
-// kDataLoss for values that are not finite.
+// Quantizes float [outputs, inputs] on the host by rounding to nearest. name: for messages. Errors:
+// kDataLoss for non-finite values.
 absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
                                          const at::Tensor& values, PackedArena* arena = nullptr);
 
-// The same bytes at another place of the host.
+// A copy of the same bytes at another address on the host.
 [[nodiscard]] MatrixWeights CopyPacked(const MatrixWeights& matrix);
 
-// Packs codes and scales that somebody else has rounded to. rows: as FormatOperations::pack wants
-// them, of a matrix [outputs, inputs].
+// Packs codes and scales computed by the caller. rows: in the form that FormatOperations::pack
+// takes, of a matrix [outputs, inputs].
 [[nodiscard]] MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t inputs,
                                       const kernels::QuantizedRows& rows);
 
-// Reads packed bytes and scales. Errors: kInvalidArgument for another size than the format has,
-// kDataLoss for weights that come out not finite.
+// Reads packed bytes and scales. Errors: kInvalidArgument for a size other than the format's,
+// kDataLoss for weights that are not finite.
 absl::StatusOr<MatrixWeights> ReadPacked(const formats::TensorSource& file, const std::string& name,
                                          const kernels::WeightMatrix& shape, PackedArena* arena);
 
-// Reads the int8 form of versions before 0.2. name: as in the file.
+// Reads the int8 form of versions before 0.2. name: in the file.
 absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::TensorSource& file,
                                                  const std::string& name,
                                                  const std::vector<int64_t>& shape, bool transposed,

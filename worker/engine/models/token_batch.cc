@@ -8,7 +8,7 @@
 namespace wattle::engine {
 namespace {
 
-// Any token pads: causality hides it. 0 is in every vocabulary.
+// Any token can pad, because causality hides it. Every vocabulary has token 0.
 constexpr int64_t kPadding = 0;
 
 GroupedExamples OneRectangle(const formats::ExamplePool& pool, absl::Span<const size_t> examples) {
@@ -21,14 +21,14 @@ GroupedExamples OneRectangle(const formats::ExamplePool& pool, absl::Span<const 
   return grouped;
 }
 
-// Examples on their way into one group.
+// Examples being collected into one group.
 class Sharing {
  public:
   Sharing(const formats::ExamplePool& pool, size_t first) : pool_(pool), first_(first) {
     Add(Tokens(first), Tokens(first));
   }
 
-  // Takes the example in if the group then has fewer rows and no more scores than both apart.
+  // Adds the example if the group then has fewer rows, and no more scores, than the two separately.
   bool Take(size_t example) {
     const int64_t beginning =
         std::min(beginning_, static_cast<int64_t>(pool_.CommonBeginning(first_, example)));
@@ -70,9 +70,9 @@ class Sharing {
 
   const formats::ExamplePool& pool_;
   const size_t first_;
-  int64_t beginning_ = 0;         // tokens that all members begin with
-  std::vector<int64_t> lengths_;  // of each member
-  int64_t scores_ = 0;            // of attention, if each member stood apart
+  int64_t beginning_ = 0;         // tokens at the beginning of all members
+  std::vector<int64_t> lengths_;  // per member
+  int64_t scores_ = 0;            // attention scores if each member were separate
 };
 
 }  // namespace
@@ -127,7 +127,7 @@ TokenBatch MakeTokenBatch(const formats::ExamplePool& pool, absl::Span<const siz
     const int64_t beginning = group.branches.empty() ? 0 : StretchesOf(group).front().tokens;
     for (size_t member = 0; member < grouped.examples[i]; ++member, ++example) {
       const int64_t row_start = batch.rows();
-      int64_t place = 0;  // in the example
+      int64_t place = 0;  // position in the example
       pool.ForEachToken(examples[example], [&](int64_t token, bool counts) {
         if (place++ < beginning && member > 0) {
           return;

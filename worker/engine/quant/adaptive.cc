@@ -19,9 +19,9 @@
 namespace wattle::engine {
 namespace {
 
-// Parts of a budget that the choice tells apart: one is far below any matrix that counts.
+// Resolution of a budget: one part is far below the size of any matrix that matters.
 constexpr int64_t kBudgetParts = 4096;
-// Halvings of the bytes between int4 and int8, while the floor is looked for.
+// Bisection steps between the bytes of int4 and int8 in the search for the floor.
 constexpr int kFloorTrials = 7;
 
 // The whole model in one form, from which a mixed model takes its matrices.
@@ -34,10 +34,10 @@ struct Form {
 struct Unit {
   size_t parameter = 0;
   std::vector<int64_t> stored_bytes = {};  // by form
-  std::vector<double> loss = {};           // by form: what the form adds to the divergence of int8
-  size_t form = 0;                         // the chosen one
+  std::vector<double> loss = {};           // by form: increase of the divergence over int8's
+  size_t form = 0;                         // index of the chosen form
 
-  // What the form takes off the loss of the first form.
+  // How much less the form loses than the first form.
   [[nodiscard]] double importance(size_t of_form) const { return loss[0] - loss[of_form]; }
 };
 
@@ -48,12 +48,11 @@ v1::TensorFormat FormatOfBits(int bits, int group_size) {
   return format;
 }
 
-// The group of plain int4, and the one that every model's rows allow.
+// The group size of plain int4, and the size that divides every model's rows.
 constexpr int kGroup = 64;
 constexpr int kFineGroup = 32;
 
-// The sizes of int4's groups that are tried, from the fewest bytes to the most: those that divide
-// every row.
+// The group sizes of int4 to try, from the fewest bytes to the most: those that divide every row.
 std::vector<int> GroupSizesFor(const models::DecoderConfig& config) {
   std::vector<int> groups = {2 * kGroup, kGroup};
   for (const models::ModelTensor& tensor : models::ModelTensors(config)) {
@@ -120,7 +119,7 @@ class Search {
   }
 
  private:
-  // The first form fills parent_.
+  // The first form also fills parent_.
   absl::Status AddForm(const v1::TensorFormat& format, const models::DecoderConfig& config) {
     const v1::QuantizationRecipe recipe = UniformRecipe(format, config);
     WATTLE_ASSIGN_OR_RETURN(LoadedModel model,
@@ -132,7 +131,7 @@ class Search {
     return absl::OkStatus();
   }
 
-  // Every matrix with its bytes and its importance in each form.
+  // Computes the bytes and the importance of every matrix in each form.
   absl::Status MakeUnits() {
     const std::vector<Parameter>& parameters = forms_[0].model.parameters;
     for (size_t i = 0; i < parameters.size(); ++i) {
@@ -150,7 +149,7 @@ class Search {
       WATTLE_RETURN_IF_ERROR(MeasureLoss(form));
     }
     for (Unit& unit : units_) {
-      unit.loss.push_back(0.0);  // int8's own
+      unit.loss.push_back(0.0);  // for int8 itself
     }
     return absl::OkStatus();
   }
@@ -188,7 +187,8 @@ class Search {
     return forms_[0].model.parameters[unit.parameter].tensor;
   }
 
-  // `from`'s form of the unit: its matrix, and the norm that calibration rescaled with it.
+  // Copies the unit in the form of `from`: its matrix, and the norm that calibration rescaled with
+  // it.
   void Place(const Unit& unit, const Decoder& from, Decoder& into) const {
     DecoderWeights source = from.weights;  // shares the tensors
     const models::ModelTensor& tensor = TensorOf(unit);
@@ -220,9 +220,10 @@ class Search {
     return mixed;
   }
 
-  // What a form of each unit adds to the divergence of the int8 model. That model's own error is so
-  // small that it does not hide a matrix's, as the errors of a whole model in int4 would. The
-  // streams go through the model's layers once: a unit's change begins at its own layer.
+  // Measures the increase of the int8 model's divergence when one unit at a time takes the form.
+  // The int8 model's own error is so small that it does not hide a matrix's, as the errors of a
+  // whole int4 model would. The streams pass through the layers only once, because a unit's change
+  // begins at its own layer.
   absl::Status MeasureLoss(size_t form) {
     const Decoder& base = decoder(int8_);
     std::vector<at::Tensor> streams = EmbedSequences(base, parent_.text);
@@ -252,10 +253,11 @@ class Search {
     return absl::OkStatus();
   }
 
-  // The forms with the largest sum of importance within the bytes: a knapsack with one choice for
-  // each unit, exact but that bytes are counted in parts of the budget. Bytes that are rounded up
-  // always keep the budget, but they refuse a choice that fills the budget to the last byte. So
-  // bytes are rounded down first, and that choice stands where the choice itself keeps the budget.
+  // Chooses the forms with the largest sum of importance within the bytes: a knapsack with one
+  // choice per unit, exact except that bytes are counted in parts of the budget. Rounding bytes up
+  // always keeps the budget, but excludes a choice that fills the budget to the last byte.
+  // Therefore bytes are first rounded down, and that choice is taken if its exact bytes keep the
+  // budget.
   void UseBudget(int64_t budget) {
     const int64_t spare = std::max<int64_t>(0, budget - BytesOfForm(0));
     const int64_t part = spare / kBudgetParts + 1;
@@ -273,13 +275,13 @@ class Search {
     return bytes;
   }
 
-  // parts_of(bytes more than in the first form): the parts of the budget that they take.
+  // parts_of(bytes in addition to the first form's): number of parts of the budget.
   void FillKnapsack(int64_t budget_parts, absl::FunctionRef<int64_t(int64_t)> parts_of) {
     const auto parts = static_cast<size_t>(budget_parts);
     const auto cost_of = [&](const Unit& unit, size_t form) {
       return static_cast<size_t>(parts_of(unit.stored_bytes[form] - unit.stored_bytes[0]));
     };
-    std::vector<double> best(parts + 1, 0.0);  // by parts that may be spent
+    std::vector<double> best(parts + 1, 0.0);  // by number of parts available
     std::vector<std::vector<uint8_t>> chosen;  // by unit, then by parts
     for (const Unit& unit : units_) {
       std::vector<double> with = best;
@@ -308,8 +310,8 @@ class Search {
     return Meets(FitToParent(Mixed(), parent_), limits_.perplexity_change_percent);
   }
 
-  // The least budget between `least` and `most` bytes whose choice meets the floor, by halving;
-  // false: not even `most` does.
+  // Finds by bisection the smallest budget between `least` and `most` bytes whose choice meets the
+  // floor; false: not even `most` does.
   bool FindBudget(int64_t least, int64_t most) {
     UseBudget(most);
     if (!MeetsFloor()) {
@@ -340,7 +342,8 @@ class Search {
     if (FindBudget(BytesOfForm(int8_), BytesOfForm(forms_.size() - 1))) {
       return absl::OkStatus();
     }
-    // Importance may say that FP32 is no better where both are near the parent: then all of it.
+    // Where both are near the parent, FP32 may have no importance over int8: then take it
+    // everywhere.
     for (Unit& unit : units_) {
       unit.form = forms_.size() - 1;
     }
@@ -392,7 +395,7 @@ class Search {
   CalibrationText calibration_;
   ParentPass parent_;
   std::vector<Form> forms_;  // from the fewest bytes to the most
-  size_t plain_int4_ = 0;    // the form that budgets are relative to
+  size_t plain_int4_ = 0;    // the form to which default budgets are relative
   size_t int8_ = 0;
   std::vector<Unit> units_;
 };

@@ -20,19 +20,19 @@
 namespace wattle::engine {
 namespace {
 
-// No example is shorter; so many examples hold the tokens that are wanted.
+// A lower bound of an example's length, for reading enough examples to have the required tokens.
 constexpr int64_t kLeastTokensOfAnExample = 8;
 
-// Damping of a table whose rows are looked up as well as multiplied. The head's inputs keep to few
+// Damping for a table whose rows are looked up as well as multiplied. The head's inputs span few
 // directions, and error compensation moves the table's error into all others, where the looked-up
-// rows carry it into the first layer. The damping counts an error in those directions too.
+// rows carry it into the first layer. The damping penalizes errors in those directions, too.
 constexpr double kLookedUpDamping = 0.3;
 
 absl::Span<float> FloatsOf(at::Tensor& values) {
   return {values.data_ptr<float>(), static_cast<size_t>(values.numel())};
 }
 
-// What a matrix has read.
+// Statistics of the inputs of a matrix.
 class InputStatistics {
  public:
   explicit InputStatistics(int64_t columns)
@@ -46,8 +46,8 @@ class InputStatistics {
     peaks_ = at::maximum(peaks_, rows.abs().amax(0));
   }
 
-  // Factors under which inputs and weights are even. weights: float [outputs, columns]. The inputs
-  // are from now on those divided by the factors.
+  // Factors that even out inputs and weights. weights: float [outputs, columns]. Afterwards the
+  // statistics are those of the inputs divided by the factors.
   at::Tensor EvenOut(const at::Tensor& weights) {
     at::Tensor factors = at::ones_like(peaks_);
     at::Tensor weight_peaks = weights.abs().amax(0);
@@ -92,7 +92,7 @@ class Calibration {
       }
     }
     if (head != nullptr && !tokens->in_arena()) {
-      // Its rows are looked up, not multiplied: there is nothing to calibrate with.
+      // Its rows are looked up, not multiplied: it has no inputs to calibrate with.
       MatrixWeights& table = MatrixAt(weights, tokens->tensor);
       WATTLE_ASSIGN_OR_RETURN(table, PackFloats(tokens->tensor.name, tokens->format, table.value));
       WATTLE_RETURN_IF_ERROR(Tell(tokens->tensor.element_count()));
@@ -106,7 +106,7 @@ class Calibration {
   }
 
  private:
-  // Puts the matrix in its place in FP32, where the model does not hold it already.
+  // Reads the matrix in FP32 to its place, unless the model already has it.
   absl::Status ReadFloatMatrix(const Parameter& parameter) {
     if (parameter.in_arena()) {
       return absl::OkStatus();
@@ -118,7 +118,8 @@ class Calibration {
     return absl::OkStatus();
   }
 
-  // Columns times factors; the norm before the matrix gives its outputs divided by them.
+  // Multiplies columns by the factors, and divides the outputs of the norm before the matrix by
+  // them.
   static void Rescale(const at::Tensor& factors, NormWeights& norm, MatrixWeights& matrix) {
     matrix.value.mul_(factors);
     norm.weight.div_(factors);
@@ -127,13 +128,12 @@ class Calibration {
     }
   }
 
-  // Whether a norm's outputs are its weight times something, so that Rescale holds. Where one norm
-  // feeds two matrices, each would want factors of its own.
+  // Whether a norm's outputs are proportional to its weight, as Rescale requires.
   [[nodiscard]] bool CanRescale() const {
     return model_.files.config.norm != models::Norm::kRmsNormPlusOne;
   }
 
-  // The FP32 matrix in its place becomes the rounded one.
+  // Replaces the FP32 matrix in its place by the rounded one.
   absl::Status Round(const Parameter& parameter, const kernels::InputHessian& hessian,
                      const kernels::GptqSettings& settings = {}) {
     MatrixWeights& matrix = MatrixAt(model_.decoder.weights, parameter.tensor);
@@ -159,8 +159,8 @@ class Calibration {
     return go_on ? absl::OkStatus() : absl::CancelledError("stopped while quantizing");
   }
 
-  // A matrix of one layer, the input that it reads in a pass, and the norm that makes this input
-  // (null: it is made otherwise, or the norm is not to be rescaled).
+  // A matrix of one layer, the activation that is its input, and the norm that produces this input
+  // (null: not a norm, or the norm must not be rescaled).
   struct LayerMatrix {
     const Parameter* parameter;
     at::Tensor BlockActivations::*input;
@@ -238,14 +238,14 @@ class Calibration {
     return absl::OkStatus();
   }
 
-  // tied: the matrix is the token embedding as well, so its columns stay as they are.
+  // tied: the matrix is also the token embedding, so its columns are not rescaled.
   absl::Status RoundHead(const Parameter& head, bool tied) {
     WATTLE_RETURN_IF_ERROR(tied ? absl::OkStatus() : ReadFloatMatrix(head));
     if (parent_ != nullptr) {
       for (at::Tensor& stream : parent_->outputs) {
         stream = HeadInput(model_.decoder, stream);
       }
-      // The columns of a head of its own are evened out in place.
+      // An untied head's columns will be rescaled in place, so copy it.
       const at::Tensor& values = MatrixAt(model_.decoder.weights, head.tensor).value;
       parent_->head = tied ? values : values.clone();
     }
@@ -270,8 +270,9 @@ class Calibration {
   const CalibrationText& text_;
   const std::function<bool(int64_t)>& on_quantized_;
   LoadedModel& model_;
-  ParentPass* parent_;               // or null
-  std::vector<at::Tensor> streams_;  // of each sequence, float [tokens, width], before a layer
+  ParentPass* parent_;               // may be null
+  std::vector<at::Tensor> streams_;  // one per sequence, float [tokens, width], input of the
+                                     // current layer
 };
 
 }  // namespace

@@ -39,7 +39,7 @@ at::Tensor ThroughLayer(const Decoder& decoder, size_t layer, const at::Tensor& 
 ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
                           const std::vector<at::Tensor>& streams, const ParentPass& parent) {
   ParentFit fit;
-  Decoder parent_head = decoder;  // shares the tensors; of the parent the head alone
+  Decoder parent_head = decoder;  // shares the tensors; only the head is the parent's
   parent_head.weights.head = MatrixWeights();
   parent_head.weights.head.value = parent.head;
   for (size_t i = 0; i < streams.size(); ++i) {

@@ -116,7 +116,7 @@ absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, P
   const auto on_quantized = [&](int64_t weights) {
     ++report.step;
     result.quantized_parameters += weights;
-    // A division and a rounding each; with calibration two passes of the text as well.
+    // Operations per weight: a division and a rounding; calibration adds two passes over the text.
     report.flops = static_cast<double>(weights * (2 + 4 * result.calibration_tokens));
     const Monotonic now = Clock::Real().Boottime();
     report.compute_time = now - start;
@@ -127,7 +127,7 @@ absl::StatusOr<QuantizeResult> QuantizeModel(const QuantizeSettings& settings, P
   std::map<std::string, double> importance;
   if (settings.adaptive.has_value()) {
     const int64_t weights = source.config.parameter_count() / matrices;
-    // Its steps are no part of the result's numbers.
+    // Its steps do not count in the result's figures.
     const auto on_step = [&] {
       const bool go_on = on_quantized(weights);
       result.quantized_parameters = 0;

@@ -20,58 +20,58 @@
 
 namespace wattle::engine {
 
-// What a search for bits by matrix (adaptive.h) keeps to. At most one of the two; where both are 0,
-// the budget is kAdaptiveBytesOverInt4 times int4's bytes.
+// Limits for the search of bits per matrix (adaptive.h). At most one may be set; if both are 0, the
+// budget is kAdaptiveBytesOverInt4 times int4's bytes.
 struct AdaptiveLimits {
-  int64_t stored_bytes = 0;                // of the multiplied matrices, scales included, at most
-  double perplexity_change_percent = 0.0;  // at most, on a part of the calibration text
+  int64_t stored_bytes = 0;                // maximum for the multiplied matrices, including scales
+  double perplexity_change_percent = 0.0;  // maximum, on a part of the calibration text
 };
 
 inline constexpr double kAdaptiveBytesOverInt4 = 1.3;
 
 struct QuantizeSettings {
-  ModelJob model;  // with the recipe to quantize by, unless `adaptive` finds one
+  ModelJob model;  // including the recipe, unless `adaptive` is to find one
   std::string output_directory;
   std::string calibration_data = {};  // empty: each weight is rounded to the nearest code
-  int64_t calibration_tokens = 0;     // as ReadCalibrationText has it
-  std::optional<AdaptiveLimits> adaptive = std::nullopt;  // wants calibration_data
+  int64_t calibration_tokens = 0;     // see ReadCalibrationText
+  std::optional<AdaptiveLimits> adaptive = std::nullopt;  // needs calibration_data
 };
 
 // One matrix or table of the result.
 struct StoredMatrix {
   std::string tensor;
   std::string format;        // "fp32", "int8", "int4-g64"
-  int64_t stored_bytes = 0;  // scales included
-  // Adaptive: mean KL divergence in nats that int8 in place of int4 takes away, all other matrices
-  // in int4.
+  int64_t stored_bytes = 0;  // including scales
+  // Adaptive: by how much int8 lowers the mean KL divergence in nats compared with int4, with all
+  // other matrices in int4.
   std::optional<double> importance = std::nullopt;
 };
 
-// Against the unquantized model, on the eighth of the calibration text that the rounding does not
-// see.
+// Compared with the unquantized model, on the eighth of the calibration text that was not used for
+// rounding.
 struct MeasuredQuality {
   double kl_divergence = 0.0;  // mean, in nats
   double perplexity_change_percent = 0.0;
-  double top1_agreement = 0.0;  // share of the predicted tokens
+  double top1_agreement = 0.0;  // fraction of the predicted tokens
   int64_t predicted_tokens = 0;
 };
 
 struct QuantizeResult {
-  ModelFigures model;  // of the result
+  ModelFigures model;  // written
   int64_t quantized_parameters = 0;
-  int64_t calibration_tokens = 0;          // that were read
+  int64_t calibration_tokens = 0;          // read
   std::vector<StoredMatrix> matrices;      // every matrix and table, in the order of the files
-  int64_t stored_bytes = 0;                // of them all
-  int64_t weights = 0;                     // numbers in them
+  int64_t stored_bytes = 0;                // sum over `tensors`
+  int64_t weights = 0;                     // number of weights in them
   std::optional<MeasuredQuality> quality;  // with calibration, unless its text is too short
   WorkTotals work;
 };
 
 // Whole job; reads and quantizes one matrix after the other and reports a step for each. With
 // calibration data it rounds with error compensation (quant/calibrate.h), on the CPU. Errors:
-// kFailedPrecondition for a model that is quantized already, a recipe that quantizes nothing or one
-// that the engine lacks; those of LoadModel and ReadCalibrationText; kCancelled where the sink says
-// so.
+// kFailedPrecondition for a model that is already quantized, a recipe that quantizes nothing or has
+// a format unknown to the engine; those of LoadModel and ReadCalibrationText; kCancelled if the
+// sink cancels.
 absl::StatusOr<QuantizeResult> Quantize(const QuantizeSettings& settings, ProgressSink& sink);
 
 }  // namespace wattle::engine

@@ -40,7 +40,7 @@ absl::StatusOr<kernels::WeightFormat> StoredFormatOfTensor(const v1::Quantizatio
   } else {
     return kernels::WeightFormat{};
   }
-  // Recipes and kernels write their formats in the same way.
+  // Recipes and kernels use the same names of formats.
   const std::string name = FormatName(wanted);
   const auto format = kernels::ParseFormatName(name);
   if (!format.ok()) {

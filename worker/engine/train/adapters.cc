@@ -36,7 +36,7 @@ absl::Status Validate(const LoraSettings& settings) {
   return absl::OkStatus();
 }
 
-// torch.nn.Linear's own initialization, which is PEFT's of A.
+// torch.nn.Linear's default initialization, which PEFT uses for A.
 void FillUniform(uint64_t seed, uint32_t index, at::Tensor& a) {
   const float bound = 1.0F / std::sqrt(static_cast<float>(a.size(1)));
   const kernels::RandomStream stream = {
@@ -61,10 +61,10 @@ LinearWeights& LinearOf(const models::AdapterModule& module, DecoderWeights& wei
   }
 }
 
-// As PEFT writes it for a model of this kind.
+// PEFT's name for a model of this kind.
 std::string ConfigText(const Adapters& adapters) {
   const LoraSettings& settings = adapters.settings;
-  // "all-linear" by the names that it stands for: every version of PEFT knows those.
+  // "all-linear" expanded to the names, because every version of PEFT accepts those.
   std::set<std::string> targets(settings.targets.begin(), settings.targets.end());
   if (targets.empty() || targets.count(models::kAllLinear) > 0) {
     targets.clear();

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The adapters of a training run (LoRA): their parameters in an arena of their own, beside a model
-// whose weights stay. models/layers.h computes with them once they are attached. Not thread-safe.
-// May throw libtorch's exceptions.
+// The adapters of a training run (LoRA): their parameters in a separate arena, beside a frozen
+// model. models/layers.h computes with them once they are attached. Not thread-safe. May throw
+// libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_ADAPTERS_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_ADAPTERS_H_
 
@@ -27,29 +27,29 @@ inline constexpr char kAdapterConfigFile[] = "adapter_config.json";
 
 struct Adapters {
   LoraSettings settings;
-  models::ModelDirectory files;  // the model's, for names that begin with no prefix
+  models::ModelDirectory files;  // the model's, for names without prefix
   std::vector<models::AdapterModule> modules;
   std::vector<Parameter> parameters;  // A and B of each module
   ArenaLayout layout;
   at::Tensor arena;  // float [layout.elements]
 };
 
-// Adapters as PEFT begins: A uniform in ±1/√inputs, drawn from the seed, and B zero, so that the
-// model begins as it is. Errors: kFailedPrecondition for settings out of range or a target that
-// names nothing.
+// New adapters initialized like PEFT's: A uniform in ±1/√inputs, drawn from the seed, and B zero,
+// so that the model is initially unchanged. Errors: kFailedPrecondition for settings out of range
+// or a target that matches nothing.
 absl::StatusOr<Adapters> MakeAdapters(const LoraSettings& settings,
                                       const models::ModelDirectory& files, uint64_t seed,
                                       at::Device device);
 
-// Puts views of `arena`, which is laid out as the adapters are, beside the matrices of `weights`:
+// Attaches views of `arena`, which has the layout of the adapters, to the matrices of `weights`:
 // the adapters themselves, or their gradients.
 void AttachAdapters(const Adapters& adapters, const at::Tensor& arena, DecoderWeights& weights);
 
-// adapter_config.json and adapter_model.safetensors, as PEFT writes and reads them. `directory` is
-// made if it is not there.
+// Writes and reads adapter_config.json and adapter_model.safetensors in PEFT's format. `directory`
+// is created if it does not exist.
 absl::Status SaveAdapters(const std::string& directory, const Adapters& adapters);
 
-// Adds alpha / rank * B A to the model's FP32 weights, and takes the adapters off.
+// Adds alpha / rank * B A to the model's FP32 weights, and detaches the adapters.
 void MergeAdapters(const Adapters& adapters, LoadedModel& model);
 
 }  // namespace wattle::engine

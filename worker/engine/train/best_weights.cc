@@ -43,7 +43,7 @@ absl::Status CopyDurably(const std::string& from, const std::string& to) {
 
 absl::Status NoteHeldoutLoss(const std::string& work_directory, double loss, TrainingState& state) {
   TrainingCounters& counters = state.counters;
-  // A loss that is not a number is no gain.
+  // A NaN loss is no improvement.
   if (!(loss < counters.heldout_best.value_or(std::numeric_limits<double>::infinity()))) {
     ++counters.evaluations_without_gain;
     return absl::OkStatus();

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The trained weights with the lowest held-out loss of a run that stops early: one file in the work
-// directory, and beside each checkpoint the file that was the best then, so that a run which goes
-// on from any checkpoint goes on with its best. The file beside a checkpoint is a hard link where
-// the disk has such, else a copy. One process at a time uses a work directory.
+// directory, and beside each checkpoint the best file at that time, so that a run resumed from any
+// checkpoint has its best weights. The file beside a checkpoint is a hard link if the disk supports
+// it, else a copy. Only one process at a time may use a work directory.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_BEST_WEIGHTS_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_BEST_WEIGHTS_H_
 
@@ -17,11 +17,11 @@ namespace wattle::engine {
 
 inline constexpr char kBestWeightsFile[] = "best.safetensors";
 
-// Notes a held-out loss. Where it is lower than every one before, the weights become the best ones:
-// durable, and there whole or not at all. Errors: those of the disk.
+// Records a held-out loss. If it is lower than all before, the weights become the best ones,
+// written durably and atomically. Errors: those of the disk.
 absl::Status NoteHeldoutLoss(const std::string& work_directory, double loss, TrainingState& state);
 
-// Puts the best weights of one directory into another, in place of those there.
+// Replaces the best weights of one directory by those of another.
 absl::Status PassBestWeightsOn(const std::string& from_directory, const std::string& to_directory);
 
 // Reads the best weights into the state. Errors: kDataLoss for a file that is missing or damaged.

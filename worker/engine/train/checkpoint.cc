@@ -71,11 +71,11 @@ void RemovePartialOnes(const std::string& work_directory) {
     }
   }
   for (const fs::path& path : partial) {
-    fs::remove_all(path, error);  // what stays is tried again next time
+    fs::remove_all(path, error);  // anything left is removed next time
   }
 }
 
-// Tests kill the process at the operations of one file, or of any file of a checkpoint.
+// Crash tests kill the process at the operations of one file, or of any file of a checkpoint.
 FileOperationObserver CheckpointObserver(const std::string& site) {
   return [own = CrashObserver(site), any = CrashObserver("checkpoint")](
              FileOperation operation, FileOperationMoment moment, const std::string& path) {
@@ -84,12 +84,13 @@ FileOperationObserver CheckpointObserver(const std::string& site) {
   };
 }
 
-// The rename that makes a checkpoint exist.
+// The rename that completes a checkpoint.
 absl::Status Publish(const std::string& work_directory, const std::string& partial,
                      const std::string& path) {
   std::error_code error;
   fs::remove_all(path,
-                 error);  // of the same step, left by a run that was resumed from an older one
+                 error);  // from the same step, left by a run that was resumed from an older
+                          // checkpoint
   const FileOperationObserver observer = CheckpointObserver("directory");
   observer(FileOperation::kRename, FileOperationMoment::kBefore, path);
   WATTLE_RETURN_IF_ERROR(RenameFile(partial, path));
@@ -112,14 +113,13 @@ formats::SafetensorsMetadata MetadataOf(const CheckpointIdentity& identity,
   return metadata;
 }
 
-// A tensor of the optimizer's state as it stands in the file: by the engine's name of the
-// parameter.
+// A tensor of the optimizer's state in the file: by the engine's name of the parameter.
 struct StoredState {
   formats::TensorDescription description;
-  at::Tensor values;  // the state's own
+  at::Tensor values;  // the tensor of the state
 };
 
-// The numbers of training by forward passes: directions are numbered from 0 on.
+// The numbers of training by forward passes; directions are numbered from 0.
 StoredState StoredLog(const char* name, int64_t moves) {
   return {{.name = name, .type = formats::DataType::kF32, .shape = {moves}},
           at::empty({moves}, at::kFloat)};
@@ -206,7 +206,7 @@ absl::Status ReadState(const formats::SafetensorsFile& file, const TrainingState
   return absl::OkStatus();
 }
 
-// Empty of a run with a backward pass.
+// Empty for a run with a backward pass.
 absl::StatusOr<std::vector<MezoMove>> ReadLog(const formats::SafetensorsFile& file) {
   std::vector<MezoMove> log;
   const formats::TensorEntry* stored = file.Find(kScalars);
@@ -230,8 +230,7 @@ absl::StatusOr<std::vector<MezoMove>> ReadLog(const formats::SafetensorsFile& fi
   return log;
 }
 
-// Calls body(values as stored, their place in the state) for each trained tensor, one after the
-// other.
+// Calls body(stored values, their place in the state) for each trained tensor, one after the other.
 template <typename Body>
 absl::Status ForEachStoredWeight(const std::string& directory, const TrainingState& state,
                                  Body body) {
@@ -276,10 +275,10 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
     WATTLE_RETURN_IF_ERROR(
         PassBestWeightsOn(directory, fs::path(directory).parent_path().string()));
   }
-  // A checkpoint that cannot be read leaves the state as it was, for the older one or a start from
-  // step 0: the optimizer's state of a run that has not begun is zeros, and zeroing it takes no
-  // memory beside it; weights and counters change only when all of the checkpoint was read.
-  // The weights are therefore read twice, first for their checksums: never is a second model in
+  // A checkpoint that cannot be read leaves the state unchanged, for the next older one or a start
+  // from step 0: the optimizer's state of a run that has not begun is zeros, and zeroing it needs
+  // no extra memory; weights and counters change only after the whole checkpoint was read. The
+  // weights are therefore read twice, first for their checksums, so that a second model is never in
   // memory.
   const absl::Status read = ReadState(file, state);
   if (!read.ok()) {
@@ -299,7 +298,7 @@ absl::Status RestoreFrom(const std::string& directory, const CheckpointIdentity&
   return absl::OkStatus();
 }
 
-// Weights and the optimizer's state, without the headers.
+// Bytes of weights and the optimizer's state, excluding headers.
 int64_t CheckpointBytes(const TrainingState& state) {
   int64_t size = state.optimizer.region.numel();
   for (const at::Tensor& values : state.trained().values) {
@@ -308,7 +307,8 @@ int64_t CheckpointBytes(const TrainingState& state) {
   return size;
 }
 
-// Older checkpoints give way, the newest one stays. kResourceExhausted: there is no room even so.
+// Removes older checkpoints to make room, but keeps the newest. kResourceExhausted: even that is
+// not enough.
 absl::Status MakeRoom(const std::string& work_directory, int64_t wanted_bytes,
                       int64_t reserve_bytes) {
   WATTLE_RETURN_IF_ERROR(MakeDirectories(work_directory));
@@ -328,7 +328,7 @@ absl::Status MakeRoom(const std::string& work_directory, int64_t wanted_bytes,
   }
 }
 
-// The files of a checkpoint in a directory of their own, each synced.
+// Writes the files of a checkpoint into a directory of their own, each synced.
 absl::Status WriteFiles(const std::string& work_directory, const std::string& directory,
                         const CheckpointIdentity& identity, const TrainingState& state) {
   std::error_code error;
@@ -370,13 +370,14 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
   const absl::Status written = WriteFiles(work_directory, partial, identity, state);
   std::error_code error;
   if (!written.ok()) {
-    fs::remove_all(partial, error);  // half a checkpoint only takes space
+    fs::remove_all(partial, error);  // half a checkpoint only wastes space
     return written;
   }
   WATTLE_RETURN_IF_ERROR(Publish(work_directory, partial, path));
   const std::vector<int64_t> steps = StepsIn(work_directory);
   for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {
-    fs::remove_all(DirectoryOf(work_directory, steps[i]), error);  // one too many harms nobody
+    fs::remove_all(DirectoryOf(work_directory, steps[i]), error);  // failure to remove the extra
+                                                                   // checkpoint is harmless
   }
   return CheckpointReport{
       .step = step, .time = Clock::Real().Boottime() - start, .size_bytes = SizeBytesOf(path)};

@@ -10,9 +10,9 @@
 namespace wattle::engine {
 namespace {
 
-constexpr char kNumericallyContinued[] = "numerically_continued";  // only where it is so
+constexpr char kNumericallyContinued[] = "numerically_continued";  // only written if true
 
-// Doubles keep every bit in 17 digits.
+// 17 digits keep every bit of a double.
 std::string Exact(double value) {
   return absl::StrFormat("%.17g", value);
 }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The counters of a training run in the metadata of a checkpoint's file, where they keep every bit.
+// The counters of a training run in the metadata of a checkpoint's file, kept to the last bit.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_CHECKPOINT_COUNTERS_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_CHECKPOINT_COUNTERS_H_
 
@@ -19,8 +19,8 @@ namespace wattle::engine {
 
 void AppendCounters(const TrainingCounters& counters, formats::SafetensorsMetadata& metadata);
 
-// path: of the file. has_loss_scale: whether the run has one. Errors: kDataLoss for what is missing
-// or no number.
+// path: of the file. has_loss_scale: whether the run has a loss scale. Errors: kDataLoss for a
+// counter that is missing or not a number.
 absl::StatusOr<TrainingCounters> ReadCounters(const std::string& path,
                                               const formats::SafetensorsMetadata& metadata,
                                               bool has_loss_scale);
@@ -35,7 +35,8 @@ class MetadataReader {
   void Read(const std::string& key, int64_t& number);
   void Read(const std::string& key, uint64_t& number);
   void Read(const std::string& key, double& number);
-  void Read(const std::string& key, std::optional<double>& number);  // a missing key: stays
+  void Read(const std::string& key, std::optional<double>& number);  // if the key is missing, the
+                                                                     // value stays unchanged
   void Read(const std::string& key, std::vector<double>& numbers);
   [[nodiscard]] const absl::Status& status() const { return status_; }
 

@@ -28,8 +28,8 @@
 namespace wattle::engine {
 namespace {
 
-// There is no backward pass that could recompute, no mask of dropout that two passes would share,
-// and rounding to a recipe would hide a move that is smaller than its steps.
+// MeZO has no backward pass that could recompute activations and no dropout mask that two passes
+// would share, and rounding to a recipe would hide moves smaller than its steps.
 absl::Status ValidateMezo(const FinetuneSettings& settings) {
   const MezoSettings& mezo = *settings.mezo;
   if (!(mezo.perturbation > 0.0) || mezo.perturbation > 1.0) {
@@ -51,7 +51,7 @@ absl::Status ValidateMezo(const FinetuneSettings& settings) {
                                  beside, ": does not go with optimizer: mezo; leave it out"));
 }
 
-// Rounding to a recipe and merging adapters in need FP32 weights.
+// Rounding to a recipe and merging adapters need FP32 weights.
 absl::Status ValidateBf16Weights(const FinetuneSettings& settings) {
   const bool lora = settings.lora.has_value();
   const char* const beside = !lora && settings.model.recipe.has_value() ? "quantization"
@@ -178,7 +178,7 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
                                 kernels::BestFloatKernels().name, ", ", LibraryConfiguration())};
 }
 
-// The job while it runs.
+// The job during its run.
 class FinetuneRun {
  public:
   FinetuneRun(const FinetuneSettings& settings, ProgressSink& sink)
@@ -280,7 +280,7 @@ class FinetuneRun {
     return absl::OkStatus();
   }
 
-  // The data come first: what reading them takes is gone before the weights need room.
+  // Data are read first: the memory for reading is freed before the weights need room.
   absl::Status Load() {
     WATTLE_RETURN_IF_ERROR(LoadData());
     GiveFreedBlocksBack();
@@ -329,7 +329,7 @@ class FinetuneRun {
     return TakeBestWeights(settings_.work_directory, state_);
   }
 
-  // A run that was stopped within an evaluation has its checkpoint and not its loss.
+  // A run that was stopped during an evaluation has its checkpoint but not its loss.
   absl::Status CatchUpOnHeldout() {
     const int64_t step = state_.counters.work.steps;
     const int64_t every = settings_.evaluate_every_steps;
@@ -366,7 +366,7 @@ class FinetuneRun {
       WATTLE_RETURN_IF_ERROR(Obey(sink_.OnStep(*report)));
       const int64_t checkpoint_every = settings_.checkpoint_every_steps;
       const bool ordered = sink_.TakeCheckpointOrder();
-      // Also after the last step: what follows, evaluation and upload, may be interrupted too.
+      // Also after the last step, because the following evaluation and upload may be interrupted.
       if (ordered || (checkpoint_every > 0 && report->step % checkpoint_every == 0) ||
           (Finished(trainer) && !settings_.output_directory.empty())) {
         trainer.ReleaseMemory();
@@ -402,7 +402,7 @@ class FinetuneRun {
     sink_.OnPhase(Phase::kCheckpoint, 0, 0);
     const absl::StatusOr<CheckpointReport> report = WriteCheckpoint(
         settings_.work_directory, identity_, state_, settings_.free_space_reserve_bytes);
-    // A full disk costs the checkpoint, not the training: an older checkpoint is still there.
+    // A full disk costs the checkpoint, not the training: an older checkpoint still exists.
     if (absl::IsResourceExhausted(report.status())) {
       sink_.OnLog(absl::StrCat("left out the checkpoint of step ", state_.counters.work.steps, ": ",
                                report.status().message()));
@@ -414,7 +414,7 @@ class FinetuneRun {
     return absl::OkStatus();
   }
 
-  // Obeys a stop in the middle of an evaluation as at a step.
+  // Obeys a stop during an evaluation in the same way as at a step.
   class HeldoutSink : public ProgressSink {
    public:
     explicit HeldoutSink(ProgressSink& sink) : sink_(sink) {}
@@ -466,7 +466,7 @@ class FinetuneRun {
     return WriteFileDurably(absl::StrCat(settings_.output_directory, "/", kLossesFile), lines);
   }
 
-  // The moves that lead to the result.
+  // Writes the moves that lead to the result.
   [[nodiscard]] absl::Status SaveMezoLog() const {
     if (!settings_.mezo.has_value()) {
       return absl::OkStatus();
@@ -481,7 +481,7 @@ class FinetuneRun {
                        state_.mezo_log.begin() + static_cast<std::ptrdiff_t>(moves)}));
   }
 
-  // The weights give a loss that is not finite: no run may go on from a checkpoint of them.
+  // The weights give a non-finite loss: no run may resume from a checkpoint of them.
   void GiveUpWeights() {
     checkpointed_step_ = RemoveCheckpoint(settings_.work_directory, state_.counters.work.steps);
     resumed_from_ = checkpointed_step_;

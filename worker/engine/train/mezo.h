@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Training by forward passes alone (MeZO: Malladi et al., "Fine-tuning language models with just
-// forward passes", NeurIPS 2023; SPSA: Spall 1992). For each of n directions z the loss is taken at
-// w + εz and w - εz; their slope s = (L₊ - L₋) / 2ε is the gradient along z, and w ← w - lr/n Σ s
-// z. No gradient, no moments, no activations are kept: a step takes the memory of a loss. The mean
+// Training by forward passes only (MeZO: Malladi et al., "Fine-tuning language models with just
+// forward passes", NeurIPS 2023; SPSA: Spall 1992). For each of n directions z the loss is computed
+// at w + εz and w - εz; their slope s = (L₊ - L₋) / 2ε is the gradient along z, and w ← w - lr/n Σ
+// s z. Gradients, moments and activations are not kept: a step takes the memory of a loss. The mean
 // cosine of Σ s z with the gradient is that of n random directions of all d weights, about √(n/d).
 // Not thread-safe. docs/adr/0029.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_MEZO_H_
@@ -24,27 +24,27 @@
 
 namespace wattle::engine {
 
-// Of a step.
+// Results of a step.
 struct MezoSlopes {
-  std::vector<double> slopes;  // one for each direction
-  double loss_sum = 0.0;       // the mean of the loss sums at all ends of all directions
+  std::vector<double> slopes;  // one per direction
+  double loss_sum = 0.0;       // mean of the loss sums over both ends of all directions
 };
 
 class Mezo {
  public:
-  // state outlives this. seed: of the directions.
+  // state must outlive this object. seed: for the directions.
   Mezo(const MezoSettings& settings, uint64_t seed, TrainingState& state);
-  Mezo(const Mezo&) = delete;  // its parts refer to one another
+  Mezo(const Mezo&) = delete;  // not copyable: members refer to each other
   Mezo& operator=(const Mezo&) = delete;
 
   // Begins step 1, 2, …
   void BeginStep(int64_t step);
   // Adds a micro-batch to the step.
   void AddBatch(const TokenBatch& batch);
-  // Waits for the device, once in a step. loss_scale: 1 / predictions of the step.
+  // Waits for the device, once per step. loss_scale: 1 / predictions of the step.
   [[nodiscard]] MezoSlopes Slopes(double loss_scale) const;
-  // Moves the weights by `slopes`, and notes it in the state's log. weight_decay: decoupled, of
-  // matrices and tables.
+  // Moves the weights by `slopes`, and records the moves in the state's log. weight_decay:
+  // decoupled, for matrices and tables.
   void Update(const std::vector<double>& slopes, double learning_rate, double weight_decay);
 
  private:
@@ -57,10 +57,10 @@ class Mezo {
   TrainedValues values_;
   float perturbation_;
   int64_t step_ = 0;
-  // Of each direction of the step: Σ losses at w + εz and at w - εz.
+  // For each direction of the step: Σ losses at w + εz and at w - εz.
   std::vector<DeviceNumber> ends_;
-  // Of adapters the moved ones, all at once, beside the model's own weights; else parts of the
-  // model.
+  // For adapters: all moved adapters, beside the model's own weights; otherwise the model's parts
+  // are moved one at a time.
   at::Tensor moved_adapters_;
   std::optional<Decoder> beside_;
   std::optional<PerturbedWeights> moved_;

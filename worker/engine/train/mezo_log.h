@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What training by forward passes did to the weights: for each step a factor and for each of its
-// directions a number. With the weights that the run began with they give every later weight again,
-// bit for bit and on any processor: moving along a direction rounds once for each weight.
+// The moves of the weights in training by forward passes: a factor for each step and a number for
+// each of its directions. Applied to the initial weights, the moves reproduce every later state,
+// bit for bit and on any processor, because a move along a direction rounds once for each weight.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_MEZO_LOG_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_MEZO_LOG_H_
 
@@ -20,16 +20,16 @@
 namespace wattle::engine {
 
 // Beside the model in the output directory: one line
-// {"seed": 1, "direction": 0, "scalar": -1.5e-06, "keep": 1} for each direction, in order.
+// {"seed": 1, "direction": 0, "scalar": -1.5e-06, "keep": 1} per direction, in order.
 inline constexpr char kMezoLogFile[] = "mezo.jsonl";
 
 struct MezoMove {
   Direction direction;
-  float scalar = 0.0F;  // how far the weights moved along the direction
-  float keep = 1.0F;    // weight decay: matrices and tables were multiplied with it before
+  float scalar = 0.0F;  // distance of the move along the direction
+  float keep = 1.0F;    // weight decay: factor of matrices and tables before the move
 };
 
-// The parameters that training moves; layout: of `arena`, holds those and no others.
+// The parameters that training moves; layout: of `arena`, with exactly these parameters.
 struct MovedValues {
   const std::vector<Parameter>& parameters;
   const ArenaLayout& layout;
@@ -39,7 +39,7 @@ struct MovedValues {
 void Apply(const MezoMove& move, const MovedValues& values);
 
 std::string FormatMezoLog(const std::vector<MezoMove>& moves);
-// Errors: kDataLoss for a text that FormatMezoLog did not write.
+// Errors: kDataLoss for a text not written by FormatMezoLog.
 absl::StatusOr<std::vector<MezoMove>> ParseMezoLog(const std::string& text);
 
 }  // namespace wattle::engine

@@ -10,7 +10,7 @@
 namespace wattle::engine {
 namespace {
 
-constexpr int64_t kRegionAlignment = 64;  // bytes: one line of the cache
+constexpr int64_t kRegionAlignment = 64;  // bytes: a cache line
 
 }  // namespace
 

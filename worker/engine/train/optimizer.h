@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The optimizers of training: AdamW, AdamW with moments in 8 bits, and Adafactor, one parameter
-// after the other. On the CPU the kernels compute (kernels/adamw.h, adamw_8bit.h, adafactor.h),
-// elsewhere plain ATen. Weight decay is decoupled and applies to matrices and tables, not to biases
-// and norms. The bits do not depend on the number of threads. Not thread-safe.
+// The optimizers of training: AdamW, AdamW with 8-bit moments, and Adafactor, one parameter after
+// the other. On the CPU the kernels compute (kernels/adamw.h, adamw_8bit.h, adafactor.h), elsewhere
+// plain ATen. Weight decay is decoupled and applies to matrices and tables, not to biases and
+// norms. The bits do not depend on the number of threads. Not thread-safe.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_OPTIMIZER_H_
 
@@ -22,35 +22,35 @@
 
 namespace wattle::engine {
 
-// What the codes of moments in 8 bits stand for: float [256] each, on the device of the moments.
+// The levels of 8-bit moments' codes: float [256] each, on the device of the moments.
 struct MomentLevels {
   at::Tensor first;
   at::Tensor second;
 };
 
-// What an optimizer keeps from step to step, all of it zero before the first one.
+// State that an optimizer keeps from step to step, initially zero.
 struct OptimizerState {
   v1::Optimizer optimizer = v1::OPTIMIZER_ADAMW;
-  // Of each parameter the tensors of models::OptimizerTensors, in their order, float or uint8;
-  // none of a parameter that is not trained.
+  // For each parameter the tensors of models::OptimizerTensors, in their order, float or uint8;
+  // empty for a parameter that is not trained.
   std::vector<std::vector<at::Tensor>> tensors;
-  at::Tensor region;           // uint8, the bytes of all of them
-  uint64_t rounding_seed = 0;  // of the stochastic rounding of BF16 values
-  MomentLevels levels;         // as DeviceOperations::LevelsOfMoments says
+  at::Tensor region;           // uint8, the memory of all of these
+  uint64_t rounding_seed = 0;  // for stochastic rounding of BF16 values
+  MomentLevels levels;         // see DeviceOperations::LevelsOfMoments
 };
 
 // layout: of the trainable parameters.
 OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Parameter>& parameters,
                                   const ArenaLayout& layout, at::Device device);
 
-// √Σ g², on the host accumulated in double precision; the same for any number of threads.
+// √Σ g², accumulated in double precision on the host; independent of the number of threads.
 DeviceNumber GradientNorm(const at::Tensor& gradients);
 
-// The factor that brings a gradient of this norm to at most clip_norm.
+// The factor that limits a gradient of this norm to clip_norm.
 double ClipScale(const AdamWSettings& settings, double gradient_norm);
 
-// The same on a device, without a wait: ClipScale(scaled_norm / loss_scale) / loss_scale, float
-// [1], and -1 where the loss or the norm is not finite. Both numbers are of one device.
+// On a device and without waiting: ClipScale(scaled_norm / loss_scale) / loss_scale, float [1], and
+// -1 if the loss or the norm is not finite. Both numbers must be on the same device.
 at::Tensor ClipScaleOnDevice(const AdamWSettings& settings, double loss_scale,
                              const DeviceNumber& loss, const DeviceNumber& scaled_norm);
 
@@ -60,7 +60,7 @@ struct UpdatedValues {
   const std::vector<at::Tensor>& values;
 };
 
-// Gradients in an arena of their own.
+// Gradients in a separate arena.
 struct GradientArena {
   const ArenaLayout& layout;
   at::Tensor arena;
@@ -68,13 +68,13 @@ struct GradientArena {
 
 // Updates some of the parameters that have gradients. BF16 values are updated as FP32 numbers and
 // rounded stochastically, by bits of the seed, the step, the parameter and the element.
-// step.weight_decay applies where the parameter decays; Adafactor reads of `step` its number, rate,
-// decay and scale. decided: as DeviceOperations::Update has it.
+// step.weight_decay applies to parameters that decay; Adafactor reads only number, rate, decay and
+// scale of `step`. decided: see DeviceOperations::Update.
 void UpdateSome(const kernels::AdamWStep& step, const UpdatedValues& values,
                 const GradientArena& gradients, absl::Span<const size_t> parameters,
                 OptimizerState& state, const at::Tensor& decided = {});
 
-// The same of every parameter that has gradients.
+// Updates every parameter that has gradients.
 void UpdateParameters(const kernels::AdamWStep& step, const UpdatedValues& values,
                       const GradientArena& gradients, OptimizerState& state,
                       const at::Tensor& decided = {});
@@ -84,12 +84,12 @@ struct UpdatedParameter {
   at::Tensor weights;
   at::Tensor gradients;
   const std::vector<at::Tensor>& state;
-  bool decays = true;                   // the step's weight decay applies
-  kernels::RandomStream rounding = {};  // of weights in BF16
-  MomentLevels levels = {};             // as DeviceOperations::LevelsOfMoments says
+  bool decays = true;                   // whether the step's weight decay applies
+  kernels::RandomStream rounding = {};  // for BF16 weights
+  MomentLevels levels = {};             // see DeviceOperations::LevelsOfMoments
 };
 
-// The step of this parameter: without decay where it does not decay.
+// The step for this parameter, without decay if the parameter does not decay.
 kernels::AdamWStep StepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter);
 
 }  // namespace wattle::engine

@@ -18,8 +18,8 @@ struct LearningRateSchedule {
   LearningRateShape shape = LearningRateShape::kLinear;
 };
 
-// step: from 1. Steps of the warm-up have peak * step / (warmup_steps + 1), so that no step has
-// rate 0; the decay reaches 0 one step after the last, so that the last step is not wasted.
+// step: from 1. Warm-up steps have peak * step / (warmup_steps + 1), so that no step has rate 0;
+// the decay reaches 0 one step after the last, so that the last step is not wasted.
 double LearningRateAt(const LearningRateSchedule& schedule, int64_t step);
 
 }  // namespace wattle::engine

@@ -27,7 +27,7 @@ int64_t CeilDivide(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// The largest micro-batch of the run; a packed one takes less.
+// The largest micro-batch of the run; a packed one takes less memory.
 models::PassDescription LargestPass(const FinetuneSettings& settings,
                                     const formats::ExamplePool& examples,
                                     const TrainingState& state) {
@@ -81,12 +81,12 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
   last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
   if (settings.mezo.has_value()) {
-    // Without a gradient that a loss scale would keep from vanishing.
+    // MeZO has no gradient that a loss scale would keep from vanishing.
     mezo_.emplace(*settings.mezo, settings.seed, state);
   } else {
     PrepareGradients();
   }
-  // After all that stays: it would be taken from the room.
+  // After all permanent tensors, which would otherwise be allocated from the room.
   const at::Device device = state.model.decoder.device;
   OperationsOn(device).MakeRoom(arena_.capacity_bytes(), device);
 }
@@ -127,7 +127,7 @@ std::vector<size_t> Trainer::Draw(int64_t position) {
 
 int64_t Trainer::TokensLeft() {
   int64_t tokens = 0;
-  // Steps begin at multiples of the micro-batch, so these are the batches that Step will make.
+  // Steps begin at multiples of the micro-batch, so these are exactly the batches of Step.
   for (int64_t first = state_.counters.position; first < last_position_;
        first += settings_.batch_size) {
     const int64_t end = std::min(last_position_, first + settings_.batch_size);
@@ -266,7 +266,7 @@ absl::Status Trainer::EndAhead(BegunStep& step) {
 absl::Status Trainer::EndBySlopes(BegunStep& step) {
   const auto [slopes, loss_sum] = mezo_->Slopes(step.scale);
   WATTLE_RETURN_IF_ERROR(TakeLoss(loss_sum, step));
-  // Finite if all are.
+  // Finite only if all are.
   if (!std::isfinite(std::accumulate(slopes.begin(), slopes.end(), 0.0))) {
     return NotFinite(step.report.step, "gradient");
   }

@@ -1,15 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One optimizer step: draw examples, run micro-batches forward and backward (of MeZO forward
-// alone), clip, update. Between two calls the state is at a step boundary and may be saved.
+// One optimizer step: draw examples, run micro-batches forward and backward (with MeZO only
+// forward), clip, update. Between two calls the state is at a step boundary and may be saved.
 //
-// A device computes while the host goes on: clipping is decided there, and before the host reads
-// the loss of a step it asks for the gradients of the next one, so that the device never waits for
-// the host. Where a pass changes weights (updates in the backward pass) or the log wants the losses
-// (MeZO) no step begins ahead: the host waits once, at the end of the step. The numbers are those
-// of steps one by one: a step whose loss is not finite, or that
-// changes the loss scale, makes no use of the gradients that were asked for. May throw libtorch's
-// exceptions.
+// A device works asynchronously: it decides on clipping itself, and before the host reads the loss
+// of a step it queues the gradients of the next one, so that the device never waits for the host.
+// If a pass changes weights (updates in the backward pass) or the log needs the losses (MeZO), no
+// step begins ahead: the host waits once, at the end of the step. The results equal those of steps
+// one by one, because the gradients computed ahead are discarded if a step's loss is not finite or
+// if it changes the loss scale. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
 
@@ -36,25 +35,25 @@ namespace wattle::engine {
 
 class Trainer {
  public:
-  // All three outlive the trainer. state: at a step boundary.
+  // All arguments must outlive the trainer. state: at a step boundary.
   Trainer(const FinetuneSettings& settings, const formats::ExamplePool& examples,
           TrainingState& state);
 
   [[nodiscard]] int64_t total_steps() const { return total_steps_; }
   [[nodiscard]] bool finished() const { return state_.counters.work.steps >= total_steps_; }
 
-  // Not once finished(). Errors: kAborted for a loss that is not finite, and for such a gradient
-  // where the loss has no scale or the smallest. The weights are as before the step; with
-  // update_in_backward they may be of no step (updates_in_backward.h), and the state is of no more
-  // use. A step that is skipped (loss_scale.h) is a step of the run like any other, for data, rate
-  // and count; it makes no update.
+  // Must not be called once finished(). Errors: kAborted for a non-finite loss, and for a
+  // non-finite gradient without a loss scale or at the smallest scale. The weights are then those
+  // before the step; with update_in_backward they may be those of no step (updates_in_backward.h),
+  // and the state is unusable. A skipped step (loss_scale.h) counts as a step of the run, for data,
+  // rate and count, but makes no update.
   absl::StatusOr<StepReport> Step();
-  // Of the last Step(): false where its error is a loss that is not finite, so that the weights
-  // from before that step are of no use.
+  // For the last Step(): false if its error is a non-finite loss, which makes the weights from
+  // before that step useless.
   [[nodiscard]] bool loss_is_finite() const { return loss_is_finite_; }
 
-  // Gives back the memory of the steps' tensors, which stays resident from step to step: for what
-  // takes memory of its own between two steps.
+  // Returns the memory of the steps' tensors, which otherwise stays resident between steps, for
+  // work that needs memory between two steps.
   void ReleaseMemory() { arena_.ReleaseMemory(); }
 
  private:
@@ -62,35 +61,36 @@ class Trainer {
   struct BegunStep {
     StepReport report;
     double scale = 0.0;       // 1 / predictions
-    double loss_scale = 1.0;  // of the gradients
-    DeviceNumber loss;        // Σ
-    // Where the step ends.
+    double loss_scale = 1.0;  // factor of the gradients
+    DeviceNumber loss;        // sum of losses
+    // Position and counter at the end of the step.
     int64_t position = 0;
     uint64_t random_counter = 0;
   };
 
   void PrepareGradients();
-  // position, random_counter: where the step begins.
+  // position, random_counter: at the beginning of the step.
   absl::StatusOr<BegunStep> Begin(int64_t step, int64_t position, uint64_t random_counter);
   std::vector<size_t> Draw(int64_t position);
-  // Of the examples that are still to be drawn, padding included.
+  // Tokens of the examples that are still to be drawn, including padding.
   int64_t TokensLeft();
   [[nodiscard]] BatchForm Form() const;
-  // Of a step's work on these sequences.
+  // Operations of a step on these sequences.
   [[nodiscard]] double FlopsOf(const SequenceGroup& group) const;
   [[nodiscard]] kernels::AdamWStep UpdateOf(int64_t step) const;
-  // Adds a micro-batch to the step, and its gradients, scaled, to the others.
+  // Adds the loss of a micro-batch to the step, and its scaled gradients to the sum.
   absl::Status Pass(const Decoder& decoder, absl::Span<const size_t> drawn, BegunStep& step);
-  // 1 where the loss has none.
+  // 1 without a loss scale.
   [[nodiscard]] double LossScaleNow() const;
   // Clips and updates by the gradients of the whole step; reads its loss.
   absl::Status EndByGradients(BegunStep& step);
-  // The same on a device, which begins the next step meanwhile.
+  // EndByGradients on a device, which begins the next step meanwhile.
   absl::Status EndAhead(BegunStep& step);
   void Update(const kernels::AdamWStep& step, const at::Tensor& decided);
-  // Takes in the loss. A scale does not change it: no smaller one would help.
+  // Checks and records the loss. A smaller loss scale would not help, because the loss does not
+  // depend on it.
   absl::Status TakeLoss(double loss, BegunStep& step);
-  // What the norm of the whole step's gradients says of the loss scale and of the step.
+  // Updates the loss scale and the step by the norm of the whole step's gradients.
   absl::Status TakeNorm(double scaled_norm, BegunStep& step);
   // Updates by the slopes of the whole step; reads its loss.
   absl::Status EndBySlopes(BegunStep& step);
@@ -100,17 +100,16 @@ class Trainer {
   TrainingState& state_;
   DataOrder order_;
   int64_t total_steps_ = 0;
-  int64_t last_position_ =
-      0;  // examples drawn at the end of the run; the last step may be a smaller one
+  int64_t last_position_ = 0;  // examples drawn at the end of the run; the last step may be smaller
   std::optional<int64_t> tokens_left_;  // counted before the first step
-  std::optional<BegunStep> begun_;      // the next one, where a device computes ahead
+  std::optional<BegunStep> begun_;      // the next step, if a device computes ahead
   bool loss_is_finite_ = true;
-  std::optional<Mezo> mezo_;  // in place of gradients
+  std::optional<Mezo> mezo_;  // replaces gradients
   ArenaLayout gradient_layout_;
   at::Tensor gradients_;  // float [gradient_layout_.elements]
   DecoderWeights gradient_views_;
   std::optional<UpdatesInBackward> updates_in_backward_;
-  PassArena arena_;  // of the tensors of a micro-batch
+  PassArena arena_;  // for the tensors of a micro-batch
 };
 
 }  // namespace wattle::engine

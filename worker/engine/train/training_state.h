@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The whole state of a training run at a step boundary. A run that goes on from a restored state
-// computes the same bits as one that was not interrupted, on the same build, device and number of
-// threads.
+// The whole state of a training run at a step boundary. A run that continues from a restored state
+// computes the same bits as an uninterrupted one, on the same build, device and number of threads.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_TRAINING_STATE_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_TRAINING_STATE_H_
 
@@ -21,48 +20,48 @@
 
 namespace wattle::engine {
 
-// The counters; small, and all of them are in every checkpoint.
+// The counters; small, and part of every checkpoint.
 struct TrainingCounters {
   int64_t position = 0;         // examples drawn from the data order
   uint64_t random_counter = 0;  // micro-batches that drew dropout masks
   WorkTotals work;              // work.steps: optimizer steps done, skipped ones included
   std::vector<double> losses;   // of every step so far
   std::optional<double> heldout_before;
-  std::optional<double> heldout_last;  // measured after step heldout_last_step
+  std::optional<double> heldout_last;  // step of heldout_loss
   int64_t heldout_last_step = -1;
-  // Of a run that stops early: the lowest loss of an evaluation after step 0 (best_weights.h).
+  // For a run that stops early: the lowest loss of an evaluation after step 0 (best_weights.h).
   std::optional<double> heldout_best;
   int64_t heldout_best_step = 0;
-  int64_t evaluations_without_gain = 0;  // since then
-  std::optional<LossScale> loss_scale;   // of gradients of FP16 factors
-  bool numerically_continued = false;    // as in FinetuneResult
+  int64_t evaluations_without_gain = 0;  // evaluations since then
+  std::optional<LossScale> loss_scale;   // for gradients of FP16 factors
+  bool numerically_continued = false;    // see FinetuneResult
 
-  // Step `step` updates the weights for the how-manyth time, from 1, if it is not skipped.
+  // The number of the update, from 1, that step `step` makes if it is not skipped.
   [[nodiscard]] int64_t UpdateNumber(int64_t step) const {
     return loss_scale.has_value() ? step - loss_scale->skipped_steps : step;
   }
 };
 
-// What training changes and a checkpoint holds: the model's weights, those of its last layers, or
-// the adapters beside it.
+// The values that training changes and a checkpoint contains: the model's weights, those of its
+// last layers, or the adapters.
 struct TrainedValues {
-  const models::ModelDirectory& files;  // says how a file names them
+  const models::ModelDirectory& files;  // defines the names in a file
   const std::vector<Parameter>& parameters;
-  ArenaLayout layout;  // of those in FP32 in `arena`
+  ArenaLayout layout;  // of the FP32 values in `arena`
   at::Tensor arena;
-  std::vector<at::Tensor> values;  // of each parameter, in its shape; undefined: it is not trained
+  std::vector<at::Tensor> values;  // one per parameter, in its shape; undefined: not trained
 };
 
 struct TrainingState {
-  LoadedModel model;                 // FP32, with BF16 matrices, or beside adapters in any form
-  std::optional<Adapters> adapters;  // attached to the model; the model's own weights stay
-  std::optional<RoundedWeights> rounded;  // of quantization-aware training
-  ArenaLayout layout;                     // of the trainable parameters, without the others
+  LoadedModel model;                      // FP32, with BF16 matrices, or in any form with adapters
+  std::optional<Adapters> adapters;       // attached to the model, whose own weights stay unchanged
+  std::optional<RoundedWeights> rounded;  // for quantization-aware training
+  ArenaLayout layout;                     // only for the trainable parameters
   OptimizerState optimizer;
-  std::vector<MezoMove> mezo_log;  // of training by forward passes alone: every move so far
+  std::vector<MezoMove> mezo_log;  // for training by forward passes: every move so far
   TrainingCounters counters;
 
-  // What a pass of the model computes with, as the weights are now.
+  // The decoder for a pass with the current weights.
   const Decoder& ForPasses() {
     if (!rounded.has_value()) {
       return model.decoder;

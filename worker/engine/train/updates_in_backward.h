@@ -2,14 +2,14 @@
 //
 // Updates each part of a model in the backward pass, as soon as its gradients are complete (Lv et
 // al., "Full parameter fine-tuning for large language models with limited resources", 2023), so
-// that one buffer serves the gradients of all blocks. No norm over all gradients is known then:
-// clipping bounds the gradient of each part by itself. Without clipping, the step is that of an
-// update after the backward pass, bit for bit.
+// that one buffer serves the gradients of all blocks. The norm over all gradients is not known at
+// that time, so clipping limits the gradient of each part separately. Without clipping, the step
+// equals an update after the backward pass, bit for bit.
 //
 // Invariant: no weight changes before the loss is known to be finite, to the host or to the device
-// that decides in its place, and none by a gradient that is not. A gradient that is not finite
-// leaves the parts above it updated and those below as they were: such weights are of no step, and
-// only a checkpoint leads on. May throw libtorch's exceptions.
+// that decides in its place, and none changes by a non-finite gradient. A non-finite gradient
+// leaves the parts above it updated and those below unchanged: such weights belong to no step, and
+// the run can only continue from a checkpoint. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_UPDATES_IN_BACKWARD_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_UPDATES_IN_BACKWARD_H_
 
@@ -30,24 +30,25 @@
 
 namespace wattle::engine {
 
-// Where the gradients of the trainable parameters lie when parts share a buffer
-// (models/model_part.h): parameters of several parts have one place.
+// Places of the trainable parameters' gradients if parts share a buffer (models/model_part.h):
+// parameters of several parts have the same place.
 [[nodiscard]] ArenaLayout SharedGradientLayout(const std::vector<Parameter>& parameters,
                                                bool tied_head);
 
 class UpdatesInBackward {
  public:
-  // All of them outlive the object. gradients: zero, in a SharedGradientLayout.
+  // All arguments must outlive the object. gradients: zero, in a SharedGradientLayout.
   UpdatesInBackward(const AdamWSettings& settings, const GradientArena& gradients,
                     TrainingState& state);
 
-  // The gradients of `part` are complete: updates its weights and zeroes the gradients. loss_sum:
-  // of the step. Errors: kAborted for a loss or gradient that is not finite. A device decides by
-  // itself whether and by how much to update, and End tells the error: nobody waits for it here.
+  // Call when the gradients of `part` are complete: updates its weights and zeroes the gradients.
+  // loss_sum: of the step. Errors: kAborted for a non-finite loss or gradient. A device decides by
+  // itself whether and by how much to update, and End returns its error, so that this call does not
+  // wait.
   absl::Status Update(const kernels::AdamWStep& step, const models::ModelPart& part,
                       const DeviceNumber& loss_sum);
-  // The loss of a step whose parts are updated, finite or not: waits for a device once. Errors:
-  // kAborted for a finite loss with a gradient that is not.
+  // Returns the loss of a step whose parts are updated, finite or not; waits for a device once.
+  // Errors: kAborted for a finite loss with a non-finite gradient.
   absl::StatusOr<double> End(int64_t step, const DeviceNumber& loss_sum);
 
  private:
@@ -56,9 +57,10 @@ class UpdatesInBackward {
   const AdamWSettings& settings_;
   const GradientArena gradients_;
   TrainingState& state_;
-  const bool ahead_;                                        // a device computes
-  std::map<models::ModelPart, std::vector<size_t>> parts_;  // of parameters
-  // Of the step, on a device: what must be finite for a part to be updated, and the parts' norms.
+  const bool ahead_;                                        // whether a device computes
+  std::map<models::ModelPart, std::vector<size_t>> parts_;  // parameter indexes by part
+  // For the current step, on a device: the numbers that must be finite for a part to be updated,
+  // and the parts' norms.
   DeviceNumber decided_by_;
   std::vector<std::pair<models::ModelPart, DeviceNumber>> norms_;
 };

@@ -19,16 +19,16 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 constexpr int64_t kLineBytes = 64;
-// How far ahead of its use a packed line is asked for: about 250 cycles of one core's stream. Found
-// by ./dev bench infer: int4 decodes slower with 1024 bytes, and no faster with 4096.
+// Prefetch distance of packed lines: about 250 cycles of one core's stream. Measured with ./dev
+// bench infer: int4 decodes slower with 1024 bytes, and no faster with 4096.
 constexpr int64_t kPrefetchBytes = 2048;
 
 inline int64_t Smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// Bias, nonlinearity and residual, then out[input, 16 panel …]. Inlined: in a call the sums go
-// through memory, where sixteen lanes are more than one register.
+// Bias, nonlinearity and residual, then out[input, 16 panel …]. Inlined, because a call passes the
+// sums through memory if sixteen lanes take more than one register.
 [[gnu::always_inline]] inline void StorePanel(const Product& p, int64_t panel, int64_t input,
                                               F sum) {
   const int64_t row = panel * kLanes;
@@ -51,7 +51,7 @@ inline int64_t Smaller(int64_t a, int64_t b) {
   }
 }
 
-// Calls block.template operator()<n>(input) so that blocks of n inputs cover all of them.
+// Calls block.template operator()<n>(input) so that blocks of n inputs cover all inputs.
 template <typename Block>
 inline void OverInputs(int64_t count, const Block& block) {
   int64_t input = 0;
@@ -67,11 +67,11 @@ inline void OverInputs(int64_t count, const Block& block) {
 }
 
 // Adds the products of `columns` columns, a multiple of sixteen, to the sums of some rows of
-// inputs, where the lanes take sixteen columns of inputs at once. Lines::At<q>(line): the weights
-// of columns 4 q to 4 q + 3; sixteen columns are Lines::kBytes. Inlined: in a call the sums are in
-// memory, and int8 takes twice the cycles on a Cortex-A76 (./dev bench arm).
-// kChainsOfOne: how many chains of dependent sums one input alone has in a register of rows. In
-// long groups two chains hide more latency on a core that decodes five instructions a cycle.
+// inputs, for lanes that load sixteen columns of inputs at a time. Lines::At<q>(line): the weights
+// of columns 4 q to 4 q + 3; sixteen columns are Lines::kBytes. Inlined, because a call keeps the
+// sums in memory, and int8 then takes twice the cycles on a Cortex-A76 (./dev bench arm).
+// kChainsOfOne: number of chains of dependent sums for a single input in a register of rows. In
+// long groups two chains hide more latency on a core that decodes five instructions per cycle.
 template <int kChainsOfOne, typename Quads, typename Lines, int kInputs>
 [[gnu::always_inline]] inline void AddQuadDots(const Lines& lines, const uint8_t* line,
                                                const int8_t* codes, int64_t code_stride,
@@ -111,7 +111,7 @@ struct Int8Lines {
 };
 
 // One row of inputs, two lines at a time: two products of at most 128 · 127 sum to 32512 < 2^15.
-// first: even, for a sum is joined of two lanes of `low` or of `high`.
+// first: even, because a sum is joined from two lanes of `low` or of `high`.
 template <typename Words>
 inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads, int32_t first) {
   I low = SetInt(first / 2);
@@ -126,8 +126,8 @@ inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads, in
   return Words::Joined(low, high);
 }
 
-// Sums over a group of columns, for some rows of inputs from `input` on. They begin with kSumBits
-// and what takes off the weights' raise. Inlined as AddQuadDots.
+// Sums over a group of columns, for some rows of inputs from `input` on. Sums start with kSumBits
+// and the correction for the weights' offset. Inlined for the same reason as AddQuadDots.
 template <bool kGrouped, int kInputs>
 [[gnu::always_inline]] inline void Int8Dots(const uint8_t* line, const InputRows& in, int64_t input,
                                             int64_t g, int64_t quads, I (&sums)[kInputs]) {
@@ -148,7 +148,7 @@ template <bool kGrouped, int kInputs>
                                               sums);
     return;
   }
-  // One input alone would be one chain of dependent sums: four partial ones hide their latency.
+  // A single input would be one chain of dependent sums: four partial sums hide their latency.
   constexpr int kChains = kInputs == 1 ? 4 : 1;
   I dots[kInputs][kChains];
   for (int t = 0; t < kInputs; ++t) {
@@ -175,7 +175,7 @@ template <bool kGrouped, int kInputs>
   }
 }
 
-// kGrouped: a scale for each group of a row, else one for each row.
+// kGrouped: one scale per group of a row, else one per row.
 template <bool kGrouped, int kInputs>
 inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
   const InputRows& in = p.inputs;
@@ -222,7 +222,7 @@ inline void Int8Product(const Product& p, int64_t first_panel, int64_t end_panel
 
 enum class Nibble { kSymmetric, kAsymmetric, kTable };
 
-// What a code is raised by before it is multiplied.
+// The offset added to a code before it is multiplied.
 template <Nibble kKind>
 constexpr int32_t NibbleRaise() {
   return kKind == Nibble::kSymmetric ? 8 : kKind == Nibble::kTable ? kSignedRaise : 0;
@@ -237,7 +237,7 @@ inline I NibbleDot(I dot, const Table& table, W nibbles, const int8_t* codes) {
   }
 }
 
-// A line has four columns in its low halves and four in its high ones.
+// A line has four columns in its low halves and four in its high halves.
 template <Nibble kKind>
 struct NibbleLines {
   static constexpr int64_t kBytes = 2 * kLineBytes;
@@ -255,7 +255,7 @@ struct NibbleLines {
   }
 };
 
-// Adds one group's part to the sum of a row of inputs. scales: of this panel and group.
+// Adds one group's part to the sum of a row of inputs. scales: for this panel and group.
 template <Nibble kKind>
 inline F AddGroup(F sum, F dot, const uint16_t* scales, const InputRows& in, int64_t place) {
   const F scale = Set(in.scales[place]);
@@ -267,8 +267,8 @@ inline F AddGroup(F sum, F dot, const uint16_t* scales, const InputRows& in, int
   return sum;
 }
 
-// One row of inputs. Of nibbles from 0 to 15 eight products of at most 15 · 127 sum to 15240, and
-// two such sums to 30480 < 2^15: four lines. Of levels up to 127 two products: one line.
+// One row of inputs. For nibbles from 0 to 15, eight products of at most 15 · 127 sum to 15240, and
+// two such sums to 30480 < 2^15: four lines. For levels up to 127, two products: one line.
 template <Nibble kKind, typename Words>
 inline I NibbleWordDot(const Table& table, const uint8_t* line, const int8_t* codes,
                        int64_t columns) {
@@ -285,7 +285,7 @@ inline I NibbleWordDot(const Table& table, const uint8_t* line, const int8_t* co
     }
     return Words::Joined(low, high);
   } else {
-    constexpr int kLines = 4;  // groups are of 32 columns and multiples of that
+    constexpr int kLines = 4;  // groups have 32 columns or a multiple
     I sum = SetInt(0);
     for (int64_t c = 0; c < columns; c += 8 * kLines) {
       __builtin_prefetch(line + kPrefetchBytes);
@@ -314,7 +314,8 @@ inline void NibbleDots(const Table& table, const uint8_t* line, const int8_t* co
     sums[0] = NibbleWordDot<kKind, WordSums>(table, line, codes, columns);
     return;
   }
-  constexpr int kChains = kInputs == 1 ? 2 : 1;  // low and high halves apart where one input is
+  constexpr int kChains = kInputs == 1 ? 2 : 1;  // separate sums for low and high halves if there
+                                                 // is one input
   I dots[kInputs][kChains];
   for (auto& chains : dots) {
     for (I& dot : chains) {
@@ -340,7 +341,7 @@ inline void NibbleDots(const Table& table, const uint8_t* line, const int8_t* co
 
 template <Nibble kKind, int kInputs>
 inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
-  // Whether sums begin with what the raise of the codes adds to them; otherwise they end with it.
+  // Whether sums start with the correction for the codes' offset; otherwise it is added at the end.
   constexpr bool kFromRaise = !std::is_void_v<InputQuads>;
   constexpr int64_t kScalesOfGroup = kKind == Nibble::kAsymmetric ? 2 * kLanes : kLanes;
   const InputRows& in = p.inputs;

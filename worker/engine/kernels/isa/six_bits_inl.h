@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The product of int6, whose blocks and lines are like those of no other format. Included once per
-// instruction set, behind the lanes of that set.
+// The product of int6, whose blocks and lines differ from those of the other formats. Included once
+// per instruction set, after the lanes of that set.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_SIX_BITS_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_SIX_BITS_INL_H_
 
@@ -13,11 +13,11 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kSixBitGroup = 16;      // columns; inputs have groups of as many
-constexpr int64_t kGroupsOfSixBits = 16;  // in a block, which has one more scale
+constexpr int64_t kSixBitGroup = 16;      // columns; the inputs' groups have the same size
+constexpr int64_t kGroupsOfSixBits = 16;  // groups in a block, which has one more scale
 constexpr int32_t kSixBitRaise = 32;
 
-// Three lines have sixteen columns: two their lower four bits, and the third the upper two.
+// Three lines have sixteen columns: two lines the lower four bits, the third the upper two bits.
 struct SixBitLines {
   static constexpr int64_t kBytes = 3 * kLineBytes;
 
@@ -43,7 +43,7 @@ inline void SixBitWordDots(const uint8_t* line, const int8_t* codes, int64_t cod
     words.Add(weights[1], codes + 4);
     words.Add(weights[2], codes + 8);
     words.Add(weights[3], codes + 12);
-    I low = SetInt(first[t] / 2);  // a sum is joined of two lanes of one or the other
+    I low = SetInt(first[t] / 2);  // a sum is joined from two lanes of low or of high
     I high = low;
     words.AddTo(low, high);
     sums[t] = Words::Joined(low, high);
@@ -51,7 +51,7 @@ inline void SixBitWordDots(const uint8_t* line, const int8_t* codes, int64_t cod
   }
 }
 
-// Sums over a group of columns, for some rows of inputs, which begin with `first`.
+// Sums over a group of columns, for some rows of inputs, starting with `first`.
 template <int kInputs>
 inline void SixBitDots(const uint8_t* line, const int8_t* codes, int64_t code_stride,
                        const int32_t (&first)[kInputs], I (&sums)[kInputs]) {

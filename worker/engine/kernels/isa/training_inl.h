@@ -3,9 +3,9 @@
 // The loops of training that touch every weight or activation: AdamW, the norm of the gradients,
 // the counter-based generator, dropout and softmax. The last three use the sixteen lanes of
 // lanes_*.h, one of which is included before this file. The others are plain loops, compiled with
-// the flags of the file that includes this one; GCC 12 makes vectors of AdamW's loop. Nothing is
-// reordered or fused, so the bits are the same on every instruction set, and an exact resume may
-// change machines.
+// the flags of the file that includes this one; GCC 12 vectorizes AdamW's loop. Nothing is
+// reordered or fused, so every instruction set gives the same bits, and an exact resume may change
+// machines.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_TRAINING_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_TRAINING_INL_H_
 
@@ -35,7 +35,8 @@ inline void AdamW(const AdamWPass& pass) {
 }
 
 inline double SquaresSum(const float* values, int64_t count) {
-  // Independent: four vectors of AVX-512, so that an addition need not wait for the one before.
+  // Independent sums: four vectors of AVX-512, so that an addition need not wait for the preceding
+  // one.
   constexpr int64_t kPartialSums = 32;
   double sums[kPartialSums] = {};
   int64_t i = 0;
@@ -55,7 +56,7 @@ inline double SquaresSum(const float* values, int64_t count) {
   return total;
 }
 
-constexpr int kChunk = 64;  // numbers computed together: a block of four in each lane
+constexpr int kChunk = 64;  // numbers computed together: one block of four per lane
 constexpr uint32_t kLaneNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 inline I SetWord(uint32_t value) {
@@ -89,8 +90,8 @@ inline void StoreChunk(const I (&words)[4], uint32_t* out) {
   }
 }
 
-// Calls each(words, done) for every 64 elements in a row that begin a block, and some(bits, done,
-// count) for what is left before and behind them. done: elements before.
+// Calls each(words, done) for every 64 consecutive elements that begin a block, and some(bits,
+// done, count) for the rest before and after them. done: number of preceding elements.
 template <typename Each, typename Some>
 inline void OverPhilox(const PhiloxCounter& counter, int64_t first_element, int64_t count,
                        const Each& each, const Some& some) {
@@ -152,8 +153,8 @@ inline SoftmaxSums Softmax(float scale, int64_t count, float* values) {
   }
   sums.largest = ReduceMax(most);
   sums.sum = static_cast<double>(ReduceAdd(finite));
-  // What is behind the last value counts as e^-87, which no sum of at least 1 notices.
-  constexpr int64_t kBlock = 1024;  // single precision within, double across
+  // Lanes after the last value count as e^-87, which does not change a sum of at least 1.
+  constexpr int64_t kBlock = 1024;  // single precision within a chunk, double across chunks
   const F largest = Set(sums.largest);
   const float behind = sums.largest - 87.0F;
   for (int64_t start = 0; start < count; start += kBlock) {
