@@ -22,25 +22,25 @@ class FrameChannelReader {
 
   enum class Outcome {
     kMessage,
-    kTimeout,  // nothing came in time; read again
+    kTimeout,  // nothing arrived in time; read again
     kEnd,      // of the stream, between two messages
   };
-  // Waits for the next message, `timeout` for more bytes of it. Errors: kDataLoss for an end within
-  // a message or bytes that are none; kInternal for a failing read.
+  // Waits for the next message; `timeout` applies to the arrival of more bytes. Errors: kDataLoss
+  // for an end within a message or for invalid bytes; kInternal for a failed read.
   absl::StatusOr<Outcome> Read(google::protobuf::MessageLite& message,
                                absl::Duration timeout = absl::InfiniteDuration());
 
  private:
   int descriptor_;
   child::FrameReader frames_;
-  bool within_message_ = false;  // bytes came since the latest whole message
+  bool within_message_ = false;  // whether bytes arrived since the latest whole message
 };
 
 class FrameChannelWriter {
  public:
   explicit FrameChannelWriter(int descriptor) : descriptor_(descriptor) {}
 
-  // One message, whole. Errors: kUnavailable where nobody reads any more.
+  // Writes one whole message. Errors: kUnavailable if the reader is gone.
   absl::Status Write(const google::protobuf::MessageLite& message);
 
  private:

@@ -13,8 +13,8 @@
 
 namespace wattle::runner {
 
-// Turns what the engine tells into frames for `write`, and asks `after_step` for the decision and
-// `take_checkpoint_order` for a checkpoint.
+// Turns the engine's progress into frames for `write`, gets the decision from `after_step` and
+// checkpoint orders from `take_checkpoint_order`.
 class FrameSink : public engine::ProgressSink {
  public:
   FrameSink(std::function<void(const v1::RunnerFrame&)> write,
@@ -30,7 +30,7 @@ class FrameSink : public engine::ProgressSink {
   void OnCheckpoint(const engine::CheckpointReport& report) override;
   void OnLog(const std::string& line) override;
 
-  // Of the newest checkpoint written; 0: none.
+  // Step of the newest checkpoint written; 0: none.
   [[nodiscard]] int64_t checkpointed_step() const { return checkpointed_step_; }
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kExitAgentGone = 3;
 
-// Of the whole process, all threads.
+// CPU time of the whole process, all threads.
 double ProcessorSeconds() {
   timespec used = {};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
@@ -39,7 +39,7 @@ void Gate::Apply(const v1::RunnerCommand& command) {
       checkpoint_ordered_ = true;
       break;
     case v1::RunnerCommand::COMMAND_NOT_SET:
-      break;  // of a newer agent
+      break;  // sent by a newer agent
   }
   changed_.notify_all();
 }
@@ -76,7 +76,8 @@ void FollowCommands(FrameChannelReader& reader, Gate& gate,
       }
       const auto outcome = reader.Read(command, next_alive - now);
       if (!outcome.ok() || *outcome == FrameChannelReader::Outcome::kEnd) {
-        _exit(kExitAgentGone);  // no clean-up: the engine's thread is in the middle of a step
+        _exit(kExitAgentGone);  // no clean-up, because the engine's thread is in the middle of a
+                                // step
       }
       if (*outcome == FrameChannelReader::Outcome::kMessage) {
         gate.Apply(command);

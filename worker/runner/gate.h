@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the agent says while a task runs: go on with the next step (paced runs), or stop. A thread
-// reads the commands; the engine's thread asks at step boundaries. The end of the stream ends the
-// process: without its agent nobody wants it. The same thread tells the agent that the process is
-// alive, also during a step that takes hours.
+// The agent's commands during a task: continue with the next step (paced runs), or stop. One thread
+// reads the commands; the engine's thread queries the gate at step boundaries. The end of the
+// stream ends the process, because without its agent the result has no recipient. The same thread
+// reports that the process is alive, even during a step that takes hours.
 #ifndef WATTLE_WORKER_RUNNER_GATE_H_
 #define WATTLE_WORKER_RUNNER_GATE_H_
 
@@ -27,7 +27,7 @@ class Gate {
 
   void Apply(const v1::RunnerCommand& command);
 
-  // After a step: waits where gated. A stop is final and answers at once.
+  // Call after a step: waits if gated. A stop is final and returns at once.
   engine::StepDecision AfterStep();
 
   // Whether the agent has ordered a checkpoint since the last call.
@@ -37,17 +37,17 @@ class Gate {
   const bool gated_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  int64_t continues_ = 0;            // given and not yet used; guarded by mutex_
+  int64_t continues_ = 0;            // received and not yet used; guarded by mutex_
   bool checkpoint_ordered_ = false;  // guarded by mutex_
   engine::StepDecision decision_ = engine::StepDecision::kGoOn;  // guarded by mutex_
 };
 
-// How often the runner says that it is alive.
+// How often the runner reports that it is alive.
 inline constexpr absl::Duration kAlivePeriod = absl::Seconds(2);
 
 // Reads commands into the gate until the process ends, and calls `tell_alive` at least every
-// kAlivePeriod. The thread that it starts is detached; the references live as long as the process.
-// Ends the process when the stream ends or breaks.
+// kAlivePeriod. The thread that it starts is detached; the references must live as long as the
+// process. Ends the process when the stream ends or breaks.
 void FollowCommands(FrameChannelReader& reader, Gate& gate,
                     std::function<void(const v1::RunnerFrame&)> tell_alive);
 

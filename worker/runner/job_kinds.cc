@@ -26,14 +26,14 @@
 namespace wattle::runner {
 namespace {
 
-using Metrics = std::map<std::string, double>;  // sorted by name, as the contract wants
+using Metrics = std::map<std::string, double>;  // sorted by name, as the protocol requires
 
 constexpr char kGenerationsFile[] = "generations.jsonl";
 constexpr char kMetricsFile[] = "metrics.json";
 constexpr char kFormsFile[] = "quantization.json";
 constexpr char kPredictionsFile[] = "predictions.json";
 
-// Defaults of spec.proto, beside those of proto/spec_defaults.h.
+// Defaults of spec.proto, in addition to those of proto/spec_defaults.h.
 constexpr double kLearningRate = 5e-5;
 // MeZO's paper fine-tunes every weight at 1e-7 to 1e-6, adapters at 5e-5 to 1e-4.
 constexpr double kMezoLearningRate = 1e-6;
@@ -53,7 +53,7 @@ absl::Status Missing(absl::string_view field) {
       absl::StrCat(field, ": missing in the task; the job cannot run without it"));
 }
 
-// The recipe that a spec asks for; nothing: the model's files are taken as they are.
+// The recipe in a spec; nullopt: keep the form of the model's files.
 template <typename Spec>
 absl::StatusOr<std::optional<v1::QuantizationRecipe>> RecipeOf(const Spec& spec) {
   const auto wanted =
@@ -80,7 +80,7 @@ engine::ModelJob ModelOf(const v1::RunnerTask& task) {
           .device = OrDefault<std::string>(task.device(), "cpu")};
 }
 
-// Makes the directory of the result. A task without one measures a run: nothing of it is kept.
+// Creates the directory of the result. A task without one only measures a run and keeps nothing.
 absl::StatusOr<bool> KeepsResult(const v1::RunnerTask& task) {
   if (task.output_directory().empty()) {
     return false;
@@ -94,7 +94,7 @@ absl::Status WriteMetrics(const std::string& directory, const Metrics& metrics) 
   return WriteFileDurably(absl::StrCat(directory, "/", kMetricsFile), json.dump(1) + "\n");
 }
 
-// The parts of a result that all kinds have.
+// The parts of a result common to all kinds.
 v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& model,
                         const engine::WorkTotals& totals, const Metrics& metrics) {
   v1::RunnerResult result;
@@ -118,7 +118,7 @@ v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& 
   *signature.mutable_model() = result.model_shape();
   signature.set_precision("fp32");
   signature.set_quantization(result.quantization());
-  if (model.recipe.exceptions_size() > 0) {  // the identity holds their hash alone
+  if (model.recipe.exceptions_size() > 0) {  // the identity contains only their hash
     *signature.mutable_recipe() = model.recipe;
   }
   signature.set_engine("wattle");
@@ -126,7 +126,7 @@ v1::RunnerResult Result(const v1::RunnerTask& task, const engine::ModelFigures& 
   return result;
 }
 
-// units: of the kind that works by the method.
+// units: of the kind that uses the method.
 void SetWork(v1::WorkDone& work, v1::Method method, int64_t units) {
   work.mutable_signature()->set_method(method);
   work.set_unit(KindOf(method).unit);
@@ -377,7 +377,7 @@ absl::StatusOr<v1::RunnerResult> RunQuantize(const v1::RunnerTask& task,
                                         : v1::METHOD_QUANTIZE,
           done.quantized_parameters);
   if (settings.adaptive.has_value()) {
-    // Another search is as long, whatever recipe it finds.
+    // Another search takes as long, even if it finds another recipe.
     result.mutable_work()->mutable_signature()->set_quantization(kAdaptiveQuantization);
     result.mutable_work()->mutable_signature()->clear_recipe();
   }
@@ -400,7 +400,8 @@ absl::StatusOr<engine::GenerateSettings> GenerateSettingsOf(const v1::RunnerTask
   if (settings.prompts.empty()) {
     return Missing("generate.prompts");
   }
-  // Of a run of a profile job: so many of them, from the first one again where there are fewer.
+  // For a run of a profile job: so many prompts, starting again with the first one if there are
+  // fewer.
   for (size_t i = 0; spec.prompt_count() > 0 &&
                      settings.prompts.size() < static_cast<size_t>(spec.prompt_count());
        ++i) {
@@ -482,7 +483,7 @@ absl::StatusOr<v1::RunnerResult> RunGenerate(const v1::RunnerTask& task,
   return result;
 }
 
-// The answers in the form that SQuAD's official script reads: {"question id": "answer"}.
+// The answers in the format of SQuAD's official script: {"question id": "answer"}.
 absl::Status WritePredictions(const std::string& directory, const engine::AnswerFigures& answers) {
   nlohmann::json predictions = nlohmann::json::object();
   for (const auto& [id, text] : answers.answers) {
@@ -493,7 +494,7 @@ absl::Status WritePredictions(const std::string& directory, const engine::Answer
       predictions.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
-// The names stand in docs/guide/job-file.md.
+// docs/guide/job-file.md documents the names.
 Metrics MetricsOf(const engine::EvaluateResult& done) {
   const engine::LossFigures& figures = done.figures;
   Metrics metrics = {{"loss", figures.loss},
@@ -521,7 +522,7 @@ Metrics MetricsOf(const engine::EvaluateResult& done) {
   return metrics;
 }
 
-// As scheduler/predict/job_kinds.cc has it.
+// Must match scheduler/predict/job_kinds.cc.
 v1::Method MethodOf(const engine::EvaluateSettings& settings) {
   if (settings.score_answers) {
     return v1::METHOD_EVALUATE_ANSWERS;
@@ -568,7 +569,7 @@ absl::StatusOr<v1::RunnerResult> RunEvaluate(const v1::RunnerTask& task,
   }
   v1::RunnerResult result = Result(task, done.model, done.figures.work, metrics);
   v1::WorkDone& work = *result.mutable_work();
-  // Units are the tokens of the loss: what a plan counts before the job has run.
+  // Units are the tokens of the loss, which a plan can count before the job has run.
   SetWork(work, MethodOf(settings), done.figures.work.tokens);
   if (done.answers.has_value()) {
     work.set_prompt_tokens(done.answers->prompt_tokens);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The runner's part of each kind of job (proto/job_kind.h): from the task on the wire to the
-// engine's settings, its run, and the files of its result. Settings have the defaults that
-// proto/wattle/v1/spec.proto writes; what this version does not honour is refused.
+// engine's settings, its run, and the files of its result. Settings have the defaults documented in
+// proto/wattle/v1/spec.proto; fields that this version does not support are refused.
 #ifndef WATTLE_WORKER_RUNNER_JOB_KINDS_H_
 #define WATTLE_WORKER_RUNNER_JOB_KINDS_H_
 
@@ -19,19 +19,19 @@ namespace wattle::runner {
 
 struct KindPart {
   v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
-  // As RunJob. REQUIRES: the task has a model's directory.
+  // Parts of RunJob. REQUIRES: the task has a model's directory.
   absl::StatusOr<v1::RunnerResult> (*run)(const v1::RunnerTask& task,
                                           engine::ProgressSink& sink) = nullptr;
 };
 
 absl::Span<const KindPart> KindParts();
 
-// Runs the job and writes its result files; without a directory for them it writes none, which a
-// quantize job refuses. Errors: kFailedPrecondition for a spec that cannot be
-// run, naming the field; those of formats::ReadPrompts and of the engine.
+// Runs the job and writes its result files; without a directory for them nothing is written, which
+// a quantize job refuses. Errors: kFailedPrecondition, with the field, for a spec that cannot be
+// run; those of formats::ReadPrompts and of the engine.
 absl::StatusOr<v1::RunnerResult> RunJob(const v1::RunnerTask& task, engine::ProgressSink& sink);
 
-// Pure, but that prompts are read from their file. Errors: those of RunJob for a spec.
+// Pure, except that prompts are read from their file. Errors: those of RunJob for a spec.
 absl::StatusOr<engine::FinetuneSettings> FinetuneSettingsOf(const v1::RunnerTask& task);
 absl::StatusOr<engine::GenerateSettings> GenerateSettingsOf(const v1::RunnerTask& task);
 

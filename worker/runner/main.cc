@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-runner: one task, then the end. Started by the agent it reads a RunnerTask from standard
-// input and writes frames to standard output; started by a person with --task it prints what it
-// does. See README.md in this folder.
+// wattle-runner: runs one task, then exits. Started by the agent it reads a RunnerTask from
+// standard input and writes frames to standard output; started by a person with --task it prints
+// its progress. See README.md in this folder.
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -46,9 +46,9 @@ constexpr int64_t kTaskBytesMax = 1 << 20;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
-// OpenMP and OpenBLAS read these when they are loaded, before main: so they are set for a second
-// start of this program. Spinning threads on a busy machine cost orders of magnitude; a core type
-// set by hand halves the speed of OpenBLAS.
+// OpenMP and OpenBLAS read these variables when they are loaded, before main, so the program sets
+// them and executes itself again. Spinning threads on a busy machine cost orders of magnitude; a
+// core type set by hand halves the speed of OpenBLAS.
 void StartAgainWithOurEnvironment(char** arguments) {
   // NOLINTBEGIN(concurrency-mt-unsafe): before any thread
   const char* policy = std::getenv("OMP_WAIT_POLICY");
@@ -64,8 +64,8 @@ void StartAgainWithOurEnvironment(char** arguments) {
   std::perror("wattle-runner: cannot start again; goes on with the environment as it is");
 }
 
-// Freed memory goes back: otherwise glibc raises its threshold with each large block that is freed,
-// up to 32 MiB, and keeps what is smaller. The tensors of a pass do not come this way
+// Returns freed memory to the system: otherwise glibc raises its threshold with each large block
+// that is freed, up to 32 MiB, and keeps smaller blocks. The tensors of a pass do not use the heap
 // (engine/pass_arena.h), so the system calls are few.
 void GiveFreedMemoryBack() {
 #ifdef __GLIBC__
@@ -78,7 +78,7 @@ void GiveFreedMemoryBack() {
 #endif
 }
 
-// Frames get a descriptor of their own: what any library prints goes to standard error.
+// Frames get a separate descriptor: anything that a library prints goes to standard error.
 int TakeStandardOutput() {
   const int frames = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   if (frames < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
@@ -116,7 +116,7 @@ int RunForAgent() {
   _exit(last.has_failure() ? kExitFailed : 0);  // the thread that reads commands is still waiting
 }
 
-// A task as a person writes it: protobuf's text format, or JSON where it begins with a brace.
+// A task written by a person: protobuf's text format, or JSON if it begins with a brace.
 bool ReadTask(const std::string& path, v1::RunnerTask& task) {
   const auto text = wattle::ReadWholeFile(path, kTaskBytesMax);
   if (!text.ok()) {
@@ -161,8 +161,8 @@ int RunForPerson(const std::string& task_path, bool as_json) {
   return last.has_result() ? 0 : kExitFailed;
 }
 
-// The second line has the facts of DeviceInfo that the worker tells; an older worker reads the
-// first alone.
+// The second line has the facts of DeviceInfo that the worker reports; an older worker reads only
+// the first line.
 int PrintDevice(const std::string& device) {
   const absl::Status usable = wattle::engine::CheckDevice(device);
   std::printf("%s\n", usable.ok() ? "ok" : std::string(usable.message()).c_str());

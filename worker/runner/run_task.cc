@@ -13,8 +13,8 @@
 namespace wattle::runner {
 namespace {
 
-// VmHWM of this process; 0 where it cannot be read. Not ru_maxrss, which begins with the peak of
-// the process that started this one.
+// VmHWM of this process; 0 if it cannot be read. Not ru_maxrss, which starts with the peak of the
+// parent process.
 int64_t PeakMemoryBytes() {
   return ReadKibibyteLine("/proc/self/status", "VmHWM").value_or(0);
 }
