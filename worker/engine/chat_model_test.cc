@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A chat model from end to end against transformers (tests/golden/chat/model): conversations are
-// written by the model's template, the loss counts what the assistant says, and an answer ends with
-// its turn.
+// A chat model from end to end against transformers (tests/golden/chat/model): the model's template
+// formats conversations, the loss counts only the assistant's text, and an answer ends with its
+// turn.
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -46,14 +46,14 @@ std::string ModelWith(const std::string& config) {
   return copy;
 }
 
-// The template without its marks: what the assistant says follows from the generation prompt.
+// The template without its marks: the assistant's text then follows from the generation prompt.
 std::string UnmarkedModel() {
   return ModelWith(absl::StrReplaceAll(FileBytes(GoldenFile(kConfigFile)),
                                        {{"{% generation %}", ""}, {"{% endgeneration %}", ""}}));
 }
 
-// The steps that generate_model.py takes: all conversations in each, AdamW without decay, clipping
-// and schedule.
+// The steps of generate_model.py: all conversations in each, AdamW without decay, clipping and
+// schedule.
 FinetuneSettings GoldenFinetune(const std::string& model_directory) {
   FinetuneSettings settings;
   settings.model = JobOn(model_directory);
@@ -134,7 +134,7 @@ GenerateSettings GoldenQuestions(const std::string& model_directory) {
   return settings;
 }
 
-// The end token of the answers stands in generation_config.json alone.
+// The end token of the answers is only in generation_config.json.
 TEST(ChatModelTest, AnswersAreThoseOfTheReferenceAndEndWithTheTurn) {
   GenerateSettings settings = GoldenQuestions(GoldenFile(""));
   const nlohmann::json answers = Expected()["answers"];
@@ -153,7 +153,7 @@ TEST(ChatModelTest, AnswersAreThoseOfTheReferenceAndEndWithTheTurn) {
       EXPECT_EQ(made.finish, FinishReason::kEndOfText);
     }
   }
-  // Without the template the model reads the words alone.
+  // Without the template the model reads only the words.
   settings.prompts[0].messages.clear();
   RecordingSink sink;
   const auto plain = Generate(settings, sink);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The arena, and the proof that a pass of the engine makes the tensors that models/tensor_plan.h
-// says: each of them, in the same order, let go at the same time.
+// The arena, and the proof that a pass of the engine makes exactly the tensors of
+// models/tensor_plan.h, in the same order and with the same lifetimes.
 #include "worker/engine/pass_arena.h"
 
 #include <optional>
@@ -73,7 +73,7 @@ TEST(PassArenaTest, ATensorMayBeLetGoAfterTheScopeAndByAnotherThread) {
   EXPECT_EQ(arena.figures().in_use_bytes, 0);
 }
 
-// As oneDNN does inside an operator.
+// As oneDNN does within an operator.
 TEST(PassArenaTest, BareMemoryOfTheArenaAndOfTheHeapIsFreedWhereItCameFrom) {
   PassArena arena(kRoom);
   at::Allocator& allocator = *c10::GetCPUAllocator();
@@ -171,7 +171,7 @@ Drawn DrawEvaluation(const std::string& family, Draw& draw) {
   return drawn;
 }
 
-// Random weights in the form that the pass asks for.
+// Random weights in the form that the pass requires.
 struct DrawnModel {
   Model model;
   std::optional<Adapters> adapters;
@@ -218,7 +218,7 @@ kernels::FactorType FactorsOf(const PassDescription& pass) {
   return pass.rounded_factors ? kernels::FactorType::kBf16 : kernels::FactorType::kFloat32;
 }
 
-// The tensors that the engine makes of a pass.
+// The tensors that the engine makes for a pass.
 std::vector<ArenaTensor> RunPass(const Drawn& drawn, ArenaFigures* figures = nullptr,
                                  int64_t room = kRoom) {
   DrawnModel made = MakeDrawn(drawn);
@@ -292,7 +292,7 @@ TEST_P(PassPlanTest, EvaluationMakesTheTensorsOfThePlan) {
   }
 }
 
-// Training by forward passes: moved weights lie in memory of their own.
+// Training by forward passes: moved weights are in separate memory.
 TEST_P(PassPlanTest, AMovedPassMakesTheTensorsOfAnEvaluation) {
   for (const bool rounded_factors : {false, true}) {
     SCOPED_TRACE(rounded_factors ? "rounded factors" : "FP32");

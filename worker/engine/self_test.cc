@@ -24,9 +24,9 @@ namespace {
 
 constexpr int64_t kTestedOutputs = 48;
 constexpr int64_t kTestedInputs = 128;
-// Inputs are rounded to int8 beside codes, and to 8 bits of mantissa in BF16.
+// With codes, inputs are rounded to int8, with BF16 to 8 bits of mantissa.
 constexpr double kToleranceOfProduct = 0.02;
-// What a code of 4 bits is off by, of the largest weight of its group.
+// Maximum error of a 4-bit code, relative to the largest weight of its group.
 constexpr double kToleranceOfCode = 0.2;
 constexpr int kTinySteps = 10;
 constexpr kernels::WeightFormat kTestedFormats[] = {
@@ -41,8 +41,8 @@ at::Tensor Drawn(at::IntArrayRef shape, uint64_t seed) {
   return values;
 }
 
-// Whether products [outputs] are those of the weights [outputs, inputs] with x [inputs], all on the
-// host.
+// Whether products [outputs] equal those of the weights [outputs, inputs] with x [inputs], all on
+// the host.
 absl::Status CompareProduct(const std::string& name, const at::Tensor& weights, const at::Tensor& x,
                             const at::Tensor& products) {
   const float* const w = weights.data_ptr<float>();
@@ -92,7 +92,7 @@ absl::Status TestFloats(const std::string& name, kernels::FactorType factors, at
   return CompareProduct(name, weights, x, products.cpu().contiguous());
 }
 
-// Logits are x W, so that the loss's gradient of W is xᵀ times that of the logits.
+// Logits are x W, so the loss's gradient with respect to W is xᵀ times that of the logits.
 absl::Status TestTinyModel(at::Device device) {
   constexpr int64_t kExamples = 16;
   constexpr int64_t kClasses = 8;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Whether the engine calculates rightly on this device: an upgrade asks before it counts as done.
+// Whether the engine computes correctly on this device; checked before an upgrade counts as done.
 // No libtorch.
 #ifndef WATTLE_WORKER_ENGINE_SELF_TEST_H_
 #define WATTLE_WORKER_ENGINE_SELF_TEST_H_
@@ -12,8 +12,8 @@
 namespace wattle::engine {
 
 // Compares a product of each stored format and of each float precision with plain double sums, and
-// makes ten steps of a tiny classifier, whose loss must fall. Takes about a second. Errors: as
-// CheckDevice (model_job.h); kInternal names the first result that is wrong.
+// makes ten steps of a tiny classifier, whose loss must fall. Takes about a second. Errors: those
+// of CheckDevice (model_job.h); kInternal names the first wrong result.
 absl::Status SelfTest(const std::string& device);
 
 }  // namespace wattle::engine

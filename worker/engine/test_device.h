@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: the device on which they make their tensors. The programs that test the engine run on
-// the host, and again on the guarded device (docs/adr/0045-a-guarded-device.md).
+// For tests: the device of their tensors. The programs that test the engine run on the host, and
+// again on the guarded device (docs/adr/0045-a-guarded-device.md).
 #ifndef WATTLE_WORKER_ENGINE_TEST_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_TEST_DEVICE_H_
 
@@ -12,14 +12,14 @@
 
 namespace wattle::engine {
 
-// The one that TestDeviceName (test_model.h) names. Throws where it is not there.
+// The device named by TestDeviceName (test_model.h). Throws if it does not exist.
 at::Device TestDevice();
-// A tensor of the host there; on the host the tensor itself.
+// Copies a tensor of the host to it; on the host returns the tensor itself.
 at::Tensor OnTestDevice(const at::Tensor& tensor);
-// The same of a packed matrix.
+// Same for a packed matrix.
 MatrixWeights OnTestDevice(MatrixWeights matrix);
-// Whether products of rounded factors may be rounded to the factors' type there, as libtorch's are
-// where it has no FP32 sums of them. On the host they are FP32 sums.
+// Whether products of rounded factors may be rounded to the factors' type on the device, as by a
+// libtorch without FP32 sums of them. On the host they are FP32 sums.
 bool RoundsProducts();
 
 }  // namespace wattle::engine

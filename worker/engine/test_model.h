@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a tiny GPT-2 directory with a byte tokenizer, small data files, a sink that records.
-// No libtorch.
+// For tests: a tiny GPT-2 directory with a byte tokenizer, small data files, a recording sink. No
+// libtorch.
 #ifndef WATTLE_WORKER_ENGINE_TEST_MODEL_H_
 #define WATTLE_WORKER_ENGINE_TEST_MODEL_H_
 
@@ -22,8 +22,7 @@
 
 namespace wattle::engine {
 
-// The name of the device of the test: "cpu", or what WATTLE_TEST_DEVICE says. test_device.h has the
-// device.
+// The name of the test's device: "cpu", or WATTLE_TEST_DEVICE. test_device.h has the device.
 std::string TestDeviceName();
 // A job's model on that device.
 ModelJob JobOn(std::string directory, std::optional<v1::QuantizationRecipe> recipe = std::nullopt);
@@ -34,22 +33,22 @@ std::string NewTestDirectory(const std::string& name);
 // GPT-2 with two layers of width 32, the 256 bytes and the end token as vocabulary, context of 64,
 // dropout 0.1 everywhere.
 models::DecoderConfig TinyConfig();
-// The same sizes in another family; grouped KV heads where the family has them.
+// The same sizes in another family; grouped KV heads if the family has them.
 models::DecoderConfig TinyConfigOf(const char* family, int width = 32);
 
 // A model directory of TinyConfig with random weights.
 std::string MakeTinyModel(const std::string& name, uint64_t seed);
 
-// A SQuAD file of `questions` short questions; a text; both made of the seed.
+// A SQuAD file of `questions` short questions; a text; both generated from the seed.
 std::string MakeTinySquad(const std::string& name, int questions);
 std::string MakeTinyText(const std::string& name, int words);
 
 // A finetune of 4 steps with accumulation, dropout, decay, clipping and a checkpoint at every step.
 FinetuneSettings TinyFinetune(const std::string& name);
-// Its model from now on has no dropout.
+// Removes dropout from its model.
 void TakeDropoutAway(const FinetuneSettings& settings);
 
-// Keeps what it is told; `decide` (may be empty) answers each step.
+// Records all calls; `decide` (may be empty) returns the decision for each step.
 struct RecordingSink : public ProgressSink {
   void OnPhase(Phase phase, int64_t from_step, int64_t steps_total) override;
   StepDecision OnStep(const StepReport& report) override;
@@ -61,7 +60,7 @@ struct RecordingSink : public ProgressSink {
   [[nodiscard]] std::vector<double> TrainingLosses() const;
 
   std::function<StepDecision(const StepReport&)> decide;
-  std::function<bool()> orders_checkpoint;  // may be empty: none is ordered
+  std::function<bool()> orders_checkpoint;  // may be empty: no checkpoint is ordered
   std::vector<Phase> phases;
   std::vector<StepReport> steps;
   std::vector<CheckpointReport> checkpoints;
@@ -80,7 +79,7 @@ inline std::vector<double> LossesOf(const FinetuneSettings& settings) {
 void AddExample(formats::ExamplePool& pool, const std::vector<int64_t>& tokens,
                 const std::vector<uint8_t>& mask);
 
-// The bytes of a file; the test fails where it cannot be read.
+// The bytes of a file; the test fails if it cannot be read.
 std::string FileBytes(const std::string& path);
 
 }  // namespace wattle::engine

@@ -33,9 +33,8 @@ models::DecoderConfig FamilyConfig(const std::string& family) {
   return *config;
 }
 
-// Every making and letting go, in order: "+" and the bytes of what was made, "-" and those of what
-// was let go. Among tensors that are let go with none made between them the order does not matter:
-// they stand sorted.
+// Every allocation and release, in order: "+" and the bytes allocated, "-" and the bytes released.
+// The order of releases without an allocation in between does not matter, so these are sorted.
 template <typename Tensors, typename Name>
 std::vector<std::string> Events(const Tensors& tensors, Name name) {
   std::vector<std::tuple<int64_t, std::string>> events;
@@ -71,7 +70,7 @@ models::DecoderConfig DrawConfig(const std::string& family, Draw& draw) {
   config.vocabulary = draw.Of({300, 2000});
   config.attention_dropout = draw.Heads() ? 0.1 : 0.0;
   config.residual_dropout = draw.Heads() ? 0.1 : 0.0;
-  // Further layers like those that there are, in their order.
+  // Additional layers like the existing ones, in their order.
   const size_t own = config.layers.size();
   const auto more = static_cast<size_t>(draw.Of({0, 1, 3}));
   for (size_t i = 0; i < more; ++i) {

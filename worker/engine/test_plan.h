@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests of the tensor plan: models and passes drawn from a seed, and where a plan and what the
-// engine made first differ.
+// For tests of the tensor plan: models and passes drawn from a seed, and the first difference
+// between a plan and the engine's tensors.
 #ifndef WATTLE_WORKER_ENGINE_TEST_PLAN_H_
 #define WATTLE_WORKER_ENGINE_TEST_PLAN_H_
 
@@ -18,8 +18,8 @@
 
 namespace wattle::engine {
 
-// The plan knows what the operators of this libtorch make inside; another one may differ in small
-// tensors.
+// The plan includes the temporary tensors of this libtorch's operators; another version may differ
+// in small tensors.
 inline constexpr bool kSameOperators = TORCH_VERSION_MAJOR == 1;
 
 class Draw {
@@ -35,14 +35,14 @@ class Draw {
   std::mt19937_64 random_;
 };
 
-// A tiny model of the family with some layers more, and drawn vocabulary and dropout.
+// A tiny model of the family with some additional layers, and random vocabulary and dropout.
 models::DecoderConfig DrawConfig(const std::string& family, Draw& draw);
 
-// Brings the model's matrices into the form that the pass reads.
+// Converts the model's matrices to the form that the pass reads.
 void QuantizeFor(const models::PassDescription& pass, Model& model);
 
-// Where the two first differ, with what the plan calls the tensors before; empty if nowhere.
-// Scalars do not count: libtorch makes some on the way that are in no plan.
+// The first difference, with the plan's names of the preceding tensors; empty if equal. Scalars do
+// not count: libtorch makes temporary ones that are in no plan.
 std::string Difference(const models::TensorPlan& plan, const std::vector<ArenaTensor>& made);
 
 }  // namespace wattle::engine

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tokens that the CUDA kernels choose, run on the host, against the CPU's sampler.
+// Tokens chosen by the CUDA kernels, run on the host, against the CPU's sampler.
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -22,7 +22,7 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLargestUnit = 1.0F - 0x1p-24F;
 
-// Numbers of one seed.
+// Numbers from one seed.
 class Draws {
  public:
   explicit Draws(uint64_t seed) : seed_(seed) {}
@@ -40,7 +40,7 @@ class Draws {
   int64_t next_ = 0;
 };
 
-// One of: spread, many equals, few of many, all the same.
+// One of: spread, many ties, few of many, all equal.
 std::vector<float> DrawnLogits(Draws& draws, size_t count) {
   const float spread = draws.OneOf<float>({0.0F, 0.5F, 3.0F, 20.0F});
   const bool steps = draws.Below(2) == 0;
@@ -48,7 +48,7 @@ std::vector<float> DrawnLogits(Draws& draws, size_t count) {
   std::vector<float> logits(count);
   for (float& logit : logits) {
     logit = spread * (draws.Unit() + draws.Unit() + draws.Unit() - 1.5F);
-    logit = steps ? std::round(logit) : logit;  // -0 among them
+    logit = steps ? std::round(logit) : logit;  // including -0
     if (few && draws.Below(3) > 0) {
       logit = -kInfinity;
     }
@@ -57,7 +57,7 @@ std::vector<float> DrawnLogits(Draws& draws, size_t count) {
   return logits;
 }
 
-// The kernels' choices from rows of logits one after the other.
+// The kernels' choices from consecutive rows of logits.
 std::vector<long long> Chosen(const std::vector<float>& logits, int rows,
                               const SamplingSettings& sampling, const std::vector<float>& units,
                               uint64_t order) {

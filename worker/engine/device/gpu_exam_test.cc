@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The engine on a real GPU: what it computes there is what it computes on the host. ./dev gpu-exam
-// runs this program; without a GPU it says so and exits 3, which is never a pass. With --rehearsal
-// the host stands for the GPU, so that the program itself can be tried; it exits 3 then too.
+// The engine on a real GPU: its results must be those of the host. ./dev gpu-exam runs this
+// program; without a GPU it prints so and exits 3, which is never a pass. With --rehearsal the host
+// replaces the GPU, so that the program itself can be tried; it then exits 3, too.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -61,7 +61,7 @@ double NormOfDifference(absl::Span<const float> got, absl::Span<const float> wan
     error += std::pow(got[i] - wanted[i], 2);
     norm += std::pow(wanted[i], 2);
   }
-  return std::sqrt(error / norm);  // NaN is below nothing
+  return std::sqrt(error / norm);  // NaN compares as false
 }
 
 std::vector<int64_t> Prompt(uint64_t seed, int64_t tokens) {
@@ -101,7 +101,8 @@ TEST_P(GpuStoredTest, ProductsAreThoseOfTheDequantizedMatrix) {
   if (rehearses()) {
     GTEST_SKIP() << "the host rounds inputs of codes";
   }
-  // Rows that end in no whole panel; columns of several lengths; a matrix as large as a layer's.
+  // Rows that do not fill the last panel; columns of several lengths; a matrix as large as a
+  // layer's.
   for (const auto& [rows, columns] :
        std::vector<std::pair<int64_t, int64_t>>{{1000, kernels::ColumnsFor(GetParam().format, 128)},
                                                 {17, 256},
@@ -117,7 +118,7 @@ TEST_P(GpuStoredTest, ProductsAreThoseOfTheDequantizedMatrix) {
       const at::Tensor x = Normal({count, columns}, static_cast<uint64_t>(count));
       const at::Tensor wanted = at::mm(x.to(at::kDouble), weights.t()) + bias;
       const at::Tensor y = MatrixProduct(device, x.to(Gpu()), bias.to(Gpu()));
-      // More rows than the kernels take go by tensor cores, in BF16 where the GPU has it.
+      // Tensor cores multiply more rows than the kernels take, in BF16 if the GPU supports it.
       const bool in_bf16 = count > 8 && TileType(CapabilityOf(Gpu())) == at::kBFloat16 &&
                            !device.dequantized_products;
       EXPECT_LT(RelativeError(y.cpu().to(at::kDouble), wanted), in_bf16 ? 1e-2 : 1e-5);
@@ -209,7 +210,7 @@ TEST_P(GpuGenerationTest, LogitsAreThoseOfTheCpu) {
   DecodeSession wanted(host, 60);
   DecodeSession session(device, 60);
   ASSERT_TRUE(session.runs_operator());
-  // The cache is FP16 there, and the model's weights are ten times too large.
+  // The cache is FP16 on the GPU, and the model's weights are ten times too large.
   constexpr double kTolerance = 2e-2;
   std::vector<int64_t> tokens = Prompt(3, 11);
   for (int step = 0; step < 20; ++step) {
@@ -228,7 +229,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, GpuGenerationTest, testing::ValuesIn(WideForms()
 TEST(GpuCacheTest, AnInt8CacheIsThatOfThePlainForm) {
   const Decoder host = OnHost({"llama", "fp32", true});
   const Decoder device = OnGpu({"llama", "fp32", true});
-  DecodeSession wanted(host, 40, DecodeForm::kPlain);  // which also rounds queries
+  DecodeSession wanted(host, 40, DecodeForm::kPlain);  // also rounds queries
   DecodeSession session(device, 40);
   std::vector<int64_t> tokens = Prompt(3, 11);
   for (int step = 0; step < 5; ++step) {
@@ -238,7 +239,7 @@ TEST(GpuCacheTest, AnInt8CacheIsThatOfThePlainForm) {
 }
 
 // More sequences than a step has rows, each in its own slot.
-// From 64 tokens on tensor cores multiply weights that became BF16; FP32 stays FP32.
+// From 64 tokens on tensor cores multiply weights converted to BF16; FP32 stays FP32.
 TEST(GpuPromptTest, ALongPromptHasTheLogitsOfItsTokensByEight) {
   if (rehearses()) {
     GTEST_SKIP() << "the host has no tiles, and no decoding with NF4's double quantization";
@@ -468,7 +469,7 @@ TEST(GpuTf32Test, FactorsAreRoundedWhereTheJobAsks) {
   EXPECT_LT(error(), 1e-6) << "after a job that asked for TF32";
 }
 
-// A checkpoint of `from` goes on on `to`.
+// A checkpoint from `from` is resumed on `to`.
 void ExpectMoves(const std::string& from, const std::string& to) {
   const std::vector<double> wanted = LossesOf(FiveSteps("whole", from));
   FinetuneSettings moved = FiveSteps("moved", from);
@@ -494,7 +495,7 @@ TEST(GpuCheckpointTest, OfTheHostGoesOnOnTheGpu) {
   ExpectMoves("cpu", device_name);
 }
 
-// --- what cannot be ---
+// --- refusals ---
 
 TEST(GpuFaultsTest, MemoryThatIsNotThereIsOneLine) {
   if (rehearses()) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The engine on the guarded device (test_guarded_device.h): what it computes there is what it
-// computes on the host, no weight crosses after loading, and how often the host waits is counted.
+// The engine on the guarded device (test_guarded_device.h): its results are those of the host, no
+// weight is copied after loading, and the host's waits are counted.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -79,7 +79,7 @@ TEST(GuardedDeviceTest, CountsWhatCostsTimeOnAGpu) {
   EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
   (void)y.sum().item<float>();
   (void)at::equal(y, y);
-  (void)host.to(GuardedDevice());  // the copy that is waited for
+  (void)host.to(GuardedDevice());  // the copy to wait for
   EXPECT_EQ(WorkOfGuardedDevice().waits, 4);
   EXPECT_EQ(WorkOfGuardedDevice().largest_upload_bytes, 60);
 }
@@ -125,7 +125,7 @@ TEST(DeviceRandomTest, MasksAndSignsAreThoseOfTheKernels) {
   }
 }
 
-// Also of what is not finite, and of more numbers than are drawn at once.
+// Also for non-finite values, and for more numbers than are drawn at once.
 TEST(DeviceRandomTest, NumbersAreRoundedToBf16AsByTheKernels) {
   for (const int64_t count : {int64_t{1}, int64_t{301}, (int64_t{1} << 22) + 3}) {
     SCOPED_TRACE(absl::StrCat(count, " numbers"));
@@ -201,8 +201,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, StoredRowsTest, testing::ValuesIn(StoredCases(
 TEST(DeviceRoundingTest, NearestCodesAreThoseOfTheKernels) {
   at::Tensor weights = Normal({50, 128}, 6);
   weights.narrow(0, 3, 2).zero_();          // a scale of zero
-  weights.narrow(0, 7, 1).fill_(-0.5);      // of two that are as large the first one counts
-  weights[9].narrow(0, 0, 32).mul_(1e-7);   // a scale that FP16 has no number for
+  weights.narrow(0, 7, 1).fill_(-0.5);      // in a tie the first one counts
+  weights[9].narrow(0, 0, 32).mul_(1e-7);   // a scale too small for FP16
   weights[11].narrow(0, 32, 32).mul_(1e9);  // and one above its largest
   for (const StoredCase& stored : StoredCases()) {
     if (kernels::OperationsOf(stored.format.scheme).codec == nullptr) {
@@ -239,7 +239,7 @@ TEST(DeviceRowSumsTest, RowsThatComeTwiceAreAddedTwice) {
 
 // --- every family: forward, backward, decoding ---
 
-// Uploads of a pass are tokens, targets and the borders of what a query sees: numbers of the batch.
+// Uploads during a pass are tokens, targets and the bounds of visible keys: numbers of the batch.
 int64_t BytesOfABatch(const TokenBatch& batch) {
   return 5 * batch.rows() * static_cast<int64_t>(sizeof(int64_t));
 }
@@ -344,8 +344,8 @@ INSTANTIATE_TEST_SUITE_P(Families, FamilyOnDeviceTest, testing::ValuesIn(FamilyC
 
 class RecipeOnDeviceTest : public testing::TestWithParam<const char*> {};
 
-// The device multiplies with the dequantized weights and does not round the inputs, as the host's
-// kernels do; its oracle is the host's FP32 model of the dequantized weights.
+// The device multiplies with the dequantized weights and does not round the inputs, unlike the
+// host's kernels; its oracle is the host's FP32 model of the dequantized weights.
 TEST_P(RecipeOnDeviceTest, ALoadedModelDecodesFromPackedWeights) {
   const std::string directory = MakeTinyModel("model", 5);
   const auto recipe = RecipeOfIdentity(GetParam());
@@ -428,7 +428,7 @@ TEST_P(ModeOnDeviceTest, LossesAreThoseOfTheHostAndWaitsAreCounted) {
     EXPECT_NEAR(losses[i], wanted[i], GetParam().tolerance * wanted[i]) << "step " << i + 1;
   }
   constexpr int64_t kSmallestMatrixBytes = 32 * 32 * 4;
-  for (size_t i = 1; i < steps.size(); ++i) {  // the first has the loading before it
+  for (size_t i = 1; i < steps.size(); ++i) {  // the first step includes loading
     EXPECT_EQ(steps[i].waits, GetParam().waits) << "step " << i + 1;
     EXPECT_LT(steps[i].largest_upload_bytes, kSmallestMatrixBytes) << "step " << i + 1;
   }
@@ -452,7 +452,7 @@ TEST(ResumeOnDeviceTest, ARunThatGoesOnIsTheUninterruptedOneBitForBit) {
             FileBytes(whole.output_directory + "/model.safetensors"));
 }
 
-// Those whose checkpoints hold something else: moments, their codes, factors, a loss scale,
+// Runs whose checkpoints have different contents: moments, their codes, factors, a loss scale,
 // adapters.
 class MoveTest : public testing::TestWithParam<std::tuple<ModeCase, bool>> {};
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Whole generations by the CUDA kernels. The GPU is the guarded device, whose memory the kernels,
-// which run on the host, read and the host may not; the oracle is the CPU.
+// Whole generations by the CUDA kernels. The GPU is the guarded device, whose memory only the
+// kernels, which run on the host, may read; the oracle is the CPU.
 #include "worker/engine/device/kernel_decode.h"
 
 #include <algorithm>
@@ -141,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, KernelGenerationTest, testing::ValuesIn(WideForm
 TEST_F(KernelDecodeTest, AnInt8CacheIsThatOfThePlainForm) {
   const Decoder host = OnHost({"llama", "fp32", true});
   const Decoder device = OnDevice({"llama", "fp32", true});
-  DecodeSession wanted(host, 40, DecodeForm::kPlain);  // which also rounds queries
+  DecodeSession wanted(host, 40, DecodeForm::kPlain);  // also rounds queries
   DecodeSession session(device, 40);
   ASSERT_TRUE(session.runs_operator());
   std::vector<int64_t> tokens = Prompt(3, 9);
@@ -151,7 +151,7 @@ TEST_F(KernelDecodeTest, AnInt8CacheIsThatOfThePlainForm) {
   }
 }
 
-// The cache above all: a Jetson's kernel would end some program in the middle of a long session.
+// Mainly the cache: a Jetson's OS kernel would kill a program in the middle of a long session.
 TEST_F(KernelDecodeTest, ABoardsGpuIsAskedForTheSessionsMemoryBeforeItIsTaken) {
   constexpr int64_t kLittle = 10'000;
   const Decoder device = OnDevice({"llama", "fp32", true});
@@ -169,8 +169,8 @@ TEST_F(KernelDecodeTest, ABoardsGpuIsAskedForTheSessionsMemoryBeforeItIsTaken) {
   }
 }
 
-// Products by libtorch, beside the same tokens by steps of eight rows. The guarded device has tiles
-// of FP32.
+// Products by libtorch, against the same tokens in steps of eight rows. The guarded device has FP32
+// tiles.
 TEST_F(KernelDecodeTest, ALongPromptGoesByTilesAndItsCacheServesTheNextToken) {
   for (WideDecoder form :
        {WideDecoder{"gpt2", "int8"}, {"llama", "int4a-g32"}, {"llama", "fp32"}}) {
@@ -207,7 +207,7 @@ TEST_F(KernelDecodeTest, ASequenceHasTheLogitsThatItHasAlone) {
     texts.push_back(Prompt(static_cast<uint64_t>(slot), 3 + slot));
     together.Feed(texts.back(), slot);
   }
-  for (const int64_t slot : {int64_t{2}, int64_t{8}}) {  // a shorter text in place of a longer one
+  for (const int64_t slot : {int64_t{2}, int64_t{8}}) {  // a shorter text replaces a longer one
     texts[static_cast<size_t>(slot)] = Prompt(77 + static_cast<uint64_t>(slot), 2);
     together.Clear(slot);
     together.Feed(texts[static_cast<size_t>(slot)], slot);
@@ -262,7 +262,7 @@ TEST_F(KernelDecodeTest, ABatchThatCannotEndIsWaitedForOnceInSixteenSteps) {
   Decoder device = OnDevice(form);
   const std::vector<std::vector<int64_t>> prompts = {Prompt(1, 2), Prompt(2, 10)};
   const SamplingSettings sampling{.temperature = 0.9, .top_k = 20, .top_p = 0.95, .seed = 8};
-  // An end token that never comes: each token is waited for, and the texts are the same.
+  // An end token that never comes: the host waits for each token, and the texts are the same.
   device.config.eos_token_id = 256;
   int64_t waits = gpu_.host.waits();
   const auto wanted = GenerateTokens(device, prompts, kNew, sampling);
@@ -271,7 +271,7 @@ TEST_F(KernelDecodeTest, ABatchThatCannotEndIsWaitedForOnceInSixteenSteps) {
   waits = gpu_.host.waits();
   EXPECT_EQ(GenerateTokens(device, prompts, kNew, sampling), wanted);
   EXPECT_EQ(wanted[1].size(), 18U);
-  // Two prompts; 16 steps, the one that ends the longer prompt, and the one that ends the other.
+  // Two prompts; 16 steps, the step that ends the longer prompt, and the step that ends the other.
   EXPECT_EQ(gpu_.host.waits() - waits, 2 + 3);
 }
 

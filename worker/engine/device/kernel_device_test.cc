@@ -40,7 +40,7 @@ MatrixWeights PackedMatrix(kernels::WeightFormat format) {
   return AtenOperations().Stored(*packed, at::kCPU);
 }
 
-// What a launcher answers, and how often one was made and asked.
+// Results of a launcher, and how often one was made and called.
 struct Answers {
   absl::Status made;
   absl::Status launched;
@@ -213,7 +213,7 @@ TEST(KernelDeviceTest, AGpuWithoutMemoryEndsTheAttemptWithTheLeanerForm) {
               StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr(kLeanerJob)));
 }
 
-// A Jetson's kernel ends some program where its GPU asks for more than there is.
+// A Jetson's OS kernel kills some program if the GPU requests more memory than there is.
 TEST(KernelDeviceTest, ABoardsGpuAsksForNoMoreThanIsFree) {
   std::optional<int64_t> free = 1000;
   const KernelDevice device(

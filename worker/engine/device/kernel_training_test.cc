@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a GPU computes between the products of training, run on the host, against the CPU.
+// A GPU's operations between the products of training, run on the host, against the CPU.
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -46,7 +46,7 @@ size_t Drawn(uint64_t seed, int64_t which, size_t bound) {
   return static_cast<size_t>(kernels::RandomBelow({.seed = seed}, which, bound));
 }
 
-// What the queries of a drawn pass see, and how many keys there are.
+// The keys visible to the queries of a random pass, and the number of keys.
 struct DrawnKeys {
   std::vector<SeenKeys> keys;
   int64_t seen = 0;
@@ -66,7 +66,8 @@ DrawnKeys KeysOf(uint64_t seed) {
   return drawn;
 }
 
-// Half a unit in the last place of numbers up to the largest of `wanted`, or what sums differ by.
+// Half a unit in the last place of the largest number of `wanted`, or the difference allowed for
+// sums.
 double Tolerance(FactorType factors, const at::Tensor& wanted) {
   const double largest = wanted.abs().max().item<double>();
   switch (factors) {
@@ -127,9 +128,9 @@ TEST(KernelTrainingTest, AScoreThatIsNoNumberIsNotHidden) {
   const DropoutState state;
   for (const FactorType factors : {FactorType::kFloat32, FactorType::kBf16, FactorType::kFp16}) {
     at::Tensor scores = at::zeros({1, 1, 8, 8});
-    // As a GPU makes one: rounded like a number it would become -0.
+    // As computed by a GPU: rounded like a number it would become -0.
     scores[0][0][5][2] = std::bit_cast<float>(0x7FFFFFFFU);
-    scores[0][0][3][6] = std::nanf("");  // of a key that query 3 does not see
+    scores[0][0][3][6] = std::nanf("");  // of a key that is invisible to query 3
     const at::Tensor dropped = OnHost(4).Softmax(factors, keys, {.state = state}, scores);
     const at::Tensor numbers = dropped.to(at::kFloat).isnan().sum(-1)[0][0];
     EXPECT_EQ(numbers.sum().item<int64_t>(), 6) << "all that query 5 sees";
@@ -173,7 +174,7 @@ TEST(KernelTrainingTest, TheLossAndItsGradientAreThoseOfTheCpu) {
 constexpr kernels::AdamWStep kStep = {
     .step = 3, .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.7};
 
-// Parameters of drawn shapes with all that an optimizer keeps of them, after one step on the host.
+// Parameters of random shapes with their whole optimizer state, after one step on the host.
 class DrawnUpdate {
  public:
   // type: of the matrices.
@@ -224,7 +225,7 @@ class DrawnUpdate {
     return true;
   }
 
-  // Codes may be those of neighbouring levels, of few numbers.
+  // Few codes may be those of neighbouring levels.
   void ExpectNear(const DrawnUpdate& wanted) const {
     for (size_t i = 0; i < weights_.size(); ++i) {
       SCOPED_TRACE(absl::StrCat("parameter ", i, " of ", weights_[i].numel(), " weights"));
@@ -247,7 +248,7 @@ class DrawnUpdate {
   }
 
  private:
-  // Numbers that differ in their last bit before they are rounded are seldom rounded apart.
+  // Numbers that differ in their last bit before rounding seldom round to different values.
   static void ExpectRoundedAlike(const at::Tensor& got, const at::Tensor& wanted) {
     const at::Tensor wide = wanted.to(at::kFloat);
     const at::Tensor apart = (got.to(at::kFloat) - wide).abs();
@@ -278,7 +279,7 @@ class DrawnUpdate {
   std::vector<std::vector<at::Tensor>> states_;
 };
 
-// Ragged ends of lanes, warps, blocks and chunks; more vectors than a launch takes.
+// Partly filled lanes, warps, blocks and chunks; more vectors than one launch takes.
 std::vector<DrawnUpdate> DrawnUpdates() {
   std::vector<std::vector<int64_t>> vectors(35, {129});
   vectors.insert(vectors.end(), {{1}, {127}, {512}, {513}, {1300}});

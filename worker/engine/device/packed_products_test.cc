@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of many rows with packed matrices on a GPU, which the guarded device with the kernels
-// stands for: in the number format of the job.
+// Products of many rows with packed matrices on a GPU, in the number format of the job. The guarded
+// device with the kernels replaces the GPU.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,7 +28,7 @@ namespace {
 constexpr int64_t kOutputs = 1000;
 constexpr int64_t kInputs = 256;
 
-// QLoRA's products, forward and backward, and what they took.
+// QLoRA's products, forward and backward, and their cost.
 struct TrainingProducts {
   at::Tensor forward;
   at::Tensor backward;

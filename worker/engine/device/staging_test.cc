@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What stands beside a matrix on its way from its file to a device: on a board whose GPU has the
+// Memory besides a matrix on its way from its file to a device: on a board whose GPU shares the
 // host's memory, both count.
 #include <algorithm>
 #include <cstddef>
@@ -32,7 +32,7 @@ constexpr int64_t kStagedRows = 5000;
 constexpr int64_t kStagedColumns = 4096;
 static_assert(kStagedRows * kStagedColumns * 4 > kStagingBytesMax + (int64_t{8} << 20));
 
-// A file with one matrix in BF16, whose numbers come again with another period than its rows.
+// A file with one BF16 matrix, whose numbers repeat with a period other than its rows.
 class OneMatrix final : public formats::TensorSource {
  public:
   OneMatrix() {
@@ -74,7 +74,7 @@ class OneMatrix final : public formats::TensorSource {
   std::vector<at::BFloat16> numbers_;
 };
 
-// Bytes of the host's tensors that live at once, above those at its beginning.
+// Peak bytes of live tensors on the host, above those at the object's creation.
 class HostBytes : public c10::MemoryReportingInfoBase {
  public:
   // libtorch 2 counts the totals in another type.
@@ -112,11 +112,11 @@ TEST(StagingTest, AMatrixWithQuantizedScalesGoesToItsDeviceInPieces) {
   ASSERT_THAT(matrix, IsOk());
   const int64_t on_device = WorkOfGuardedDevice().peak_bytes - before;
   const int64_t scales_bytes =
-      kStagedRows * kStagedColumns / 64 * 4;  // in FP32, until all are there
+      kStagedRows * kStagedColumns / 64 * 4;  // in FP32, until all are read
   RecordProperty("staging_bytes", std::to_string(host_bytes->peak() + on_device - packed_bytes));
   EXPECT_GE(on_device, packed_bytes);
   EXPECT_LE(host_bytes->peak() + scales_bytes + on_device, packed_bytes + kStagingBytesMax);
-  // And no more than some pieces.
+  // Plus no more than some pieces.
   EXPECT_LE(host_bytes->peak() + on_device, packed_bytes + (int64_t{16} << 20));
   EXPECT_LT(WorkOfGuardedDevice().uploaded_bytes, packed_bytes + 64);
 

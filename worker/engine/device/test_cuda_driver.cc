@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a driver's library with two devices, a Xavier's GPU and an Orin's. The Orin's alone
-// says that it shares the host's memory.
+// For tests: a driver's library with two devices, a Xavier's GPU and an Orin's. Only the Orin's
+// reports that it shares the host's memory.
 #include <cstddef>
 
 extern "C" {

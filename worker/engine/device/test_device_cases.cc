@@ -81,7 +81,7 @@ const std::vector<ModeCase>& ModeCases() {
       {"Checkpointing", [](FinetuneSettings& s) { s.activation_checkpointing = true; }, 1},
       {"QuantizationAware",
        [](FinetuneSettings& s) { s.model.recipe = *RecipeOfIdentity("int4-g32"); }, 1},
-      // libtorch rounds results to the type of the factors too.
+      // libtorch also rounds results to the type of the factors.
       {"Bf16Factors", [](FinetuneSettings& s) { s.precision = kernels::FactorType::kBf16; }, 1,
        1e-2},
       {"Fp16Factors", [](FinetuneSettings& s) { s.precision = kernels::FactorType::kFp16; }, 1,
@@ -122,14 +122,14 @@ const std::vector<ModeCase>& ModeCases() {
          s.optimizer = v1::OPTIMIZER_ADAFACTOR;
        },
        1},
-      // The loss, and what is decided of head, both blocks and tables. A pass changes weights.
+      // The loss, and the decisions for head, both blocks and tables. A pass changes weights.
       {"UpdateInBackward",
        [](FinetuneSettings& s) {
          s.update_in_backward = true;
          s.accumulation_steps = 1;
        },
        5, 2e-4, false},
-      // The losses, which the log of moves wants.
+      // The losses, which the log of moves needs.
       {"Mezo", [](FinetuneSettings& s) { s.mezo = MezoSettings{}; }, 1, 2e-4, false},
   };
   return cases;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: what a device is tried with beside the host. The guarded device and a GPU have the
-// same cases (guarded_device_test.cc, gpu_exam_test.cc).
+// For tests: cases for a device other than the host, shared by the guarded device and a GPU
+// (guarded_device_test.cc, gpu_exam_test.cc).
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_TEST_DEVICE_CASES_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_TEST_DEVICE_CASES_H_
 
@@ -25,32 +25,32 @@ struct StoredCase {
   const char* name;
   kernels::WeightFormat format;
 };
-// Every format that a device stores, without those of GGUF.
+// Every format that a device stores, except GGUF's.
 const std::vector<StoredCase>& StoredCases();
 // A matrix of the host in the format.
 MatrixWeights StoredOnHost(kernels::WeightFormat format, int64_t rows, int64_t columns);
 
 struct FamilyCase {
   const char* name;            // of tests/golden/engine/families
-  int64_t operators_of_token;  // at most, of the tiny model: starts of kernels on a GPU
+  int64_t operators_of_token;  // maximum for the tiny model: launches of kernels on a GPU
 };
 const std::vector<FamilyCase>& FamilyCases();
-// The same model, whose arenas lie on the device.
+// The same model with its arenas on the device.
 Model OnDevice(const Model& host, at::Device device);
 
 // A way of training.
 struct ModeCase {
   const char* name;
   std::function<void(FinetuneSettings&)> choose;
-  int64_t waits;             // of a step of two micro-batches, by libtorch's operators
-  double tolerance = 2e-4;   // of a loss, as a share of it
-  bool begins_ahead = true;  // a step, before the loss of the last one is read
+  int64_t waits;             // for a step of two micro-batches, by libtorch's operators
+  double tolerance = 2e-4;   // of a loss, relative
+  bool begins_ahead = true;  // per step, before the loss of the preceding one is read
 };
 const std::vector<ModeCase>& ModeCases();
 
 // Settings of a run of five steps on the device, with directories of its own.
 FinetuneSettings FiveSteps(const std::string& name, const std::string& device);
-// Runs to the end of step 3, with a checkpoint of it.
+// Runs to the end of step 3 and writes a checkpoint of it.
 void RunThreeSteps(const FinetuneSettings& settings);
 
 }  // namespace wattle::engine

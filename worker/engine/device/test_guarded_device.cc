@@ -35,11 +35,11 @@ namespace {
 
 constexpr auto kDeviceType = c10::DeviceType::PrivateUse1;
 const c10::DispatchKeySet kDeviceKeys(c10::DispatchKey::PrivateUse1);
-constexpr int64_t kMemoryBytes = int64_t{1} << 30;  // address space; pages come with their use
+constexpr int64_t kMemoryBytes = int64_t{1} << 30;  // address space; pages are allocated on use
 
 DeviceWork work;
-int64_t asked = 0;  // operators and copies since the beginning
-// A stream beside the first one has what was asked up to here; the first one all.
+int64_t asked = 0;  // operators and copies so far
+// A side stream has the work queued up to its creation; the first stream has all work.
 bool beside = false;
 int64_t beside_has = 0;
 constexpr c10::StreamId kBeside = 1;
@@ -50,8 +50,9 @@ constexpr c10::StreamId kBeside = 1;
   std::_Exit(1);
 }
 
-// The device's memory, which lies at two places of the address space. Tensors of the device have
-// the address of the first one, which nobody may read. The device's operators use the second one.
+// The device's memory, mapped at two places in the address space. Tensors of the device have the
+// address of the first place, which must not be accessed. The device's operators use the second
+// place.
 class GuardedAllocator final : public at::Allocator {
  public:
   static GuardedAllocator& Get() {
@@ -59,16 +60,16 @@ class GuardedAllocator final : public at::Allocator {
     return memory;
   }
 
-  // The first place, for kernels that get its addresses.
+  // The first place, for kernels that receive its addresses.
   void Open() { Protect(PROT_READ | PROT_WRITE); }
   void Close() { Protect(PROT_NONE); }
 
-  // Where operators find what is at an address of the device; what is of the host stays.
+  // The operators' address for an address of the device; host addresses stay unchanged.
   [[nodiscard]] void* ForOperators(void* place) const {
     return Holds(place, region_) ? for_operators_ + (static_cast<std::byte*>(place) - region_)
                                  : place;
   }
-  // Whether an address is one that operators use.
+  // Whether an address belongs to the operators' place.
   [[nodiscard]] bool IsForOperators(const void* place) const {
     return Holds(place, for_operators_);
   }
@@ -108,7 +109,7 @@ class GuardedAllocator final : public at::Allocator {
       if (Holds(info->si_addr, Get().region_)) {
         Die();
       }
-      std::signal(SIGSEGV, SIG_DFL);  // the access is made again, and ends the program
+      std::signal(SIGSEGV, SIG_DFL);  // the access is repeated, and ends the program
     };
     action.sa_flags = SA_SIGINFO;
     sigaction(SIGSEGV, &action, nullptr);
@@ -136,7 +137,7 @@ class GuardedAllocator final : public at::Allocator {
   }
 
   void Take(int64_t bytes) {
-    // As CUDA's allocator words it.
+    // In the words of CUDA's allocator.
     TORCH_CHECK(in_use_ + bytes <= limit_, "CUDA out of memory. Tried to allocate ", bytes,
                 " bytes");
     in_use_ += bytes;
@@ -217,7 +218,7 @@ at::Tensor EmptyOnDevice(at::IntArrayRef size, at::IntArrayRef stride, at::Scala
 // The tensors of one operator, as the CPU's operators see them: the same bytes.
 class HostView {
  public:
-  // The CPU's tensor for one of the device. What is of the host stays as it is.
+  // The CPU's tensor for one of the device. Host tensors stay unchanged.
   at::Tensor Of(const at::Tensor& tensor) {
     if (!IsOnDevice(tensor)) {
       return tensor;
@@ -261,7 +262,7 @@ class HostView {
     c10::Storage host;
   };
 
-  // The same bytes as memory of the CPU; two views of one storage stay two views of one.
+  // The same bytes as CPU memory; two views of one storage remain two views of one.
   const c10::Storage& StorageOf(const at::Tensor& tensor) {
     const c10::Storage& device = tensor.storage();
     for (const Storages& pair : storages_) {
@@ -284,7 +285,7 @@ class HostView {
     return device;
   }
 
-  // An operator may have given its output another size, and then another memory.
+  // An operator may have resized its output and so changed its memory.
   static void TakeSizes(const Seen& seen) {
     c10::TensorImpl* device = seen.device.unsafeGetTensorImpl();
     const void* memory = seen.host.storage().unsafeGetStorageImpl()->data_ptr().get();
@@ -330,12 +331,12 @@ c10::IValue OnHost(const c10::FunctionSchema& schema, HostView& view, const c10:
   return value.isDevice() ? c10::IValue(c10::Device(at::kCPU)) : value;
 }
 
-// The host waits for what the current stream has.
+// Makes the host wait for the work of the current stream.
 void Wait() {
   ++(beside && beside_has < asked ? work.late_waits : work.waits);
 }
 
-// Whether the host has to wait for what the operator finds out.
+// Whether the host has to wait for the operator's result.
 bool HostWaitsFor(const std::string& name) {
   constexpr std::array<std::string_view, 6> kNames = {"aten::_local_scalar_dense",
                                                       "aten::equal",
@@ -362,8 +363,8 @@ void Count(const c10::FunctionSchema& schema) {
   asked += MakesAView(schema) ? 0 : 1;
 }
 
-// Products of FP16, which libtorch 1.13 lacks on the CPU: by FP32, rounded to FP16. Whether the
-// operator is one; then its result is on the stack.
+// FP16 products, which libtorch 1.13 does not have on the CPU: computed in FP32 and rounded to
+// FP16. Returns whether the operator is one; then its result is on the stack.
 bool MultipliedHalves(const c10::FunctionSchema& schema, torch::jit::Stack* stack) {
   const size_t arguments = schema.arguments().size();
   const size_t first = stack->size() - arguments;
@@ -383,7 +384,7 @@ bool MultipliedHalves(const c10::FunctionSchema& schema, torch::jit::Stack* stac
   return true;
 }
 
-// Every operator that the device does not have below: the CPU's, on the device's memory.
+// Every operator that is not defined below: the CPU's, on the device's memory.
 void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const c10::FunctionSchema& schema = op.schema();
   Count(schema);

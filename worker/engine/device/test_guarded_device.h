@@ -1,15 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a device beside the host that every machine has. At the addresses of its tensors
-// nobody may read: a host that does ends the test, as on a GPU it would read nonsense. The device's
+// For tests: a second device that every machine has. The addresses of its tensors must not be read:
+// a host that reads them ends the test, where on a GPU it would read nonsense. The device's
 // operators find the same memory at other addresses. They are those of libtorch's CPU, so results
-// are the CPU's to the last bit where a pass computes the same. What costs time on a GPU is
-// counted: operators, copies between the two memories, and waits of the host for the device.
+// equal the CPU's to the last bit if a pass computes the same. Costs of a GPU are counted:
+// operators, copies between the two memories, and waits of the host for the device.
 //
-// A copy to the device is a wait unless it is made with non_blocking; a copy to the host, and every
-// operator whose result the host has to know, always are. A tensor of the host among those of the
-// device is an error unless it is a scalar, as on CUDA. Why so:
-// docs/adr/0045-a-guarded-device.md.
+// A copy to the device is a wait unless it is non_blocking; a copy to the host, and every operator
+// whose result the host needs, always are. A tensor of the host among those of the device is an
+// error unless it is a scalar, as on CUDA. Reasons: docs/adr/0045-a-guarded-device.md.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_TEST_GUARDED_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_TEST_GUARDED_DEVICE_H_
 
@@ -19,25 +18,25 @@
 
 namespace wattle::engine {
 
-// The name that jobs give the device.
+// The name of the device in jobs.
 inline constexpr char kGuardedDevice[] = "privateuseone";
 
-// What the device has done.
+// Work of the device so far.
 struct DeviceWork {
-  int64_t operators = 0;  // views are none
+  int64_t operators = 0;  // except views
   int64_t uploaded_bytes = 0;
   int64_t downloaded_bytes = 0;
-  int64_t largest_upload_bytes = 0;  // of one copy
+  int64_t largest_upload_bytes = 0;  // of the largest copy
   int64_t made_bytes = 0;            // of tensors
-  int64_t largest_made_bytes = 0;    // of one tensor
-  int64_t peak_bytes = 0;            // of tensors at once, those from before included
-  int64_t waits = 0;                 // of the host for all that it has asked of the device
-  // Of the host for earlier work, while the device has later work to do: it is not idle.
+  int64_t largest_made_bytes = 0;    // of the largest tensor
+  int64_t peak_bytes = 0;            // peak of live tensors, including those from before
+  int64_t waits = 0;                 // waits of the host for all queued work of the device
+  // Waits of the host for earlier work while the device still has later work: the device is not
+  // idle.
   int64_t late_waits = 0;
 };
 
-// While one is there, the host stands for the device: kernels that are emulated read at its
-// addresses.
+// While an object exists, the host replaces the device: emulated kernels read at its addresses.
 class OpenedGuardedMemory {
  public:
   OpenedGuardedMemory();
@@ -46,14 +45,14 @@ class OpenedGuardedMemory {
   OpenedGuardedMemory& operator=(const OpenedGuardedMemory&) = delete;
 };
 
-// The device; asking for it puts it into the program.
+// The device; calling this links it into the program.
 [[nodiscard]] at::Device GuardedDevice();
 
-// Since the last ForgetWork. One thread uses the device.
+// Since the last ForgetWork. Only one thread uses the device.
 [[nodiscard]] DeviceWork WorkOfGuardedDevice();
-// Of the tensors that are there now.
+// Bytes of the live tensors.
 [[nodiscard]] int64_t BytesOnGuardedDevice();
-// From now on there is no memory for more bytes than these at once.
+// From now on the device has no memory for more bytes than these at the same time.
 void LimitGuardedMemory(int64_t bytes);
 void ForgetWork();
 

@@ -24,15 +24,16 @@
 
 namespace wattle::engine {
 
-// What a launcher answers, and the counts of the one that was made.
+// Results of a launcher, and the counts of the one that was made.
 struct Gpu {
   absl::Status made;
   absl::Status prepared;
   absl::Status launched;
   int makings = 0;
   bool has_graphs = true;
-  std::optional<int64_t> free_bytes;  // of a GPU that has the host's memory; none: it has its own
-  std::optional<ComputeCapability> capability;  // as it is at the first product of many rows
+  std::optional<int64_t> free_bytes;  // of a GPU that shares the host's memory; nullopt: it has its
+                                      // own
+  std::optional<ComputeCapability> capability;  // value at the first product of many rows
   cuda::HostLauncher host{uint64_t{3}};
 };
 
@@ -86,7 +87,7 @@ class GuardedLauncher final : public cuda::KernelLauncher {
   Gpu& gpu_;
 };
 
-// While one is there, the guarded device has the kernels.
+// While an object exists, the guarded device has the kernels.
 class KernelsOfGuardedDevice {
  public:
   KernelsOfGuardedDevice()

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: where WATTLE_TEST_KERNELS is set, the guarded device has the kernels from the start of
-// the program on.
+// For tests: if WATTLE_TEST_KERNELS is set, the guarded device has the kernels from the start of
+// the program.
 #include <cstdlib>
 
 #include "worker/engine/device/test_guarded_launcher.h"

@@ -48,8 +48,8 @@ TEST(LateNumbersTest, WhoReadsThemWaitsForNoLaterWork) {
   EXPECT_EQ(WorkOfGuardedDevice().waits, 1) << "the host's own numbers are there";
 }
 
-// The losses of a run that is stopped after every step and goes on from its checkpoint, so that no
-// step is begun ahead; the settings' own directories hold it.
+// The losses of a run that is stopped after every step and resumed from its checkpoint, so that no
+// step begins ahead; uses the settings' own directories.
 std::vector<double> LossesStepByStep(const FinetuneSettings& settings, int64_t steps) {
   std::vector<double> losses;
   for (int64_t step = 1; step <= steps; ++step) {
@@ -76,7 +76,7 @@ class AheadTest : public testing::TestWithParam<ModeCase> {
   KernelsOfGuardedDevice kernels_;
 };
 
-// Where no step begins ahead the host waits once, at its end.
+// If no step begins ahead, the host waits once, at the end of a step.
 TEST_P(AheadTest, AStepHasNoWaitInsideAndItsLossIsThatOfTheHost) {
   FinetuneSettings host = FiveSteps("host", "cpu");
   host.steps = 3;
@@ -100,7 +100,7 @@ TEST_P(AheadTest, AStepHasNoWaitInsideAndItsLossIsThatOfTheHost) {
     EXPECT_NEAR(losses[i], wanted[i], GetParam().tolerance * wanted[i]) << "step " << i + 1;
   }
   EXPECT_EQ(result->train_loss_last, losses.back());
-  for (size_t i = 1; i < steps.size(); ++i) {  // the first has the loading before it
+  for (size_t i = 1; i < steps.size(); ++i) {  // the first step includes loading
     RecordProperty(absl::StrCat("waits_of_step_", i + 1), absl::StrCat(steps[i].waits));
     EXPECT_EQ(steps[i].waits, GetParam().begins_ahead ? 0 : 1) << "step " << i + 1;
     EXPECT_EQ(steps[i].late_waits, GetParam().begins_ahead ? 1 : 0) << "step " << i + 1;
@@ -169,8 +169,8 @@ TEST_F(AheadEndsTest, UpdatesInTheBackwardPassEndTheRunAsOnTheHost) {
   EXPECT_TRUE(std::filesystem::is_empty(settings.work_directory));
 }
 
-// The scale is halved at first and doubled later: gradients that were asked for by another scale
-// are of no use.
+// The scale is halved at first and doubled later: gradients that were queued with another scale are
+// useless.
 TEST_F(AheadEndsTest, OverflowsOfFp16AreSkippedAsStepByStep) {
   const auto settings_of = [](const std::string& name, const std::string& device) {
     FinetuneSettings settings = FiveSteps(name, device);
@@ -224,13 +224,13 @@ TEST_P(KernelFamilyTest, LossAndGradientsWithDropoutAreThoseOfTheHost) {
 INSTANTIATE_TEST_SUITE_P(Families, KernelFamilyTest, testing::ValuesIn(FamilyCases()),
                          [](const auto& row) { return row.param.name; });
 
-// What ./dev bench gpu-plan prints of training.
+// The output of ./dev bench gpu-plan for training.
 class TrainingPlanTest : public testing::TestWithParam<const char*> {
  protected:
   KernelsOfGuardedDevice kernels_;
 };
 
-// The plan is that of the CPU's kernels, which need fewer tensors of their own for an activation.
+// The plan is that of the CPU's kernels, which need fewer temporary tensors for an activation.
 TEST_P(TrainingPlanTest, AStepMakesTheTensorsOfThePlanAndAFifthMore) {
   v1::ModelShape shape;
   shape.set_architecture(GetParam());
@@ -269,7 +269,7 @@ TEST_P(TrainingPlanTest, AStepMakesTheTensorsOfThePlanAndAFifthMore) {
   const double ratio = static_cast<double>(work.made_bytes) / static_cast<double>(planned);
   RecordProperty("activation_bytes_over_plan", absl::StrCat(ratio));
   EXPECT_LE(ratio, 1.25);
-  // Weights and gradients lie beside the pass.
+  // Weights and gradients are in memory besides the pass.
   EXPECT_LE(static_cast<double>(work.peak_bytes - before),
             1.2 * static_cast<double>(plan.peak_bytes));
 }
@@ -277,7 +277,7 @@ TEST_P(TrainingPlanTest, AStepMakesTheTensorsOfThePlanAndAFifthMore) {
 INSTANTIATE_TEST_SUITE_P(Architectures, TrainingPlanTest, testing::Values("gpt2", "llama"),
                          [](const auto& row) { return row.param; });
 
-// --- what libtorch says of a GPU ---
+// --- libtorch's error texts for a GPU ---
 
 TEST(TorchBorderTest, WhatFailsOnAGpuIsOneLineWithItsRemedy) {
   const auto told = [](const char* text) {
@@ -307,7 +307,7 @@ TEST(TorchBorderTest, WhatFailsOnAGpuIsOneLineWithItsRemedy) {
 
 // --- memory ---
 
-// A model with a recipe is never there twice: beside its weights there is room for one matrix.
+// A model with a recipe is never there twice: besides its weights there is room for one matrix.
 TEST(GuardedMemoryTest, LoadingTakesTheWeightsAndOneMatrix) {
   const std::string directory = MakeTinyModel("model", 5);
   for (const char* name : {"int8", "int4-g32", "nf4-g32"}) {
@@ -332,7 +332,7 @@ int64_t PlannedBytes(models::PassKind kind) {
   return models::PlanPass(TinyConfig(), {.kind = kind, .batch = 2, .tokens = 30}).arena_bytes;
 }
 
-// No tensor of the model or of a pass is as large as a pass.
+// Every tensor of the model or of a pass is smaller than a pass.
 TEST(GuardedMemoryTest, APassTakesItsMemoryInOnePiece) {
   const FinetuneSettings settings = FiveSteps("room", kGuardedDevice);
   ForgetWork();

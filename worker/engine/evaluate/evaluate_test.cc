@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Figures of quality against the same figures worked out from all logits, in doubles.
+// Figures of quality against the same figures computed from all logits, in doubles.
 #include "worker/engine/evaluate/evaluate.h"
 
 #include <cmath>
@@ -85,7 +85,7 @@ TEST(EvaluateTest, AModelAgreesWithItself) {
   EXPECT_EQ(result->figures.reference->kl_divergence, 0.0);
 }
 
-// What a training ends with whose rate was too high, and which held nothing out.
+// The outcome of a training with too high a rate and without held-out data.
 TEST(EvaluateTest, ALossThatIsNotFiniteIsAnErrorThatNamesTheData) {
   FinetuneSettings training = TinyFinetune("run");
   training.heldout_data.clear();
@@ -103,7 +103,7 @@ TEST(EvaluateTest, ALossThatIsNotFiniteIsAnErrorThatNamesTheData) {
                              HasSubstr("is not finite"), HasSubstr("learning_rate"))));
 }
 
-// What reading the data takes is gone before the weights need room.
+// The memory for reading the data is freed before the weights need room.
 TEST(EvaluateTest, TheDataAreReadBeforeTheWeights) {
   EvaluateSettings settings;
   settings.model = {.directory = MakeTinyModel("model", 1), .device = "no device"};

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Figures of a trained model (../shared/models/gpt2-30m): the loss that its README states, and what
-// quantization costs, also where outlier channels make it hard. Calibration reads wikitext2's
+// Figures of a trained model (../shared/models/gpt2-30m): the loss in its README, and the cost of
+// quantization, also with outlier channels, which make it hard. Calibration reads wikitext2's
 // valid.txt, quality is measured on its test.txt.
 #include <cmath>
 #include <filesystem>
@@ -55,7 +55,7 @@ class TrainedModelTest : public testing::Test {
     double divergence = 0.0;  // mean KL divergence from the parent in nats
   };
 
-  // What int4 in groups of 64 does to `parent`. calibration: empty: each weight to the nearest.
+  // The effect of int4 in groups of 64 on `parent`. calibration: empty: each weight to the nearest.
   Change Int4Change(const std::string& parent, const std::string& calibration) {
     QuantizeSettings quantize;
     quantize.model.directory = parent;
@@ -78,7 +78,7 @@ class TrainedModelTest : public testing::Test {
             .divergence = reference.kl_divergence};
   }
 
-  // The divergence is asked for too: over so few windows a model that diverges may have the better
+  // The divergence is compared, too: over so few windows a diverging model may have the better
   // perplexity by chance.
   void ExpectThatCompensationHelps(const std::string& parent) {
     const Change nearest = Int4Change(parent, "");
@@ -99,8 +99,8 @@ class TrainedModelTest : public testing::Test {
   std::string calibration_;
 };
 
-// The first 65,536 tokens, each window's first not predicted. transformers 4.30 gives 5.0374794;
-// the model's README says 5.044 without its exact windows.
+// The first 65,536 tokens, without predicting each window's first token. transformers 4.30 gives
+// 5.0374794; the model's README has 5.044 without its exact windows.
 TEST_F(TrainedModelTest, LossOnWikitextIsThatOfTransformers) {
   EXPECT_NEAR(Loss(65536 / kWindow), 5.0374794, 1e-5);
 }

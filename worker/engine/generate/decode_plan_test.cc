@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A session makes the tensors that models/tensor_plan.h says, each of them, in the same order, let
-// go at the same time, in both of its forms; and the memory estimate is what the session takes.
+// A session makes exactly the tensors of models/tensor_plan.h, in the same order and with the same
+// lifetimes, in both of its forms; and the memory estimate equals the session's use.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -22,7 +22,7 @@ namespace {
 using models::PassDescription;
 using models::PassKind;
 
-// Scalars that libtorch makes on the way are in no plan; each takes a line of the cache.
+// Temporary scalars of libtorch are in no plan; each takes a cache line.
 constexpr int64_t kScalarsBytes = 256;
 
 // A session to plan and to run.
@@ -34,11 +34,11 @@ struct DrawnDecoder {
   [[nodiscard]] const models::DecoderConfig& config() const { return model.decoder.config; }
 };
 
-// Heads of 16 dimensions, which the operator wants.
+// Heads of 16 dimensions, which the operator requires.
 void WidenHeads(models::DecoderConfig& config) {
   for (models::LayerDescription& layer : config.layers) {
     if (layer.rotary.has_value()) {
-      layer.rotary->dimensions *= 16 / layer.head_size;  // the same share of each head
+      layer.rotary->dimensions *= 16 / layer.head_size;  // the same fraction of each head
     }
     layer.head_size = 16;
   }
@@ -50,7 +50,7 @@ DrawnDecoder DrawSession(const std::string& family, Draw& draw) {
   if (draw.Heads()) {
     WidenHeads(config);
   }
-  const bool has_groups = family == "gpt2";  // the others have layers of other widths
+  const bool has_groups = family == "gpt2";  // the other layers have different widths
   const std::string weights = draw.Of({0, 1}) == 0 ? "none" : has_groups ? "int4-g32" : "int8";
   const std::string recipe = weights + (draw.Heads() ? "+kv=int8" : "");
   DrawnDecoder drawn;
@@ -130,7 +130,7 @@ TEST_P(DecodePlanTest, ShortPromptsInEverySlotStayWithinThePlan) {
   }
 }
 
-// The estimate of a job that generates, beside what the session's own arena took.
+// The estimate of a job that generates, against the use of the session's arena.
 TEST_P(DecodePlanTest, TheEstimateIsWhatTheSessionTakes) {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     Draw draw(seed);
@@ -143,7 +143,7 @@ TEST_P(DecodePlanTest, TheEstimateIsWhatTheSessionTakes) {
                                                 .recipe = drawn.pass.recipe});
     ASSERT_THAT(estimate, IsOk());
     const int64_t expected = estimate->cache_bytes + estimate->pass_bytes;
-    // The estimate is of four threads, of which each takes scratch.
+    // The estimate assumes four threads, each with scratch.
     PassDescription four = drawn.pass;
     four.threads = 4;
     const int64_t scratch = models::PlanPass(drawn.config(), four).arena_bytes -
@@ -156,7 +156,7 @@ TEST_P(DecodePlanTest, TheEstimateIsWhatTheSessionTakes) {
       EXPECT_EQ(expected, took);
     } else {
       EXPECT_GE(expected + kScalarsBytes, took);
-      // What quantized products round a row of inputs to is the thread's own and comes on top.
+      // The rounded inputs of quantized products are per thread and are added.
       const int64_t rounded = drawn.pass.tokens * 2 * 512;
       EXPECT_LE(expected, took + rounded);
     }

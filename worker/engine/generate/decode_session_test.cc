@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one operator of a decode step against the plain decoder, for every family and format.
+// The single operator of a decode step against the plain decoder, for every family and format.
 #include "worker/engine/generate/decode_session.h"
 
 #include <cmath>
@@ -41,7 +41,7 @@ TEST_P(DecodeSessionTest, TheOperatorAgreesWithThePlainDecoder) {
   for (int step = 0; step < 6; ++step) {
     const absl::Span<const float> got = fast.Feed(tokens);
     const absl::Span<const float> wanted = plain.Feed(tokens);
-    // Quantized products round their inputs to int8 in both forms, at values that differ a little.
+    // Quantized products round their inputs to int8 in both forms, at slightly different values.
     const bool exact = std::string(GetParam().format) == "fp32" && !GetParam().int8_keys_and_values;
     const double tolerance = exact ? 1e-5 : 2e-2;
     EXPECT_LT(LogitError(got, wanted), tolerance) << "step " << step;
@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
                           row.param.int8_keys_and_values ? "_kv_int8" : "");
     });
 
-// The rounding is there in both forms, and it is small.
+// Both forms round, and the error is small.
 TEST(DecodeSessionKeysAndValuesTest, Int8ChangesTheLogitsALittle) {
   for (const DecodeForm form : {DecodeForm::kFastest, DecodeForm::kPlain}) {
     const Decoder rounded = MakeWideDecoder({"gpt2", "fp32", true});

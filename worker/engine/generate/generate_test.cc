@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Whole generate jobs of a tiny random model: the text that steps tell of, stop texts, the
+// Whole generate jobs of a tiny random model: the texts reported by steps, stop texts, the
 // repetition penalty.
 #include "worker/engine/generate/generate.h"
 
@@ -48,9 +48,9 @@ TEST_F(GenerateJobTest, TheStepsTellTheWholeText) {
   EXPECT_EQ(made[0].generated_tokens, 16);
 }
 
-// Prompts and texts of different lengths; more prompts than slots, so that slots are used again.
+// Prompts and texts of different lengths; more prompts than slots, so that slots are reused.
 TEST_F(GenerateJobTest, ABatchGivesTheTextsOfOnePromptAfterTheOther) {
-  settings_.model.recipe = *RecipeOfIdentity("int8");  // FP32 promises a tolerance only
+  settings_.model.recipe = *RecipeOfIdentity("int8");  // FP32 guarantees only a tolerance
   settings_.prompts = {{"a", "one"},
                        {"b", "a much longer prompt than the others"},
                        {"c", "x"},
@@ -89,7 +89,7 @@ TEST_F(GenerateJobTest, ARepetitionPenaltyChangesGreedyTextAndNoneChangesNothing
   settings_.sampling = {};
   settings_.max_new_tokens = 40;
   const std::string plain = Run()[0].text;
-  settings_.sampling.repetition_penalty = 0.0;  // as left out
+  settings_.sampling.repetition_penalty = 0.0;  // same as leaving it out
   EXPECT_EQ(Run()[0].text, plain);
   settings_.sampling.repetition_penalty = 5.0;
   EXPECT_NE(Run()[0].text, plain);

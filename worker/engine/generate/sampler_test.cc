@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Draws at known places of known distributions.
+// Draws at given points of given distributions.
 #include "worker/engine/generate/sampler.h"
 
 #include <algorithm>
@@ -64,7 +64,7 @@ TEST(SamplerTest, TheRepetitionPenaltyMakesSeenTokensLessLikelyOfEitherSign) {
 
   Sampler sampler({.repetition_penalty = 3.0});
   EXPECT_EQ(sampler.Draw(kLogits, 0.0F), 0);
-  sampler.Saw({0, 0});  // log 4 / 3 is below log 2; a token that was seen twice counts once
+  sampler.Saw({0, 0});  // log 4 / 3 is below log 2; a token that occurred twice counts once
   EXPECT_EQ(sampler.Draw(kLogits, 0.0F), 3);
   Sampler without({});
   without.Saw({0});
@@ -96,7 +96,7 @@ int64_t DrawBySorting(const SamplingSettings& settings, const std::vector<float>
 }
 
 TEST(SamplerTest, ALargeVocabularyIsDrawnFromAsIfItWereSorted) {
-  // Peaked and flat distributions, with ties: the walk ends among the first tokens or far behind.
+  // Peaked and flat distributions, with ties: the search ends among the first tokens or far later.
   for (const double temperature : {0.5, 1.0, 30.0}) {
     const SamplingSettings settings{.temperature = temperature};
     std::vector<float> logits(5000);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What is shown of a text that grows, whatever the pieces are.
+// The visible part of a growing text, for any division into pieces.
 #include "worker/engine/generate/streamed_text.h"
 
 #include <string>
@@ -16,8 +16,9 @@ TEST(StreamedTextTest, ACharacterIsShownWhenItIsWhole) {
   EXPECT_EQ(text.Grow("a\xe2\x82"), "");
   EXPECT_EQ(text.Grow("a\xe2\x82\xac"), "\xe2\x82\xac");
   EXPECT_EQ(text.Grow("a\xe2\x82\xac\xf0"), "");
-  EXPECT_EQ(text.End(), "\xf0");                           // cut within a character: shown as it is
-  EXPECT_EQ(WholeCharacters("\x80\x80\x80\x80\x80"), 5U);  // no character at all
+  EXPECT_EQ(text.End(), "\xf0");                           // cut within a character: shown
+                                                           // unchanged
+  EXPECT_EQ(WholeCharacters("\x80\x80\x80\x80\x80"), 5U);  // not a character
 }
 
 TEST(StreamedTextTest, WhatMayBecomeAStopIsHeldBack) {

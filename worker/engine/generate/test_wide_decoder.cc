@@ -23,7 +23,7 @@ MatrixWeights PackedMatrix(const Parameter& parameter, kernels::WeightFormat for
   return *packed;
 }
 
-// Those of recipes and files, and the one that only QLoRA has.
+// The formats of recipes and files, and the one that only QLoRA has.
 kernels::WeightFormat FormatNamed(const std::string& name) {
   if (name == "nf4dq-g32") {
     return {.scheme = kernels::WeightScheme::kNf4DoubleQuantized, .group_size = 32};
@@ -42,7 +42,7 @@ models::DecoderConfig WideConfig(const char* family, kernels::WeightFormat forma
     layer.kv_heads = layer.kv_heads == 4 ? 2 : 1;
     layer.head_size = config.width / 2;
     if (layer.rotary.has_value()) {
-      layer.rotary->dimensions *= 2;  // the same share of each head
+      layer.rotary->dimensions *= 2;  // the same fraction of each head
     }
   }
   config.layers.back().window = 5;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a decoder that the operators of a decode step serve, with random weights.
+// For tests: a decoder that the decode operators serve, with random weights.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_TEST_WIDE_DECODER_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_TEST_WIDE_DECODER_H_
 
@@ -17,11 +17,11 @@ struct WideDecoder {
   bool int8_keys_and_values = false;
   uint64_t seed = 8;
   at::Device device = at::Device(at::kCPU);
-  bool dequantized = false;  // FP32, with the weights that `format` stands for
+  bool dequantized = false;  // FP32, with the weights after rounding to `format`
   int64_t max_positions = 64;
 };
 
-// Families and formats that the kernels of a GPU are tried with.
+// Families and formats for testing the kernels of a GPU.
 const std::vector<WideDecoder>& WideForms();
 
 // Two heads of half the width each, a window in the last layer, logits of several units.

@@ -44,7 +44,7 @@ class ActivationTest : public testing::TestWithParam<Nonlinearity> {};
 TEST_P(ActivationTest, ValuesAndSlopesAreThoseOfTheFormulaOnEveryInstructionSet) {
   const Nonlinearity f = GetParam();
   std::vector<float> x = {0.0F, -0.0F, 1e-42F, 1e-20F, -1e-20F, 50.0F, -50.0F, 1000.0F, -1000.0F};
-  for (int i = 0; i < 4999; ++i) {  // more than a piece, and no whole number of vectors
+  for (int i = 0; i < 4999; ++i) {  // more than a piece, and not a multiple of a vector
     x.push_back(static_cast<float>(i - 2500) * 0.004F);
   }
   const auto count = static_cast<int64_t>(x.size());

@@ -12,7 +12,7 @@ namespace wattle::kernels {
 namespace {
 
 constexpr int64_t kAdafactorRows = 5;
-constexpr int64_t kAdafactorColumns = 19;  // no multiple of the partial sums
+constexpr int64_t kAdafactorColumns = 19;  // not a multiple of the partial sums
 
 TEST(AdafactorTest, SumsUpdatesAndClippingAreThoseOfTheFormula) {
   std::vector<float> gradients(kAdafactorRows * kAdafactorColumns);
@@ -64,7 +64,7 @@ TEST(AdafactorTest, SumsUpdatesAndClippingAreThoseOfTheFormula) {
   for (size_t i = 0; i < weights.size(); ++i) {
     EXPECT_NEAR(weights[i], 0.95 - 0.1 / 4.0 * updates[i], 1e-5) << i;
   }
-  // An update of a root mean square below 1 is not made larger.
+  // An update with a root mean square below 1 is not enlarged.
   std::vector<float> again(weights.size(), 1.0F);
   AdafactorRows small = all;
   small.weights = again.data();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The levels and their nearest codes against a search through all of them, and the error of a
-// moment that is kept in 8 bits.
+// The levels and their nearest codes against a search through all of them, and the error of an
+// 8-bit moment.
 #include "worker/engine/kernels/adamw_8bit.h"
 
 #include <algorithm>
@@ -69,7 +69,7 @@ TEST(AdamW8bitTest, CodesAreThoseOfTheNearestLevel) {
 }
 
 // Two neighbouring levels of the upper decade are 0.9 / 64 of the scale apart (first moment), and
-// 0.9 / 128 (second moment): a moment is wrong by half of that at most.
+// 0.9 / 128 (second moment): the error of a moment is at most half of that.
 TEST(AdamW8bitTest, AMomentIsWrongByHalfAStepOfItsBlockAtMost) {
   constexpr int64_t kCount = 700;  // the last block is not full
   std::vector<float> weights(kCount, 0.0F);
@@ -99,13 +99,13 @@ TEST(AdamW8bitTest, AMomentIsWrongByHalfAStepOfItsBlockAtMost) {
                 0.9 / 64 / 2 * first_scales[block] * 1.001);
     EXPECT_NEAR(SecondMomentLevels()[second_codes[at]] * second_scales[block], 0.01 * g * g,
                 0.9 / 128 / 2 * second_scales[block] * 1.001);
-    // The update comes before the rounding: at the first step it is that of FP32.
+    // The update precedes the rounding: the first step equals that of FP32.
     EXPECT_NEAR(weights[at], -0.1 * g / (std::abs(g) + 1e-8), 1e-6) << i;
   }
 }
 
-// A gradient of exactly zero behind small ones: the token of no example. With a second moment that
-// was rounded to zero its weight would move by thousands of learning rates.
+// A gradient of exactly zero after small ones, as for a token of no example. If the second moment
+// were rounded to zero, its weight would move by thousands of learning rates.
 TEST(AdamW8bitTest, AZeroGradientAfterASmallOneMovesItsWeightLittle) {
   constexpr int64_t kCount = 256;
   std::vector<float> weights(kCount, 0.0F);

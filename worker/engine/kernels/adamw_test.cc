@@ -16,7 +16,7 @@ namespace {
 constexpr double kTolerance = 2e-6;
 
 TEST(AdamWUpdateTest, AgreesWithTheFormulaOverTenSteps) {
-  constexpr int64_t kCount = 37;  // no multiple of a vector's width
+  constexpr int64_t kCount = 37;  // not a multiple of a vector's width
   std::vector<float> weights(kCount);
   std::vector<float> first(kCount, 0.0F);
   std::vector<float> second(kCount, 0.0F);

@@ -56,8 +56,8 @@ TEST(Bf16Test, RoundsToTheNearestAndTiesToEven) {
   EXPECT_TRUE(std::isnan(Widened(Bf16FromFloat(std::numeric_limits<float>::quiet_NaN()))));
 }
 
-// The share of the numbers that are rounded up is the share of the way from below, within five
-// standard deviations; each is one of the two neighbours.
+// The fraction of numbers rounded up equals the relative distance from below, within five standard
+// deviations; each result is one of the two neighbours.
 TEST(Bf16Test, StochasticRoundingIsRightInTheMean) {
   constexpr int64_t kCount = 100'000;
   constexpr double kStep = 0x1p-7;  // of BF16 from 1 on
@@ -79,7 +79,7 @@ TEST(Bf16Test, StochasticRoundingIsRightInTheMean) {
   }
 }
 
-// Updates of a 32nd of a step: rounded to the nearest, none would ever arrive.
+// Updates of 1/32 of a step: rounding to nearest would lose all of them.
 TEST(Bf16Test, AThousandTinyUpdatesArrive) {
   constexpr int64_t kWeights = 4096;
   constexpr int kUpdates = 1000;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The decode step against a plain decoder in double precision, and its promises: how the tokens
-// come, how many threads work and which instruction set they use changes no bit of what quantized
-// weights give.
+// The decode step against a plain decoder in double precision, and its guarantees: the division of
+// tokens into steps, the number of threads and the instruction set change no bit of the results
+// with quantized weights.
 #include "worker/engine/kernels/decode_step.h"
 
 #include <cmath>
@@ -168,7 +168,7 @@ std::vector<int64_t> Tokens(int64_t count, uint64_t seed) {
   return tokens;
 }
 
-// Feeds the tokens in pieces of the given sizes; the logits after the last.
+// Feeds the tokens in pieces of the given sizes; returns the logits after the last.
 std::vector<float> Logits(const DecodeModel& model, const std::vector<int64_t>& tokens,
                           const std::vector<size_t>& pieces, KvFormat kv = KvFormat::kFloat32,
                           const KernelTable& kernels = BestKernels(), int threads = 2) {
@@ -223,7 +223,8 @@ TEST(DecodeStepTest, Int8CacheChangesLogitsALittle) {
       size += wanted[i] * wanted[i];
     }
     EXPECT_GT(error, 0.0);
-    EXPECT_LT(std::sqrt(error / size), 0.02);  // int8 errs by 0.4 % of the largest of a head
+    EXPECT_LT(std::sqrt(error / size), 0.02);  // error of int8: 0.4 % of the largest value in a
+                                               // head
   }
 }
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of every instruction set that this processor has: the rounding of factors is exact, and
-// the sums are those of the rounded factors in double precision. FP32 factors are not rounded.
+// Products with every instruction set of this processor: the rounding of factors is exact, and the
+// sums are those of the rounded factors in double precision. FP32 factors are not rounded.
 #include "worker/engine/kernels/float_matmul.h"
 
 #include <algorithm>
@@ -22,8 +22,8 @@
 namespace wattle::kernels {
 namespace {
 
-// The two neighbours of a number with 16 bits are compared in double precision: a definition that
-// shares nothing with the kernels' arithmetic on bits.
+// The two 16-bit neighbours of a number are compared in double precision: a definition that shares
+// nothing with the kernels' bit arithmetic.
 float NearestBf16(float value) {
   if (std::isnan(value)) {
     return value;
@@ -38,7 +38,7 @@ float NearestBf16(float value) {
   if (std::isinf(value) || below == value) {
     return value;
   }
-  // Infinity stands where the next power of two would be.
+  // Infinity takes the place of the next power of two.
   const double next = std::isinf(above) ? std::copysign(0x1p128, value) : double{above};
   const double to_below = std::fabs(double{value} - double{below});
   const double to_above = std::fabs(next - double{value});
@@ -86,7 +86,7 @@ class FloatMatMulTest : public testing::TestWithParam<Parameter> {
 INSTANTIATE_TEST_SUITE_P(AllTables, FloatMatMulTest, testing::ValuesIn(TablesWithFactors()),
                          NameOf);
 
-// Ties, both sides of them, the ends of the ranges of BF16 and FP16, and what is no number.
+// Ties, numbers on both sides of them, the ends of the ranges of BF16 and FP16, and NaN.
 std::vector<float> DifficultNumbers() {
   std::vector<float> numbers = {0.0F, -0.0F, 1.0F, 65504.0F, 65519.0F, 65520.0F, 1e30F};
   for (const uint32_t bits :
@@ -105,7 +105,7 @@ std::vector<float> DifficultNumbers() {
   return numbers;
 }
 
-// Those of the numbers that FP32 products take as they are.
+// The numbers that FP32 products support without rounding.
 std::vector<float> OrdinaryNumbers() {
   std::vector<float> numbers = DifficultNumbers();
   std::erase_if(numbers, [](float number) {
@@ -136,7 +136,7 @@ TEST_P(FloatMatMulTest, FactorsAreRoundedToTheNearest) {
   const FloatMatrix unit{.values = &one, .row_stride = 1, .column_stride = 1};
   ThreadPool pool(1);
   std::vector<float> out(numbers.size());
-  // Side by side, and each in a row of its own: the two ways to pack.
+  // Contiguous, and each in a row of its own: the two ways to pack.
   for (const int64_t stride : {int64_t{1}, kGap}) {
     const float* values = stride == 1 ? numbers.data() : spread.data();
     MultiplyFloats({.factors = factors(),
@@ -179,7 +179,7 @@ constexpr Shape kShapes[] = {{1, 1, 1},     {16, 32, 32},   {17, 33, 31},  {31, 
                              {5, 64, 48},   {33, 1, 17},    {64, 96, 100}, {40, 300, 72},
                              {7, 2051, 19}, {1039, 40, 18}, {18, 40, 600}, {1027, 3, 1030}};
 
-// A matrix of deviates whose rows or columns lie side by side, with a gap behind each.
+// A matrix of deviates with contiguous rows or columns, with a gap after each.
 struct Stored {
   Stored(int64_t rows, int64_t columns, bool transposed, uint64_t seed) {
     const int64_t gap = 5;
@@ -203,7 +203,7 @@ struct Stored {
   FloatMatrix view;
 };
 
-// out: rows one behind the other.
+// out: contiguous rows.
 FloatProduct ProductOf(FactorType factors, const Shape& shape, const Stored& left,
                        const Stored& right, float* out) {
   return {.factors = factors,
@@ -218,8 +218,8 @@ FloatProduct ProductOf(FactorType factors, const Shape& shape, const Stored& lef
 
 enum class Initial { kZero, kBias, kOut };
 
-// An FP32 sum of n products is within n + 1 roundings of the sum of their sizes; where FP32 factors
-// are multiplied in parts, the six products of parts take as many roundings.
+// An FP32 sum of n products is within n + 1 roundings of the sum of their magnitudes; if FP32
+// factors are multiplied in parts, the six products of parts take as many roundings.
 void ExpectProduct(const FloatProduct& product, const Stored& left, const Stored& right,
                    const std::vector<float>& initial, const std::vector<float>& out) {
   for (int64_t i = 0; i < product.rows; ++i) {
@@ -284,7 +284,7 @@ TEST_P(FloatMatMulTest, SumsAreThoseOfTheRoundedFactorsInEveryFormAndShape) {
   }
 }
 
-// Σ (got - exact)² of a product, got as the kernels have it and as a sum of FP32 products.
+// Σ (result - exact)² of a product, for the kernels' result and for a sum of FP32 products.
 struct Errors {
   double of_kernels = 0.0;
   double of_floats = 0.0;
@@ -306,7 +306,7 @@ Errors ErrorsOf(const FloatProduct& product, const Stored& left, const Stored& r
   return errors;
 }
 
-// Few terms: an error of one product shows. Many: so does how they are added up.
+// Few terms: shows the error of one product. Many: shows the error of the addition.
 TEST(FloatProductTest, IsAsNearToTheExactSumAsASumOfFloatProducts) {
   if (!HasFloat32Products()) {
     GTEST_SKIP() << "this processor has no FP32 products of our own";
@@ -324,8 +324,8 @@ TEST(FloatProductTest, IsAsNearToTheExactSumAsASumOfFloatProducts) {
   }
 }
 
-// A right factor that is stored in BF16 gives the bits of its copy in FP32, also of the smallest
-// numbers, which count as zero.
+// A right factor stored in BF16 gives the bits of its FP32 copy, even for the smallest numbers,
+// which count as zero.
 TEST_P(FloatMatMulTest, ABf16FactorIsItsFloatCopyToTheLastBit) {
   ThreadPool pool(2);
   uint64_t seed = 1;
@@ -364,7 +364,7 @@ TEST_P(FloatMatMulTest, ThreadsChangeNoBit) {
     for (const int threads : {1, 3}) {
       ThreadPool pool(threads);
       std::vector<float>& out = outs[threads / 2];
-      // What the products are added to.
+      // The addend of the products.
       out.assign(static_cast<size_t>(shape.rows * shape.columns), 1e-3F);
       FloatProduct product = ProductOf(factors(), shape, left, right, out.data());
       product.initial = out.data();
@@ -375,7 +375,7 @@ TEST_P(FloatMatMulTest, ThreadsChangeNoBit) {
   }
 }
 
-// Neither the other rows nor the blocks that they lie in change a sum.
+// Other rows and the blocks that contain them do not change a sum.
 TEST_P(FloatMatMulTest, ARowIsTheSameInEveryProduct) {
   const Shape shape{.rows = 1030, .terms = 800, .columns = 1040};
   const Stored left(shape.rows, shape.terms, false, 1);
@@ -398,7 +398,7 @@ TEST_P(FloatMatMulTest, ARowIsTheSameInEveryProduct) {
   }
 }
 
-// Sequences one below the other, and their heads side by side: so the factors and the result lie.
+// Sequences stacked, and their heads side by side: the layout of the factors and the result.
 TEST_P(FloatMatMulTest, ABatchIsItsProductsOneByOne) {
   const Shape shape{.rows = 35, .terms = 40, .columns = 37};
   constexpr int64_t kSequences = 3;
@@ -431,7 +431,7 @@ TEST_P(FloatMatMulTest, ABatchIsItsProductsOneByOne) {
   EXPECT_EQ(out, one_by_one);
 }
 
-// Queries of `shared` heads one below the other, the last of `keys` keys their own.
+// Queries of `shared` heads stacked; the last of `keys` keys are their own.
 struct CausalShape {
   int64_t queries = 0;
   int64_t keys = 0;
@@ -514,7 +514,7 @@ TEST_P(CausalMaskTest, SumsOverSeenKeysAndQueriesAreThoseWithoutAMask) {
     for (const bool transposed : {false, true}) {
       const int64_t rows = transposed ? shape.keys : queries;
       const int64_t terms = transposed ? queries : shape.keys;
-      // Transposed, the lanes of the left factor lie side by side, as in a backward pass.
+      // Transposed, the lanes of the left factor are contiguous, as in a backward pass.
       Stored left(rows, terms, transposed, 3);
       HideUnseen(shape, transposed, left);
       const Stored right(terms, shape.width, false, 4);

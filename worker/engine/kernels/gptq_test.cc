@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Error compensation on problems whose answer is known, and on inputs like those of a real layer:
-// few directions carry most of them.
+// Error compensation on problems with a known answer, and on inputs like those of a real layer,
+// where few directions dominate.
 #include "worker/engine/kernels/gptq.h"
 
 #include <cmath>
@@ -20,7 +20,7 @@ using testing::HasSubstr;
 constexpr int64_t kGptqRows = 40;
 constexpr int64_t kGptqColumns = 128;
 
-// Rows of inputs that are mixtures of a few directions, always the same, and some noise.
+// Rows of inputs that are mixtures of a few fixed directions, and some noise.
 std::vector<float> CorrelatedInputs(int64_t count, int64_t directions, uint64_t seed) {
   const std::vector<float> mixing = NormalValues(directions * kGptqColumns, 100);
   const std::vector<float> hidden = NormalValues(count * directions, seed);
@@ -167,7 +167,7 @@ TEST_P(GptqTest, RemovesMostOfTheErrorOnCorrelatedInputs) {
   const WeightMatrix shape{.format = GetParam(), .rows = kGptqRows, .columns = kGptqColumns};
   const std::vector<float> weights = NormalValues(kGptqRows * kGptqColumns, 5);
   const InputHessian hessian = HessianOf(CorrelatedInputs(600, 12, 6));
-  // Measured on other inputs of the same kind: what was learnt must carry over.
+  // Measured on other inputs of the same kind: the gain must generalize.
   const InputHessian other = HessianOf(CorrelatedInputs(600, 12, 60));
   const double nearest =
       ProductError(weights.data(), Nearest(shape, weights).weights.data(), kGptqRows, other);
@@ -179,7 +179,7 @@ TEST_P(GptqTest, RemovesMostOfTheErrorOnCorrelatedInputs) {
 TEST_P(GptqTest, WithIndependentInputsAndNoScaleTrialItRoundsToTheNearest) {
   const WeightMatrix shape{.format = GetParam(), .rows = kGptqRows, .columns = kGptqColumns};
   const std::vector<float> weights = NormalValues(kGptqRows * kGptqColumns, 7);
-  // One input for each column, and nothing else: H is a multiple of the identity.
+  // One input per column, and nothing else: H is a multiple of the identity.
   std::vector<float> inputs(kGptqColumns * kGptqColumns, 0.0F);
   for (int64_t c = 0; c < kGptqColumns; ++c) {
     inputs[static_cast<size_t>(c * kGptqColumns + c)] = 2.0F;
@@ -217,7 +217,7 @@ TEST(GptqErrorsTest, SaysWhatIsMissing) {
   EXPECT_THAT(round(InputHessian(kGptqColumns), {}).message(),
               HasSubstr("longer calibration text"));
   EXPECT_THAT(round(InputHessian(64), {}).message(), HasSubstr("64 columns"));
-  // One row of inputs spans one direction: without damping nothing can be factored.
+  // One row of inputs spans one direction: without damping the factorization fails.
   InputHessian thin(kGptqColumns);
   thin.Add(weights.data(), 1, pool);
   EXPECT_EQ(round(thin, {.damping = 0.0}).code(), absl::StatusCode::kFailedPrecondition);
@@ -236,7 +236,7 @@ TEST(EvenOutColumnsTest, UndoesAFunctionPreservingRescaling) {
   EvenOutColumns(inputs, weights, absl::MakeSpan(after));
   for (size_t c = 0; c < 4; ++c) {
     const float undo = c == 2 ? 50.0F : 1.0F;
-    // Up to the common factor that keeps the mean at 1.
+    // Except for the common factor that keeps the mean at 1.
     EXPECT_NEAR(after[c] / after[0], undo * before[c] / before[0], 1e-3F * after[c] / after[0]);
     EXPECT_NEAR(inputs[c] / after[c] * (weights[c] * after[c]), inputs[c] * weights[c], 1e-5);
   }

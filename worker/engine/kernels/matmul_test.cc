@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Every product of every instruction set that this processor has: against plain loops in double
-// precision over what the codes stand for, and, where weights are quantized, against the portable
-// table bit by bit.
+// Every product of every instruction set of this processor: against plain loops in double precision
+// over the values of the codes, and, for quantized weights, against the portable table bit by bit.
 #include "worker/engine/kernels/matmul.h"
 
 #include <algorithm>
@@ -32,7 +31,7 @@ std::vector<std::string> TableNames() {
   return names;
 }
 
-// FP32 sums of up to 3,000 products of deviates: a few units in the last place of their size.
+// FP32 sums of up to 3,000 products of deviates: a few units in the last place of their magnitude.
 constexpr double kTolerance = 2e-4;
 
 class MatMulTest : public testing::TestWithParam<std::tuple<std::string, WeightFormat>> {
@@ -51,7 +50,7 @@ INSTANTIATE_TEST_SUITE_P(AllTablesAndFormats, MatMulTest,
                            return name;
                          });
 
-// The inputs as the product sees them: with quantized weights, what their int8 codes stand for.
+// The inputs that the product uses: with quantized weights, the values of their int8 codes.
 std::vector<double> SeenInputs(const WeightMatrix& matrix, const std::vector<float>& inputs) {
   if (!WantsCodes(matrix.format.scheme)) {
     return {inputs.begin(), inputs.end()};
@@ -143,7 +142,7 @@ TEST_P(MatMulTest, QuantizedProductsAreThoseOfThePortableTableBitByBit) {
   }
 }
 
-// A product by one call for all panels, whose scratch ends where ProductScratchBytes says.
+// One call for all panels, with scratch that ends after ProductScratchBytes.
 std::vector<float> ProductWithGuardedScratch(const KernelTable& kernels, const WeightMatrix& matrix,
                                              const std::vector<float>& inputs, int64_t count) {
   QuantizedInputs quantized;
@@ -191,7 +190,7 @@ TEST_P(MatMulTest, DrawnShapesGiveThePortableTablesBitsWithinTheirScratch) {
   }
 }
 
-// Kernels sum products in integers that are as narrow as these sums allow.
+// Kernels sum products in integers only as wide as these sums need.
 TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
   if (!WantsCodes(format().scheme)) {
     GTEST_SKIP() << "a format without codes";
@@ -207,14 +206,14 @@ TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
   OwnedMatrix owned(format(), kRows, kColumns, 14);
   const std::vector<GroupScale> scales(
       static_cast<size_t>(kRows * std::max<int64_t>(1, GroupsOfRow(owned.matrix))), scale);
-  const std::vector<float> block_scales(static_cast<size_t>(kRows), 1.0F);  // of int6 alone
-  for (const unsigned weights : {0x0U, 0xFU, 0x5U, 0x3U}) {  // the highest code where a bit is set
+  const std::vector<float> block_scales(static_cast<size_t>(kRows), 1.0F);  // only for int6
+  for (const unsigned weights : {0x0U, 0xFU, 0x5U, 0x3U}) {  // the highest code if a bit is set
     std::vector<int8_t> codes;
     for (int64_t i = 0; i < kRows * kColumns; ++i) {
       codes.push_back((weights >> (i % 4) & 1U) != 0 ? highest : lowest);
     }
     operations.pack(owned.matrix, {codes, scales, block_scales}, owned.buffers());
-    for (const unsigned signs : {0x0U, 0xFU, 0x5U, 0x3U}) {  // 1 where a bit is set, else -1
+    for (const unsigned signs : {0x0U, 0xFU, 0x5U, 0x3U}) {  // 1 if a bit is set, else -1
       for (const int64_t count : {1, 5, 16}) {
         std::vector<float> inputs;
         for (int64_t i = 0; i < count * kColumns; ++i) {
@@ -248,11 +247,10 @@ TEST_P(MatMulTest, InputsOfZeroGiveTheBias) {
   EXPECT_EQ(out, bias);
 }
 
-// Every finite number of FP16, by inputs that choose one column each: a product of it with one is
-// exact.
+// Every finite FP16 number, by inputs that select one column each: its product with one is exact.
 TEST(Float16Test, EveryWeightIsReadExactly) {
   constexpr int64_t kFinite = 0x7C00;  // of one sign
-  constexpr int64_t kColumns = 31;     // a tile and a rest
+  constexpr int64_t kColumns = 31;     // a tile and a remainder
   constexpr int64_t kRows = 2 * kFinite / kColumns;
   std::vector<float> weights;
   for (int64_t i = 0; i < kFinite; ++i) {
@@ -282,8 +280,8 @@ TEST(Float16Test, EveryWeightIsReadExactly) {
   }
 }
 
-// Sums of FP16 weights have the order and the roundings of those of FP32, and tables may read the
-// weights scaled: the bits are those of the same weights in FP32, from tiny inputs to huge ones.
+// Sums of FP16 weights have the order and the roundings of FP32 weights, and tables may read the
+// weights scaled: the bits equal those of the same weights in FP32, from tiny inputs to huge ones.
 TEST(Float16Test, ProductsAreThoseOfTheSameWeightsInFp32BitByBit) {
   constexpr int64_t kRows = 37;
   ThreadPool pool(1);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A decoded token takes no memory from the heap: this file counts every call of operator new in the
+// A decoded token allocates nothing on the heap: this file counts every call of operator new in the
 // test program.
 #include <atomic>
 #include <cstdlib>
@@ -33,8 +33,8 @@ void* operator new(std::size_t size) {
 void* operator new[](std::size_t size) {
   return Counted(size);
 }
-// std::stable_sort takes its buffer through these forms and gives the buffer back through the
-// plain operator delete, so all of them must stand on the same allocator.
+// std::stable_sort allocates its buffer with these forms and frees it with the plain operator
+// delete, so all of them must use the same allocator.
 void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
   return Counted(size);
 }

@@ -29,9 +29,9 @@ uint64_t BytesHash(const std::vector<float>& values) {  // FNV-1a
   return hash;
 }
 
-// The hash was computed apart from this code, from the definitions of Philox and of the signs. The
-// test runs on every architecture, so they all move weights to the same bits. Whole numbers from
-// -500 to 499 by steps of one stay exact until the move.
+// The hash was computed independently of this code, from the definitions of Philox and of the
+// signs. The test runs on every architecture, so all of them move weights to the same bits.
+// Integers from -500 to 499 by steps of one stay exact until the move.
 TEST(AddRandomSignsTest, MovesToTheSameBitsEverywhere) {
   const RandomStream stream{.seed = 0x1234567890abcdefULL,
                             .step = 0x500000007ULL,

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The generator against the published vectors, its independence of how the work is split, and
+// The generator against the published vectors, its independence of the division of work, and
 // dropout against a plain loop.
 #include "worker/engine/kernels/random.h"
 
@@ -105,7 +105,7 @@ TEST(ApplyDropoutTest, DropsTheStatedShare) {
     zeros += value == 0.0F ? 1 : 0;
     sum += value;
   }
-  // Six standard deviations of a binomial share at n = 200,000.
+  // Six standard deviations of a binomial fraction at n = 200,000.
   EXPECT_NEAR(static_cast<double>(zeros) / 200000, 0.1, 0.004);
   EXPECT_NEAR(sum / 200000, 1.0, 0.005);
 }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Decoders with random weights that own their bytes, for tests and benches.
+// Decoders with random weights in memory of their own, for tests and benches.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_TEST_DECODER_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_TEST_DECODER_H_
 
@@ -33,8 +33,9 @@ struct DecoderSizes {
 // The formats of a model's matrices.
 struct DecoderFormats {
   WeightFormat blocks;
-  WeightFormat head;          // of the head and the token embedding, which are one matrix
-  WeightFormat outputs = {};  // of what ends attention and MLP, FP32: that of the others
+  WeightFormat head;          // for the head and the token embedding, which are one matrix
+  WeightFormat outputs = {};  // for the last matrices of attention and MLP; FP32: same as the
+                              // others
   WeightFormat OutputFormat() const {
     return outputs.scheme == WeightScheme::kFloat32 ? blocks : outputs;
   }
@@ -59,7 +60,7 @@ class RandomDecoder {
 
   DecodeModel model;
 
-  // Bytes that one decoded token reads of the weights.
+  // Bytes of weights read per decoded token.
   [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
 
  private:
@@ -88,12 +89,12 @@ class RandomDecoder {
     matrices_.push_back(
         std::make_unique<OwnedMatrix>(format, rows, columns, Weights(rows * columns, deviation)));
     OwnedMatrix& owned = *matrices_.back();
-    owned.weights = {};  // a bench has no use for them
+    owned.weights = {};  // unused in benches
     owned.matrix.bias = bias ? Vector(rows, 0.0F, 0.1F) : nullptr;
     return owned.matrix;
   }
 
-  // The matrices side by side, as a loaded model has them, so that huge pages serve the small ones.
+  // Puts the matrices side by side, as in a loaded model, so that small ones share huge pages.
   void MoveIntoArena() {
     std::vector<WeightMatrix*> matrices = {&model.tokens};
     for (DecodeLayer& layer : model.layers) {

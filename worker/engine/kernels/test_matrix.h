@@ -27,13 +27,13 @@ inline std::vector<WeightFormat> EveryFormat() {
   return formats;
 }
 
-// Columns that the format can have: as many as wanted, or somewhat more.
+// A number of columns valid for the format: the given one, or somewhat more.
 inline int64_t ColumnsFor(WeightFormat format, int64_t wanted) {
   const int64_t multiple = OperationsOf(format.scheme).column_multiple;
   return (wanted + multiple - 1) / multiple * multiple;
 }
 
-// A format's name as GoogleTest allows it in a test's name.
+// A format's name in the characters that GoogleTest allows in a test's name.
 inline std::string NameForTest(WeightFormat format) {
   std::string name = FormatName(format);
   std::replace(name.begin(), name.end(), '-', '_');
@@ -46,8 +46,8 @@ inline std::vector<float> NormalValues(int64_t count, uint64_t seed, float devia
   return values;
 }
 
-// A quantized matrix, its bytes and the FP32 weights it was made from. Not copied: `matrix` points
-// into it.
+// A quantized matrix, its bytes and the original FP32 weights. Not copyable: `matrix` points into
+// it.
 struct OwnedMatrix {
   OwnedMatrix(WeightFormat format, int64_t rows, int64_t columns, std::vector<float> values)
       : weights(std::move(values)) {

@@ -74,7 +74,7 @@ TEST(ThreadPoolTest, AThreadSweepsThroughItsSliceAndTakesOthersFromTheirEnd) {
 }
 
 TEST(ThreadPoolTest, WorkIsSharedWhileOneThreadIsHeldUp) {
-  // One chunk waits until all others are done: another thread has to do those.
+  // One chunk waits until all others are done, so another thread has to do those.
   ThreadPool pool(2);
   std::atomic<int> done{0};
   absl::Notification others_done;

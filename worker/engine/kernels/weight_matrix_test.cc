@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The contract of the formats' table, run for every format: names, shapes, sizes, what packing
-// keeps, the error of rounding.
+// The contract of the formats' table, run for every format: names, shapes, sizes, losslessness of
+// packing, the error of rounding.
 #include "worker/engine/kernels/weight_matrix.h"
 
 #include <cmath>
@@ -57,8 +57,8 @@ TEST_P(FormatTest, DequantizedRowsAreWhatTheCodecSays) {
   EXPECT_TRUE(std::equal(some.begin(), some.end(), rows.begin() + 15 * kColumns));
 }
 
-// Largest error of a weight in units of the largest magnitude of its group: half a step, and what
-// the FP16 scale adds. NF4's widest gap is 39 of 127.
+// Largest error of a weight in units of the largest magnitude of its group: half a step, plus the
+// error of the FP16 scale. NF4's widest gap is 39 of 127.
 double ErrorBound(WeightScheme scheme) {
   switch (scheme) {
     case WeightScheme::kFloat32:
@@ -72,14 +72,15 @@ double ErrorBound(WeightScheme scheme) {
     case WeightScheme::kBf16:
       return 1.0 / 256;
     case WeightScheme::kInt4:
-      // The far end of the other sign is cut by one step: 8 of 8 where 7 is the last code.
+      // At the far end of the other sign one step is clipped: 8 of 8 where 7 is the last code.
       return 1.0 / 8 + 1e-3;
     case WeightScheme::kInt4Asymmetric:
       return 1.0 / 15 + 2e-3;
     case WeightScheme::kNf4:
       return 39.0 / 127 / 2 + 1e-3;
     case WeightScheme::kInt6:
-      // Half a step of 31, and what rounding the group's scale to 127 parts of the block's adds.
+      // Half a step of 31, plus the error of rounding the group's scale to 127 parts of the
+      // block's.
       return 0.5 / 31 + 0.5 / 31;
     case WeightScheme::kNf4DoubleQuantized:
       break;  // see engine/models/nf4_double_test.cc
@@ -145,7 +146,7 @@ TEST_P(FormatTest, BytesPerWeightAreThePromised) {
   const WeightMatrix shape{.format = GetParam(), .rows = 1024, .columns = 1024};
   const StoredBytes bytes = OperationsOf(GetParam().scheme).stored_bytes(shape);
   const int64_t groups = GetParam().group_size == 0 ? 0 : 1024 * 1024 / GetParam().group_size;
-  int64_t scales = 2 * groups;  // none where there are no groups, as in FP16
+  int64_t scales = 2 * groups;  // none for formats without groups, such as FP16
   if (GetParam().scheme == WeightScheme::kInt8) {
     scales = 1024 * 4;
   } else if (GetParam().scheme == WeightScheme::kInt4Asymmetric) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Logits, loss and every gradient against two oracles: what transformers computed
-// (tests/golden/engine), and autograd over a plain forward pass with the same dropout masks. And
-// the equalities that padding, batches and the cache promise.
+// Logits, loss and every gradient against two oracles: results of transformers
+// (tests/golden/engine), and autograd over a plain forward pass with the same dropout masks. Also
+// the equalities that padding, batches and the cache must keep.
 #include "worker/engine/models/decoder.h"
 
 #include <cmath>
@@ -36,7 +36,7 @@ at::Tensor FromReference(const std::map<std::string, at::Tensor>& reference,
   return at::cat(parts);
 }
 
-// What transformers computed with a tiny model of a family.
+// transformers' results for a tiny model of a family.
 struct Golden {
   std::map<std::string, at::Tensor> tensors;  // tokens, logits, loss, gradients
   Model model;
@@ -99,8 +99,7 @@ INSTANTIATE_TEST_SUITE_P(Families, DecoderGoldenTest, testing::Values("gpt2", "l
                          [](const auto& row) { return row.param; });
 
 // The oracle, on the host: the same mathematics in plain differentiable operations, written for one
-// sequence after the other and one head after the other. drop: multiplies by the mask that the
-// engine draws.
+// sequence after the other and one head after the other. drop: multiplies by the engine's mask.
 class AutogradOracle {
  public:
   AutogradOracle(const Model& model, const DropoutState& dropout)
@@ -291,14 +290,14 @@ TEST_P(DecoderTest, GradientsAddUpOverMicroBatches) {
   const std::vector<Example> examples = GoldenExamples(together.tensors);
   LossSumAndGradients(together.model.decoder, BatchOf(examples), DropoutState{}, 1.0,
                       together.model.gradient_views);
-  for (const Example& example : examples) {  // each without the others' padding
+  for (const Example& example : examples) {  // each without the padding for the others
     LossSumAndGradients(apart.model.decoder, BatchOf({example}), DropoutState{}, 1.0,
                         apart.model.gradient_views);
   }
   EXPECT_LT(RelativeError(apart.model.gradients, together.model.gradients), 1e-5);
 }
 
-// 460 rows of a loss are one piece, and two with checkpointing.
+// 460 rows of a loss are one piece, and two pieces with checkpointing.
 TEST_P(DecoderTest, ALossInPiecesHasTheSumAndTheGradientsOfOnePiece) {
   Golden whole = ReadGolden(GetParam());
   Golden pieces = ReadGolden(GetParam());
@@ -316,7 +315,7 @@ TEST_P(DecoderTest, ALossInPiecesHasTheSumAndTheGradientsOfOnePiece) {
   EXPECT_LT(RelativeError(pieces.model.gradients, whole.model.gradients), 1e-5);
 }
 
-// What a step before left in the arena is of no consequence, with targets or without.
+// The arena's old contents do not matter, with targets or without.
 TEST_P(DecoderTest, ClearedGradientsAreThoseOfZeros) {
   Golden zeros = ReadGolden(GetParam());
   Golden cleared = ReadGolden(GetParam());
@@ -338,7 +337,7 @@ TEST_P(DecoderTest, AnExampleWithoutTargetsHasNoLossAndNoGradient) {
   Golden golden = ReadGolden(GetParam());
   Model& model = golden.model;
   const TokenBatch batch =
-      BatchOf({Example{{1, 2, 3}, {1, 0, 0}}});  // nothing predicts the first token
+      BatchOf({Example{{1, 2, 3}, {1, 0, 0}}});  // the first token is never predicted
   EXPECT_EQ(LossSumAndGradients(model.decoder, batch, DropoutState{}, 1.0, model.gradient_views),
             0.0);
   EXPECT_EQ(model.gradients.abs().max().item<double>(), 0.0);

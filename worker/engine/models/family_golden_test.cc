@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Logits, loss and gradients of a tiny model of each family against transformers
-// (tests/golden/engine/families), and the proof that these goldens tell a wrong engine: each
-// mutation makes one mistake that is easily made, and the logits no longer agree.
+// (tests/golden/engine/families), and the proof that these goldens detect a wrong engine: each
+// mutation makes one plausible mistake, and the logits no longer agree.
 #include <functional>
 
 #include "absl/strings/str_cat.h"
@@ -33,16 +33,16 @@ Model ReadModel(const std::string& name, const models::ModelDirectory& files) {
   return ReadGoldenModel(DirectoryOf(name), files);
 }
 
-// Whether the gradient of a key's bias is zero but for rounding: without rotary positions the bias
-// adds the same to all scores of a query, of which the softmax takes no notice.
+// Whether the gradient of a key's bias is zero except for rounding: without rotary positions the
+// bias adds the same number to all scores of a query, which does not change the softmax.
 bool IsKeyBiasWithoutEffect(const models::ModelTensor& tensor, size_t part,
                             const models::DecoderConfig& config) {
   return tensor.slot == models::Slot::kQkv && tensor.part == models::Part::kBias && part == 1 &&
          !config.layers[static_cast<size_t>(tensor.layer)].rotary.has_value();
 }
 
-// Compares each tensor of the reference by itself, so that a small one (key, up) is not measured
-// against the largest gradient of those that the engine joins with it.
+// Compares each tensor of the reference separately, so that a small one (key, up) is not measured
+// against the largest gradient in the engine's joined tensor.
 void ExpectNear(const at::Tensor& got, const at::Tensor& wanted, const models::ModelTensor& tensor,
                 const models::DecoderConfig& config) {
   int64_t row = 0;
@@ -50,7 +50,7 @@ void ExpectNear(const at::Tensor& got, const at::Tensor& wanted, const models::M
     const bool whole = tensor.files.size() == 1;
     const int64_t rows = whole ? wanted.size(0) : tensor.files[part].shape[0];
     const at::Tensor difference = got.narrow(0, row, rows) - wanted.narrow(0, row, rows);
-    // Rounding alone (about 4e-8) is measured against query, key and value together.
+    // Pure rounding (about 4e-8) is measured against query, key and value together.
     const at::Tensor scale =
         IsKeyBiasWithoutEffect(tensor, part, config) ? wanted : wanted.narrow(0, row, rows);
     EXPECT_LT(difference.abs().max().item<double>(),
@@ -99,7 +99,7 @@ TEST_P(FamilyGoldenTest, CachedLogitsEqualThoseOfTheWholeSequence) {
   KeyValueCache cache(decoder.config, /*slots=*/1, length, decoder.device);
   const absl::Span<const int64_t> tokens(example.tokens);
   for (int64_t t = 0; t < length;) {
-    const int64_t count = t == 3 ? 9 : 1;  // one step reads several tokens behind others
+    const int64_t count = t == 3 ? 9 : 1;  // one step appends several tokens after others
     const auto piece = tokens.subspan(static_cast<size_t>(t), static_cast<size_t>(count));
     t += count;
     EXPECT_LT(RelativeError(DecodeLogits(decoder, piece, cache, 0), wanted[t - 1]), 1e-5)
@@ -147,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldenTest,
                                          "kosmos2_text", "opt"),
                          [](const auto& row) { return row.param; });
 
-// A mistake in the engine, made in the description that it reads or in the order of the weights.
+// A mistake in the engine, made in its description or in the order of the weights.
 struct Mutation {
   const char* name;
   const char* family;
@@ -207,7 +207,7 @@ void PairNeighbours(Model& model) {
   }
 }
 
-// Query head h reads KV head h modulo the number of KV heads: heads 1 and 2 of four change places.
+// Query head h reads KV head h modulo the number of KV heads: heads 1 and 2 of four are exchanged.
 void MapHeadsByModulo(Model& model) {
   const at::Tensor order = OnTestDevice(at::tensor({0, 2, 1, 3}, at::kLong));
   for (size_t i = 0; i < model.parameters.size(); ++i) {
@@ -229,7 +229,7 @@ void MapHeadsByModulo(Model& model) {
   }
 }
 
-// Rows of query, key and value are taken as three blocks although they stand head by head.
+// Rows of query, key and value are read as three blocks although they are grouped by head.
 void ForgetInterleaving(Model& model) {
   std::vector<Parameter> parameters = model.parameters;
   for (Parameter& parameter : parameters) {
@@ -239,7 +239,7 @@ void ForgetInterleaving(Model& model) {
       ReadGoldenArena("families/gpt_neox/model.safetensors", FilesOf("gpt_neox"), parameters));
 }
 
-// The square matrix behind attention is taken as [outputs, inputs]; the shapes do not tell.
+// The square matrix after attention is read as [outputs, inputs]; the shapes do not show it.
 void ForgetTransposing(Model& model) {
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const models::ModelTensor& tensor = model.parameters[i].tensor;

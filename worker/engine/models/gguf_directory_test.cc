@@ -61,7 +61,7 @@ Model ReadGguf(const std::string& name) {
 
 struct Golden {
   const char* gguf;
-  const char* file;  // with tokens and logits, of tests/golden/engine
+  const char* file;  // has tokens and logits, in tests/golden/engine
 };
 
 std::ostream& operator<<(std::ostream& out, const Golden& golden) {
@@ -84,8 +84,8 @@ TEST_P(GgufLogitsTest, AreThoseOfTransformers) {
   }
 }
 
-// Mistral's golden has a window and Gemma 2's another scale, which GGUF metadata does not hold:
-// models/gguf_test.cc compares their tensors.
+// Mistral's golden has a window and Gemma 2's another scale, which GGUF metadata does not
+// represent: models/gguf_test.cc compares their tensors.
 INSTANTIATE_TEST_SUITE_P(Families, GgufLogitsTest,
                          testing::Values(Golden{"gpt2", "gpt2_tiny.safetensors"},
                                          Golden{"llama3", "families/llama3/golden.safetensors"},
@@ -102,8 +102,8 @@ INSTANTIATE_TEST_SUITE_P(Families, GgufLogitsTest,
                                          Golden{"llama_tiny", "llama_tiny/golden.safetensors"}),
                          [](const auto& row) { return row.param.gguf; });
 
-// The other two against the engine on the weights of transformers, with the description that the
-// metadata can hold.
+// The other two are compared with the engine on transformers' weights, with the description that
+// the metadata can represent.
 TEST(GgufLogitsTest, AreThoseOfTheSameWeightsWhereMetadataSaysLess) {
   for (const char* name : {"mistral", "gemma2"}) {
     const Model gguf = ReadGguf(name);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Our kernels against their plain-ATen twins, which other devices run; quantized models on disk and
-// in memory.
+// Our kernels against their plain-ATen counterparts, which other devices run; quantized models on
+// disk and in memory.
 #include "worker/engine/models/layers.h"
 
 #include <cmath>
@@ -59,7 +59,7 @@ TEST(LayersTest, QuantizedProductsAgreeWithThePlainForm) {
       const at::Tensor x = Normal({rows, 128}, 4);
       const at::Tensor wanted = MatrixProductPlain(matrix, x, bias);
       const at::Tensor got = MatrixProduct(matrix, x, bias);
-      // The inputs are rounded to 254 steps on the way.
+      // The inputs are rounded to 254 steps.
       EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), 0.01)
           << format << ", " << rows << " rows";
     }
@@ -132,7 +132,8 @@ TEST_P(QuantizeTest, DirectoryReloadsBitForBitAndRefusesASecondTime) {
   EXPECT_EQ(FileBytes(again + "/model.safetensors"),
             FileBytes(settings.output_directory + "/model.safetensors"));
   EXPECT_LT(FileBytes(again + "/model.safetensors").size(),
-            FileBytes(directory + "/model.safetensors").size() * 2 / 3);  // names are a share
+            FileBytes(directory + "/model.safetensors").size() * 2 / 3);  // names include a
+                                                                          // fraction
   settings.model.directory = settings.output_directory;
   EXPECT_THAT(Quantize(settings, sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("already")));
@@ -142,7 +143,7 @@ TEST_P(QuantizeTest, LogitsStayWithinTheErrorBudget) {
   const std::string directory = MakeTinyModel("model", 5);
   LoadedModel model = LoadQuantized(directory);
   for (size_t i = 0; i < model.parameters.size(); ++i) {
-    if (model.parameters[i].decays()) {  // the matrices: logits of several units
+    if (model.parameters[i].decays()) {  // matrices scaled for logits of several units
       ArenaView(model.arena, model.layout, model.parameters, i).mul_(8.0);
     }
   }
@@ -157,7 +158,7 @@ TEST_P(QuantizeTest, LogitsStayWithinTheErrorBudget) {
   const TokenBatch batch = MakeTokenBatch(pool, {0});
   const at::Tensor wanted = AllLogits(model.decoder, batch);
   const at::Tensor got = AllLogits(LoadQuantized(scaled, GetParam()).decoder, batch);
-  // Rounding to 254 steps of a channel's range, or to 16 of a group's, adds up over the layers.
+  // Rounding to 254 steps of a channel's range, or to 16 of a group's, accumulates over the layers.
   const double budget = std::string(GetParam()) == "int8" ? 0.02 : 0.3;
   EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), budget);
   EXPECT_FALSE(at::equal(got, wanted));
@@ -248,7 +249,7 @@ TEST(EvaluateTest, PerplexityIsTheExponentOfTheLossAndInt8IsNear) {
   const auto plain = Evaluate(settings, sink);
   ASSERT_THAT(plain, IsOk());
   EXPECT_DOUBLE_EQ(plain->figures.perplexity, std::exp(plain->figures.loss));
-  // A byte tokenizer: each byte but the first is predicted once, whatever the windows.
+  // A byte tokenizer: each byte except the first is predicted once, for any windows.
   EXPECT_EQ(plain->figures.predicted_tokens,
             static_cast<int64_t>(FileBytes(settings.data).size()) - 1);
   EXPECT_DOUBLE_EQ(plain->bytes_per_token, 1.0);

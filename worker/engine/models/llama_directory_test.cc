@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A Hugging Face directory of the Llama family from end to end, against what transformers and its
-// tokenizer made of the same files (tests/golden/engine/llama_tiny): tokens, greedy continuation,
+// A Hugging Face directory of the Llama family from end to end, against results of transformers and
+// its tokenizer for the same files (tests/golden/engine/llama_tiny): tokens, greedy continuation,
 // loss of a text in windows, a training step and the saved result.
 #include <cmath>
 
@@ -56,7 +56,7 @@ TEST(LlamaDirectoryTest, TextBecomesTheTokensOfTheReference) {
     const auto text = each["text"].get<std::string>();
     const std::vector<int64_t> tokens = tokenizer.Encode(text);
     EXPECT_EQ(tokens, each["tokens"].get<std::vector<int64_t>>()) << text;
-    // The tokenizer's mark of a space comes back as a space, also where the text had the mark.
+    // The tokenizer's mark of a space decodes to a space, even if the text had the mark.
     EXPECT_EQ(tokenizer.Decode(tokens),
               text.empty() ? "" : " " + absl::StrReplaceAll(text, {{"▁", " "}}));
   }

@@ -29,7 +29,7 @@ using formats::DataType;
 using formats::TensorDescription;
 
 constexpr uint64_t kSeed = 5;
-// Heads of 16, so that the operator for decode steps reads the packed bytes.
+// Heads of 16, so that the decode operator reads the packed bytes.
 constexpr char kConfig[] =
     R"({"model_type": "gpt2", "vocab_size": 262, "n_embd": 32, "n_head": 2,
   "n_layer": 1, "n_positions": 16, "bos_token_id": 261, "eos_token_id": 261})";

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Seeded damage to the weights files that LoadModel reads, in every stored form: it loads a model
-// that can be run, or answers with one line. WATTLE_FUZZ_SEED makes another run.
+// Seeded damage to the weights files that LoadModel reads, in every stored form: LoadModel returns
+// a model that can be run, or one line of error. WATTLE_FUZZ_SEED selects another run.
 #include <cstdint>
 #include <cstdlib>
 #include <random>

@@ -28,7 +28,7 @@ at::Tensor TensorOf(absl::Span<const float> values) {
 TEST(Nf4DoubleTest, TablesAreThoseOfBitsandbytes) {
   const auto golden = ReadTensors("nf4.safetensors");
   EXPECT_TRUE(TensorOf(kernels::Nf4Values()).equal(golden.at("levels")));
-  // The map is computed in single precision there.
+  // bitsandbytes computes the map in single precision.
   EXPECT_LT(RelativeError(TensorOf(kernels::DynamicMap()), golden.at("map")), 1e-6);
 }
 
@@ -39,7 +39,7 @@ TEST(Nf4DoubleTest, CodesAreThoseOfBitsandbytes) {
   EXPECT_TRUE(packed->packed.equal(golden.at("packed")));
   const int64_t groups = golden.at("scale_codes").numel();
   EXPECT_TRUE(packed->scales.narrow(0, 0, groups).equal(golden.at("scale_codes")));
-  // 4.127 bits a weight in a large matrix.
+  // 4.127 bits per weight in a large matrix.
   EXPECT_EQ(packed->packed.numel(), golden.at("weight").numel() / 2);
   EXPECT_EQ(packed->scales.numel(), groups + 2 * 4 + 4);
 }
@@ -50,15 +50,14 @@ TEST(Nf4DoubleTest, DequantizedWeightsAreThoseOfBitsandbytes) {
   ASSERT_THAT(packed, IsOk());
   const at::Tensor wanted = golden.at("dequantized");
   EXPECT_LT(RelativeError(Dequantize(OnTestDevice(*packed)), wanted), 1e-6);
-  // Any rows, as training asks for them.
+  // Any rows, as needed in training.
   at::Tensor rows = at::empty({3, wanted.size(1)});
   kernels::OperationsOf(kFormat.scheme)
       .dequantize(packed->matrix, 250, 253, rows.data_ptr<float>());
   EXPECT_LT(RelativeError(rows, wanted.narrow(0, 250, 3)), 1e-6);
 }
 
-// A wrong encoder is told by the golden: nearest among levels that are rounded, as those of
-// products.
+// The golden detects a wrong encoder: nearest among rounded levels, as for products.
 TEST(Nf4DoubleTest, TheGoldenTellsOtherLevels) {
   const auto golden = ReadTensors("nf4.safetensors");
   const auto packed = PackFloats("golden", {kernels::WeightScheme::kNf4, 64}, golden.at("weight"));

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Packed batches, also where examples share a beginning: loss and gradients equal those of the
-// padded batch and of transformers, for every family, and the proof that this tells a wrong
-// packing. Dropout of packed examples draws numbers of their own.
+// Packed batches, also with examples that share a beginning: loss and gradients equal those of the
+// padded batch and of transformers, for every family, and the proof that this detects a wrong
+// packing. Dropout of packed examples draws separate numbers.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -19,7 +19,7 @@
 namespace wattle::engine {
 namespace {
 
-// Rounding alone: the same products over other rows, in single precision.
+// Only rounding: the same products over other rows, in single precision.
 constexpr double kPackingTolerance = 1e-4;
 
 // The models under tests/golden/engine/families.
@@ -103,8 +103,8 @@ TEST_P(PackingTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
   ExpectTheSlopeOfLosses(model, BatchOf(examples, BatchForm::kPacked));
 }
 
-// Two copies of an example stand beside each other with masks of their own: were the counters those
-// of one example, the loss of both would be twice that of one.
+// Two copies of an example are adjacent and have different masks: if they shared counters, the loss
+// of both would be twice that of one.
 TEST_P(PackingTest, AttentionDropoutOfEachExampleDrawsItsOwnNumbers) {
   auto [files, model, examples] = LoadFamily(GetParam());
   model.decoder.config.attention_dropout = 0.3;
@@ -119,7 +119,7 @@ TEST_P(PackingTest, AttentionDropoutOfEachExampleDrawsItsOwnNumbers) {
   EXPECT_NEAR(plain_both, plain_one, kPackingTolerance * plain_one);
 }
 
-// Examples that begin with the same half of the longest one and go on with tokens of their own; as
+// Examples that begin with the same half of the longest one and continue with different tokens; as
 // in answers to questions about one text, the end of each counts.
 std::vector<Example> WithACommonBeginning(const std::vector<Example>& examples) {
   const auto longest = std::max_element(
@@ -131,7 +131,7 @@ std::vector<Example> WithACommonBeginning(const std::vector<Example>& examples) 
     Example example;
     const size_t own = common / 3 + 2 - number % 2;  // of two lengths
     for (size_t i = 0; i < common + own; ++i) {
-      // Behind the beginning other tokens, drawn from those that the model has seen.
+      // Other tokens after the beginning, drawn from the model's tokens.
       const size_t place = i < common ? i : (i * (number + 3) + number) % longest->tokens.size();
       example.tokens.push_back(longest->tokens[place]);
       example.mask.push_back(i >= common + 1 ? 1 : 0);
@@ -178,7 +178,7 @@ std::ostream& operator<<(std::ostream& out, const Mutation& mutation) {
   return out << mutation.name << " in " << mutation.family;
 }
 
-// The second example sees the first, and its positions go on.
+// The second example sees the first, and its positions continue.
 void JoinTwoExamples(TokenBatch& batch) {
   batch.groups[0].tokens += batch.groups[1].tokens;
   batch.groups.erase(batch.groups.begin() + 1);
@@ -195,7 +195,7 @@ void BorderOneTokenEarly(TokenBatch& batch) {
   ++batch.groups[1].tokens;
 }
 
-// The examples in the order of another batch: each border is that of a neighbour.
+// The examples in the order of another batch: each boundary is at a neighbour's place.
 void BordersOfTheNeighbours(TokenBatch& batch) {
   std::rotate(batch.groups.begin(), batch.groups.begin() + 1, batch.groups.end());
 }
@@ -231,7 +231,7 @@ std::vector<Mutation> Mutations() {
     mutations.push_back({"BeginningOneTokenShort", family, BeginningOneTokenShort, true});
     mutations.push_back({"BranchOneTokenLate", family, BranchOneTokenLate, true});
   }
-  // Rotary positions count by their differences alone: a shift of a whole example changes nothing.
+  // Only the differences of rotary positions matter: a shift of a whole example changes nothing.
   mutations.push_back({"PositionsGoOn", "gpt2", PositionsGoOn});
   mutations.push_back({"PositionsGoOn", "kosmos2_text", PositionsGoOn});
   mutations.push_back({"PositionsGoOn", "opt", PositionsGoOn});

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products in a scope that rounds factors: against the plain form, and what rounding does to the
-// gradients of a tiny model of each family.
+// Products in a scope that rounds factors: against the plain form, and the effect of rounding on
+// the gradients of a tiny model of each family.
 #include "worker/engine/models/products.h"
 
 #include <cmath>
@@ -28,8 +28,8 @@ using kernels::FactorType;
 // Two FP32 sums of the same products in another order.
 constexpr double kSumTolerance = 1e-5;
 
-// Of a product of rounded factors, of its largest number: half a step of the type to which a device
-// may round it.
+// For a product of rounded factors, relative to its largest number: half a step of the type to
+// which a device may round it.
 double ProductTolerance(FactorType factors) {
   return !RoundsProducts() ? kSumTolerance : factors == FactorType::kBf16 ? 0x1p-8 : 0x1p-11;
 }
@@ -125,12 +125,12 @@ TEST_F(ProductsTest, InAScopeTheyAreThoseOfTheRoundedFactors) {
     EXPECT_LT(RelativeError(sum, all), tolerance);
     ProductInto(x, w.t(), sum);
     EXPECT_LT(RelativeError(sum, wanted), tolerance);
-    // A gradient of weights: both factors are read down their columns. Every other column alone is
+    // A gradient of weights reads both factors along their columns. Every other column by itself is
     // copied first.
     const at::Tensor grad = Random({33, 80}).slice(1, 0, 80, 2);
     EXPECT_LT(RelativeError(Product(grad.t(), x), RoundedProductPlain(factors, grad.t(), x)),
               tolerance);
-    // The heads of a fused tensor, written to those of another one.
+    // The heads of a fused tensor, written to the heads of another.
     const at::Tensor many = Random({2, 17, 3, 5}).transpose(1, 2);
     const at::Tensor squares = at::empty({2, 17, 3, 17}, TestDevice()).transpose(1, 2);
     BatchProductInto(many, many.transpose(2, 3), {}, squares);
@@ -162,9 +162,9 @@ TEST_F(ProductsTest, AScopeEndsAndThatOutsideOfItComesBack) {
   EXPECT_EQ(FactorsOfThread(), FactorType::kFloat32);
 }
 
-// The gradients of a tiny Llama against PyTorch's, where each product forward and backward has
-// rounded factors (tests/golden/engine/generate_rounded.py). Gradients of products that are not
-// rounded backward would be as far from them as the exact ones.
+// The gradients of a tiny Llama against PyTorch's, with rounded factors in each product, forward
+// and backward (tests/golden/engine/generate_rounded.py). Gradients of products without rounding in
+// the backward pass would differ from them as much as the exact ones.
 TEST_F(ProductsTest, GradientsAreThoseOfPyTorchWithRoundedFactors) {
   if (RoundsProducts()) {
     GTEST_SKIP() << "the reference sums in FP32, this device may not";
@@ -207,9 +207,9 @@ TEST_F(ProductsTest, GradientsAreThoseOfPyTorchWithRoundedFactors) {
   EXPECT_EQ(compared, 7);
 }
 
-// FP32 sums of 3,000 rows, one after the other: 4e-5 was measured. A sum that is rounded to BF16 is
-// wrong by up to 2^-9, and one that is added up in BF16 stays where it is once it is 256 times the
-// numbers. Where products are rounded, gradients are a few such roundings away: 3.8 were measured.
+// FP32 sums of 3,000 rows, one after the other: measured error 4e-5. A sum rounded to BF16 has an
+// error of up to 2^-9, and a sum accumulated in BF16 stops growing once it is 256 times the
+// addends. If products are rounded, gradients differ by a few such roundings: 3.8 were measured.
 double RowSumTolerance(FactorType factors) {
   return RoundsProducts() ? 5.0 * ProductTolerance(factors) : 3e-4;
 }
@@ -219,9 +219,9 @@ class RowSumsTest : public testing::TestWithParam<const char*> {
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
-// The rows of a thousand equal examples have the gradients of the rows of one. So the gradients of
-// embeddings, norms and biases, which are sums over rows, and those of matrices are a thousand
-// times as large: rounded factors leave sums in FP32.
+// The rows of a thousand equal examples have the gradients of the rows of one. Therefore the
+// gradients of embeddings, norms and biases, which are sums over rows, and those of matrices are a
+// thousand times as large: rounded factors leave sums in FP32.
 TEST_P(RowSumsTest, OfAThousandEqualExamplesAreAThousandTimesThoseOfOne) {
   constexpr size_t kExamples = 1000;
   const models::DecoderConfig config = TinyConfigOf(GetParam());
@@ -249,10 +249,10 @@ TEST_P(RowSumsTest, OfAThousandEqualExamplesAreAThousandTimesThoseOfOne) {
 INSTANTIATE_TEST_SUITE_P(Families, RowSumsTest, testing::Values("gpt2", "llama", "phi", "gemma"),
                          [](const auto& family) { return std::string(family.param); });
 
-// |Δ| / |gradient| of a tensor. A factor's error is up to 2^-9 of it in BF16, and an eighth of that
-// in FP16. These models were scaled so that attention is peaked and logits spread over several
-// units, which magnifies a rounding up to 200 times (0.49 in llama3's first norm). That FP16 is
-// within an eighth shows that the difference is rounding.
+// |Δ| / |gradient| of a tensor. A factor's relative error is up to 2^-9 in BF16, and an eighth of
+// that in FP16. These models were scaled for peaked attention and logits of several units, which
+// magnifies a rounding up to 200 times (0.49 in llama3's first norm). FP16 being within an eighth
+// shows that the difference is rounding.
 constexpr double kBf16Gradient = 0.6;
 constexpr double kFp16Gradient = 0.6 / 8;
 constexpr double kBf16Loss = 0.01;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Softmax over seen keys against libtorch's operators and its autograd.
+// Softmax over visible keys against libtorch's operators and its autograd.
 #include "worker/engine/models/seen_softmax.h"
 
 #include <limits>
@@ -104,7 +104,7 @@ TEST_P(SeenSoftmaxTest, BothPassesAgreeWithLibtorchAndAutograd) {
     const at::Tensor scores = Random(1);
     const at::Tensor grad_out = Random(2);
 
-    // The score of a key that the query does not see may be anything, also no number.
+    // The score of a key that the query does not see may be anything, even NaN.
     at::Tensor probabilities = scores.clone();
     at::Tensor plain = scores.clone();
     for (int64_t query = 0; query < GetParam().group.tokens; ++query) {

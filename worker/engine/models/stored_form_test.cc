@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Inference keeps FP16, BF16, and the codes of a GGUF file, as the files have them: the same
+// Inference keeps FP16, BF16, and the codes of a GGUF file in the form of the files: the same
 // weights to the last bit as the FP32 model of the same file, in fewer bytes. Training reads FP32.
 #include <algorithm>
 #include <cstdint>
@@ -45,7 +45,7 @@ namespace {
 using formats::GgufType;
 using testing::HasSubstr;
 
-// Tiny, with tied embeddings where GGUF may have them: GPT-NeoX's never are.
+// Tiny, with tied embeddings if GGUF supports them for the family: GPT-NeoX's never are.
 models::DecoderConfig ConfigOf(const std::string& family, int width = 32) {
   models::DecoderConfig config = TinyConfigOf(family.c_str(), width);
   config.tied_embeddings = family == "gpt2";
@@ -78,7 +78,7 @@ TokenBatch SomeTokens() {
   return BatchOf({{tokens, std::vector<uint8_t>(tokens.size(), 1)}});
 }
 
-// Bytes of the packed matrices; how many of the parameters they are.
+// Bytes of the packed matrices, and the number of parameters in them.
 std::pair<int64_t, int64_t> PackedBytes(const LoadedModel& model) {
   DecoderWeights weights = model.decoder.weights;
   std::pair<int64_t, int64_t> bytes = {0, 0};
@@ -95,7 +95,7 @@ std::pair<int64_t, int64_t> PackedBytes(const LoadedModel& model) {
 struct Form {
   GgufType type;
   const char* name;  // of the matrices
-  double logits;     // largest error: what rounding of the inputs adds
+  double logits;     // largest error caused by rounding the inputs
   double bytes_of_weight;
 };
 
@@ -151,7 +151,7 @@ TEST_P(StoredFormTest, MatricesTakeTheBytesOfTheirForm) {
 INSTANTIATE_TEST_SUITE_P(
     Forms, StoredFormTest,
     testing::Combine(testing::Values("gpt2", "llama", "gpt_neox"),
-                     // Rows of 32 columns are filled up to 64 in 8 bits.
+                     // Rows of 32 columns are padded to 64 in 8 bits.
                      testing::Values(Form{GgufType::kQ8_0, "int8-g32", 0.03, 2.1},
                                      Form{GgufType::kQ4_0, "int4-g32", 0.03, 0.6},
                                      Form{GgufType::kQ6K, "int6-g16", 0.03, 0.83},
@@ -217,7 +217,7 @@ void ChangeFile(const std::string& path, size_t at, char value) {
   ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
 }
 
-// Where a matrix begins in the file: with the scale of its first block.
+// The offset of a matrix in the file: the scale of its first block.
 size_t ScaleOfSomeBlock(const std::string& directory, GgufType type) {
   const auto file = formats::GgufFile::Open(directory + "/model.gguf");
   EXPECT_THAT(file, IsOk());
@@ -237,7 +237,7 @@ TEST(StoredFormFileTest, ScalesThatAreNotFiniteAreRefusedByTheTensorsName) {
                                       HasSubstr("not finite"))));
 }
 
-// What llama.cpp makes of a model with tied embeddings: all in Q4_0, but the table in Q6_K.
+// llama.cpp's output for a model with tied embeddings: all in Q4_0, except the table in Q6_K.
 std::string MakeQ4WithHeadOfQ6(const char* family) {
   std::string directory = engine::MakeStoredModel(ConfigOf(family, 256), GgufType::kQ4_0);
   RewriteAsQ6K(directory, [](const std::string& name) { return name == "token_embd.weight"; });
@@ -250,8 +250,8 @@ TEST(StoredFormFileTest, AQ4ModelKeepsItsHeadOfQ6) {
   const LoadedModel stored = Load(directory, true);
   EXPECT_EQ(RecipeIdentity(stored.recipe), "int4-g32+head=int6-g16");
   EXPECT_TRUE(Dequantize(stored.decoder.weights.head).equal(floats.decoder.weights.head.value));
-  // Beside the same codes with the head in FP32 the head's product alone differs: by its inputs,
-  // which are rounded to int8 in groups of 16.
+  // Compared with the same codes and the head in FP32, only the head's product differs: its inputs
+  // are rounded to int8 in groups of 16.
   const at::Tensor hidden = OnTestDevice(at::randn({7, 256}));
   const at::Tensor wanted = at::mm(hidden, floats.decoder.weights.head.value.t());
   EXPECT_LT(RelativeError(MatrixProduct(stored.decoder.weights.head, hidden, {}), wanted), 0.02);
@@ -284,7 +284,7 @@ TEST(StoredFormJobsTest, NothingIsRoundedToInt6) {
                        HasSubstr("int6-g16: the engine does not round to it")));
 }
 
-// llama.cpp's own rounding never writes it.
+// llama.cpp's own rounding never produces it.
 TEST(StoredFormFileTest, TheCodeMinus128IsAWeight) {
   const std::string directory = MakeStoredModel("llama", GgufType::kQ8_0);
   const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ8_0);
@@ -298,7 +298,7 @@ TEST(StoredFormFileTest, TheCodeMinus128IsAWeight) {
   EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), 0.02);
 }
 
-// What this process has read so far.
+// Bytes read by this process so far.
 int64_t BytesRead() {
   std::ifstream io("/proc/self/io");  // proc(5)
   std::string name;
@@ -320,7 +320,7 @@ TEST(StoredFormFileTest, AMatrixWithItsOutputsAsRowsIsReadOnce) {
   }
 }
 
-// Parts of one matrix in two forms have no form in common.
+// Parts of one matrix in two different forms have no common form.
 TEST(StoredFormFileTest, AMatrixOfTwoFormsIsFp32AndTheOthersAreNot) {
   const std::string directory = MakeModelOf(ConfigOf("llama"));
   RoundTensors(directory, formats::DataType::kF16, [](const std::string& name) {
@@ -328,7 +328,7 @@ TEST(StoredFormFileTest, AMatrixOfTwoFormsIsFp32AndTheOthersAreNot) {
   });
   const auto files = models::InspectModelDirectory(directory);
   ASSERT_THAT(files, IsOk());
-  // The first layer's qkv is FP32, so that is what the recipe says of all but the exceptions.
+  // The first layer's qkv is FP32, so the recipe has FP32 for everything except the exceptions.
   const LoadedModel stored = Load(directory, true);
   for (const Parameter& parameter : stored.parameters) {
     const bool wants_half = parameter.tensor.is_matrix() && parameter.tensor.layer >= 0 &&

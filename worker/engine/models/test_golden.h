@@ -23,14 +23,14 @@ namespace wattle::engine {
 // another order.
 inline constexpr double kLogitsTolerance = 1e-4;
 inline constexpr double kGradientTolerance = 1e-3;
-// Either of them may be on any device.
+// Both may be on any device.
 double RelativeError(const at::Tensor& got, const at::Tensor& wanted);
 
-// tests/golden, or what WATTLE_GOLDEN names, for a program that runs where it was not built.
+// tests/golden, or WATTLE_GOLDEN for a program that runs on another machine than it was built on.
 std::string GoldenFolder();
 // The path of a file under its folder `engine`.
 std::string GoldenPath(const std::string& name);
-// Such a file as tensors of the host: whole numbers, bytes or floats.
+// Reads such a file as tensors on the host: integers, bytes or floats.
 std::map<std::string, at::Tensor> ReadTensors(const std::string& name);
 // The bytes of a tensor in any file.
 std::vector<std::byte> BytesOf(const formats::SafetensorsFile& file,
@@ -54,12 +54,12 @@ struct Model {
 };
 // All zero.
 Model MakeModel(const models::DecoderConfig& config);
-// With weights as FillRandom draws them.
+// With weights drawn by FillRandom.
 Model RandomModel(const models::DecoderConfig& config, uint64_t seed = 9);
 
-// config.json of a directory under tests/golden/engine, and how its files name the tensors.
+// config.json of a directory under tests/golden/engine, and the tensor names of its files.
 models::ModelDirectory GoldenFiles(const std::string& directory);
-// Weights or gradients of such a model, read as `parameters` say, on the host.
+// Weights or gradients of such a model, in the order of `parameters`, on the host.
 at::Tensor ReadGoldenArena(const std::string& name, const models::ModelDirectory& files,
                            const std::vector<Parameter>& parameters);
 Model ReadGoldenModel(const std::string& directory, const models::ModelDirectory& files);
@@ -71,7 +71,7 @@ struct Example {
 TokenBatch BatchOf(const std::vector<Example>& examples, BatchForm form = BatchForm::kPadded);
 // The examples of a golden: tokens [batch, longest], lengths [batch], mask [batch, longest].
 std::vector<Example> GoldenExamples(const std::map<std::string, at::Tensor>& golden);
-// The largest error of the logits of any of them, padding left out.
+// The largest error of any logits, excluding padding.
 double LogitsError(const Decoder& decoder, const std::map<std::string, at::Tensor>& golden);
 
 // Dropout draws the same masks forward and backward: the gradient agrees with a difference of

@@ -77,7 +77,7 @@ void RoundTensors(const std::string& directory, formats::DataType type,
 
 namespace {
 
-// Any bytes are blocks of Q6_K but for the F16 scale: weights of about a tenth.
+// Any bytes are valid blocks of Q6_K except for the F16 scale: weights of about a tenth.
 std::vector<std::byte> DrawnQ6K(int64_t size, uint64_t seed) {
   constexpr int64_t kBlockBytes = 210;
   constexpr float kScale = 6.5e-5F;

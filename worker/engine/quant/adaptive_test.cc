@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The search for bits by matrix on a tiny model with one matrix that int4 cannot hold: it finds
-// this matrix, keeps to its limits, and the recipe reloads bit for bit.
+// The search of bits per matrix on a tiny model with one matrix that int4 cannot represent well:
+// the search finds this matrix and keeps its limits, and the recipe reloads bit for bit.
 #include "worker/engine/quant/adaptive.h"
 
 #include <algorithm>
@@ -36,8 +36,8 @@ constexpr int64_t kTokens = 1024;
 
 constexpr char kHardMatrix[] = "layers.1.down.weight";
 
-// In one matrix the first column of each group is so large that the others vanish in 4 bits. No
-// norm stands before this matrix, so that calibration cannot even its columns out.
+// In one matrix the first column of each group is so large that the others vanish in 4 bits. There
+// is no norm before this matrix, so calibration cannot even out its columns.
 std::string MakeLopsidedModel() {
   auto model = LoadModel(MakeTinyModel("lopsided_random", 11), {});
   EXPECT_THAT(model, IsOk());
@@ -58,7 +58,7 @@ std::string MakeLopsidedModel() {
   return directory;
 }
 
-// One layer whose rows hold groups of 128.
+// One layer whose rows are divisible by groups of 128.
 std::string MakeWideModel() {
   v1::ModelShape shape;
   shape.set_architecture("gpt2");
@@ -105,13 +105,14 @@ TEST_F(AdaptiveTest, BitsGoWhereTheyCountWithinTheBudget) {
   const auto rich = Choose({.stored_bytes = 1'000'000});  // everything fits
   ASSERT_THAT(rich, IsOk());
   EXPECT_EQ(FormatIn(*rich, kHardMatrix), "int8");
-  const int64_t raised = 32 * 128 / 2;  // about what int8 costs more than int4 in the hard matrix
+  const int64_t raised = 32 * 128 / 2;  // about the additional cost of int8 over int4 in the hard
+                                        // matrix
   const AdaptiveLimits limits{.stored_bytes = rich->int4_bytes + raised};
   const auto choice = Choose(limits);
   ASSERT_THAT(choice, IsOk());
   EXPECT_LE(choice->stored_bytes, limits.stored_bytes);
   EXPECT_EQ(FormatIn(*choice, kHardMatrix), "int8");
-  EXPECT_EQ(FormatIn(*choice, "tokens.weight"), "int4-g32");  // more than there is room for
+  EXPECT_EQ(FormatIn(*choice, "tokens.weight"), "int4-g32");  // more than the room available
   EXPECT_LT(rich->divergence, choice->divergence);            // more bytes, less loss
   double hard = 0.0;
   double others = 0.0;
@@ -164,7 +165,7 @@ TEST_F(AdaptiveTest, AFloorIsMetWithFewerBytesThanInt8) {
   EXPECT_LE(loose->perplexity_change_percent, 50.0);
   EXPECT_LE(tight->perplexity_change_percent, 0.001);
   EXPECT_LT(loose->stored_bytes, tight->stored_bytes);
-  bool has_float = false;  // int8 alone does not meet the tight one
+  bool has_float = false;  // int8 everywhere does not meet the tight one
   for (const StoredMatrix& matrix : tight->matrices) {
     has_float = has_float || matrix.format == "fp32";
   }

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Calibrated quantization of whole tiny models, measured on another text than the one calibrated
-// on.
+// Calibrated quantization of whole tiny models, measured on text not used for calibration.
 #include "worker/engine/quant/calibrate.h"
 
 #include <filesystem>
@@ -45,8 +44,8 @@ std::string MakePeakedModel(const std::string& name) {
   return directory;
 }
 
-// The same function, in which two channels of each norm are 50 times larger and the weights that
-// read them as much smaller: what large models are like.
+// The same function with two channels of each norm 50 times larger and the weights that read them
+// as much smaller, as in large models.
 std::string MakeOutlierModel(const std::string& name, const std::string& of) {
   auto model = LoadModel(of, {});
   EXPECT_THAT(model, IsOk());

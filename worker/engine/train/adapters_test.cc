@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Adapters against PEFT (tests/golden/engine/adapters): logits, loss and gradients of a tiny model
-// of each family, the files' form, and the proof that these goldens tell a wrong engine. Then what
-// no golden holds: dropout of the adapters' input, and quantized weights beside adapters.
+// of each family, the files' form, and the proof that these goldens detect a wrong engine. Then
+// cases without golden: dropout of the adapters' input, and quantized weights beside adapters.
 #include "worker/engine/train/adapters.h"
 
 #include <functional>
@@ -89,7 +89,7 @@ std::map<std::string, at::Tensor> ReadGolden(const Golden& golden) {
   return ReadTensors(absl::StrCat("adapters/", golden.name, "/golden.safetensors"));
 }
 
-// The largest error of any tensor's gradient, with the loss's.
+// The largest error of any tensor's gradient, and of the loss.
 double GradientError(AdaptedModel& adapted, const Golden& golden, const TokenBatch& batch) {
   const double scale = 1.0 / static_cast<double>(batch.targets.size());
   LossSumAndGradients(adapted.model.decoder, batch, DropoutState{}, scale, adapted.gradient_views);
@@ -120,7 +120,7 @@ TEST_P(AdapterGoldenTest, LogitsLossAndGradientsAgreeWithPeft) {
   EXPECT_LT(GradientError(adapted, GetParam(), batch), kGradientTolerance);
 }
 
-// What is not trained gets no gradient, and computing a block again gives the same bits.
+// Frozen weights get no gradient, and recomputing a block gives the same bits.
 TEST_P(AdapterGoldenTest, RecomputedBlocksGiveTheSameGradients) {
   AdaptedModel adapted = ReadAdapted(GetParam(), SettingsOf(GetParam()));
   const TokenBatch batch = BatchOf(GoldenExamples(ReadGolden(GetParam())));
@@ -134,7 +134,7 @@ TEST_P(AdapterGoldenTest, RecomputedBlocksGiveTheSameGradients) {
   EXPECT_TRUE(kept.equal(gradients(KeptActivations::kInputs)));
 }
 
-// Dropout draws the same masks forward and backward, the adapters' own included.
+// Dropout draws the same masks forward and backward, including the adapters' own.
 TEST_P(AdapterGoldenTest, GradientsWithDropoutAgreeWithADifferenceOfLosses) {
   LoraSettings settings = SettingsOf(GetParam());
   settings.dropout = 0.3;
@@ -175,7 +175,8 @@ TEST_P(AdapterGoldenTest, WrittenFilesAreThoseOfPeft) {
   const auto read = [](const std::string& path) { return nlohmann::json::parse(FileBytes(path)); };
   const nlohmann::json config = read(absl::StrCat(directory, "/", kAdapterConfigFile));
   const nlohmann::json wanted = read(GetParam().Path(kAdapterConfigFile));
-  // Newer versions of PEFT write the whole names of all-linear; the end after the dot says as much.
+  // Newer versions of PEFT write the whole names of all-linear; the part after the dot matches as
+  // well.
   const auto targets = [](const nlohmann::json& of) {
     std::set<std::string> names;
     for (const std::string name : of["target_modules"]) {
@@ -230,7 +231,7 @@ INSTANTIATE_TEST_SUITE_P(Families, AdapterGoldenTest, testing::ValuesIn(Goldens(
                          [](const auto& row) { return row.param.name; });
 
 // A mistake in the engine, made in the settings, in the adapters before their weights are read, or
-// in what is attached.
+// in the attached tensors.
 struct Mutation {
   const char* name;
   const char* golden;
@@ -313,7 +314,8 @@ INSTANTIATE_TEST_SUITE_P(Mutations, AdapterMutationTest, testing::ValuesIn(Mutat
                            return absl::StrCat(row.param.name, "_", row.param.golden);
                          });
 
-// Dropout is on the adapters' way alone: with A's product zero the layer is as without adapters.
+// Dropout applies only to the adapters' input: with A's product zero the layer is as without
+// adapters.
 TEST(AdapterDropoutTest, LeavesTheWeightsOwnProductAlone) {
   const auto random = [](at::IntArrayRef shape) { return OnTestDevice(at::rand(shape)); };
   LinearWeights linear;
@@ -392,7 +394,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, FrozenFormatTest,
                            return name;
                          });
 
-// A stored recipe speaks of inference: the losses are those beside the same matrices alone.
+// A stored recipe is for inference: the losses are those with only the same matrices.
 TEST(FrozenModelTest, KeysAndValuesOfAStoredRecipeAreFp32InTraining) {
   ASSERT_THAT(SetThreads(1), IsOk());
   std::vector<std::vector<double>> losses;

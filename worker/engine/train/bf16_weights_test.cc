@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Matrices that are held in BF16: products and gradients are those of the same numbers in FP32,
-// files keep their bits, and the tiny updates of every optimizer arrive in the mean. Resuming is
-// tested beside the other optimizers (finetune_test.cc). Tiny models, one thread.
+// BF16 matrices: products and gradients equal those of the same numbers in FP32, files keep their
+// bits, and the tiny updates of every optimizer are kept on average. Resuming is tested with the
+// other optimizers (finetune_test.cc). Tiny models, one thread.
 #include <algorithm>
 #include <utility>
 
@@ -95,8 +95,8 @@ TEST_P(Bf16WeightsTest, ProductsAreThoseOfTheFloatCopy) {
   EXPECT_TRUE(at::equal(LookUpRows(stored, tokens), LookUpRows(copy, tokens)));
 }
 
-// Gradients of adapters beside BF16 weights, and of the weights themselves, are those of the FP32
-// model with the same numbers: to the last bit where products round their factors.
+// Gradients of adapters beside BF16 weights, and of the weights themselves, equal those of the FP32
+// model with the same numbers: to the last bit if products round their factors.
 TEST_P(Bf16WeightsTest, LossAndGradientsAreThoseOfTheFloatCopy) {
   const FactorScope scope(GetParam());
   auto models = LoadBoth(MakeTinyModel("model", 3));
@@ -178,11 +178,11 @@ TEST(Bf16FilesTest, MatricesAreRoundedToTheNearestAndComeBackBitForBit) {
 
 class TinyUpdatesTest : public testing::TestWithParam<v1::Optimizer> {};
 
-// A thousand steps of the optimizer on a BF16 matrix whose updates are far below BF16's step move
-// it as far, in the mean, as an FP32 copy.
+// A thousand optimizer steps on a BF16 matrix whose updates are far below BF16's step move it, on
+// average, as far as an FP32 copy.
 TEST_P(TinyUpdatesTest, AThousandArrive) {
   ASSERT_THAT(SetThreads(1), IsOk());
-  constexpr int64_t kSide = 100;  // in several blocks of moments, and an odd place to begin
+  constexpr int64_t kSide = 100;  // in several blocks of moments, starting at an odd element
   std::vector<Parameter> parameters(1);
   parameters[0].tensor.name = "one";
   parameters[0].tensor.shape = {kSide + 1, kSide};
@@ -202,7 +202,7 @@ TEST_P(TinyUpdatesTest, AThousandArrive) {
   const double moved = (run(at::kFloat) - 1.0).mean().item<double>();
   const at::Tensor rounded = run(at::kBFloat16) - 1.0;
   EXPECT_GT(moved, 0.1);
-  // Each step rounds with a deviation of at most √(p (1 - p)) steps of 2^-7, p the 64th.
+  // Each step rounds with a deviation of at most √(p (1 - p)) steps of 2^-7, where p is 1/64.
   constexpr double kDeviation = 0x1p-7 * 0.125;
   const double bound = 5.0 * kDeviation * std::sqrt(1000.0 / static_cast<double>(rounded.numel()));
   EXPECT_NEAR(rounded.mean().item<double>(), moved, bound);
@@ -219,7 +219,7 @@ class Bf16FinetuneTest : public testing::Test {
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
-// Sixty steps of a tiny model; what rounding to the nearest would lose, TinyUpdatesTest tells.
+// Sixty steps of a tiny model; TinyUpdatesTest shows the loss that rounding to nearest would cause.
 TEST_F(Bf16FinetuneTest, FullTrainingLearnsAsInFloat) {
   FinetuneSettings settings = TinyFinetune("float");
   settings.steps = 60;
@@ -239,7 +239,7 @@ TEST_F(Bf16FinetuneTest, FullTrainingLearnsAsInFloat) {
   EXPECT_EQ(file->Find("transformer.h.0.mlp.c_fc.weight")->type, formats::DataType::kBF16);
 }
 
-// Beside the model's own BF16 numbers nothing is lost: the run is that over the FP32 copy.
+// Beside the model's own BF16 numbers nothing is lost: the run equals that over the FP32 copy.
 TEST_F(Bf16FinetuneTest, AdaptersTrainAsBesideTheFloatCopy) {
   FinetuneSettings settings = TinyFinetune("adapters");
   const auto rounded =

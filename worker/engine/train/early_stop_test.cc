@@ -53,7 +53,8 @@ std::vector<double> HeldoutLosses(const RecordingSink& sink) {
   return losses;
 }
 
-// The rule, told again: where a run over these losses ends, and where it was best.
+// An independent implementation of the rule: where a run over these losses ends, and where it was
+// best.
 struct Expected {
   int64_t steps = 0;
   int64_t best_step = 0;
@@ -106,7 +107,7 @@ TEST_F(EarlyStopTest, EndsAfterTheLastGainAndDeliversTheBestModel) {
   EXPECT_EQ(result_.work.steps, expected.steps);
   EXPECT_EQ(result_.best_step, expected.best_step);
   EXPECT_EQ(result_.heldout_loss_after, expected.best);
-  // The same steps until then, and the delivered model has the loss that is told.
+  // The same steps until then, and the delivered model has the reported loss.
   std::vector<double> begun = jumping_sink.TrainingLosses();
   begun.resize(static_cast<size_t>(expected.steps));
   EXPECT_EQ(sink_.TrainingLosses(), begun);
@@ -120,7 +121,7 @@ TEST_F(EarlyStopTest, EndsAfterTheLastGainAndDeliversTheBestModel) {
 
 TEST_F(EarlyStopTest, ResumesToTheSameBitsFromEveryStep) {
   for (const Phase phase : {Phase::kTrain, Phase::kEvaluate}) {
-    // Behind a step, or in the evaluation that follows it; the one before step 1 stands apart.
+    // After a step, or in the evaluation that follows it; the evaluation before step 1 is separate.
     for (int64_t cut = phase == Phase::kTrain ? 1 : 2; cut < result_.work.steps; ++cut) {
       SCOPED_TRACE(absl::StrCat(PhaseName(phase), " ", cut));
       const FinetuneSettings parts = Stopping(absl::StrCat("parts", PhaseName(phase), cut));
@@ -144,7 +145,7 @@ TEST_F(EarlyStopTest, ResumesToTheSameBitsFromEveryStep) {
   }
 }
 
-// The checkpoint before has the best weights of its own time beside it.
+// The preceding checkpoint contains the best weights of its own time.
 TEST_F(EarlyStopTest, ADamagedCheckpointCostsNoBestWeights) {
   for (const int64_t back : {0, 1}) {
     const FinetuneSettings parts = Stopping(absl::StrCat("parts", back));

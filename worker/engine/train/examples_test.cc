@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a large data set leaves in memory. A program of its own: other tests would leave a heap that
-// has room.
+// Memory that a large data set leaves in use. A separate program, because other tests would leave a
+// heap with free room.
 #include "worker/engine/train/examples.h"
 
 #include <unistd.h>
@@ -26,7 +26,7 @@ int64_t ResidentBytes() {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-// The most since LowerPeak().
+// Peak since LowerPeak().
 int64_t PeakBytes() {
   std::ifstream file("/proc/self/status");
   std::string word;
@@ -54,7 +54,7 @@ TEST(ExamplesTest, ALargeDataSetLeavesItsExamplesAlone) {
   const int64_t before = ResidentBytes();
   const auto packed = LoadExamples(path, "", *tokenizer, TinyConfig(), {});
   ASSERT_THAT(packed, IsOk());
-  // The text, what is parsed of it, and the examples; a tree of the whole file
+  // The text, its parsed form, and the examples; a tree of the whole file
   // would take 15 times its size.
   EXPECT_LT(PeakBytes() - before, 8 * static_cast<int64_t>(std::filesystem::file_size(path)));
   int64_t tokens = 0;

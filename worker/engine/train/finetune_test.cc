@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The finetune job: learning, exact resume at every step with dropout and accumulation on, stops,
-// losses that are not finite, checkpoints. Tiny models, one thread.
+// non-finite losses, checkpoints. Tiny models, one thread.
 #include "worker/engine/train/finetune.h"
 
 #include <algorithm>
@@ -54,7 +54,7 @@ StepDecision StopAfter(const StepReport& report, int64_t step) {
                                                               : StepDecision::kGoOn;
 }
 
-// Writes a file of a checkpoint again, with another build id among what tells its build.
+// Rewrites a file of a checkpoint with another build id in its description of the build.
 void RewriteBuild(const std::string& path, const std::string& build_id, const std::string& other) {
   const auto file = formats::SafetensorsFile::Open(path);
   ASSERT_THAT(file, IsOk());
@@ -111,8 +111,8 @@ TEST_F(FinetuneTest, CheckpointsComeWhenTheyAreOrderedAndChangeNoLoss) {
   EXPECT_EQ(sink.checkpoints[1].step, 4) << "the last step's";
 }
 
-// What the job promises: after a stop at any step, the result, every later loss and the optimizer's
-// state equal those of an uninterrupted run, bit for bit. weights: the result's file.
+// The guarantee of the job: after a stop at any step, the result, every later loss and the
+// optimizer's state equal those of an uninterrupted run, bit for bit. weights: the result's file.
 void ExpectTheSameBitsAfterAStop(
     const std::function<FinetuneSettings(const std::string&)>& settings_of,
     const std::string& weights) {
@@ -155,7 +155,7 @@ TEST_F(FinetuneTest, ResumeAfterAnyStepIsBitIdentical) {
   ExpectTheSameBitsAfterAStop(TinyFinetune, "model.safetensors");
 }
 
-// Also where the checkpoint that it ends from was written with the threads that it ends with.
+// Also if the run ends with the number of threads that wrote its last checkpoint.
 TEST_F(FinetuneTest, ARunThatOnceWentOnWithOtherThreadsSaysSoAtItsEnd) {
   FinetuneSettings settings = TinyFinetune("run");
   for (const int64_t stop : {1, 2, 3}) {
@@ -233,7 +233,7 @@ TEST_F(FinetuneTest, ALossThatIsNotFiniteNamesTheStepAndRemovesItsCheckpoint) {
                                                  AllOf(HasSubstr("step 2"), HasSubstr("not finite"),
                                                        HasSubstr("learning_rate"),
                                                        HasSubstr("there is no good checkpoint"))));
-  // The weights after step 1 are what gives that loss.
+  // The weights after step 1 give that loss.
   EXPECT_THAT(NamesIn(settings.work_directory), IsEmpty());
   EXPECT_THAT(NamesIn(settings.output_directory), IsEmpty());
 }
@@ -286,7 +286,7 @@ TEST_F(FinetuneTest, ACheckpointThatCannotBeReadIsSkippedForTheOneBefore) {
   EXPECT_EQ(again.TrainingLosses().back(), sink.TrainingLosses().back());
 }
 
-// Trial: a flipped byte of model.safetensors gave other weights, and the job succeeded.
+// Observed: a flipped byte of model.safetensors gave other weights, and the job succeeded.
 TEST_F(FinetuneTest, AFlippedByteOfACheckpointCostsThatCheckpointAlone) {
   for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
     const FinetuneSettings settings = TinyFinetune(name);
@@ -306,7 +306,7 @@ TEST_F(FinetuneTest, AFlippedByteOfACheckpointCostsThatCheckpointAlone) {
   }
 }
 
-// Nothing of a checkpoint that cannot be read is left in the run that begins anew.
+// Nothing of an unreadable checkpoint remains in the run that starts from the beginning.
 TEST_F(FinetuneTest, ARunWhoseCheckpointsAreAllDamagedBeginsAsIfThereWereNone) {
   const FinetuneSettings settings = TinyFinetune("run");
   RecordingSink sink;
@@ -315,7 +315,8 @@ TEST_F(FinetuneTest, ARunWhoseCheckpointsAreAllDamagedBeginsAsIfThereWereNone) {
   for (const int64_t step : {kSteps - 1, kSteps}) {
     const std::string path = Checkpoint(settings, step) + "/optimizer.safetensors";
     std::string bytes = FileBytes(path);
-    bytes.back() = static_cast<char>(bytes.back() ^ 1);  // its last tensor: all others were read
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);  // its last tensor: all others are already
+                                                         // read
     std::ofstream(path, std::ios::binary) << bytes;
   }
   RecordingSink again;
@@ -399,11 +400,11 @@ TEST_F(FinetuneTest, SettingsOutOfRangeNameTheField) {
                        AllOf(HasSubstr("sequence_length"), HasSubstr("64"))));
 }
 
-// What reading the data takes is gone before the weights need room.
+// The memory for reading the data is freed before the weights need room.
 TEST_F(FinetuneTest, TheDataAreReadBeforeTheWeights) {
   RecordingSink sink;
   FinetuneSettings settings = TinyFinetune("run");
-  settings.last_layers = 99;  // known to be wrong once the weights are there
+  settings.last_layers = 99;  // detected only once the weights are loaded
   settings.data = "/no/such.txt";
   EXPECT_THAT(Finetune(settings, sink),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such.txt")));
@@ -450,7 +451,7 @@ TEST_F(FinetuneTest, AdaptersLowerTheLossAndAreAllThatIsWritten) {
               ElementsAre("adapter_model.safetensors", "optimizer.safetensors"));
 }
 
-// The first loss is that of the model as it is, for B begins at zero.
+// The first loss is that of the unchanged model, because B is initially zero.
 TEST_F(FinetuneTest, AdaptersBeginWithTheModelAsItIs) {
   FinetuneSettings lora = TinyLora("lora");
   FinetuneSettings full = TinyFinetune("full");
@@ -550,7 +551,7 @@ TEST_F(FinetuneTest, PackedBatchesTrainLikePaddedOnes) {
   EXPECT_EQ(got->work.real_tokens, wanted->work.real_tokens);
   EXPECT_EQ(got->work.tokens, got->work.real_tokens);
   EXPECT_LT(got->work.tokens, wanted->work.tokens);
-  // What was padded is not gone on with packed: dropout draws other numbers.
+  // A padded run is not resumed as a packed one, because dropout draws other numbers.
   packed.packing = false;
   EXPECT_THAT(Finetune(packed, packed_sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another job")));

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Training of the last layers: their gradients are those of a whole backward pass, nothing of what
-// lies below is kept or computed, and a job changes, checkpoints and resumes what it trains.
+// Training of the last layers: their gradients are those of a whole backward pass, nothing is kept
+// or computed for lower layers, and a job changes, checkpoints and resumes only trained weights.
 #include <algorithm>
 #include <cstddef>
 #include <memory>
@@ -32,8 +32,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// Counts the tensors that are made, and the bytes of those that live at once, above those at its
-// beginning.
+// Counts the tensors made, and the peak bytes of live tensors above those at the object's creation.
 class TensorCounts : public c10::MemoryReportingInfoBase {
  public:
   // libtorch 2 counts the totals in another type.
@@ -134,8 +133,8 @@ TEST_P(LastLayersTest, GradientsAreThoseOfAWholeBackwardPassAndNoOthers) {
   }
 }
 
-// Every layer that is trained adds the same: its activations (recomputed: its input), and the
-// tensors of its way back. A layer below adds neither.
+// Every trained layer adds the same: its activations (recomputed: its input), and the tensors of
+// its backward pass. A lower layer adds neither.
 TEST_P(LastLayersTest, LayersBelowKeepNothingAndHaveNoWayBack) {
   const TokenBatch batch = LongBatch();
   const int64_t input_bytes = batch.rows() * 32 * static_cast<int64_t>(sizeof(float));
@@ -172,7 +171,7 @@ FinetuneSettings TinyLast(const std::string& name) {
   return settings;
 }
 
-// A tensor of a file; empty: it has none of that name.
+// A tensor of a file; empty: no tensor of that name.
 std::vector<std::byte> Bytes(const std::string& path, const std::string& tensor) {
   const auto file = formats::SafetensorsFile::Open(path);
   EXPECT_THAT(file, IsOk());
@@ -203,7 +202,7 @@ TEST(LastLayersJobTest, TrainsTheLastLayerAndLeavesTheRestAsItWas) {
   EXPECT_EQ(changed, 14);
 }
 
-// A checkpoint holds what is trained, and moments of nothing else.
+// A checkpoint contains the trained weights, and only their moments.
 TEST(LastLayersJobTest, CheckpointsHoldWhatIsTrained) {
   ASSERT_THAT(SetThreads(1), IsOk());
   const FinetuneSettings settings = TinyLast("run");

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Training with FP16 factors and a loss scale: the scale and a whole training against PyTorch's
-// GradScaler, small gradients that arrive, overflows that cost a step each and nothing else, and a
-// resume across them. Tiny models, one thread.
+// GradScaler, small gradients that are kept, overflows that cost only one step each, and a resume
+// across them. Tiny models, one thread.
 #include "worker/engine/train/loss_scale.h"
 
 #include <algorithm>
@@ -46,7 +46,7 @@ TEST(LossScaleTest, FollowsPyTorchsGradScaler) {
                                      .growth_interval = sequence.at("growth_interval")};
     SCOPED_TRACE(absl::StrCat("growth interval ", settings.growth_interval));
     const std::vector<int64_t> overflows = sequence.at("overflows");
-    // [step, scale, good steps in a row]; between two of them good steps alone are counted.
+    // [step, scale, good steps in a row]; between two of them only good steps are counted.
     std::vector<std::vector<double>> changes = sequence.at("changes");
     changes.insert(changes.begin(), {0.0, settings.initial, 0.0});
     LossScale state{.scale = settings.initial};
@@ -84,7 +84,7 @@ class ScaledGradientsTest : public testing::Test {
 };
 
 // As if the loss were the mean over 2^20 times as many tokens. In FP16 a gradient of such a loss is
-// zero in every block; times a scale of 2^16, and divided by it, it is near that in FP32.
+// zero in every block; with a scale of 2^16, and divided by it, it is close to that in FP32.
 TEST_F(ScaledGradientsTest, SmallOnesArriveWithTheScaleAlone) {
   const models::ModelDirectory files = GoldenFiles("families/qwen2");
   const TokenBatch batch =
@@ -108,7 +108,7 @@ TEST_F(ScaledGradientsTest, SmallOnesArriveWithTheScaleAlone) {
           .item<double>();
     };
     EXPECT_LT(error(scaled), 0.075)
-        << tensor.name;  // as without so small a loss (products_test.cc)
+        << tensor.name;  // same as without so small a loss (products_test.cc)
     EXPECT_GT(error(lost), 0.9) << tensor.name;
   }
 }
@@ -179,8 +179,8 @@ class Fp16FinetuneTest : public testing::Test {
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
-// The first steps overflow, and so do later ones: the scale is tried twice as large after three
-// good steps.
+// The first steps overflow, and so do later ones: after three good steps the doubled scale is
+// tried.
 FinetuneSettings OverflowingFinetune(const std::string& name) {
   FinetuneSettings settings = TinyFinetune(name);
   settings.precision = FactorType::kFp16;
@@ -238,7 +238,7 @@ TEST_F(Fp16FinetuneTest, ATrainingWithoutFp16HasNoScale) {
 }
 
 // The final norm's small gains make every gradient below it small: in FP16 without a scale a step
-// leaves the blocks as they are, with one it moves them as in FP32.
+// leaves the blocks unchanged, with a scale it moves them as in FP32.
 TEST_F(Fp16FinetuneTest, SmallGradientsMoveWeightsWithTheScaleAlone) {
   FinetuneSettings settings = TinyFinetune("run");
   auto model = LoadModel(settings.model.directory, {.device = TestDeviceName()});
@@ -274,7 +274,7 @@ TEST_F(Fp16FinetuneTest, SmallGradientsMoveWeightsWithTheScaleAlone) {
   EXPECT_LT(((scaled - wanted).norm() / wanted.norm()).item<double>(), 0.2);
 }
 
-// A weight of 1e5 is beyond FP16: the loss is not finite whatever the scale is.
+// A weight of 1e5 is beyond FP16: the loss is not finite at any scale.
 TEST_F(Fp16FinetuneTest, ALossThatIsNotFiniteIsAnErrorAndNoSkippedStep) {
   FinetuneSettings settings = OverflowingFinetune("run");
   settings.loss_scale.initial = 1024.0;
@@ -353,14 +353,14 @@ std::string ResultOf(const FinetuneSettings& settings) {
 }
 
 // Stops after a skipped step, and again between two changes of the scale: good steps in a row, the
-// scale and the number of updates go on.
+// scale and the number of updates continue.
 TEST_P(Fp16FormTest, ResumeAcrossASkippedStepIsBitIdentical) {
   FinetuneSettings whole = OverflowingFinetune("whole");
   GetParam().set(whole);
   RecordingSink uninterrupted;
   const auto wanted = Finetune(whole, uninterrupted);
   ASSERT_THAT(wanted, IsOk());
-  // The last step that was skipped after a good one and has three steps behind it.
+  // The last skipped step that follows a good one and precedes three more.
   int64_t skipped_step = 0;
   bool skipped_before = true;
   for (const StepReport& report : uninterrupted.steps) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Training by forward passes: moved losses are those of a moved model, weights do not drift, the
-// log rebuilds them, estimates point where theory says, and a job resumes bit for bit. Tiny models,
+// Training by forward passes: moved losses equal those of a moved model, weights do not drift, the
+// log rebuilds them, estimates agree with the theory, and a job resumes bit for bit. Tiny models,
 // one thread.
 #include "worker/engine/train/mezo.h"
 
@@ -63,7 +63,7 @@ TEST_P(PerturbedWeightsTest, TheLossIsThatOfAMovedModelAndTheWeightsStay) {
   const auto [family, factors] = GetParam();
   const FactorScope scope(factors);
   models::DecoderConfig config = TinyConfigOf(family);
-  config.vocabulary = 1500;  // the head goes in several pieces
+  config.vocabulary = 1500;  // the head is computed in several pieces
   const Model model = RandomModel(config);
   const at::Tensor before = model.arena.clone();
   const Direction direction{.seed = 3, .number = 8};
@@ -200,7 +200,7 @@ TEST(MezoTest, TheEstimateHasTheCosineAndTheLengthOfTheory) {
     const auto count = static_cast<double>(trials);
     const double wanted = MeanChi(samples) / std::sqrt(d + n - 1.0);
     EXPECT_NEAR(cosines / count, wanted, 0.1 * wanted) << samples << " directions";
-    // Of a mean of count n squared deviates of variance 2: four deviations.
+    // For a mean of count n squared deviates of variance 2: four deviations.
     EXPECT_NEAR(parts / count, 1.0, 4.0 * std::sqrt(2.0 / (count * n))) << samples;
     EXPECT_NEAR(squares / count, (d + n - 1.0) / n,
                 4.0 * std::sqrt(2.0 / (count * n)) * (d + n - 1.0) / n)
@@ -211,8 +211,8 @@ TEST(MezoTest, TheEstimateHasTheCosineAndTheLengthOfTheory) {
 class MezoStepTest : public testing::TestWithParam<FactorType> {};
 
 // Two micro-batches, three directions, weight decay: the losses, slopes and weights of a step from
-// copies of the model that are moved one direction after the other. Factors of both losses of a
-// slope are rounded alike; the moved weights and the update are not.
+// copies of the model moved one direction after the other. The factors of both losses of a slope
+// are rounded alike; the moved weights and the update are not rounded.
 TEST_P(MezoStepTest, IsTheMeanOfItsDirectionsOverAllMicroBatches) {
   ASSERT_THAT(SetThreads(1), IsOk());
   const FactorScope scope(GetParam());
@@ -251,7 +251,7 @@ TEST_P(MezoStepTest, IsTheMeanOfItsDirectionsOverAllMicroBatches) {
     const double up = loss_at(direction_of(sample), kPerturbation);
     const double down = loss_at(direction_of(sample), -kPerturbation);
     mean += (up + down) / (2.0 * kSamples);
-    // Two sums of FP32 losses, each of them within 2e-6.
+    // Two sums of FP32 losses, each within 2e-6.
     EXPECT_NEAR(slopes[static_cast<size_t>(sample)], (up - down) * kScale / (2.0 * kPerturbation),
                 4e-6 * up * kScale / (2.0 * kPerturbation))
         << "direction " << sample;
@@ -277,8 +277,7 @@ INSTANTIATE_TEST_SUITE_P(Factors, MezoStepTest, testing::ValuesIn(kAllFactors),
 
 // ---- ten thousand steps
 
-// No pass leaves a trace in the weights: after as many steps they are the ones that the moves of
-// the log alone lead to.
+// Passes leave no trace in the weights: after all steps they equal the result of the log's moves.
 TEST(MezoTest, TenThousandStepsAreTheirLogBitForBit) {
   ASSERT_THAT(SetThreads(1), IsOk());
   models::DecoderConfig config = SmallestConfig();
@@ -365,8 +364,8 @@ TEST_P(MezoJobTest, ResumeAfterAnyStepIsBitIdentical) {
   }
 }
 
-// Of the drop of the held-out loss. Rounded factors add noise to each slope: 0.5 % in BF16 and
-// 0.3 % in FP16 were measured. A slope that rounding hides leaves no drop.
+// Relative to the drop of the held-out loss. Rounded factors add noise to each slope: 0.5 % in BF16
+// and 0.3 % in FP16 were measured. If rounding hid the slopes, there would be no drop.
 constexpr double kDropTolerance = 0.05;
 
 // How far a job lowers the held-out loss, which is computed in FP32.

@@ -84,9 +84,9 @@ TEST(OptimizerGoldenTest, EightBitLevelsAreThoseOfBitsandbytes) {
   }
 }
 
-// Codes are those of neighbouring levels at most: a moment half-way between two falls to either
-// side. Small ones may be further apart: bitsandbytes on the CPU looks at 2^-15 of the scale and
-// coarser alone, and a second moment above 0 never gets the code of 0 here.
+// Codes differ by at most one level: a moment half-way between two levels may round to either side.
+// Small moments may differ more, because bitsandbytes on the CPU only resolves 2^-15 of the scale,
+// and here a second moment above 0 never gets the code of 0.
 void ExpectNearLevels(const at::Tensor& levels, const at::Tensor& codes, const at::Tensor& wanted) {
   const at::Tensor own = codes.to(at::kLong);
   const at::Tensor others = wanted.to(at::kLong);
@@ -95,7 +95,8 @@ void ExpectNearLevels(const at::Tensor& levels, const at::Tensor& codes, const a
   EXPECT_EQ(apart.logical_and((own - others).abs() > 1).sum().item<int64_t>(), 0);
 }
 
-// The codes agree but for moments near the middle of two levels, which later steps then carry on.
+// The codes agree except for moments near the middle of two levels, whose differences persist in
+// later steps.
 TEST(OptimizerGoldenTest, EightBitAdamWTakesTheStepsOfBitsandbytes) {
   const auto golden = ReadTensors("optimizers.safetensors");
   One one(v1::OPTIMIZER_ADAMW_8BIT, golden.at("weight"));
@@ -139,8 +140,8 @@ TEST(OptimizerGoldenTest, AdafactorTakesTheStepsOfTransformers) {
   }
 }
 
-// A tensor of several pieces, which threads share, takes the steps of its parts: each piece has the
-// scales of its own blocks.
+// A tensor of several pieces, shared by threads, gets the same steps as its parts: each piece has
+// the scales of its own blocks.
 TEST(OptimizerPiecesTest, MomentsIn8BitsOfALargeTensorAreThoseOfItsParts) {
   const at::Tensor weights = Normal({256, 512}, 1);
   One whole(v1::OPTIMIZER_ADAMW_8BIT, weights);
@@ -193,7 +194,7 @@ TEST_P(OptimizerTest, KernelAgreesWithThePlainForm) {
       AtenOperations().Update(GetParam(), update, /*decided=*/{}, absl::MakeConstSpan(&updated, 1));
     }
   }
-  // In 8 bits a moment between two levels may fall to either side.
+  // In 8 bits a moment between two levels may round to either side.
   const double tolerance = GetParam() == v1::OPTIMIZER_ADAMW_8BIT ? 1e-3 : 1e-6;
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const models::ModelTensor& tensor = model.parameters[i].tensor;

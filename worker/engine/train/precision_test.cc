@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Fine-tuning with rounded factors: it learns as FP32 does, and goes on from a checkpoint bit for
-// bit. Tiny models, one thread.
+// Fine-tuning with rounded factors: it learns like FP32, and resumes from a checkpoint bit for bit.
+// Tiny models, one thread.
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -41,7 +41,7 @@ TEST_P(PrecisionTest, FiftyStepsLearnAsInFloat) {
   ASSERT_EQ(exact.size(), 50U);
   EXPECT_LT(exact.back(), exact.front() - 1.0);
   for (size_t step = 0; step < exact.size(); ++step) {
-    // Masks and examples are the same, so the curves differ by rounding alone.
+    // Masks and examples are the same, so the curves differ only by rounding.
     EXPECT_NEAR(rounded[step], exact[step], 0.02 * exact[step]) << "step " << step + 1;
   }
   EXPECT_NE(rounded, exact) << "nothing was rounded";
@@ -82,7 +82,8 @@ TEST_P(PrecisionTest, ACheckpointOfAnotherPrecisionIsOfAnotherJob) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("precision")));
 }
 
-// No GPU is here to round: what libtorch's operators find allowed, while a run computes.
+// Without a GPU nothing is rounded: checks the permission that libtorch's operators have during a
+// run.
 TEST(Tf32Test, IsAllowedInTheStepsOfAJobThatAsksForIt) {
   static std::atomic<bool> was_allowed = false;
   const at::CallbackHandle handle =
@@ -122,7 +123,7 @@ TEST_P(PrecisionTest, AdaptersBesideQuantizedWeightsLearnAsInFloat) {
   EXPECT_NE(rounded, exact) << "nothing was rounded";
 }
 
-// The held-out loss before the first step is of the same FP32 passes whatever training rounds to.
+// The held-out loss before the first step comes from FP32 passes, for any training precision.
 TEST_P(PrecisionTest, HeldoutLossesAreInFloat) {
   FinetuneSettings settings = TinyFinetune("float");
   RecordingSink sink;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Quantization-aware training: what a step computes with, that a run resumes exactly, and what it
-// is for. Tiny models, one thread.
+// Quantization-aware training: the weights of a step's passes, exact resume, and the benefit. Tiny
+// models, one thread.
 #include "worker/engine/train/rounded_weights.h"
 
 #include <string>
@@ -102,7 +102,7 @@ TEST_F(RoundedWeightsTest, AResumedRunIsBitIdentical) {
                                                              : StepDecision::kGoOn;
   };
   EXPECT_THAT(Finetune(parts, first), StatusIs(absl::StatusCode::kCancelled, HasSubstr("step")));
-  // A checkpoint of another form is another job's.
+  // A checkpoint with another recipe belongs to another job.
   FinetuneSettings other = parts;
   other.model.recipe = Recipe("int8");
   RecordingSink refused;
@@ -116,7 +116,7 @@ TEST_F(RoundedWeightsTest, AResumedRunIsBitIdentical) {
             FileBytes(whole.output_directory + "/model.safetensors"));
 }
 
-// Loss of the trained model, rounded, on what it was trained with.
+// Loss of the trained model, rounded, on its training data.
 double RoundedLoss(const FinetuneSettings& trained) {
   EvaluateSettings settings;
   settings.model = JobOn(trained.output_directory, Recipe("int4-g32"));
@@ -128,7 +128,7 @@ double RoundedLoss(const FinetuneSettings& trained) {
 }
 
 TEST_F(RoundedWeightsTest, ATrainedModelLosesLessWhenItIsRounded) {
-  // Without dropout the model learns its seven questions by heart, which rounding disturbs.
+  // Without dropout the model memorizes its seven questions, which rounding disturbs.
   FinetuneSettings plain = TinyFinetune("plain");
   FinetuneSettings aware = TinyFinetune("aware");
   for (FinetuneSettings* settings : {&plain, &aware}) {

@@ -70,7 +70,7 @@ TEST(TokenBatchTest, PadsToTheLongestAndPointsAtThePositionBeforeATarget) {
 TEST(TokenBatchTest, PacksOneBehindTheOtherAndNoTargetCrossesABorder) {
   formats::ExamplePool pool;
   AddExample(pool, {5, 6, 7}, {1, 0, 1});
-  AddExample(pool, {8, 9}, {1, 1});  // its first token would be the target of the other's last
+  AddExample(pool, {8, 9}, {1, 1});  // its first token would become the target of the other's last
   AddExample(pool, {4}, {1});
   const TokenBatch batch = MakeTokenBatch(pool, {0, 1, 2}, BatchForm::kPacked);
   ASSERT_EQ(batch.groups.size(), 3U);
@@ -98,7 +98,7 @@ TEST(TokenBatchTest, ExamplesThatBeginAlikeShareTheBeginning) {
   };
   add({20, 21});
   add({30, 31, 32});
-  add({20, 22});  // has a token more in common with the first
+  add({20, 22});  // shares one token more with the first
   AddExample(pool, {40, 41, 42}, {0, 0, 1});
   const TokenBatch batch = MakeTokenBatch(pool, {0, 1, 2, 3}, BatchForm::kPacked);
   ASSERT_EQ(batch.groups.size(), 2U);
@@ -121,7 +121,7 @@ TEST(TokenBatchTest, ExamplesThatBeginAlikeShareTheBeginning) {
   }
 }
 
-// One row for all would have more scores than four short ones.
+// One row for all would have more scores than four short rows.
 TEST(TokenBatchTest, AShortCommonBeginningIsNotShared) {
   formats::ExamplePool pool;
   for (int64_t i = 0; i < 4; ++i) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // SQuAD fine-tuning that computes a paragraph once for its several questions: losses, held-out loss
-// and the gradient of a batch are those of the same examples padded, step by step. Tiny model, one
-// thread.
+// and the gradient of a batch equal those of the same examples padded, step by step. Tiny model,
+// one thread.
 #include <fstream>
 #include <string>
 #include <vector>
@@ -26,7 +26,7 @@
 namespace wattle::engine {
 namespace {
 
-constexpr int64_t kBatch = 3;            // a paragraph's four questions are never all of a batch
+constexpr int64_t kBatch = 3;            // a paragraph's four questions never fill a batch
 constexpr double kLossTolerance = 1e-5;  // FP32 sums over other rows
 
 struct Question {
@@ -35,7 +35,7 @@ struct Question {
   std::string answer;
 };
 
-// Six paragraphs of four questions each, with answers of their own.
+// Six paragraphs of four questions each, with different answers.
 std::vector<Question> QuestionsOfParagraphs() {
   const std::vector<std::string> words = {"mast", "board", "sun", "cell", "farm", "node"};
   std::vector<Question> questions;
@@ -52,8 +52,8 @@ std::vector<Question> QuestionsOfParagraphs() {
   return questions;
 }
 
-// A SQuAD file in which each question stands in a paragraph entry with those before it of the same
-// context, or each in one of its own.
+// A SQuAD file in which each question shares a paragraph entry with the preceding ones of the same
+// context, or has an entry of its own.
 std::string WriteSquad(const std::string& name, const std::vector<Question>& questions,
                        bool one_by_one) {
   nlohmann::json paragraphs = nlohmann::json::array();
@@ -84,7 +84,7 @@ formats::ExamplePool PoolOf(const FinetuneSettings& settings) {
   return std::move(examples->pool);
 }
 
-// One epoch over the paragraphs, without dropout, whose numbers follow the rows.
+// One epoch over the paragraphs, without dropout, whose numbers depend on the rows.
 FinetuneSettings ParagraphFinetune(const std::string& name, bool packing) {
   FinetuneSettings settings = TinyFinetune(name);
   TakeDropoutAway(settings);
@@ -97,7 +97,7 @@ FinetuneSettings ParagraphFinetune(const std::string& name, bool packing) {
 }
 
 // The packed run draws paragraph by paragraph, the padded one question by question. The same
-// questions, in a file where the padded run's order finds them in the packed run's order.
+// questions, in a file whose order makes the padded run draw them in the packed run's order.
 std::vector<Question> InTheOrderOf(const FinetuneSettings& packed) {
   const std::vector<Question> questions = QuestionsOfParagraphs();
   const auto count = static_cast<int64_t>(questions.size());

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Updates in the backward pass: the gradients of each part are those of a whole backward pass, a
-// step without clipping is the ordinary step to the last bit, clipping bounds each part, what is
-// not finite changes no weight, and gradients take the room that the memory estimate says.
+// step without clipping equals the ordinary step to the last bit, clipping limits each part,
+// non-finite numbers change no weight, and gradients take the memory of the estimate.
 #include "worker/engine/train/updates_in_backward.h"
 
 #include <cmath>
@@ -36,7 +36,7 @@ using testing::HasSubstr;
 
 // ---- the gradients of a part
 
-// Two layers of a family; those of Llama and GPT-NeoX with a head of its own.
+// Two layers of a family; Llama's and GPT-NeoX's have an untied head.
 models::DecoderConfig ConfigOf(const std::string& family) {
   models::DecoderConfig config = TinyConfigOf(family.c_str());
   config.tied_embeddings = family != "llama" && family != "gpt_neox";
@@ -71,7 +71,7 @@ TEST_P(PartsTest, EachPartIsCompleteWhenThePassSaysSo) {
         at::Tensor own = ArenaView(gradients, layout, model.parameters, i);
         EXPECT_TRUE(at::equal(own, model.Gradient(i))) << model.parameters[i].tensor.name;
         own.zero_();
-        // From here on nobody reads these weights.
+        // From here on these weights are not read.
         model.Value(i).fill_(std::numeric_limits<float>::quiet_NaN());
       }
     }
@@ -126,7 +126,7 @@ struct InTraining {
   }
 };
 
-// Where the tensors are: a device decides by it.
+// On a device, which decides by itself.
 DeviceNumber LossOf(double loss) {
   return DeviceNumber(OnTestDevice(at::full({}, loss, at::kDouble)));
 }
@@ -180,7 +180,7 @@ TEST(UpdatesInBackwardTest, WhatIsNotFiniteChangesNoWeight) {
 
 // ---- the room
 
-// What the estimate counts is what the engine takes, but for the gaps between parameters.
+// The estimate equals the engine's use, except for gaps between parameters.
 TEST(UpdatesInBackwardTest, GradientsAndStateTakeTheRoomOfTheEstimate) {
   for (const bool untied : {false, true}) {
     v1::ModelShape shape;
@@ -204,7 +204,7 @@ TEST(UpdatesInBackwardTest, GradientsAndStateTakeTheRoomOfTheEstimate) {
     EXPECT_NEAR(static_cast<double>(shared.elements) * 4,
                 static_cast<double>(estimate->gradients_bytes), gaps)
         << untied;
-    // The tables, and where the head is tied the largest layer beside them.
+    // The tables, and with a tied head also the largest layer.
     const int64_t tables = (50257LL + 1024) * 768 * 4;
     const int64_t layer = (12LL * 768 * 768 + 13 * 768) * 4;
     EXPECT_EQ(estimate->gradients_bytes, untied ? tables : tables + layer);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Norm, rotary positions, cache, attention and choice of the CUDA kernels, run on the host, against
-// the same in double precision and the CPU's kernels.
+// a computation in double precision and the CPU's kernels.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -29,7 +29,7 @@ void RunKernel(const char* name, const GridShape& grid, const Arguments& argumen
   const HostKernel* kernel = FindHostKernel(name);
   ASSERT_NE(kernel, nullptr) << name;
   ASSERT_EQ(kernel->argument_bytes, sizeof(arguments));
-  static uint64_t order = 10;  // of threads: each launch another one
+  static uint64_t order = 10;  // of the threads' order; differs for each launch
   SCOPED_TRACE(absl::StrCat(name, " in order ", ++order));
   const auto counts = RunOnHost(grid, order, [&] { kernel->run(&arguments); });
   ASSERT_TRUE(counts.ok()) << counts.status();
@@ -104,7 +104,7 @@ class AttentionRun {
     }
   }
 
-  // Row i is the token of slot slots[i] at positions[i]. Returns what attention gave.
+  // Row i is the token of slot slots[i] at positions[i]. Returns attention's output.
   std::vector<float> Step(const std::vector<int>& slots, const std::vector<int>& positions,
                           std::vector<float> qkv) {
     const auto rows = static_cast<int>(slots.size());
@@ -144,7 +144,7 @@ class AttentionRun {
     return out;
   }
 
-  // The head at a position, turned.
+  // The head at a position, rotated.
   std::vector<double> Turned(const float* head, int position) const {
     std::vector<double> out(head, head + shape_.head_size);
     const int half = shape_.dimensions / 2;
@@ -169,8 +169,8 @@ class AttentionRun {
   std::vector<float> sines_;
 };
 
-// One sequence's tokens one by one in a slot, and what its last token attends to in double
-// precision.
+// Appends one sequence's tokens to a slot, one by one; compares the last token's attention with
+// double precision.
 void ExpectAttention(const AttentionCase& shape) {
   constexpr int kTokens = 11;
   constexpr int kSlot = 1;
@@ -183,7 +183,7 @@ void ExpectAttention(const AttentionCase& shape) {
     out = run.Step({kSlot}, {p}, tokens.back());
   }
   const int begin = shape.window > 0 ? std::max(0, kTokens - shape.window) : 0;
-  const double tolerance = shape.int8 ? 5e-2 : 3e-3;  // of what the cache rounds
+  const double tolerance = shape.int8 ? 5e-2 : 3e-3;  // rounding of the cache
   for (int head = 0; head < shape.heads; ++head) {
     const int kv_head = head / (shape.heads / shape.kv_heads);
     const auto query = run.Turned(tokens.back().data() + head * shape.head_size, kTokens - 1);
@@ -244,7 +244,7 @@ TEST(CudaChooseTest, TheFirstOfTheLargestIsChosen) {
     auto logits = kernels::NormalValues(int64_t{3} * stride, 9);
     const int place = vocabulary / 2;
     logits[static_cast<size_t>(place)] = 100.0F;
-    logits[static_cast<size_t>(vocabulary - 1)] = 100.0F;  // of equals the first
+    logits[static_cast<size_t>(vocabulary - 1)] = 100.0F;  // the first one in a tie
     std::vector<long long> chosen(3, -1);
     RunKernel("choose", {.blocks = 3, .threads = kWideThreads},
               ChooseArguments{.logits = logits.data(),

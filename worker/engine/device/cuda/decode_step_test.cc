@@ -29,7 +29,7 @@ using kernels::WeightScheme;
 constexpr int kCapacity = 32;
 constexpr int kSlots = 3;
 
-// A decoder's step with its buffers; memory of the device is the host's.
+// A decoder's step with its buffers; device memory is the host's.
 class Session {
  public:
   Session(const kernels::DecodeModel& model, bool int8)
@@ -103,7 +103,7 @@ class Dequantized {
   std::vector<kernels::AlignedBuffer> weights_;
 };
 
-// Each token of a sequence one by one in both forms; `tolerance`: of the largest logit.
+// Runs a sequence's tokens one by one in both forms; `tolerance`: relative to the largest logit.
 void ExpectLogits(const DecoderSizes& sizes, WeightFormat format, bool int8, double tolerance) {
   const RandomDecoder decoder(sizes, {.blocks = format, .head = format}, 17);
   ASSERT_THAT(CheckModel(decoder.model), IsOk());
@@ -148,7 +148,7 @@ TEST(CudaDecodeStepTest, LogitsAreThoseOfTheCpu) {
         {.scheme = WeightScheme::kNf4DoubleQuantized, .group_size = 32}}) {
     ExpectLogits(kLlama, format, false, 1e-3);
   }
-  // Rows of int6 have 256 columns at least.
+  // Rows of int6 have at least 256 columns.
   DecoderSizes wide = kLlama;
   wide.width = 256;
   wide.head_size = 64;

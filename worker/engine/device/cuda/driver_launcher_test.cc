@@ -26,7 +26,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-// The numbers of cuda.h that the driver of these tests answers with.
+// Constants of cuda.h that these tests' driver returns.
 constexpr int kUnsupportedPtxVersion = 222;
 constexpr int kLaunchFailed = 719;
 constexpr int kOutOfMemory = 2;
@@ -52,7 +52,8 @@ class DriverLauncherTest : public testing::Test {
     ASSERT_NE(library, nullptr) << dlerror();
     reinterpret_cast<void (*)(int)>(dlsym(library, "SetTestGraphs"))(answer);
   }
-  // GPU 0's compute capability, what an edge of an early kernel answers, and a graph of such.
+  // Sets GPU 0's compute capability, and the results for an edge of an early kernel and for a graph
+  // with such edges.
   static void SetEarly(int major, int edge_answer, int answer,
                        const char* driver = WATTLE_TEST_DRIVER) {
     void* const library = dlopen(driver, RTLD_NOW | RTLD_LOCAL);
@@ -60,7 +61,7 @@ class DriverLauncherTest : public testing::Test {
     reinterpret_cast<void (*)(int, int, int)>(dlsym(library, "SetTestEarly"))(major, edge_answer,
                                                                               answer);
   }
-  // Kernels of the graph that was made last, which begin early or in turn.
+  // Kernels of the latest graph that begin early or in turn.
   static int GraphKernels(bool early, const char* driver = WATTLE_TEST_DRIVER) {
     void* const library = dlopen(driver, RTLD_NOW | RTLD_LOCAL);
     return reinterpret_cast<int (*)(bool)>(dlsym(library, "TestGraphKernels"))(early);
@@ -85,7 +86,7 @@ class DriverLauncherTest : public testing::Test {
                           KernelCache(directory_.path(), use_), [] { return nullptr; });
   }
 
-  // out = 1 where the norm of a row of ones and no gain offset is launched.
+  // out = 1 for a norm launched with a row of ones and no gain offset.
   absl::Status LaunchNorm(DriverLauncher& launcher) {
     const NormArguments arguments = {.x = ones_.data(),
                                      .gain = ones_.data(),
@@ -178,7 +179,7 @@ TEST_F(DriverLauncherTest, AGraphKeepsTheArgumentsOfItsLaunchesUntilItIsLaunched
               StatusIs(absl::StatusCode::kInternal, "no"));
 }
 
-// What wants graphs then launches one by one (DecodeRun).
+// Callers that need graphs then launch one by one (DecodeRun).
 TEST_F(DriverLauncherTest, AGraphThatTheDriverDoesNotMakeIsToldOnce) {
   SetGraphs(kOutOfMemory);
   DriverLauncher launcher = MakeLauncher();
@@ -245,7 +246,7 @@ TEST_F(DriverLauncherTest, ADriverThatRefusesTheEarlyBeginningIsAskedForGraphsIn
   }
 }
 
-// What wants graphs then launches one by one, as on an older GPU.
+// Callers that need graphs then launch one by one, as on an older GPU.
 TEST_F(DriverLauncherTest, ADriverThatMakesNoGraphAtAllSaysSoOnceOnHopper) {
   SetEarly(9, 0, 0);
   SetGraphs(kOutOfMemory);
@@ -348,7 +349,7 @@ TEST_F(DriverLauncherTest, AGpuThatNvrtcDoesNotKnowIsNamedWithItsRemedy) {
                        AllOf(HasSubstr("compute capability 99.0"), HasSubstr("install"))));
 }
 
-// No result is wrong, so libtorch's operators may compute (KernelDevice).
+// No result is wrong, so libtorch's operators may continue (KernelDevice).
 TEST_F(DriverLauncherTest, AFileThatNvrtcDoesNotCompileIsNamedInOneLine) {
   SetNvrtcBroken(true);
   DriverLauncher launcher = MakeLauncher();
@@ -392,7 +393,7 @@ TEST_F(DriverLauncherTest, NvrtcThatIsNotThereOrTooOldIsNamedWithItsRemedy) {
                        AllOf(HasSubstr("NVRTC 10.4"), HasSubstr("11.0 or newer"))));
 }
 
-// The library of build/venv-nvrtc, which ./dev test --all installs.
+// The library in build/venv-nvrtc, which ./dev test --all installs.
 std::string RealNvrtc() {
   const std::string packages = WATTLE_SOURCE_DIR "/build/venv-nvrtc/lib";
   if (std::filesystem::exists(packages)) {
@@ -411,7 +412,7 @@ TEST_F(DriverLauncherTest, NvidiasOwnCompilerMakesMachineCodeOfTheKernels) {
   if (library.empty()) {
     GTEST_SKIP() << "NVRTC is not in build/venv-nvrtc; ./dev test --all installs it";
   }
-  // AddressSanitizer's dlopen does not look beside the library that calls it.
+  // AddressSanitizer's dlopen does not search the folder of the calling library.
   for (const auto& beside :
        std::filesystem::directory_iterator(std::filesystem::path(library).parent_path())) {
     if (beside.path().filename().string().rfind("libnvrtc-builtins.so", 0) == 0) {

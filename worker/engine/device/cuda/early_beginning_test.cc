@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Kernels of a graph that begin while the one before them ends (driver.h): run on the host, where
-// nothing that a kernel of the graph writes is there before the kernel waited for it.
+// Kernels of a graph that begin while the preceding one ends (driver.h), run on the host, where
+// data written by a kernel of the graph is missing until the next kernel has waited for it.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -27,10 +27,10 @@ using kernels::SequenceTokens;
 using kernels::WeightFormat;
 using kernels::WeightScheme;
 
-constexpr int64_t kSteps = 2;  // the first is no graph yet
+constexpr int64_t kSteps = 2;  // the first one is not a graph yet
 constexpr int kEarlySlots = 8;
 
-// A decoder's run in memory of the host, all of which may come late.
+// A decoder's run in host memory, all of which may come late.
 class LateRun {
  public:
   LateRun(const kernels::DecodeModel& model, bool int8, bool late)
@@ -59,7 +59,7 @@ class LateRun {
   std::unique_ptr<DecodeRun> run_;
 };
 
-// Of some sequences side by side, token by token: all logits, then the tokens chosen.
+// Decodes some sequences together, token by token: all logits, then the chosen tokens.
 struct Decoded {
   std::vector<float> logits;
   std::vector<int64_t> chosen;
@@ -126,7 +126,7 @@ constexpr DecoderSizes kSmallLlama = {.layers = 1,
                                       .llama = true};
 
 TEST(EarlyBeginningTest, ProductsOfEveryFormatAndNumberOfRowsWaitForTheirInputs) {
-  DecoderSizes wide = kSmallLlama;  // rows of int6 have 256 columns at least
+  DecoderSizes wide = kSmallLlama;  // rows of int6 have at least 256 columns
   wide.width = 256;
   wide.heads = 4;
   wide.head_size = 64;
@@ -144,7 +144,7 @@ TEST(EarlyBeginningTest, ProductsOfEveryFormatAndNumberOfRowsWaitForTheirInputs)
         {.scheme = WeightScheme::kNf4DoubleQuantized, .group_size = 32}}) {
     const DecoderSizes& sizes = format.scheme == WeightScheme::kInt6 ? wide : kSmallLlama;
     ExpectTheSame(sizes, format, false, 1, nullptr);
-    // All formats in panels share one code, and all others too.
+    // All formats in panels share code, and so do all others.
     if (format.scheme == WeightScheme::kInt8 || format.scheme == WeightScheme::kBf16) {
       for (const int64_t sequences : {2, 3, 5}) {
         ExpectTheSame(sizes, format, false, sequences, nullptr);

@@ -44,14 +44,14 @@ void RunThread();
 struct Thread {
   Fiber fiber{&RunThread};
   ThreadState state = ThreadState::kDone;
-  // What this lane gave to its last two shuffles: a lane is at most one shuffle ahead of another.
+  // This lane's values in its last two shuffles: a lane is at most one shuffle ahead of another.
   std::array<uint32_t, 2> given = {};
   int shuffles = 0;
-  bool awaited = false;           // the kernel before
+  bool awaited = false;           // the preceding kernel
   std::array<int, 7> loads = {};  // by WeightLoad
 };
 
-// A load as the lanes of its warp share it: the nth of its kind.
+// A load shared by the lanes of a warp: the nth of its kind.
 struct SharedLoad {
   int warp;
   WeightLoad which;
@@ -78,11 +78,11 @@ class LateMemory {
     std::copy(kept_.begin(), kept_.end(), memory_.begin());
   }
   [[nodiscard]] bool is_none() const { return memory_.empty(); }
-  // Between Hide and Show.
+  // Only between Hide and Show.
   [[nodiscard]] bool untouched() const { return untouched_; }
 
  private:
-  static constexpr std::byte kHidden{0xFF};  // floats of it are NaNs
+  static constexpr std::byte kHidden{0xFF};  // number of floats that are NaNs
 
   absl::Span<std::byte> memory_;
   std::vector<std::byte> kept_;
@@ -108,9 +108,9 @@ class Block {
 
   void Begin(Draws& draws);
   void MakeReady(int thread);
-  // Takes the next thread out of those that are ready.
+  // Takes the next of the ready threads.
   int TakeReady(Draws& draws);
-  // Lets those go on whose barrier or shuffle `thread` completes.
+  // Releases the threads whose barrier or shuffle `thread` completes.
   void Release(int thread);
 
   const absl::FunctionRef<void()>* kernel_ = nullptr;
@@ -122,12 +122,12 @@ class Block {
   int at_barrier_ = 0;
   int at_await_ = 0;
   LateMemory* late_ = nullptr;
-  // In every other block, on average, a warp runs as far as it can before the next one does: only
-  // then does it reach an array that the others have not read yet.
+  // In every other block, on average, a warp runs as far as it can before the next one does, and so
+  // reaches an array that the others have not read yet.
   bool warp_first_ = false;
   std::array<size_t, kWarpsOfWide> order_of_warps_ = {};
   std::vector<SharedLoad> loads_;
-  std::vector<const void*> shared_;  // arrays that this block has begun
+  std::vector<const void*> shared_;  // arrays already used by this block
 };
 
 Block* running = nullptr;
@@ -163,7 +163,7 @@ void Block::Begin(Draws& draws) {
   at_await_ = 0;
   for (int i = 0; i < thread_count_; ++i) {
     Thread& thread = threads_[static_cast<size_t>(i)];
-    if (thread.state != ThreadState::kDone) {  // a block that could not end left it
+    if (thread.state != ThreadState::kDone) {  // left by a block that could not end
       thread.fiber.Rewind();
     }
     thread.shuffles = 0;
@@ -319,7 +319,7 @@ absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
   gridDim.x = grid.blocks;
   LaunchCounts counts;
   LateMemory memory(late);
-  static Block& block = *new Block;  // its stacks serve every launch
+  static Block& block = *new Block;  // its stacks are reused for every launch
   for (const int number : order) {
     blockIdx.x = number;
     if (absl::Status status = block.Run(kernel, grid.threads, draws, memory); !status.ok()) {

@@ -1,14 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A GPU's words for the C++ compiler, so that the kernels run on the host, for tests and for
+// CUDA's functions for the C++ compiler, so that the kernels run on the host, for tests and for
 // counts: grids, blocks, shared memory, shuffles of a warp, barriers. The threads of a block are
-// fibers of one thread: each runs until a barrier or a shuffle holds it, in an order drawn from a
-// seed, so that a missing barrier changes a result under some seed. Blocks follow one another, also
-// in a drawn order. Loads are the host's, so AddressSanitizer sees those that leave a buffer.
+// fibers of one thread: each runs until it blocks at a barrier or a shuffle, in a random order from
+// a seed, so that a missing barrier changes a result under some seed. Blocks run one after the
+// other, also in random order. Loads are the host's, so AddressSanitizer detects those outside of a
+// buffer.
 //
 // Not emulated: the GPU's rounding of division, exp, tanh and erf; its caches; its speed.
 //
-// One thread at a time in the whole process.
+// Only one thread at a time in the whole process.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_GPU_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_GPU_H_
 
@@ -30,7 +31,7 @@
 #define __global__
 #define __device__
 #define __launch_bounds__(...)
-// Blocks follow one another, so one array serves them all; each finds NaNs there.
+// Blocks run one after the other, so one array serves all; each block finds NaNs in it.
 #define WATTLE_SHARED(type, name, dimensions) \
   static type name dimensions;                \
   wattle::cuda::BeginShared(name, sizeof(name))
@@ -55,7 +56,7 @@ extern GridPlace gridDim;
 
 // Waits for all threads of the block.
 void __syncthreads();
-// The value of the lane whose number differs by `mask`. lanes: all.
+// The value of the lane whose number differs in the bits of `mask`. lanes: all.
 float __shfl_xor_sync(unsigned lanes, float value, int mask);
 int __shfl_xor_sync(unsigned lanes, int value, int mask);
 
@@ -65,13 +66,13 @@ inline float __uint_as_float(unsigned bits) {
 inline unsigned __float_as_uint(float value) {
   return std::bit_cast<unsigned>(value);
 }
-// Threads do not run at the same time.
+// A plain operation, because threads do not run concurrently.
 inline unsigned long long atomicAdd(unsigned long long* place, unsigned long long value) {
   const unsigned long long before = *place;
   *place = before + value;
   return before;
 }
-// Byte i is that which nibble i of `selector` names, of the eight of x and y.
+// Byte i is the one selected by nibble i of `selector` among the eight of x and y.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
   unsigned result = 0;
@@ -84,36 +85,36 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
 
 namespace wattle::cuda {
 
-// What a launch did.
+// Counts of a launch.
 struct LaunchCounts {
-  // Bytes of weights and their scales that warps asked for: lanes of a warp that ask for the same
-  // bytes at the same time ask once.
+  // Bytes of weights and their scales requested by warps: lanes of a warp that request the same
+  // bytes at the same time count once.
   int64_t weight_bytes = 0;
 };
 
-// threads: of a block, a multiple of a warp up to kWideThreads (kernels/arguments.h).
+// threads: in a block, a multiple of a warp up to kWideThreads (kernels/arguments.h).
 struct GridShape {
   int blocks = 1;
   int threads = 128;
 };
 
 // Runs the kernel in every thread of the grid.
-// late: what is not there yet when a block begins, as where a GPU begins a kernel before the one
-// before it ends: NaNs are there until all threads of the block called AwaitKernelBefore.
-// kFailedPrecondition where threads wait at a barrier that others of their block or warp leave out,
-// or where `late` is written before, or not waited for.
+// late: memory that is not written yet when a block begins, as on a GPU that begins a kernel before
+// the preceding one ends: it has NaNs until all threads of the block have called AwaitKernelBefore.
+// kFailedPrecondition if threads wait at a barrier that others of their block or warp skip, if
+// `late` is written before that wait, or if the kernel never waits.
 absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
                                        absl::FunctionRef<void()> kernel,
                                        absl::Span<std::byte> late = {});
 
-// Called by every thread that comes to an array of the block: the first one finds it undefined.
+// Called by every thread that reaches an array of the block; the first one finds it undefined.
 void BeginShared(void* array, size_t bytes);
 
-// The loads of weights that kernels make (kernels/gpu.cuh); which: what the load is for.
+// The kernels' loads of weights (kernels/gpu.cuh); which: purpose of the load.
 enum class WeightLoad : uint8_t { kCodes16, kCodes4, kCodes2, kScales8, kScale4, kScale2, kScale1 };
 void CountLoad(WeightLoad which, const void* place, int bytes);
 
-// As kernels/gpu.cuh has them. What is asked for ahead is read, for AddressSanitizer to see.
+// See kernels/gpu.cuh. A prefetch reads its memory, so that AddressSanitizer checks it.
 void AwaitKernelBefore();
 inline void LetNextKernelBegin() {}
 inline int AsIfUnknown(int value) {

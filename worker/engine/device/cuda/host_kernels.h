@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The kernels by name, as the C++ compiler made them (host_gpu.h).
+// The kernels by name, compiled by the C++ compiler (host_gpu.h).
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_KERNELS_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_KERNELS_H_
 
@@ -16,12 +16,12 @@ struct HostKernel {
   absl::string_view source;  // "product_int8": the file, without its ending
   absl::string_view name;    // "product_int8_rows4"
   size_t argument_bytes = 0;
-  void (*run)(const void* arguments) = nullptr;  // of its struct (kernels/arguments.h)
+  void (*run)(const void* arguments) = nullptr;  // size of its struct (kernels/arguments.h)
 };
 
 absl::Span<const HostKernel> HostKernels();
 
-// Null: there is none.
+// Null: unknown name.
 const HostKernel* FindHostKernel(absl::string_view name);
 
 }  // namespace wattle::cuda

@@ -18,10 +18,11 @@ namespace wattle::cuda {
 
 class HostLauncher final : public KernelLauncher {
  public:
-  // seed: of the order of threads.
+  // seed: for the order of threads.
   explicit HostLauncher(uint64_t seed) : seed_(seed) {}
 
-  // What the kernels of graphs write, the copies from the host aside: it comes late (RunOnHost).
+  // Memory that the kernels of graphs write, except copies from the host: its contents come late
+  // (RunOnHost).
   void set_late(absl::Span<std::byte> memory) { late_ = memory; }
 
   absl::Status Launch(const KernelLaunch& launch) override;
@@ -32,18 +33,18 @@ class HostLauncher final : public KernelLauncher {
   absl::Status Copy(void* to, const void* from, int64_t bytes) override;
   absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
-  // Kernels that ran, and what the host started: a graph is one.
+  // Number of kernels run, and of starts by the host: a graph is one.
   [[nodiscard]] int64_t launches() const { return launches_; }
   [[nodiscard]] int64_t starts() const { return starts_; }
-  // As LaunchCounts has it, of all launches.
+  // LaunchCounts over all launches.
   [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
-  // Bytes to and from the device, and how often the host waited.
+  // Bytes to and from the device, and number of waits of the host.
   [[nodiscard]] int64_t uploaded_bytes() const { return uploaded_bytes_; }
   [[nodiscard]] int64_t downloaded_bytes() const { return downloaded_bytes_; }
   [[nodiscard]] int64_t waits() const { return waits_; }
 
  private:
-  // A launch with the arguments that it had.
+  // A launch with its arguments.
   struct Kept {
     KernelLaunch launch;
     std::vector<std::byte> arguments;
@@ -54,7 +55,7 @@ class HostLauncher final : public KernelLauncher {
 
   uint64_t seed_;
   absl::Span<std::byte> late_;
-  std::vector<Kept>* recording_ = nullptr;  // while Record runs its body
+  std::vector<Kept>* recording_ = nullptr;  // not null while Record runs its body
   int64_t launches_ = 0;
   int64_t starts_ = 0;
   int64_t weight_bytes_ = 0;

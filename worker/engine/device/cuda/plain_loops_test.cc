@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Attention's softmax, the loss, AdamW and drawn tokens against plain loops in double, over drawn
-// shapes. Buffers end where their numbers end, so that AddressSanitizer sees what leaves them;
-// ../kernel_training_test.cc and ../draw_test.cc compare with the CPU's operators, beside libtorch,
-// which no sanitizer watches.
+// Attention's softmax, the loss, AdamW and drawn tokens against plain loops in double, over random
+// shapes. Buffers end at their last number, so that AddressSanitizer detects any access beyond;
+// ../kernel_training_test.cc and ../draw_test.cc compare with the CPU's operators, using libtorch,
+// which no sanitizer checks.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -28,7 +28,7 @@
 namespace wattle::cuda {
 namespace {
 
-// Numbers of one seed, one after the other.
+// Consecutive numbers from one seed.
 class PlainDraws {
  public:
   explicit PlainDraws(uint64_t seed) : seed_(seed) {}
@@ -51,14 +51,14 @@ class PlainDraws {
 
 // --- attention's softmax ---
 
-// What queries see of the keys, and their probabilities' dropout.
+// The keys visible to queries, and the dropout of their probabilities.
 struct PlainAttention {
   int queries = 0;
   int seen = 0;
   int64_t rows = 0;
   int64_t first_element = 0;
   std::vector<long long> borders;  // NOLINT(google-runtime-int): the kernel's
-  std::vector<float> factors;      // of dropout, of each probability
+  std::vector<float> factors;      // dropout factor of each probability
   DropoutMask mask;
 
   [[nodiscard]] size_t size() const { return factors.size(); }
@@ -92,7 +92,7 @@ PlainAttention DrawnAttention(PlainDraws& draws, uint64_t seed) {
     drawn.borders.resize(static_cast<size_t>(5 * drawn.queries));
     for (int query = 0; query < drawn.queries; ++query) {
       drawn.borders[static_cast<size_t>(query)] = draws.Between(1, drawn.seen);
-      int least = 1;  // every query sees a key: the first one
+      int least = 1;  // every query sees at least the first key
       for (int i = 1; i < 5; ++i) {
         least = draws.Between(least, drawn.seen);
         drawn.borders[static_cast<size_t>(i * drawn.queries + query)] = least;
@@ -150,7 +150,7 @@ PlainResults PlainSoftmax(const PlainAttention& attention, const std::vector<flo
   return results;
 }
 
-// Results as a product reads them next: floats, or numbers of two bytes.
+// Results in the form of the next product: floats, or two-byte numbers.
 class StoredResults {
  public:
   StoredResults(StoredAs stored, size_t count)
@@ -265,7 +265,7 @@ TEST(CudaCrossEntropyTest, LossesAndGradientsAreThoseOfPlainLoops) {
     const int rows = draws.Between(1, 4);
     const float spread = draws.OneOf<float>({0.1F, 3.0F, 30.0F});
     SCOPED_TRACE(absl::StrCat("seed ", seed, ": ", rows, " rows of ", vocabulary));
-    // The last row has no columns behind it.
+    // The last row ends without padding columns.
     std::vector<float> logits(static_cast<size_t>((rows - 1) * stride + vocabulary), kBetweenRows);
     std::vector<long long> targets;  // NOLINT(google-runtime-int): the kernel's
     for (int row = 0; row < rows; ++row) {
@@ -312,7 +312,7 @@ TEST(CudaCrossEntropyTest, LossesAndGradientsAreThoseOfPlainLoops) {
 
 // --- AdamW ---
 
-// A parameter's numbers, of the kernel or of the plain loop.
+// A parameter's numbers, for the kernel or for the plain loop.
 template <typename Number>
 struct PlainParameter {
   std::vector<Number> weights;
@@ -399,8 +399,7 @@ TEST(CudaAdamWTest, StepsOfSeveralParametersAreThoseOfPlainLoops) {
 
 // --- drawn tokens ---
 
-// As DrawArguments has it: whole amounts, tokens from the most likely on, of equals the smaller one
-// first.
+// The rule of DrawArguments: integer amounts, tokens in order of falling likelihood, ties by index.
 int64_t PlainDraw(const std::vector<float>& logits, const TokenChoice& choice, float unit) {
   std::vector<size_t> order(logits.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -410,7 +409,7 @@ int64_t PlainDraw(const std::vector<float>& logits, const TokenChoice& choice, f
   if (choice.top_k > 0 && static_cast<size_t>(choice.top_k) < order.size()) {
     order.resize(static_cast<size_t>(choice.top_k));
   }
-  std::vector<Amount> through;  // of each token in the row and those before it
+  std::vector<Amount> through;  // sum over the token and all before it
   for (const size_t token : order) {
     const double share =
         std::exp((static_cast<double>(logits[token]) - largest) / choice.temperature);
@@ -451,7 +450,7 @@ TEST(CudaDrawTest, TokensAreThoseOfPlainLoops) {
       std::vector<float> own(static_cast<size_t>(vocabulary));
       for (float& logit : own) {
         logit = spread * (draws.Unit() + draws.Unit() + draws.Unit() - 1.5F);
-        logit = has_equals ? std::round(logit) : logit;  // -0 among them
+        logit = has_equals ? std::round(logit) : logit;  // including -0
       }
       units.push_back(draws.OneOf<float>({0.0F, 0.5F, 1.0F - 0x1p-24F, draws.Unit()}));
       wanted.push_back(PlainDraw(own, choice, units.back()));

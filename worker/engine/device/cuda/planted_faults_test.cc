@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Faults planted into the kernels, each once, and found: what the tests beside this one rely on.
+// Faults planted into the kernels, one at a time, must be detected: the other tests here rely on
+// this.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,7 +17,7 @@
 #include "worker/engine/device/cuda/host_gpu.h"
 #include "worker/engine/kernels/test_matrix.h"
 
-// The product of panels without its barriers.
+// The panel product without its barriers.
 #define __syncthreads() static_cast<void>(0)
 #include "worker/engine/device/cuda/kernels/panel_product.cuh"
 #undef __syncthreads
@@ -27,7 +28,7 @@ namespace {
 constexpr int kRows = 16;
 constexpr int kColumns = 256;
 
-// As product_int8.cu has it; the case is one row of inputs.
+// As in product_int8.cu, for one row of inputs.
 struct PlantedInt8 {
   static constexpr int kColumns = 4;
   static constexpr int kStep = 4;
@@ -63,11 +64,12 @@ struct PlantedCase {
   }
 };
 
-// CudaProductTest.EveryOrderOfThreadsGivesTheSameBits holds the kernels themselves to one result.
+// CudaProductTest.EveryOrderOfThreadsGivesTheSameBits requires equal results from the kernels
+// themselves.
 TEST(PlantedFaultTest, AMissingBarrierIsFoundByTheOrderOfThreads) {
   PlantedCase planted;
   const ProductArguments arguments = planted.Arguments();
-  std::set<std::vector<uint32_t>> results;  // bits: where nothing was written stands a NaN
+  std::set<std::vector<uint32_t>> results;  // compared as bits, because unwritten numbers are NaNs
   for (uint64_t order = 1; order < 5; ++order) {
     ASSERT_THAT(RunOnHost({.threads = kWideThreads}, order,
                           [&] { PanelProduct<PlantedInt8, 1>(arguments); }),
@@ -89,7 +91,7 @@ TEST(PlantedFaultTest, ABarrierThatSomeThreadsLeaveOutIsFound) {
                                         testing::HasSubstr("wait at a barrier")));
 }
 
-// Sixteen numbers that another kernel writes, and what becomes of them.
+// Sixteen numbers that another kernel writes, and results computed from them.
 struct LateCase {
   std::vector<float> memory = std::vector<float>(2 * kRows, 1.0F);
   float* inputs = memory.data();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products and embeddings of the CUDA kernels, run on the host, against the rows that the CPU's
-// formats and the GGUF reader dequantize, multiplied in double precision.
+// Products and embeddings of the CUDA kernels, run on the host, against rows dequantized by the
+// CPU's formats and the GGUF reader, multiplied in double precision.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -28,7 +28,7 @@ namespace {
 using kernels::Nonlinearity;
 using kernels::WeightScheme;
 
-// Numbers that a test draws: Philox by the seed that its name prints.
+// Numbers for a test: Philox, seeded by the printed name.
 class Drawn {
  public:
   explicit Drawn(uint64_t seed) : seed_(seed) {}
@@ -45,11 +45,11 @@ class Drawn {
 
 struct Format {
   const char* name;
-  int column_step;  // columns are multiples of it
+  int column_step;  // columns are a multiple of it
   int group = 0;
 };
 
-// A stored matrix, its bytes in blocks of the heap of just their size, and its weights as floats.
+// A stored matrix, its bytes in heap blocks of exactly their size, and its weights as floats.
 struct TestMatrix {
   StoredMatrix stored = {};
   std::vector<float> weights;  // [rows, columns]
@@ -133,7 +133,7 @@ bool InPanels(const std::string& format) {
          format == "nf4" || format == "int6";
 }
 
-// One product of a drawn shape, its buffers of just the size that the kernel may touch.
+// One product of a random shape, with buffers of exactly the size that the kernel may access.
 class ProductCase {
  public:
   ProductCase(const Format& format, uint64_t seed) : format_(format), seed_(seed), drawn_(seed) {
@@ -153,7 +153,7 @@ class ProductCase {
   }
 
   [[nodiscard]] int count() const { return count_; }
-  // Of `count()` rows of inputs the first ones.
+  // The first of `count()` rows of inputs.
   void KeepRows(int count) { count_ = count; }
 
   void Run(uint64_t order) {
@@ -217,7 +217,7 @@ class ProductCase {
   }
 
  private:
-  // The sum of a row with its bias, and that of the magnitudes of what is added.
+  // The sum of a row with its bias, and that of the magnitudes of the addends.
   [[nodiscard]] std::pair<double, double> Sum(int i, int row) const {
     const auto columns = static_cast<size_t>(matrix_->stored.columns);
     const float* weights = matrix_->weights.data() + static_cast<size_t>(row) * columns;
@@ -322,7 +322,7 @@ TEST_P(CudaProductTest, AnEmbeddingIsTheTokensRowAndItsPosition) {
   }
 }
 
-// The nearest BF16 of a float, of two the even one.
+// The nearest BF16 of a float, ties to even.
 float RoundedToBf16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   return std::bit_cast<float>((bits + 0x7FFFU + (bits >> 16U & 1U)) & 0xFFFF0000U);
@@ -424,7 +424,7 @@ TEST(CudaFinishTest, SumsBecomeTheProductsOfTheKernels) {
   }
 }
 
-// Seen of whole panels and rows: each byte of weights once, for up to eight input rows.
+// For whole panels and rows: each byte of weights is read once, for up to eight input rows.
 TEST(CudaProductBytesTest, EachByteOfWeightsIsReadOnce) {
   for (const Format& format : kFormats) {
     ProductCase product({format.name, 256, format.group}, 3);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // For tests: a driver's library whose GPU is the host (host_gpu.h). A module is its image; GPU 0 is
-// an Orin's, GPU 1 one that no NVRTC knows. With WATTLE_TEST_DRIVER_OF_12_2 it has no edges of
-// graphs that a kernel begins early by.
+// an Orin's, GPU 1 has an architecture unknown to NVRTC. With WATTLE_TEST_DRIVER_OF_12_2 the
+// library has no graph edges for an early beginning of kernels.
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -55,27 +55,27 @@ const Graph* last_made = nullptr;
 
 extern "C" {
 
-// What the next calls answer.
+// Results of the next calls.
 void SetTestDriver(int version, int load, int launch) {
   driver_version = version;
   load_answer = load;
   launch_answer = launch;
 }
 
-// What making a graph answers.
+// Result of making a graph.
 void SetTestGraphs(int answer) {
   graph_answer = answer;
 }
 
-// The compute capability of GPU 0, and what edges by which a kernel begins early answer, and making
-// a graph that has them.
+// The compute capability of GPU 0, and the results for edges of early kernels and for making a
+// graph with such edges.
 void SetTestEarly(int major, int edge_answer, int answer) {
   first_major = major;
   early_edge_answer = edge_answer;
   early_graph_answer = answer;
 }
 
-// Kernels of the graph that was made last which begin so.
+// Number of kernels in the latest graph that begin early.
 int TestGraphKernels(bool early) {
   int kernels = 0;
   for (const Node* node : *last_made) {
@@ -147,7 +147,7 @@ int cuGraphCreate(void** graph, unsigned /*flags*/) {
   *graph = new Graph;
   return 0;
 }
-// Nodes that follow another one than the one before are refused.
+// Refuses nodes that do not follow the preceding one.
 int cuGraphAddKernelNode(void** node, void* graph, void* const* after, size_t after_count,
                          const KernelNode* kernel) {
   auto& nodes = *static_cast<Graph*>(graph);
@@ -163,7 +163,7 @@ int cuGraphAddKernelNode(void** node, void* graph, void* const* after, size_t af
   return 0;
 }
 #ifndef WATTLE_TEST_DRIVER_OF_12_2
-// The last node alone, from where the one before lets it begin.
+// Only the last node, from the point at which the preceding one lets it begin.
 int cuGraphAddDependencies_v2(void* graph, void* const* from, void* const* to,
                               const GraphEdge* edge, size_t count) {
   auto& nodes = *static_cast<Graph*>(graph);
@@ -184,7 +184,7 @@ int cuGraphInstantiateWithFlags(void** made, void* graph, unsigned long long /*f
   }
   for (const Node* node : *last_made) {
     if (node->begins == Begins::kNever) {
-      return 1;  // it would run at any time
+      return 1;  // without an edge it could run at any time
     }
   }
   *made = graph_answer == 0 ? graph : nullptr;

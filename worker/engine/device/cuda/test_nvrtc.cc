@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: NVRTC's library that makes "code for sm_87" of any source and knows no sm_990.
+// For tests: an NVRTC library that compiles any source to "code for sm_87" and does not support
+// sm_990.
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -20,7 +21,7 @@ void SetTestNvrtc(int major) {
   major_version = major;
 }
 
-// Whether no source compiles from now on.
+// Whether all compilations fail from now on.
 void SetTestNvrtcBroken(bool broken) {
   is_broken = broken;
 }

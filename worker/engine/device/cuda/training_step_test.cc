@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The optimizers' and RMSNorm's kernels on buffers that end where their numbers end, so that
-// AddressSanitizer sees what leaves them. Their results are those of the kernels of the CPU here,
-// and of the whole device in ../kernel_training_test.cc.
+// The optimizers' and RMSNorm's kernels on buffers that end at their last number, so that
+// AddressSanitizer detects any access beyond. Results are compared with those of the CPU's kernels
+// here, and with those of the whole device in ../kernel_training_test.cc.
 #include "worker/engine/device/cuda/training_step.h"
 
 #include <algorithm>
@@ -43,7 +43,7 @@ struct Moments8bit {
 constexpr kernels::RandomStream kRounding = {
     .seed = 5, .step = 2, .use = kernels::RandomUse::kWeightRounding, .layer = 7};
 
-// A step of weights of either type.
+// A step with weights of either type.
 void UpdateByKernel(const kernels::AdamWStep& step, const std::vector<float>& gradients,
                     WeightType type, void* weights, Moments8bit& moments) {
   AdamW8bitArguments arguments = {.parameters = {},
@@ -108,7 +108,7 @@ TEST(CudaAdamW8bitTest, TwoStepsAreThoseOfTheCpuToTheLastBit) {
   }
 }
 
-// The second weight is infinite and the third no number.
+// The second weight is infinite and the third NaN.
 TEST(CudaAdamW8bitTest, WeightsInBf16AreRoundedAsOnTheCpuToTheLastBit) {
   for (const int64_t count : kCounts) {
     SCOPED_TRACE(absl::StrCat(count, " weights"));
@@ -134,8 +134,7 @@ TEST(CudaAdamW8bitTest, WeightsInBf16AreRoundedAsOnTheCpuToTheLastBit) {
   }
 }
 
-// The first step takes the squares alone into the means, so the update's root mean square is
-// near 1.
+// The first step has only the squares in the means, so the update's root mean square is near 1.
 TEST(CudaAdafactorTest, TheFirstStepMovesWeightsByTheRate) {
   constexpr float kRate = 0.01F;
   for (const auto& [rows, columns] : std::vector<std::pair<int, int>>{
@@ -224,7 +223,7 @@ TEST(CudaRmsNormTest, RowsHaveAMeanSquareOfOneAndGradientsStandUprightOnThem) {
                 IsOk());
     for (int row = 0; row < rows; ++row) {
       double squares = 0.0;
-      double along = 0.0;  // a row that grows keeps its norm: its gradient is upright on it
+      double along = 0.0;  // scaling a row keeps its norm, so its gradient is orthogonal to it
       for (int column = 0; column < width; ++column) {
         const size_t i =
             static_cast<size_t>(row) * static_cast<size_t>(width) + static_cast<size_t>(column);
