@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Frames over a real pipe, the gate, and the settings that a task becomes.
+// Frames over a real pipe, the gate, and the settings made from a task.
 #include "worker/runner/frame_channel.h"
 
 #include <fcntl.h>
@@ -95,10 +95,10 @@ TEST(FrameChannelTest, AMessageInPiecesIsReadAfterATimeoutBetweenThem) {
   EXPECT_EQ(frame.log().text(), "whole");
 }
 
-// The agent tells a long step from a stopped process by these.
+// By these frames the agent distinguishes a long step from a stopped process.
 TEST(GateTest, TheThreadThatReadsCommandsSaysThatTheProcessIsAlive) {
-  // The thread is detached and ends the process when its stream ends. So nothing that it uses is
-  // ever destroyed, also not while the process exits.
+  // The thread is detached and ends the process when its stream ends. Everything that it uses is
+  // therefore never destroyed, not even while the process exits.
   static Pipe& pipe = *new Pipe;
   static FrameChannelReader& reader = *new FrameChannelReader(pipe.reading());
   static Gate& gate = *new Gate(/*gated=*/false);
@@ -255,7 +255,7 @@ TEST(TaskSettingsTest, ATaskThatCannotRunNamesTheField) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("top_p")));
 }
 
-// Those of its signature, under which its pace is kept.
+// Those of its signature, under which its pace is stored.
 TEST(TaskSettingsTest, ATrainingRunsWithTheSettingsOfItsSpec) {
   v1::RunnerTask task = FinetuneTask();
   v1::FinetuneSpec& spec = *task.mutable_spec()->mutable_finetune();

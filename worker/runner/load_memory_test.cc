@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a model takes while it is read, and what a runner that generates takes, beside the estimate
-// (models/memory_estimate.h): in every form that files have. A program of its own: other tests
-// would leave a heap that has room.
+// Memory while a model is read, and of a runner that generates, against the estimate
+// (models/memory_estimate.h): in every form of files. A separate program, because other tests would
+// leave a heap with free room.
 #include <malloc.h>
 
 #include <cstdlib>
@@ -39,7 +39,8 @@ using formats::GgufType;
 
 constexpr int64_t kMiB = 1 << 20;
 
-// 63 million weights. The head is read last, beside all others, so that a copy of it is seen.
+// 63 million weights. The head is read last, when all others are in memory, so that a copy of it
+// would show.
 models::DecoderConfig Config() {
   v1::ModelShape shape;
   shape.set_architecture("llama");
@@ -83,12 +84,12 @@ const std::string& ModelOfOurInt8() {
   return directory;
 }
 
-// A form of the files and what a job asks for.
+// A form of the files and a job's settings.
 struct Form {
   const char* name;
   GgufType type;
-  std::string recipe = {};  // empty: as the files are
-  bool frozen = false;      // beside adapters, where NF4's scales are quantized too
+  std::string recipe = {};  // empty: the form of the files
+  bool frozen = false;      // with adapters, where NF4's scales are quantized too
   bool ours = false;        // quantized by a job of ours
 };
 
@@ -107,7 +108,7 @@ class LoadMemoryTest : public testing::TestWithParam<Form> {
                                      : *RecipeOfIdentity(GetParam().recipe);
   }
 
-  // Of a job that generates kTokens tokens.
+  // For a job that generates kTokens tokens.
   [[nodiscard]] models::MemoryEstimate Estimate() const {
     MemoryWorkload workload{.task = MemoryTask::kGenerate, .sequence_tokens = kTokens};
     if (GetParam().frozen) {
@@ -127,7 +128,7 @@ int64_t ResidentBytes() {
   return ReadKibibyteLine("/proc/self/status", "VmRSS").value_or(0);
 }
 
-// The most since LowerPeak().
+// Peak since LowerPeak().
 int64_t PeakBytes() {
   return ReadKibibyteLine("/proc/self/status", "VmHWM").value_or(0);
 }
@@ -136,19 +137,19 @@ void LowerPeak() {
   std::ofstream("/proc/self/clear_refs") << 5;  // proc(5)
 }
 
-// A model is never there twice, nor is its largest matrix.
+// Neither a model nor its largest matrix is ever in memory twice.
 TEST_P(LoadMemoryTest, AModelIsReadPieceByPieceIntoItsPlace) {
   engine::RecordingSink sink;
   ModelJob job{.directory = engine::MakeTinyModel("warm", 1)};
   const auto load = [&] {
     return GetParam().frozen ? LoadFrozen(job, false, sink) : LoadForInference(job, sink);
   };
-  EXPECT_THAT(load(), IsOk());  // libtorch's own tables are there from now on
+  EXPECT_THAT(load(), IsOk());  // libtorch's own tables are allocated from now on
   job.directory = directory();
   if (!GetParam().recipe.empty()) {
     job.recipe = recipe();
   }
-  mallopt(M_MMAP_THRESHOLD, 1 << 20);  // as the runner does
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);  // same as in the runner
   engine::GiveFreedBlocksBack();
   LowerPeak();
   const int64_t before = ResidentBytes();
@@ -176,7 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 class RunnerMemoryTest : public LoadMemoryTest {};
 
-// The peak that a runner tells of the task.
+// The peak that a runner reports for the task.
 int64_t PeakOfRunner(const v1::RunnerTask& task, const std::string& name) {
   std::string json;
   EXPECT_TRUE(google::protobuf::util::MessageToJsonString(task, &json).ok());
@@ -193,7 +194,7 @@ int64_t PeakOfRunner(const v1::RunnerTask& task, const std::string& name) {
   return frame.result().peak_memory_bytes();
 }
 
-// A job is refused, and a runner limited, by the estimate (docs/adr/0026).
+// The estimate decides whether a job is refused, and limits a runner (docs/adr/0026).
 TEST_P(RunnerMemoryTest, TheEstimateIsAtMostATenthAboveThePeakAndThreeHundredthsBelow) {
   v1::RunnerTask task;
   task.set_attempt_id("j1.1");
@@ -202,7 +203,7 @@ TEST_P(RunnerMemoryTest, TheEstimateIsAtMostATenthAboveThePeakAndThreeHundredths
   task.set_output_directory(engine::NewTestDirectory("output"));
   task.set_threads(2);
   v1::GenerateSpec& spec = *task.mutable_spec()->mutable_generate();
-  spec.add_prompts(std::string(kTokens / 2, 'a'));  // a byte is a token
+  spec.add_prompts(std::string(kTokens / 2, 'a'));  // one byte per token
   spec.set_max_new_tokens(kTokens / 2);
   if (!GetParam().recipe.empty()) {
     *spec.mutable_recipe() = recipe();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The program wattle-runner as an agent sees it: over pipes, paced, stopped, left alone, and killed
-// at every kind of file operation of a checkpoint. A killed run goes on bit for bit.
+// The program wattle-runner from an agent's point of view: over pipes, paced, stopped, abandoned,
+// and killed at every kind of file operation of a checkpoint. A killed run resumes bit for bit.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -38,8 +38,8 @@ using testing::HasSubstr;
 // A started wattle-runner. Its pipes close with the object; Wait() must have been called before.
 class Runner {
  public:
-  // crash_at: WATTLE_CRASH_AT of the process; empty: none. cpu_capability: the instruction set that
-  // libtorch is to use; empty: the best.
+  // crash_at: WATTLE_CRASH_AT of the process; empty: none. cpu_capability: libtorch's instruction
+  // set; empty: the best.
   explicit Runner(const std::string& crash_at = "", const std::string& cpu_capability = "") {
     int down[2];
     int up[2];
@@ -50,7 +50,8 @@ class Runner {
       dup2(down[0], STDIN_FILENO);
       dup2(up[1], STDOUT_FILENO);
       setenv("WATTLE_CRASH_AT", crash_at.c_str(), 1);
-      setenv("OMP_WAIT_POLICY", "passive", 1);  // as the agent does; else it starts itself twice
+      setenv("OMP_WAIT_POLICY", "passive", 1);  // set as by the agent; else the program starts
+                                                // itself twice
       unsetenv("OPENBLAS_CORETYPE");
       if (!cpu_capability.empty()) {
         setenv("ATEN_CPU_CAPABILITY", cpu_capability.c_str(), 1);
@@ -85,7 +86,7 @@ class Runner {
     command.mutable_stop()->set_discard(discard);
     Send(command);
   }
-  // The next frame that tells of the task; an empty one at the end.
+  // The next frame about the task; an empty one at the end.
   v1::RunnerFrame Next() {
     v1::RunnerFrame frame;
     do {
@@ -174,7 +175,7 @@ struct WholeRun {
   std::string optimizer;
 };
 
-// All frames of a runner that comes to the result.
+// All frames of a runner that reaches the result.
 std::vector<v1::RunnerFrame> RunToTheResult(const v1::RunnerTask& task, Runner& runner) {
   runner.Send(task);
   auto frames = runner.Rest();
@@ -239,7 +240,7 @@ TEST(RunnerProcessTest, ATaskWithoutAnOutputDirectoryLeavesNoResult) {
   }
 }
 
-// A profile row of another optimizer or precision would be spoilt by this run's pace.
+// This run's pace would spoil a profile row of another optimizer or precision.
 TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) {
   struct Case {
     const char* optimizer;
@@ -342,7 +343,7 @@ TEST(RunnerProcessTest, TheEndOfItsInputIsTheEndOfTheRunner) {
   runner.Send(task);
   while (!runner.Next().has_step()) {
   }
-  runner.CloseInput();  // as when the agent dies
+  runner.CloseInput();  // same as if the agent dies
   const int status = runner.Wait();
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_NE(WEXITSTATUS(status), 0);
@@ -396,7 +397,7 @@ INSTANTIATE_TEST_SUITE_P(
                     }}),
     [](const auto& row) { return row.param.name; });
 
-// A run that goes on with other threads or another instruction set than it began with.
+// A run resumed with other threads or another instruction set.
 struct ContinuedCase {
   const char* name;
   int threads;                 // after the stop; 1 before
@@ -421,9 +422,9 @@ v1::RunnerTask TaskOf(const ContinuedCase& each, const std::string& name) {
   return task;
 }
 
-// Runs a task until it has told of so many steps of training and evaluates after the next, or, if
-// there are none, after the step that it resumed from. The checkpoint that it leaves there holds
-// what it had in memory.
+// Runs a task until it has reported so many training steps and evaluates after the next, or, if
+// there are none, after the step that it resumed from. The checkpoint that it then leaves has the
+// state of its memory.
 void StopInAnEvaluation(v1::RunnerTask task, size_t steps_before, Runner& runner) {
   task.set_gated(true);
   runner.Send(task);
@@ -447,7 +448,7 @@ void StopInAnEvaluation(v1::RunnerTask task, size_t steps_before, Runner& runner
   EXPECT_EQ(rest.back().stopped().step(), kCut);
 }
 
-// Everything in the two files of the checkpoint of step kCut but what says who wrote it.
+// Everything in the two files of the checkpoint of step kCut except the description of the writer.
 struct CheckpointContent {
   formats::SafetensorsMetadata metadata;
   std::map<std::string, std::string> tensors;
@@ -488,7 +489,7 @@ TEST_P(NumericallyContinuedTest, EveryBitIsRestoredAndTheLossesStayNear) {
   const CheckpointContent left = ContentAtTheCut(task);
   EXPECT_FALSE(left.tensors.empty());
   task.set_threads(each.threads);
-  // It writes what it restored, and the next one finds a checkpoint of its own kind.
+  // It writes the restored state, and the next one finds a checkpoint of its own kind.
   Runner restored("", each.cpu_capability);
   StopInAnEvaluation(task, 0, restored);
   const CheckpointContent written = ContentAtTheCut(task);
