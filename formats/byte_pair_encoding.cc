@@ -29,7 +29,7 @@ constexpr char kEndOfText[] = "<|endoftext|>";
 constexpr absl::string_view kEnds[] = {kEndOfText, "<|end_of_text|>", "</s>", "<eos>"};
 constexpr char kSpaceMark[] = "▁";
 
-// GPT-2's way to write bytes as visible characters: printable Latin-1 stands for itself, the other
+// GPT-2's encoding of bytes as visible characters: printable Latin-1 represents itself, the other
 // 68 bytes take U+0100 upwards, in order. (openai/gpt-2, src/encoder.py, bytes_to_unicode.)
 std::array<std::string, 256> ByteSymbols() {
   std::array<std::string, 256> symbols;
@@ -145,12 +145,12 @@ absl::Status FillByteTokens(SymbolKind kind, const Vocabulary& vocabulary, absl:
   return absl::OkStatus();
 }
 
-// The bytes that each token stands for.
+// The bytes that each token represents.
 void FillTokenBytes(SymbolKind kind, const Vocabulary& vocabulary,
                     const std::array<int64_t, 256>& byte_tokens,
                     std::vector<std::string>& token_bytes) {
   for (const auto& [token, id] : vocabulary) {
-    // A name with other characters than byte symbols is a special token; it stands for its own
+    // A name with characters other than byte symbols is a special token, represented by its own
     // text.
     AddToken(token_bytes, id,
              kind == SymbolKind::kBytes ? SymbolBytes(token).value_or(token)
@@ -173,7 +173,7 @@ absl::flat_hash_map<std::string, int64_t> WholePiecesOf(SymbolKind kind,
   return pieces;
 }
 
-// The tokens that stand for one character.
+// The tokens of single characters.
 absl::flat_hash_map<std::string, int64_t> CharactersOf(const Vocabulary& vocabulary) {
   absl::flat_hash_map<std::string, int64_t> characters;
   for (const auto& [token, id] : vocabulary) {

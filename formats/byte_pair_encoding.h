@@ -81,7 +81,7 @@ class BytePairEncoding {
   // Bytes of `tokens`. An id outside the vocabulary has no bytes. If `tokens` end within a
   // character, the bytes end with invalid UTF-8.
   [[nodiscard]] std::string Decode(absl::Span<const int64_t> tokens) const;
-  // How many bytes one token stands for; 0 for an unknown id.
+  // Number of bytes that one token represents; 0 for an unknown id.
   [[nodiscard]] size_t TokenSizeBytes(int64_t token) const;
 
   // A special token spelled somewhere in `text`; nullopt if there is none.

@@ -59,7 +59,7 @@ void AsConversations(std::vector<Prompt>& prompts);
 // byte offset).
 absl::StatusOr<std::string> ReadText(const std::string& path);
 
-// One forward pass of a perplexity evaluation. The prediction of tokens[i] counts where i ≥
+// One forward pass of a perplexity evaluation. The prediction of tokens[i] counts for i ≥
 // first_scored.
 struct TextWindow {
   absl::Span<const int64_t> tokens;
@@ -68,7 +68,7 @@ struct TextWindow {
 
 // Cuts `tokens` into windows of at most `window_tokens` (2 or more). Each window begins
 // `stride_tokens` (1 to window_tokens) after the window before it. Together the windows score every
-// token once, except for the first token of the text and, where the stride is a whole window, the
+// token once, except for the first token of the text and, if the stride is a whole window, the
 // first token of each window. Windows that would score nothing are omitted. The spans point into
 // `tokens`.
 [[nodiscard]] std::vector<TextWindow> TextWindows(absl::Span<const int64_t> tokens,

@@ -20,7 +20,7 @@
 
 namespace wattle::formats {
 
-// How a file encodes the numbers of a tensor, whatever type tensors() reports.
+// How a file encodes the numbers of a tensor, independently of the type in tensors().
 enum class NumberForm {
   kFloat32,  // or a type that is converted to FP32 when read
   kFloat16,

@@ -29,7 +29,7 @@ enum class SymbolKind {
 enum class SpaceBefore {
   kNever,        // Gemma
   kAlways,       // Llama 2, before every stretch between special tokens
-  kAtStart,      // Llama 2 without "legacy": before the text alone
+  kAtStart,      // Llama 2 without "legacy": only before the text
   kUnlessThere,  // Mistral: if the text does not begin with a space
 };
 

@@ -15,8 +15,8 @@ namespace wattle::models {
 // Blocks up to this size have segments separate from those of larger blocks.
 inline constexpr int64_t kSmallBlockBytes = int64_t{1} << 20;
 
-// Total bytes of segments for blocks of these sizes, allocated in order and all held. A size of 0
-// is no block.
+// Total bytes of segments for blocks of these sizes, allocated in order and all held. Sizes of 0
+// are ignored.
 [[nodiscard]] int64_t CachingAllocatorBytes(const std::vector<int64_t>& blocks);
 
 // The maximum that small tensors of the plan take at the same time, rounded up to whole blocks.

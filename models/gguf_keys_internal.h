@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Keys of GGUF metadata. A leading "%" stands for the architecture's name: "%block_count" is
+// Keys of GGUF metadata. A leading "%" is replaced by the architecture's name: "%block_count" is
 // "llama.block_count".
 #ifndef WATTLE_MODELS_GGUF_KEYS_INTERNAL_H_
 #define WATTLE_MODELS_GGUF_KEYS_INTERNAL_H_

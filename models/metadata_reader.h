@@ -24,7 +24,7 @@ struct TensorFacts {
   std::vector<float> rope_factors;  // values of rope_freqs.weight; empty: no such tensor
 };
 
-// Keys are those of gguf_keys_internal.h. A leading "%" stands for the architecture's name.
+// Keys are those of gguf_keys_internal.h. A leading "%" is replaced by the architecture's name.
 class MetadataReader {
  public:
   // header and facts must outlive the reader. file: a name for messages.

@@ -33,8 +33,8 @@ int64_t LargestPartBytes(const ModelTensor& tensor) {
   return largest;
 }
 
-// Whether its rows differ from those in its files. It is then copied as a whole, both to write it
-// and before it is quantized.
+// Whether its rows differ from those in its files. Such a tensor is copied as a whole, both to
+// write it and before it is quantized.
 bool StandsOtherwise(const ModelTensor& tensor) {
   return tensor.layout.transposed || tensor.layout.interleaved_heads > 0;
 }

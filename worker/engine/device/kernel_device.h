@@ -6,7 +6,7 @@
 // and the training operations between products: dropout, RMSNorm, attention's softmax, the loss,
 // the optimizers (cuda/training_step.h). If the kernels cannot run (no NVRTC, an old driver, a GPU
 // or a file that NVRTC does not support), one line on standard error gives the reason, and
-// libtorch's operators replace them; so do they for parts of a model that the kernels do not
+// libtorch's operators replace them, as they do for parts of a model that the kernels do not
 // support. A GPU that fails throws, because its numbers would be wrong; so does a GPU without free
 // memory.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_

@@ -1,12 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sequences being generated, each in a slot. A whole step is one operator where the device has one
-// (device/decode_operator.h): the CPU's is kernels/decode_step.h, that of an NVIDIA GPU
-// device/cuda/decode_step.h. For models that the operator does not support, the session runs the
-// decoder's plain form. Keys and values have the decoder's cache format: the operator's cache
-// stores int8, the plain form the same numbers as floats. Every buffer on the host comes from one
-// arena, planned by models/tensor_plan.h (PassKind::kDecode). May throw libtorch's exceptions. One
-// thread.
+// Sequences being generated, each in a slot. A whole step is one operator if the device has one
+// (device/decode_operator.h): kernels/decode_step.h on the CPU, device/cuda/decode_step.h on an
+// NVIDIA GPU. For models that the operator does not support, the session runs the decoder's plain
+// form. Keys and values have the decoder's cache format: the operator's cache stores int8, the
+// plain form the same numbers as floats. Every buffer on the host comes from one arena, planned by
+// models/tensor_plan.h (PassKind::kDecode). May throw libtorch's exceptions. One thread.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
 

@@ -30,7 +30,8 @@ struct TokenStep {
   int64_t token = 0;
   int64_t fed = 0;
   double flops = 0.0;
-  bool is_last = false;  // no further token of the prompt comes, whichever this one is
+  bool is_last = false;  // no further token of the prompt comes, even if this one does not end the
+                         // text
 };
 
 enum class AfterToken { kGoOn, kEndPrompt, kStop };

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Products of FP32 matrices whose factors are rounded to 16 bits and whose sums are FP32: what
-// training in BF16 or FP16 computes. A factor is rounded to the nearest number, ties to even, while
-// it is packed into the panels that the processor multiplies; nothing else is rounded. BF16 numbers
-// below the smallest normal one count as zero, as in the processors' own BF16 units.
+// Products of FP32 matrices whose factors are rounded to 16 bits and whose sums are FP32: the
+// products of training in BF16 or FP16. A factor is rounded to the nearest number, ties to even,
+// while it is packed into the panels that the processor multiplies; nothing else is rounded. BF16
+// numbers below the smallest normal one count as zero, as in the processors' own BF16 units.
 //
 // Also products of unrounded FP32 factors, on processors whose 16-bit units compute them faster
 // than their FP32 units (isa/float_amx.cc). Numbers below 2^-126 count as zero there, those below

@@ -52,8 +52,8 @@ class Tf32Scope {
 at::Tensor Factor(const at::Tensor& x);
 
 // float [rows, terms] times float [terms, columns] (+ bias [columns] if it is defined). Factors may
-// be transposed views. In a FactorScope on the CPU `right` may be bfloat16: the result is that of
-// its float copy.
+// be transposed views. In a FactorScope on the CPU `right` may be bfloat16: the result equals that
+// with its float copy.
 at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias = {});
 
 // Writes left right to out: float [rows, columns], with contiguous columns.

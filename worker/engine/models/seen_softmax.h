@@ -45,7 +45,7 @@ struct ProbabilityDropout {
 // factors: the type to which the products that read the results round them. A device may already
 // round here, because only products read the results.
 //
-// scores: float [..., tokens, seen], contiguous → probabilities, 0 where a query does not see the
+// scores: float [..., tokens, seen], contiguous → probabilities, 0 if the query does not see the
 // key; on the host in the same memory. On a device that does not keep probabilities (device.h) the
 // contents are unspecified afterwards. Returns the probabilities after dropout, which are the same
 // tensor without dropout and rounding.

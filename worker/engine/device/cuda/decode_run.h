@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Sequences that are decoded by the kernels, each in a slot: every step, and a prompt in steps of
-// eight tokens, or of 512 where there are products of so many rows, so that the same code writes
-// the cache that the next step reads. The host sends 16 bytes per token, 20 if it is drawn, and 8
-// less if the device chose the token itself. It receives 8 bytes per chosen token, and waits for
-// these once. A repeated step is launched as one graph. One thread.
+// eight tokens, or of 512 if products support so many rows, so that the same code writes the cache
+// that the next step reads. The host sends 16 bytes per token, 20 if it is drawn, and 8 less if the
+// device chose the token itself. The host receives 8 bytes per chosen token, and waits for these
+// once. A repeated step is launched as one graph. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
 

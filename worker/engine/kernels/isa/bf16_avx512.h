@@ -59,8 +59,8 @@ inline __m512 Widen(__m256i numbers) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
 }
 
-// Prefetch distance for a factor's values while packing. They come from memory, and the hardware
-// prefetcher does not follow sixteen lanes in as many pages.
+// Prefetch distance for a factor's values while packing. The values come from memory, and the
+// hardware prefetcher does not follow sixteen lanes in as many pages.
 constexpr int64_t kTermsAheadOfLanes = 64;  // in lanes
 constexpr int64_t kTermsAheadOfPairs = 16;  // if each term is in a line of its own
 

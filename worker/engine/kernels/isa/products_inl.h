@@ -3,7 +3,7 @@
 // Products with weight matrices, written once over the sixteen lanes of lanes_*.h, one of which is
 // included before this file. Quantized products run over panels of 16 rows, a lane for each row, so
 // that no sum crosses lanes: integer sums of a group of columns are exact, and one FP32 sum per row
-// takes the groups in their order. That makes the result the same on every instruction set.
+// takes the groups in their order. The result is therefore the same on every instruction set.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_PRODUCTS_INL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_ISA_PRODUCTS_INL_H_
 

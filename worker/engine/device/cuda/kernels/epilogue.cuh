@@ -86,9 +86,9 @@ __device__ inline float Dot4(const float* weights, const float4& inputs) {
          weights[3] * inputs.w;
 }
 
-// An integer in the mantissa of 2^23 is the float 2^23 plus that integer. A byte so takes one
-// permutation and one subtraction, where a conversion instruction runs at a quarter of the GPU's
-// rate.
+// An integer in the mantissa of 2^23 is the float 2^23 plus that integer. Converting a byte this
+// way takes one permutation and one subtraction; a conversion instruction runs at a quarter of the
+// GPU's rate.
 __device__ inline float ByteAsFloat(unsigned word, int byte, float raise) {
   return __uint_as_float(__byte_perm(word, 0x4B000000U, 0x7440U + byte)) - (8388608.0F + raise);
 }
