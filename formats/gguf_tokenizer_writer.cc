@@ -44,8 +44,7 @@ bool IsBytePiece(absl::string_view text) {
 Written TokensOf(const TokenizerParts& parts, int64_t vocabulary) {
   Written tokens;
   for (int64_t id = 0; id < vocabulary; ++id) {
-    tokens.texts.push_back(absl::StrCat("[PAD", id, "]"));  // llama.cpp's converter gives unused
-                                                            // rows these names
+    tokens.texts.push_back(absl::StrCat("[PAD", id, "]"));  // llama.cpp's names of unused rows
   }
   tokens.types.assign(tokens.texts.size(), static_cast<int64_t>(GgufTokenType::kUnused));
   const bool pieces = parts.form.kind == SymbolKind::kCharacters;

@@ -212,7 +212,7 @@ absl::Status DocumentReader::ReadScalar(const YAML::Node& node, const pb::FieldD
     case pb::FieldDescriptor::CPPTYPE_DOUBLE:
       return ReadNumber(node, field, message);
     case pb::FieldDescriptor::CPPTYPE_MESSAGE:
-      break;  // Part of ReadField.
+      break;  // Handled by ReadField.
   }
   return absl::InternalError(absl::StrCat(field->full_name(), ": a message is not a single value"));
 }

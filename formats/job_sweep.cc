@@ -26,7 +26,7 @@ namespace pb = google::protobuf;
 
 // More jobs than a fleet completes in a day are more likely a mistake in a list than intended.
 constexpr size_t kJobsMax = 64;
-constexpr size_t kNameBytesMax = 80;  // The coordinator's format.
+constexpr size_t kNameBytesMax = 80;  // The coordinator's limit.
 
 // Path from the top of a job.
 using FieldPath = std::vector<const pb::FieldDescriptor*>;

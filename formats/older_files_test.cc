@@ -182,8 +182,7 @@ TEST(VocabularySettingsTest, DamageNeverCrashes) {
           "added_tokens_decoder": {"262": {"content": "<|turn|>", "special": true}}})"},
       {"config.json", R"({"model_type": "qwen2", "tokenizer_class": null})"}};
   for (const auto& [file, content] : files) {
-    const std::string& name = file;  // A plain variable, because a lambda of clang 14 cannot
-                                     // capture a structured binding.
+    const std::string& name = file;  // Clang 14 cannot capture a structured binding.
     int accepted = 0;
     ForEachMutation(content, {.seed = 20240914, .rounds = 300}, [&](const std::string& mutant) {
       Files damaged = files;

@@ -61,8 +61,7 @@ enum class LossOn {
 struct PackedExamples {
   ExamplePool pool;       // an example for each question: prompt, answer, end of text
   int64_t truncated = 0;  // examples whose context was cut
-  int64_t dropped = 0;    // questions dropped because question and answer by themselves exceed the
-                          // length
+  int64_t dropped = 0;    // questions left out: too long even without a context
 };
 
 struct PackOptions {

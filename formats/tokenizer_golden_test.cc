@@ -188,8 +188,7 @@ TEST(GgufTokenizerExportTest, WhatMetadataCannotSayIsRefused) {
 
 TEST(NfcTest, HangulAndOrderOfMarks) {
   EXPECT_EQ(NormalizedToNfc("\u1112\u1161\u11ab"), "\ud55c");
-  EXPECT_EQ(NormalizedToNfc("\uac00\u11a7"), "\uac00\u11a7");  // one before the first trailing
-                                                               // consonant
+  EXPECT_EQ(NormalizedToNfc("\uac00\u11a7"), "\uac00\u11a7");  // not a trailing consonant
   EXPECT_EQ(NormalizedToNfc("\u212b"), "\u00c5");
   EXPECT_EQ(NormalizedToNfc("a\u0307\u0323"), "\u1ea1\u0307");
   EXPECT_EQ(NormalizedToNfc("\u0958"), "\u0915\u093c");  // excluded from composition

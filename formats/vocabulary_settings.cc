@@ -21,8 +21,7 @@ constexpr char kTokenizerClass[] = "tokenizer_class";
 
 struct TokenizerClass {
   absl::string_view name;             // also with "Fast" behind it
-  absl::string_view model_type = {};  // the model_type of config.json that selects the class if no
-                                      // file names a class
+  absl::string_view model_type = {};  // selects the class if no file names one
   SplitRule rule = SplitRule::kGpt2;
   bool nfc = false;
   bool may_begin = true;  // every version of transformers respects add_bos_token

@@ -31,8 +31,7 @@ int64_t SegmentFor(int64_t block) {
 }  // namespace
 
 int64_t CachingAllocatorBytes(const std::vector<int64_t>& blocks) {
-  std::multiset<int64_t> rests[2];  // free rests of segments for small blocks, and of all other
-                                    // segments
+  std::multiset<int64_t> rests[2];  // of small segments, and of all others
   int64_t taken = 0;
   for (const int64_t bytes : blocks) {
     if (bytes <= 0) {

@@ -33,7 +33,7 @@ inline constexpr int64_t kNoToken = -1;
 enum class Norm {
   kLayerNorm,       // mean and variance; weight and bias
   kRmsNorm,         // root mean square; only a weight. Zhang and Sennrich 2019
-  kRmsNormPlusOne,  // kRms with factor 1 + weight, as in Gemma's files
+  kRmsNormPlusOne,  // kRmsNorm with factor 1 + weight, as in Gemma's files
 };
 
 enum class Activation {
@@ -80,8 +80,7 @@ enum class Residual {
 
 struct LayerDescription {
   int64_t heads = 0;
-  int64_t kv_heads = 0;  // heads of keys and values; divides `heads`, each serves a group of query
-                         // heads
+  int64_t kv_heads = 0;  // heads of keys and values; divides `heads`, each serves a group
   int64_t head_size = 0;
   std::optional<Rotary> rotary;
   bool qkv_bias = false;

@@ -93,8 +93,7 @@ struct Family {
   // layer becomes a variant of `layer`.
   void (*describe)(DecoderConfig& config, LayerDescription layer) = nullptr;
   double rotary_share = 1.0;          // of each head's dimensions, in the description of a shape
-  std::optional<GgufForm> gguf = {};  // nullopt: this version does not support GGUF files of the
-                                      // family
+  std::optional<GgufForm> gguf = {};  // nullopt: no GGUF files in this version
 };
 
 // In the order of the table in proto/model_shape.cc.

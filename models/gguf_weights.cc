@@ -125,7 +125,7 @@ absl::StatusOr<GgufWeights> GgufWeights::Open(const std::string& path,
   GgufWeights weights(std::move(file));
   std::vector<GgufPlacement> placements = GgufPlacements(config);
   if (config.tied_embeddings && weights.file_.header().Find(kGgufHead) != nullptr) {
-    GgufPlacement copy = placements.front();  // name of the token embedding
+    GgufPlacement copy = placements.front();  // of the token embedding
     copy.hugging_face.name = HeadName(config);
     copy.gguf.name = kGgufHead;
     placements.push_back(std::move(copy));
@@ -171,8 +171,7 @@ absl::Status GgufWeights::ReadPart(const TensorEntry& tensor, int64_t offset_byt
   const int64_t columns = stored.shape.back();
   int64_t row = 0;
   int64_t end = stored.row_count();
-  if (placement.conversion.keeps_order()) {  // with other layouts any row may have values of the
-                                             // part
+  if (placement.conversion.keeps_order()) {  // else any row may have values of the part
     row = offset_bytes / kFloatBytes / columns;
     const int64_t last_byte = offset_bytes + static_cast<int64_t>(out.size());
     end = (last_byte / kFloatBytes + columns - 1) / columns;

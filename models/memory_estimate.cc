@@ -383,8 +383,7 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
                              StoredWeightsBytes(config, *RecipeOfIdentity("int4-g64")) +
                              StoredWeightsBytes(config, *RecipeOfIdentity("int4-g32")) +
                              TokenTableBytes(config);
-    constexpr int64_t kLogits = 6;  // logits, their logarithms and a difference, for parent and
-                                    // model
+    constexpr int64_t kLogits = 6;  // logits, their logarithms and a difference, for both models
     logits = kLogits * std::min(window, kLossRows) * config.vocabulary * kFloatBytes;
   }
   // The stream of every calibration token, and one window's pass through a layer.
@@ -464,8 +463,7 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       estimate.loading_bytes = LoadingBytes(config, workload.recipe);
       gpu.weights = WeightBlocks(config, workload.recipe);
       gpu.staging_bytes = StagingBytes(config, workload.recipe);
-      gpu.files_bytes = StoredWeightsBytes(config, workload.recipe);  // the whole result is copied
-                                                                      // to the host at once
+      gpu.files_bytes = StoredWeightsBytes(config, workload.recipe);  // the host gets all at once
       break;
     case MemoryTask::kQuantizeAdaptive:
     case MemoryTask::kQuantizeCompensated:

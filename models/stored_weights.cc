@@ -107,8 +107,7 @@ int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& 
   const auto is_float = [&](const ModelTensor& tensor) {
     return !tensor.is_matrix() || FormatName(FormatIn(recipe, config, tensor)) == "fp32";
   };
-  for (const ModelTensor& tensor : ModelTensors(config)) {  // float tensors are allocated from the
-                                                            // start
+  for (const ModelTensor& tensor : ModelTensors(config)) {  // float tensors, allocated first
     held += is_float(tensor) ? tensor.element_count() * kFloatBytes : 0;
   }
   int64_t peak = held;

@@ -44,8 +44,7 @@ inline absl::Status FromTorchException(absl::string_view what, const std::except
       absl::StrContains(all, "INTERNAL ASSERT") && absl::StrContains(all, "CUDACachingAllocator");
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr || jetsons_allocator ||
       absl::StrContains(all, "allocate memory") || absl::StrContains(all, "out of memory") ||
-      absl::StrContains(all, "STATUS_ALLOC_FAILED")) {  // failure of cuBLAS to allocate its
-                                                        // workspace
+      absl::StrContains(all, "STATUS_ALLOC_FAILED")) {  // cuBLAS's workspace
     return absl::ResourceExhaustedError(
         absl::StrCat(what, ": not enough memory; use ", leaner, " (", text, ")"));
   }

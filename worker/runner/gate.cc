@@ -76,8 +76,7 @@ void FollowCommands(FrameChannelReader& reader, Gate& gate,
       }
       const auto outcome = reader.Read(command, next_alive - now);
       if (!outcome.ok() || *outcome == FrameChannelReader::Outcome::kEnd) {
-        _exit(kExitAgentGone);  // no clean-up, because the engine's thread is in the middle of a
-                                // step
+        _exit(kExitAgentGone);  // no clean-up in the middle of the engine's step
       }
       if (*outcome == FrameChannelReader::Outcome::kMessage) {
         gate.Apply(command);

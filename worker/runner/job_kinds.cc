@@ -400,8 +400,7 @@ absl::StatusOr<engine::GenerateSettings> GenerateSettingsOf(const v1::RunnerTask
   if (settings.prompts.empty()) {
     return Missing("generate.prompts");
   }
-  // For a run of a profile job: so many prompts, starting again with the first one if there are
-  // fewer.
+  // For a run of a profile job: so many prompts, repeated from the first one if there are fewer.
   for (size_t i = 0; spec.prompt_count() > 0 &&
                      settings.prompts.size() < static_cast<size_t>(spec.prompt_count());
        ++i) {

@@ -50,8 +50,7 @@ class Runner {
       dup2(down[0], STDIN_FILENO);
       dup2(up[1], STDOUT_FILENO);
       setenv("WATTLE_CRASH_AT", crash_at.c_str(), 1);
-      setenv("OMP_WAIT_POLICY", "passive", 1);  // set as by the agent; else the program starts
-                                                // itself twice
+      setenv("OMP_WAIT_POLICY", "passive", 1);  // as set by the agent; else it starts itself twice
       unsetenv("OPENBLAS_CORETYPE");
       if (!cpu_capability.empty()) {
         setenv("ATEN_CPU_CAPABILITY", cpu_capability.c_str(), 1);

@@ -65,8 +65,7 @@ class KernelDecode final : public DecodeOperator {
  private:
   kernels::DecodeModel model_;
   cuda::DecodeCache cache_;
-  std::optional<at::ScalarType> type_;  // type of the tiles in a prompt's products; nullopt: no
-                                        // tiles
+  std::optional<at::ScalarType> type_;  // of the tiles in a prompt's products; nullopt: no tiles
   at::Tensor memory_;
   TileProducts many_;
   cuda::DecodeRun run_;

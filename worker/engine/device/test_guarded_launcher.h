@@ -31,8 +31,7 @@ struct Gpu {
   absl::Status launched;
   int makings = 0;
   bool has_graphs = true;
-  std::optional<int64_t> free_bytes;  // of a GPU that shares the host's memory; nullopt: it has its
-                                      // own
+  std::optional<int64_t> free_bytes;            // if the GPU shares the host's memory, else nullopt
   std::optional<ComputeCapability> capability;  // value at the first product of many rows
   cuda::HostLauncher host{uint64_t{3}};
 };

@@ -31,7 +31,7 @@ namespace {
 
 struct TextExamples {
   formats::ExamplePool pool;
-  TextFigures figures;  // only cut
+  TextFigures figures;  // only how it was cut
   double bytes = 0.0;
   double words = 0.0;
   double tokens = 0.0;

@@ -30,8 +30,7 @@ struct EvaluateSettings {
   int64_t batch_size = 8;
   int64_t window_tokens = 0;        // for a text; 0: min(context, 1024)
   int64_t stride_tokens = 0;        // for a text; 0: half a window
-  std::string reference_directory;  // a model to compare with, in the form of its files; empty:
-                                    // none
+  std::string reference_directory;  // a model to compare with; empty: none
   bool score_answers = false;       // SQuAD files only
   int64_t max_answer_tokens = 32;
 };
@@ -40,8 +39,7 @@ struct EvaluateSettings {
 struct ReferenceFigures {
   double loss = 0.0;            // of the reference
   double kl_divergence = 0.0;   // mean of KL(q, p) = Σ_t q_t ln(q_t / p_t), in nats
-  double top1_agreement = 0.0;  // share of tokens at which both models have the same most likely
-                                // token
+  double top1_agreement = 0.0;  // share of tokens with the same most likely token in both
 };
 
 struct LossFigures {

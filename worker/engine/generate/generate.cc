@@ -30,8 +30,7 @@ struct TokenStep {
   int64_t token = 0;
   int64_t fed = 0;
   double flops = 0.0;
-  bool is_last = false;  // no further token of the prompt comes, even if this one does not end the
-                         // text
+  bool is_last = false;  // certain to be the prompt's last token
 };
 
 enum class AfterToken { kGoOn, kEndPrompt, kStop };

@@ -16,8 +16,7 @@ TEST(StreamedTextTest, ACharacterIsShownWhenItIsWhole) {
   EXPECT_EQ(text.Grow("a\xe2\x82"), "");
   EXPECT_EQ(text.Grow("a\xe2\x82\xac"), "\xe2\x82\xac");
   EXPECT_EQ(text.Grow("a\xe2\x82\xac\xf0"), "");
-  EXPECT_EQ(text.End(), "\xf0");                           // cut within a character: shown
-                                                           // unchanged
+  EXPECT_EQ(text.End(), "\xf0");                           // shown though incomplete
   EXPECT_EQ(WholeCharacters("\x80\x80\x80\x80\x80"), 5U);  // not a character
 }
 

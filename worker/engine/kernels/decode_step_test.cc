@@ -223,8 +223,7 @@ TEST(DecodeStepTest, Int8CacheChangesLogitsALittle) {
       size += wanted[i] * wanted[i];
     }
     EXPECT_GT(error, 0.0);
-    EXPECT_LT(std::sqrt(error / size), 0.02);  // error of int8: 0.4 % of the largest value in a
-                                               // head
+    EXPECT_LT(std::sqrt(error / size), 0.02);  // int8's error is 0.4 % of a head's maximum
   }
 }
 

@@ -8,7 +8,7 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kPositions = 16;  // bytes of one panel of keys
+constexpr int64_t kPositions = 16;  // in one panel of keys
 
 int64_t RoundUpToPanel(int64_t tokens) {
   return (tokens + kPositions - 1) / kPositions * kPositions;

@@ -34,8 +34,7 @@ struct DecoderSizes {
 struct DecoderFormats {
   WeightFormat blocks;
   WeightFormat head;          // for the head and the token embedding, which are one matrix
-  WeightFormat outputs = {};  // for the last matrices of attention and MLP; FP32: same as the
-                              // others
+  WeightFormat outputs = {};  // of the last matrices of attention and MLP; FP32: like the others
   WeightFormat OutputFormat() const {
     return outputs.scheme == WeightScheme::kFloat32 ? blocks : outputs;
   }

@@ -56,8 +56,7 @@ class ThreadPool {
 
   std::vector<Slice> slices_;                        // by thread
   alignas(64) std::atomic<uint32_t> unfinished_{0};  // chunks of the region not yet returned from
-  alignas(64) std::atomic<uint32_t> region_{0};      // the region's number, on which idle threads
-                                                     // wait
+  alignas(64) std::atomic<uint32_t> region_{0};      // its number; idle threads wait on it
   std::atomic<int> sleepers_{0};                     // idle threads waiting in the kernel
   std::atomic<bool> caller_sleeps_{false};
   std::atomic<bool> stopping_{false};

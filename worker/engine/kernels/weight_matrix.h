@@ -126,8 +126,7 @@ struct FormatOperations {
   WeightScheme scheme = WeightScheme::kFloat32;
   const char* name = nullptr;             // without the group size
   int bits = 0;                           // bits of one code, excluding scales
-  absl::Span<const int32_t> group_sizes;  // allowed values of WeightFormat::group_size; 0: no
-                                          // groups
+  absl::Span<const int32_t> group_sizes;  // allowed WeightFormat::group_size; 0: no groups
 
   StoredBytes (*stored_bytes)(const WeightMatrix& shape) = nullptr;
   // Null for floating point, and for formats whose groups share more than a scale.
@@ -144,7 +143,7 @@ struct FormatOperations {
   // Rows [first, end) as FP32, row-major, into out [end - first, columns].
   void (*dequantize)(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) = nullptr;
 
-  int64_t column_multiple = 1;  // further bytes of a row, besides the group's
+  int64_t column_multiple = 1;  // also required of a row, besides the group
 };
 
 // The operations of a scheme. Defined for every value of WeightScheme, including those that

@@ -469,8 +469,7 @@ at::Tensor LogitsOfRows(const Decoder& decoder, const SequenceGroup& group, at::
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
                         KeyValueCache& cache, int64_t slot) {
   const SequenceGroup group = Following(cache, slot, static_cast<int64_t>(tokens.size()));
-  at::Tensor x = Embed(decoder, {group}, Indices(tokens, decoder.device));  // released before the
-                                                                            // next allocation
+  at::Tensor x = Embed(decoder, {group}, Indices(tokens, decoder.device));  // released early
   return LogitsOfRows(decoder, group, std::move(x), cache, slot);
 }
 

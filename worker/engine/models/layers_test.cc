@@ -132,8 +132,7 @@ TEST_P(QuantizeTest, DirectoryReloadsBitForBitAndRefusesASecondTime) {
   EXPECT_EQ(FileBytes(again + "/model.safetensors"),
             FileBytes(settings.output_directory + "/model.safetensors"));
   EXPECT_LT(FileBytes(again + "/model.safetensors").size(),
-            FileBytes(directory + "/model.safetensors").size() * 2 / 3);  // names include a
-                                                                          // fraction
+            FileBytes(directory + "/model.safetensors").size() * 2 / 3);  // includes the names
   settings.model.directory = settings.output_directory;
   EXPECT_THAT(Quantize(settings, sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("already")));

@@ -289,7 +289,7 @@ class RowsOfParts {
   const std::vector<models::FileTensor>& parts_;
   int64_t columns_;
   int64_t groups_;
-  int64_t blocks_ = 0;  // columns of a row that share one further scale
+  int64_t blocks_ = 0;  // in a row, each with a further scale
   size_t part_ = 0;     // the part of the next row
   int64_t next_ = 0;    // the next row within the part
   std::vector<int8_t> codes_;
@@ -307,8 +307,7 @@ class FloatRowsOfParts {
 
   // float [count, columns].
   absl::StatusOr<at::Tensor> Next(int64_t count) {
-    if (layout_.transposed || layout_.interleaved_heads > 0) {  // whether rows of the file are not
-                                                                // outputs
+    if (layout_.transposed || layout_.interleaved_heads > 0) {  // no outputs as rows
       return NextOfWhole(count);
     }
     at::Tensor rows = at::empty({count, shape_.columns}, at::kFloat);
@@ -354,7 +353,7 @@ class FloatRowsOfParts {
   const kernels::WeightMatrix& shape_;
   size_t part_ = 0;  // the part of the next row
   const TensorEntry* entry_ = nullptr;
-  std::optional<formats::TensorStream> stream_;  // rows read of that part
+  std::optional<formats::TensorStream> stream_;  // of that part
   int64_t left_ = 0;                             // its unread rows
   at::Tensor whole_;
   int64_t next_ = 0;

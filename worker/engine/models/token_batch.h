@@ -54,8 +54,7 @@ enum class BatchForm {
 struct TokenBatch {
   std::vector<SequenceGroup> groups;
   int64_t examples = 0;
-  int64_t real_tokens = 0;          // of the examples, excluding padding; a shared beginning counts
-                                    // in each
+  int64_t real_tokens = 0;          // of the examples, without padding; a shared beginning in each
   std::vector<int64_t> tokens;      // of each row, group by group
   std::vector<int64_t> predicting;  // indices into tokens: the positions whose predictions count …
   std::vector<int64_t> targets;     // … and the token that each of them should predict

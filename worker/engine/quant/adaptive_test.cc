@@ -105,8 +105,7 @@ TEST_F(AdaptiveTest, BitsGoWhereTheyCountWithinTheBudget) {
   const auto rich = Choose({.stored_bytes = 1'000'000});  // everything fits
   ASSERT_THAT(rich, IsOk());
   EXPECT_EQ(FormatIn(*rich, kHardMatrix), "int8");
-  const int64_t raised = 32 * 128 / 2;  // about the additional cost of int8 over int4 in the hard
-                                        // matrix
+  const int64_t raised = 32 * 128 / 2;  // about int8's additional cost in the hard matrix
   const AdaptiveLimits limits{.stored_bytes = rich->int4_bytes + raised};
   const auto choice = Choose(limits);
   ASSERT_THAT(choice, IsOk());

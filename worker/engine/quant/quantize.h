@@ -57,7 +57,7 @@ struct MeasuredQuality {
 };
 
 struct QuantizeResult {
-  ModelFigures model;  // written
+  ModelFigures model;  // of the result
   int64_t quantized_parameters = 0;
   int64_t calibration_tokens = 0;          // read
   std::vector<StoredMatrix> matrices;      // every matrix and table, in the order of the files

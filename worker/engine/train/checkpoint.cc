@@ -89,8 +89,7 @@ absl::Status Publish(const std::string& work_directory, const std::string& parti
                      const std::string& path) {
   std::error_code error;
   fs::remove_all(path,
-                 error);  // from the same step, left by a run that was resumed from an older
-                          // checkpoint
+                 error);  // same step of a run resumed from an older checkpoint
   const FileOperationObserver observer = CheckpointObserver("directory");
   observer(FileOperation::kRename, FileOperationMoment::kBefore, path);
   WATTLE_RETURN_IF_ERROR(RenameFile(partial, path));
@@ -376,8 +375,7 @@ absl::StatusOr<CheckpointReport> WriteCheckpoint(const std::string& work_directo
   WATTLE_RETURN_IF_ERROR(Publish(work_directory, partial, path));
   const std::vector<int64_t> steps = StepsIn(work_directory);
   for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {
-    fs::remove_all(DirectoryOf(work_directory, steps[i]), error);  // failure to remove the extra
-                                                                   // checkpoint is harmless
+    fs::remove_all(DirectoryOf(work_directory, steps[i]), error);  // one too many is harmless
   }
   return CheckpointReport{
       .step = step, .time = Clock::Real().Boottime() - start, .size_bytes = SizeBytesOf(path)};

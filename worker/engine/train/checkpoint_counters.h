@@ -35,8 +35,7 @@ class MetadataReader {
   void Read(const std::string& key, int64_t& number);
   void Read(const std::string& key, uint64_t& number);
   void Read(const std::string& key, double& number);
-  void Read(const std::string& key, std::optional<double>& number);  // if the key is missing, the
-                                                                     // value stays unchanged
+  void Read(const std::string& key, std::optional<double>& number);  // unchanged if missing
   void Read(const std::string& key, std::vector<double>& numbers);
   [[nodiscard]] const absl::Status& status() const { return status_; }
 

@@ -21,8 +21,7 @@ namespace wattle::engine {
 
 struct ExampleOptions {
   int64_t limit_examples = 0;                          // only the first n; 0: all
-  int64_t sequence_length = 0;                         // maximum number of tokens; 0: the model's
-                                                       // context
+  int64_t sequence_length = 0;                         // maximum; 0: the model's context
   formats::LossOn loss_on = formats::LossOn::kAnswer;  // SQuAD and chat; text always counts every
                                                        // token except a window's first
 };

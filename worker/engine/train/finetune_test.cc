@@ -315,8 +315,7 @@ TEST_F(FinetuneTest, ARunWhoseCheckpointsAreAllDamagedBeginsAsIfThereWereNone) {
   for (const int64_t step : {kSteps - 1, kSteps}) {
     const std::string path = Checkpoint(settings, step) + "/optimizer.safetensors";
     std::string bytes = FileBytes(path);
-    bytes.back() = static_cast<char>(bytes.back() ^ 1);  // its last tensor: all others are already
-                                                         // read
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);  // its last tensor, after all others
     std::ofstream(path, std::ios::binary) << bytes;
   }
   RecordingSink again;

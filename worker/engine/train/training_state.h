@@ -27,7 +27,7 @@ struct TrainingCounters {
   WorkTotals work;              // work.steps: optimizer steps done, skipped ones included
   std::vector<double> losses;   // of every step so far
   std::optional<double> heldout_before;
-  std::optional<double> heldout_last;  // step of heldout_loss
+  std::optional<double> heldout_last;  // measured after step heldout_last_step
   int64_t heldout_last_step = -1;
   // For a run that stops early: the lowest loss of an evaluation after step 0 (best_weights.h).
   std::optional<double> heldout_best;

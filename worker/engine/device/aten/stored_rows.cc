@@ -20,8 +20,7 @@ using kernels::WeightScheme;
 constexpr int64_t kPanelRows = kernels::kPanelRows;
 constexpr int64_t kNibbleLevels = 16;
 constexpr int64_t kInt6Block = 256;      // columns that share a further scale
-constexpr int64_t kScalesOfBlock = 256;  // columns that share a scale of NF4 with double
-                                         // quantization
+constexpr int64_t kScalesOfBlock = 256;  // groups of double-quantized NF4 that share a scale
 
 // A selection of a matrix's rows: a range, or the row numbers in a tensor.
 struct RowChoice {

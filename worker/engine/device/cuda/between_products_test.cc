@@ -29,7 +29,7 @@ void RunKernel(const char* name, const GridShape& grid, const Arguments& argumen
   const HostKernel* kernel = FindHostKernel(name);
   ASSERT_NE(kernel, nullptr) << name;
   ASSERT_EQ(kernel->argument_bytes, sizeof(arguments));
-  static uint64_t order = 10;  // of the threads' order; differs for each launch
+  static uint64_t order = 10;  // seed of the threads' order, new for each launch
   SCOPED_TRACE(absl::StrCat(name, " in order ", ++order));
   const auto counts = RunOnHost(grid, order, [&] { kernel->run(&arguments); });
   ASSERT_TRUE(counts.ok()) << counts.status();

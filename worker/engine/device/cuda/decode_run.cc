@@ -182,7 +182,7 @@ absl::Status DecodeRun::RunAndChoose(absl::Span<const SequenceTokens> sequences,
     WATTLE_RETURN_IF_ERROR(launcher_.Copy(kept_ + made, chosen_, bytes(count)));
     if (tokens == Tokens::kGiven) {
       for (SequenceTokens& sequence : going) {
-        sequence.tokens = sequence.tokens.last(1);  // one further row, for the chosen token
+        sequence.tokens = sequence.tokens.last(1);  // a placeholder for the chosen token
       }
       tokens = Tokens::kChosen;
     }

@@ -137,9 +137,7 @@ absl::StatusOr<std::unique_ptr<Driver>> Driver::Open(int device, const std::stri
 }
 
 absl::Status Driver::FindFunctions(const std::string& library) {
-  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // retained for the life of
-                                                                        // the process, like
-                                                                        // libtorch's reference
+  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // retained, as by libtorch
   if (handle == nullptr) {
     return absl::UnavailableError(
         absl::StrCat(library, ": not found; install NVIDIA's driver, or use device: cpu"));

@@ -47,7 +47,7 @@ struct Thread {
   // This lane's values in its last two shuffles: a lane is at most one shuffle ahead of another.
   std::array<uint32_t, 2> given = {};
   int shuffles = 0;
-  bool awaited = false;           // the preceding kernel
+  bool awaited = false;           // AwaitKernelBefore was called
   std::array<int, 7> loads = {};  // by WeightLoad
 };
 
@@ -82,7 +82,7 @@ class LateMemory {
   [[nodiscard]] bool untouched() const { return untouched_; }
 
  private:
-  static constexpr std::byte kHidden{0xFF};  // number of floats that are NaNs
+  static constexpr std::byte kHidden{0xFF};  // a float of these bytes is a NaN
 
   absl::Span<std::byte> memory_;
   std::vector<std::byte> kept_;

@@ -16,7 +16,7 @@ struct HostKernel {
   absl::string_view source;  // "product_int8": the file, without its ending
   absl::string_view name;    // "product_int8_rows4"
   size_t argument_bytes = 0;
-  void (*run)(const void* arguments) = nullptr;  // size of its struct (kernels/arguments.h)
+  void (*run)(const void* arguments) = nullptr;  // arguments: its struct (kernels/arguments.h)
 };
 
 absl::Span<const HostKernel> HostKernels();

@@ -45,8 +45,7 @@ struct Product {
   const float* bias = nullptr;  // [rows] or null
   int64_t rows = 0;
   int64_t columns = 0;
-  int64_t group = 0;  // columns that share a weight scale; the whole row if the format has no
-                      // groups
+  int64_t group = 0;  // columns that share a weight scale; without groups the whole row
   InputRows inputs;
   Nonlinearity nonlinearity = Nonlinearity::kNone;
   bool accumulate = false;
@@ -157,10 +156,8 @@ struct SoftmaxSums {
 struct SoftmaxGradient {
   int64_t count = 0;
   const float* probabilities = nullptr;  // p, before dropout
-  float* dropped = nullptr;    // input: the factors m of dropout; output: p m; null: no dropout,
-                               // every m is 1
-  float* gradients = nullptr;  // input: gradients g of p m; output: those of the scores: p (m g - Σ
-                               // p m g)
+  float* dropped = nullptr;    // the factors m of dropout → p m; null: no dropout, every m is 1
+  float* gradients = nullptr;  // gradients g of p m → of the scores: p (m g - Σ p m g)
 };
 
 struct KernelTable {

@@ -314,8 +314,7 @@ inline void NibbleDots(const Table& table, const uint8_t* line, const int8_t* co
     sums[0] = NibbleWordDot<kKind, WordSums>(table, line, codes, columns);
     return;
   }
-  constexpr int kChains = kInputs == 1 ? 2 : 1;  // separate sums for low and high halves if there
-                                                 // is one input
+  constexpr int kChains = kInputs == 1 ? 2 : 1;  // one input: separate sums for low and high halves
   I dots[kInputs][kChains];
   for (auto& chains : dots) {
     for (I& dot : chains) {

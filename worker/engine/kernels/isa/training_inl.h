@@ -154,7 +154,7 @@ inline SoftmaxSums Softmax(float scale, int64_t count, float* values) {
   sums.largest = ReduceMax(most);
   sums.sum = static_cast<double>(ReduceAdd(finite));
   // Lanes after the last value count as e^-87, which does not change a sum of at least 1.
-  constexpr int64_t kBlock = 1024;  // single precision within a chunk, double across chunks
+  constexpr int64_t kBlock = 1024;  // single precision within a block, double across blocks
   const F largest = Set(sums.largest);
   const float behind = sums.largest - 87.0F;
   for (int64_t start = 0; start < count; start += kBlock) {

@@ -208,8 +208,7 @@ struct SeenRows {
   long long rows;  // NOLINT(google-runtime-int)
   int queries;
   int seen;                  // keys: columns
-  int first_end;             // end of query 0, if there are no borders: each next query sees one
-                             // key more
+  int first_end;             // end of query 0 without borders; each next query sees one key more
   const long long* borders;  // [5][queries]: end, begin, end, begin, end; or null. NOLINT
 };
 
@@ -302,7 +301,7 @@ struct AdamW8bitArguments {
   AdamWNumbers numbers;
 };
 constexpr int kMomentCodes = 256;
-constexpr int kZeroMomentCode = 127;  // number of levels for first moments
+constexpr int kZeroMomentCode = 127;  // for first moments
 constexpr int kMomentsOfScale = 256;  // kernels::kMomentBlock; one warp per block
 constexpr int kMomentsOfLane = kMomentsOfScale / kWarpThreads;
 
