@@ -200,6 +200,7 @@ void BytePairEncoding::Tables::Append(absl::string_view text, bool at_start, boo
   });
   size_t start = 0;
   for (size_t i = 0; any && i < text.size();) {
+    // Added tokens are cut out before merging, because merges must not cross them.
     const AddedToken* found = AddedAt(text.substr(i), special);
     if (found == nullptr) {
       ++i;
@@ -208,8 +209,7 @@ void BytePairEncoding::Tables::Append(absl::string_view text, bool at_start, boo
     AppendStretch(text.substr(start, i - start), at_start, tokens);
     if (i == 0 && at_start && form.space_before != SpaceBefore::kNever &&
         (found->is_piece || (!found->special && form.space_before == SpaceBefore::kAtStart))) {
-      AppendPiece(kSpaceMark, tokens);  // the token is part of the text, so the space goes before
-                                        // it
+      AppendPiece(kSpaceMark, tokens);  // the space is before the token's text
     }
     tokens.push_back(found->id);
     i += found->text.size();
@@ -223,6 +223,8 @@ void BytePairEncoding::Tables::Append(absl::string_view text, bool at_start, boo
 void BytePairEncoding::Tables::AppendPiece(absl::string_view piece,
                                            std::vector<int64_t>& tokens) const {
   if (form.whole_pieces) {
+    // Some vocabularies have pieces that their merges cannot produce (ignore_merges of
+    // tokenizer.json).
     if (const auto whole = whole_pieces.find(piece); whole != whole_pieces.end()) {
       tokens.push_back(whole->second);
       return;
@@ -242,6 +244,7 @@ void BytePairEncoding::Tables::AppendPiece(absl::string_view piece,
     if (const auto found = characters.find(character); found != characters.end()) {
       symbols.push_back(found->second);
     } else {
+      // Byte fallback: any text can be encoded, even invalid UTF-8.
       std::for_each(character.begin(), character.end(), append_byte);
     }
     piece.remove_prefix(size);
@@ -294,6 +297,7 @@ absl::StatusOr<std::unique_ptr<const BytePairEncoding::Tables>> BytePairEncoding
   tables->form = std::move(parts.form);
   tables->begin = parts.begin;
   tables->added = std::move(parts.added);
+  // Longest first, so that a token that is a prefix of another does not match in its place.
   std::stable_sort(
       tables->added.begin(), tables->added.end(),
       [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });

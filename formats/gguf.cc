@@ -67,12 +67,14 @@ class HeaderReader {
     if (!status_.ok()) {
       return nullptr;
     }
+    // Unsigned comparison with the remaining bytes: an untrusted count cannot overflow a sum.
     if (count > static_cast<uint64_t>(file_size_bytes_ - position_)) {
       Fail(absl::DataLossError(absl::StrCat(
           file_, ": ", where, ": its ", count, " bytes from byte ", position_,
           " on leave the file of ", file_size_bytes_, " bytes; copy or download it again")));
       return nullptr;
     }
+    // Not an error of the file: the caller reads a longer start and tries again.
     if (count > start_.size() - static_cast<size_t>(position_)) {
       Fail(absl::OutOfRangeError(absl::StrCat(file_, ": the header is longer than ", start_.size(),
                                               " bytes; this is no GGUF file of a language model")));
@@ -107,6 +109,7 @@ class HeaderReader {
     }
     const auto version = Number<uint32_t>("the version");
     if (status_.ok() && version != 2 && version != 3) {
+      // The version is a small number, so zero lower bytes show the other byte order.
       const bool big_endian = (version & 0xffffU) == 0;
       Fail(absl::UnimplementedError(absl::StrCat(
           file_, ": ", big_endian ? "a big-endian file" : absl::StrCat("GGUF version ", version),
@@ -160,6 +163,8 @@ class HeaderReader {
   template <typename T>
   GgufValue Elements(const std::string& where, ValueType type, uint64_t count) {
     std::vector<T> elements;
+    // No reserve(count): the untrusted count could ask for any amount of memory, whereas reading
+    // ends with the file.
     for (uint64_t i = 0; i < count && status_.ok(); ++i) {
       if constexpr (std::is_same_v<T, std::string>) {
         elements.push_back(Text(where));
@@ -179,6 +184,7 @@ class HeaderReader {
   GgufValue Array(const std::string& where) {
     const auto number = Number<uint32_t>(where);
     const auto count = Number<uint64_t>(where);
+    // Nested arrays are valid GGUF but not supported, because recursion would need a limit.
     if (number > kValueTypeMax || number == static_cast<uint32_t>(ValueType::kArray)) {
       Damaged(where, absl::StrCat("an array of elements of type ", number));
       return {};
@@ -240,6 +246,7 @@ class HeaderReader {
            elements > kTensorBytesMax)) {
         Damaged(name, absl::StrCat("its dimension ", i, " of ", size, " is no size"));
       }
+      // Files have the innermost dimension first, Wattle the outermost.
       tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(size));
     }
     ReadTensorPlace(name, tensor);
@@ -298,6 +305,7 @@ class HeaderReader {
     const int64_t alignment = Alignment();
     header_.data_start_bytes = AlignedUp(position_, alignment);
     std::vector<GgufTensor>& tensors = header_.tensors;
+    // By offset, so that comparing neighbours finds every overlap.
     std::sort(tensors.begin(), tensors.end(), [](const GgufTensor& a, const GgufTensor& b) {
       return a.offset_bytes < b.offset_bytes;
     });
@@ -319,6 +327,7 @@ class HeaderReader {
       }
       end = tensor.offset_bytes + tensor.size_bytes();
     }
+    // By name, for Find's binary search.
     std::sort(tensors.begin(), tensors.end(),
               [](const GgufTensor& a, const GgufTensor& b) { return a.name < b.name; });
     for (size_t i = 1; i < tensors.size(); ++i) {
@@ -372,6 +381,8 @@ absl::StatusOr<GgufHeader> ParseGgufHeader(absl::string_view file,
 absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(InputFile opened, InputFile::Open(path, ".gguf"));
   GgufFile file(std::move(opened));
+  // The header's length is not stored, so read more until it is complete; most headers fit in the
+  // first read.
   for (int64_t wanted = kFirstReadBytes;; wanted *= 4) {
     std::vector<std::byte> start(static_cast<size_t>(std::min(wanted, file.size_bytes())));
     WATTLE_RETURN_IF_ERROR(file.file_.Read(0, absl::MakeSpan(start)));
@@ -399,6 +410,7 @@ absl::Status GgufFile::ReadRows(const GgufTensor& tensor, int64_t first, int64_t
   WATTLE_CHECK(first >= 0 && first + count <= tensor.row_count() &&
                    static_cast<int64_t>(values.size()) == count * columns,
                "rows of the tensor");
+  // In pieces, so that only a bounded part of the encoded tensor is in memory.
   const int64_t rows_at_once = std::max<int64_t>(1, kRowsBytesAtOnce / tensor.row_bytes());
   std::vector<std::byte> bytes;
   for (int64_t row = first; row < first + count; row += rows_at_once) {

@@ -41,12 +41,15 @@ void MergeTable::Add(int64_t left, int64_t right, int32_t rank, int64_t result) 
 }
 
 void MergeTable::Apply(absl::Span<const int64_t> piece, std::vector<int64_t>& tokens) const {
+  // A linked list in an array: a merge removes a symbol in constant time, and indexes stay valid.
   std::vector<Symbol> symbols(piece.size());
   for (size_t i = 0; i < piece.size(); ++i) {
     symbols[i] = {.token = piece[i],
                   .previous = i == 0 ? kNoSymbol : i - 1,
                   .next = i + 1 == piece.size() ? kNoSymbol : i + 1};
   }
+  // A heap of candidates instead of a search for the lowest rank after each merge, which would be
+  // quadratic.
   std::priority_queue<Candidate> candidates;
   const auto offer = [&](size_t left) {
     if (left == kNoSymbol || symbols[left].next == kNoSymbol) {
@@ -65,6 +68,7 @@ void MergeTable::Apply(absl::Span<const int64_t> piece, std::vector<int64_t>& to
     const Candidate best = candidates.top();
     candidates.pop();
     Symbol& left = symbols[best.left];
+    // Stale candidates are skipped here, which is cheaper than removing them from the heap.
     if (left.token < 0 || left.next == kNoSymbol ||
         PairKey(left.token, symbols[left.next].token) != best.pair) {
       continue;
@@ -76,6 +80,7 @@ void MergeTable::Apply(absl::Span<const int64_t> piece, std::vector<int64_t>& to
     if (left.next != kNoSymbol) {
       symbols[left.next].previous = best.left;
     }
+    // Only the two pairs with the new symbol can be new candidates.
     offer(left.previous);
     offer(best.left);
   }

@@ -99,6 +99,7 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
             });
   SafetensorsHeader header;
   header.metadata = metadata;
+  // Zeros reserve the room: the header's size must be fixed before the first tensor is written.
   header.metadata[kChecksumKey] = std::string(kChecksumDigits * (tensors.size() + 1), '0');
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   json[kMetadataKey] = header.metadata;
@@ -124,8 +125,7 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
             [](const TensorEntry& a, const TensorEntry& b) { return a.name < b.name; });
 
   std::string text = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  text.append((8 - text.size() % 8) % 8, ' ');  // Pads the header so that the data section begins
-                                                // aligned.
+  text.append((8 - text.size() % 8) % 8, ' ');  // Aligns the data section.
   header.data_start_bytes = kLengthBytes + static_cast<int64_t>(text.size());
   std::string length(kLengthBytes, '\0');
   for (size_t i = 0; i < kLengthBytes; ++i) {
@@ -154,6 +154,7 @@ absl::Status SafetensorsWriter::Write(absl::string_view name, absl::Span<const s
                                                    found->size_bytes(), " declared"));
   }
   WATTLE_RETURN_IF_ERROR(file_.WriteAt(header_.data_start_bytes + found->offset_bytes, bytes));
+  // Computed from memory, not from the file, so that errors of the disk are found, too.
   checksums_[index] = Crc32c({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   written_[index] = true;
   return absl::OkStatus();
@@ -166,6 +167,7 @@ absl::Status SafetensorsWriter::Commit() {
     return absl::FailedPreconditionError(
         absl::StrCat(file_.path(), ": tensor ", header_.tensors[index].name, ": not written yet"));
   }
+  // Last, because the checksums of all tensors are known only now.
   std::string digits = ChecksumDigits(Crc32c(text_));
   for (const uint32_t checksum : checksums_) {
     digits += ChecksumDigits(checksum);

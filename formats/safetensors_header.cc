@@ -53,6 +53,7 @@ absl::Status NotSafetensors(absl::string_view file, absl::string_view why) {
 std::optional<int64_t> CheckedSizeBytes(const std::vector<int64_t>& shape, DataType type) {
   int64_t size = ElementSizeBytes(type);
   for (const int64_t dimension : shape) {
+    // The dimensions are untrusted: a wrapped size could match the offsets.
     if (__builtin_mul_overflow(size, dimension, &size)) {
       return std::nullopt;
     }
@@ -101,6 +102,7 @@ absl::StatusOr<TensorEntry> ParseTensor(absl::string_view file, const std::strin
     return TensorError(file, name, "data_offsets are not two ascending whole numbers");
   }
   const std::optional<int64_t> size = CheckedSizeBytes(tensor.shape, tensor.type);
+  // Readers allocate by the shape and read by the offsets, so the two must agree exactly.
   if (!size.has_value() || *size != *end - *begin) {
     return TensorError(file, name,
                        absl::StrCat("its ", *end - *begin, " bytes are not ", type_name,
@@ -118,6 +120,8 @@ absl::StatusOr<int64_t> CheckLayout(absl::string_view file,
   for (const TensorEntry& tensor : tensors) {
     by_offset.push_back(&tensor);
   }
+  // Sorted by offset, one pass finds both holes and overlaps; by size as well, so that empty
+  // tensors come first.
   std::sort(by_offset.begin(), by_offset.end(), [](const TensorEntry* a, const TensorEntry* b) {
     return std::make_pair(a->offset_bytes, a->size_bytes()) <
            std::make_pair(b->offset_bytes, b->size_bytes());
@@ -192,6 +196,7 @@ absl::StatusOr<std::vector<uint32_t>> ParseChecksums(const std::string& path,
     }
     checksums.push_back(checksum);
   }
+  // The header's checksum was computed with zeros in place of the checksums.
   text.replace(at, digits.size(), digits.size(), '0');
   if (checksums.front() != Crc32c(text)) {
     return damaged;
@@ -227,6 +232,7 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
     return Truncated(file, file_size_bytes, kLengthBytes);
   }
   const uint64_t length = ReadLength(start);
+  // Checked before anything of that size is read or allocated.
   if (length > kHeaderBytesMax || length < 2) {
     return NotSafetensors(file,
                           absl::StrCat("its first 8 bytes give a header of ", length, " bytes"));
@@ -238,6 +244,7 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
     return Truncated(file, file_size_bytes, header.data_start_bytes);
   }
   const absl::string_view text(reinterpret_cast<const char*>(start.data()) + kLengthBytes, length);
+  // The specification requires this character; a JSON parser would also accept white space.
   if (text[0] != '{') {
     return NotSafetensors(file, "the header does not begin with '{'");
   }
@@ -257,6 +264,7 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
   if (data_bytes > file_size_bytes - header.data_start_bytes) {
     return Truncated(file, file_size_bytes, header.data_start_bytes + data_bytes);
   }
+  // The specification allows no other data: extra bytes mean another file or a damaged header.
   if (data_bytes < file_size_bytes - header.data_start_bytes) {
     return NotSafetensors(file, absl::StrCat(file_size_bytes - header.data_start_bytes - data_bytes,
                                              " bytes follow the last tensor"));

@@ -105,6 +105,8 @@ void FindMerges(const SentencePieceModel& model, TokenizerParts& parts) {
       order.push_back(id);
     }
   }
+  // A merge's rank is the position of its result's score, because sentencepiece merges the highest
+  // score first.
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return model.pieces[a].score > model.pieces[b].score;
   });
@@ -121,6 +123,7 @@ void FindMerges(const SentencePieceModel& model, TokenizerParts& parts) {
       ++rank;
       last = piece.score;
     }
+    // At character boundaries only, because the first symbols are characters.
     for (size_t cut = Utf8CharacterSize(piece.text); cut < piece.text.size();
          cut += Utf8CharacterSize(absl::string_view(piece.text).substr(cut))) {
       std::string left = piece.text.substr(0, cut);
@@ -144,6 +147,7 @@ absl::Status ReadTokenizerConfig(absl::string_view text, absl::string_view file,
       parts.form.space_before = SpaceBefore::kAtStart;
     }
   }
+  // After added_tokens_decoder, whose tokens bos_token may name.
   if (json.value("add_bos_token", Json()) == Json(false)) {
     parts.begin.reset();
     return absl::OkStatus();

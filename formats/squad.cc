@@ -99,6 +99,8 @@ absl::StatusOr<SquadAnswer> ParseAnswer(const Json& json, const Context& context
                            " characters; correct the offset"));
   }
   answer.start_bytes = static_cast<int64_t>(context.ByteOffset(*number));
+  // Offsets of other tools often count bytes or UTF-16 units, so the text at the offset is
+  // compared.
   const absl::string_view there =
       context.text.substr(static_cast<size_t>(answer.start_bytes), answer.text.size());
   if (there != answer.text || answer.text.empty()) {
@@ -276,6 +278,7 @@ ContextRange ChooseWindow(size_t context_tokens, size_t room,
   if (!answer.has_value()) {
     return {.begin = 0, .end = room};
   }
+  // Context on both sides of the answer, shifted where the context begins or ends.
   const size_t spare = room - (answer->end - answer->begin);
   const size_t before = std::min(answer->begin, spare / 2);
   const size_t begin = std::min(answer->begin - before, context_tokens - room);
@@ -285,6 +288,7 @@ ContextRange ChooseWindow(size_t context_tokens, size_t room,
 // The tokens of `context` that cover bytes [begin, end).
 ContextRange TokensOfBytes(const std::vector<int64_t>& context, const BytePairEncoding& tokenizer,
                            size_t begin, size_t end) {
+  // Positions in the tokens' bytes include the space that the tokenizer put before the text.
   begin += tokenizer.added_prefix_bytes();
   end += tokenizer.added_prefix_bytes();
   ContextRange range = {.begin = context.size(), .end = context.size()};

@@ -13,6 +13,8 @@ std::optional<int64_t> BestFit::Allocate(int64_t bytes) {
   const int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   auto best = holes_.end();
   for (auto hole = holes_.begin(); hole != holes_.end(); ++hole) {
+    // The smallest hole that fits leaves large holes for large blocks; of equal holes the lowest
+    // wins, so that plan and arena agree.
     if (hole->second >= rounded && (best == holes_.end() || hole->second < best->second)) {
       best = hole;
     }
@@ -21,11 +23,13 @@ std::optional<int64_t> BestFit::Allocate(int64_t bytes) {
     const auto [offset, size] = *best;
     holes_.erase(best);
     if (size > rounded) {
+      // The block takes the hole's beginning, so that the rest stays one hole.
       holes_[offset + rounded] = size - rounded;
     }
     Take(offset, rounded);
     return offset;
   }
+  // Compared by subtraction, because the sum could overflow.
   if (rounded > capacity_bytes_ - top_) {
     return std::nullopt;
   }
@@ -49,6 +53,7 @@ void BestFit::Free(int64_t offset) {
   int64_t bytes = block->second;
   in_use_bytes_ -= bytes;
   used_.erase(block);
+  // Merging with both neighbours at once keeps the invariant that no two holes touch.
   const auto after = holes_.lower_bound(begin);
   if (after != holes_.begin()) {
     const auto before = std::prev(after);
@@ -62,6 +67,7 @@ void BestFit::Free(int64_t offset) {
     bytes += after->second;
     holes_.erase(after);
   }
+  // A hole at the top is no hole: lowering the top makes room for blocks of any size.
   if (begin + bytes == top_) {
     top_ = begin;
   } else {

@@ -17,9 +17,12 @@ int64_t PlannedTensor::size_bytes() const {
 
 Planned PlanRecorder::Make(const char* name, std::vector<int64_t> shape, int64_t element_bytes) {
   PlannedTensor tensor{.name = name, .shape = std::move(shape), .element_bytes = element_bytes};
+  // Events number allocations and releases alike, so that lifetimes are comparable integers.
   tensor.first_use = events_++;
+  // Cannot fail, because the planned region has no capacity limit.
   tensor.offset = *region_.Allocate(tensor.size_bytes());
   tensors_.push_back(std::move(tensor));
+  // The handle's destructor records the release, as an at::Tensor's frees its memory.
   return std::make_shared<const Life>(*this, tensors_.size() - 1);
 }
 
@@ -29,6 +32,7 @@ void PlanRecorder::LetGo(size_t index) {
 }
 
 TensorPlan PlanRecorder::Finish() && {
+  // A tensor still alive would have no end of its lifetime, and the peak would be wrong.
   WATTLE_CHECK(region_.in_use_bytes() == 0, "a pass leaves no tensor behind");
   return {.tensors = std::move(tensors_),
           .peak_bytes = region_.peak_bytes(),

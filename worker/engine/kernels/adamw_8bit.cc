@@ -135,6 +135,7 @@ void UpdateBlock(const AdamWScalars& scalars, const Levels& levels, const AdamW8
         block.weights[i] * scalars.keep -
         scalars.rate * first[i] / (std::sqrt(second[i]) * scalars.inverse_root + scalars.epsilon);
   }
+  // New scales from the updated moments; the update above used them unrounded.
   *block.first_scales = LargestMagnitude(first, block.count);
   *block.second_scales = LargestMagnitude(second, block.count);
   const float first_divisor = Divisor(*block.first_scales);

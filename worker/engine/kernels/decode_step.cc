@@ -95,6 +95,7 @@ DecodeStep::DecodeStep(const DecodeModel& model, KvCache& cache, ThreadPool& poo
     qkv_or_up = std::max({qkv_or_up, QkvRows(layer), layer.up.rows});
     matrices.insert(matrices.end(), {&layer.qkv, &layer.attention_output, &layer.up, &layer.down});
   }
+  // Buffers take the maximum over all matrices, so that no step allocates.
   std::vector<const WeightMatrix*> of_codes;
   for (const WeightMatrix* matrix : matrices) {
     scratch_bytes_ = std::max(scratch_bytes_, ProductScratchBytes(*matrix));
@@ -139,6 +140,8 @@ void DecodeStep::Multiply(const WeightMatrix& matrix, const float* inputs, int64
   if (WantsCodes(matrix.format.scheme)) {
     view = codes_.View(rows);
   }
+  // Threads share the rows of the matrix, so that each weight is read from memory once for all
+  // tokens of the step.
   const int64_t chunks = PanelChunks(matrix, pool_.threads());
   const int64_t out_stride = epilogue.accumulate ? model_.width : matrix.rows;
   pool_.ParallelFor(chunks, [&](int64_t chunk, int thread) {
@@ -162,6 +165,7 @@ void DecodeStep::Embed(absl::Span<const SequenceTokens> sequences) {
     for (const int64_t token : sequence.tokens) {
       WATTLE_CHECK(token >= 0 && token < model_.tokens.rows, "tokens are in the vocabulary");
       float* x = x_.as<float>() + rows_ * model_.width;
+      // One row per token: the table is never dequantized as a whole.
       format.dequantize(model_.tokens, token, token + 1, x);
       if (model_.positions != nullptr) {
         const int64_t position = first + rows_ - places_.back().first_row;
@@ -187,12 +191,15 @@ void DecodeStep::AttendHead(const DecodeLayer& layer, int64_t index, const Seque
     float* key = row + (layer.heads + kv_head) * size;
     const float* value = row + (layer.heads + layer.kv_heads + kv_head) * size;
     float* queries = row + kv_head * group * size;
+    // Keys are stored already rotated, so that each is rotated once and not again for every later
+    // token.
     if (layer.rotary.dimensions > 0) {
       Rotate(layer.rotary, position, key);
       for (int64_t q = 0; q < group; ++q) {
         Rotate(layer.rotary, position, queries + q * size);
       }
     }
+    // Scaling the queries replaces scaling each score.
     for (int64_t d = 0; d < group * size; ++d) {
       queries[d] *= query_scale;
     }
@@ -200,6 +207,8 @@ void DecodeStep::AttendHead(const DecodeLayer& layer, int64_t index, const Seque
   }
   const float* qkv = qkv_or_up_.as<float>() + sequence.first_row * layer.qkv.rows;
   float* merged = normed_or_merged_.as<float>() + sequence.first_row * merged_stride_;
+  // All query heads of this KV head run on one thread, so that its keys and values stay in the
+  // thread's cache.
   for (int64_t q = kv_head * group; q < (kv_head + 1) * group; ++q) {
     kernels_.attend({.queries = qkv + q * size,
                      .query_stride = layer.qkv.rows,
@@ -220,6 +229,8 @@ void DecodeStep::AttendHead(const DecodeLayer& layer, int64_t index, const Seque
 }
 
 void DecodeStep::Attention(const DecodeLayer& layer, int64_t index) {
+  // Norm and quantization are one phase: a row is quantized while it is in the processor's cache,
+  // and the threads synchronize once less.
   const bool codes = BeginCodes(layer.qkv);
   OverRows(rows_, [&](int64_t row) {
     float* normed = normed_or_merged_.as<float>() + row * model_.width;
@@ -230,6 +241,7 @@ void DecodeStep::Attention(const DecodeLayer& layer, int64_t index) {
   });
   Multiply(layer.qkv, normed_or_merged_.as<float>(), model_.width, {}, qkv_or_up_.as<float>(),
            rows_);
+  // Different sequences and KV heads write different parts of the cache, so they need no locks.
   const auto sequences = static_cast<int64_t>(places_.size());
   pool_.ParallelFor(sequences * layer.kv_heads, [&](int64_t chunk, int thread) {
     AttendHead(layer, index, places_[static_cast<size_t>(chunk / layer.kv_heads)],
@@ -253,6 +265,7 @@ void DecodeStep::Mlp(const DecodeLayer& layer) {
       codes_.Fill(kernels_, row, normed);
     }
   });
+  // A gated MLP needs gate and up together, so its nonlinearity runs after the product.
   const Epilogue up{.nonlinearity = layer.gated ? Nonlinearity::kNone : layer.activation};
   Multiply(layer.up, normed_or_merged_.as<float>(), model_.width, up, qkv_or_up_.as<float>(),
            rows_);
@@ -276,6 +289,7 @@ void DecodeStep::Mlp(const DecodeLayer& layer) {
 void DecodeStep::Logits(float* logits) {
   const auto sequences = static_cast<int64_t>(places_.size());
   const bool codes = BeginCodes(model_.head);
+  // Only the last token of each sequence needs logits; the head is the largest matrix.
   for (int64_t i = 0; i < sequences; ++i) {
     const SequencePlace& place = places_[static_cast<size_t>(i)];
     float* normed = normed_or_merged_.as<float>() + i * model_.width;
@@ -296,6 +310,7 @@ void DecodeStep::Run(absl::Span<const SequenceTokens> sequences, float* logits) 
   }
   Logits(logits);
   for (const SequencePlace& place : places_) {
+    // Last, so that a slot's length only counts tokens that all layers have stored.
     cache_.set_length(place.slot, place.first_position + place.count);
   }
 }

@@ -95,7 +95,7 @@ Factor RightOf(const FloatProduct& product, const FloatFunctions& functions) {
 struct Packed {
   std::byte* begin = nullptr;
   int64_t element_bytes = 0;
-  int64_t terms = 0;  // bytes of a panel
+  int64_t terms = 0;  // in a panel
 
   // lane and term begin a panel and a piece of it.
   [[nodiscard]] std::byte* At(int64_t lane, int64_t term) const {
@@ -170,6 +170,8 @@ RowsNeed NeedOf(const CausalMask& mask, int64_t row, const Range& columns, const
 // page of the source is looked up once and its lines are read whole.
 void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, const Packed& packed,
                const RowsNeed* needs = nullptr) {
+  // Follows the memory layout: along contiguous lanes only a few terms at a time, else whole
+  // panels.
   const int64_t piece = factor.lane_stride == 1 ? kFloatTermMultiple : terms.count;
   for (int64_t term = 0; term < terms.count; term += piece) {
     for (int64_t lane = 0; lane < lanes.count; lane += kFloatLanes) {
@@ -207,6 +209,7 @@ Cut CutOf(const FloatProduct& product, const FloatFunctions& functions,
   WATTLE_CHECK(product.terms > 0, "a product has terms");
   const Factor left = LeftOf(product, functions);
   const Factor right = RightOf(product, functions);
+  // The smaller side is packed once as the block; the larger side is streamed in strips.
   const bool strips_of_columns = product.columns >= product.rows;
   return {.product = product,
           .functions = functions,
@@ -301,6 +304,7 @@ void MultiplyStrip(const Cut& cut, const Range& shared, const Range& strip, cons
   PackLanes(cut.striped, strip, terms, {packed, cut.functions.element_bytes, terms.count},
             cut.strips_of_columns ? nullptr : needs);
   float* out = product.out + rows.first * product.out_stride + columns.first;
+  // Later blocks of terms add to the result of the earlier ones.
   const bool begins = terms.first == 0;
   const float* initial =
       product.initial == nullptr
@@ -350,6 +354,7 @@ void MultiplyFloatBatch(const FloatBatch& batch, ThreadPool& pool, const FloatKe
     product.left.values += offset(batch.left);
     product.right.values += offset(batch.right);
     product.out += offset(batch.out);
+    // One product per thread: the heads of attention are too small to be shared.
     const Cut cut = CutOf(product, functions, batch.mask);
     std::byte* block = Scratch(kBlockBytes + kStripBytes);
     ForEachBlock(cut, [&](const Range& shared, const Range& terms) {

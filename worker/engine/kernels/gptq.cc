@@ -54,6 +54,7 @@ Square DampedHessian(const InputHessian& hessian, double damping,
     for (int64_t j = 0; j < size; ++j) {
       out.row(i)[j] = hessian.at(order[static_cast<size_t>(i)], order[static_cast<size_t>(j)]);
     }
+    // GPTQ's dampening: a share of the mean diagonal keeps the factorization stable.
     out.row(i)[i] += damping * diagonal / static_cast<double>(size);
   }
   return out;
@@ -63,14 +64,18 @@ Square DampedHessian(const InputHessian& hessian, double damping,
 // false if h is not positive definite.
 bool FactorInPlace(Square& h, ThreadPool& pool) {
   const int64_t size = h.size();
+  // From the last column to the first, because R is upper triangular: R⁻¹ is then the upper
+  // Cholesky factor of H⁻¹ that GPTQ needs, without computing H⁻¹ itself.
   for (int64_t j = size - 1; j >= 0; --j) {
     double* row_j = h.row(j);
     const int64_t behind = size - j - 1;
     const double square = row_j[j] - Dot(row_j + j + 1, row_j + j + 1, behind);
+    // Negated, so that NaN fails, too.
     if (!(square > 0.0)) {
       return false;
     }
     row_j[j] = std::sqrt(square);
+    // Short columns take less time than waking the threads.
     const int64_t chunks = j < 64 ? 1 : pool.threads();
     pool.ParallelFor(chunks, [&](int64_t chunk, int /*thread*/) {
       for (int64_t i = j * chunk / chunks; i < j * (chunk + 1) / chunks; ++i) {
@@ -108,6 +113,7 @@ std::vector<float> InverseOf(Square& r, ThreadPool& pool) {
       }
     }
   });
+  // Floats suffice for the rounding loop, and halve the memory that it reads.
   std::vector<float> out(static_cast<size_t>(size * size));
   for (int64_t i = 0; i < size * size; ++i) {
     out[static_cast<size_t>(i)] = static_cast<float>(inverse.row(0)[i]);
@@ -118,6 +124,8 @@ std::vector<float> InverseOf(Square& r, ThreadPool& pool) {
 // The scale of a group with the least error; `importance` weights the error of each weight.
 GroupScale BestScale(const GroupCodec& codec, absl::Span<const float> weights,
                      absl::Span<const double> importance, double least_scale) {
+  // Clipping a few large weights can lower the error of all others, so smaller scales are tried as
+  // well.
   GroupScale best = codec.choose_scale(weights);
   double least = -1.0;
   std::vector<float> shrunk(weights.size());
@@ -128,6 +136,8 @@ GroupScale BestScale(const GroupCodec& codec, absl::Span<const float> weights,
     }
     const GroupScale scale = codec.choose_scale(shrunk);
     double error = 0.0;
+    // The inputs' energy weights the errors, because a column with small inputs hardly changes the
+    // product.
     for (size_t i = 0; i < weights.size(); ++i) {
       const double apart = weights[i] - codec.decode(codec.encode(weights[i], scale), scale);
       error += importance[i] * apart * apart;
@@ -158,6 +168,7 @@ void RoundRows(const Rounding& rounding, const float* weights, int64_t first, in
   const int64_t columns = rounding.shape.columns;
   const int64_t groups = columns / rounding.group;
   const auto rows = end - first;
+  // A copy in processing order, which the compensation below changes.
   std::vector<float> work(static_cast<size_t>(rows * columns));
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < columns; ++i) {
@@ -174,6 +185,8 @@ void RoundRows(const Rounding& rounding, const float* weights, int64_t first, in
       const GroupScale scale =
           scales[static_cast<size_t>((first + r) * groups + column / rounding.group)];
       codes[at] = rounding.codec.encode(row[i], scale);
+      // Only later columns can still compensate; the row of R⁻¹ distributes the error over them at
+      // the least squared change of the product (GPTQ, Algorithm 1).
       const float error = (row[i] - rounding.codec.decode(codes[at], scale)) / factor[i];
       for (int64_t c = i + 1; c < columns; ++c) {
         row[c] -= error * factor[c];
@@ -238,6 +251,7 @@ absl::Status RoundWithCompensation(const WeightMatrix& shape, const float* weigh
                      " columns: the statistics have ", hessian.columns(), " columns and ",
                      hessian.rows_seen(), " rows; give a longer calibration text"));
   }
+  // Largest inputs first: their errors matter most, and most columns remain to compensate for them.
   std::vector<int64_t> order(static_cast<size_t>(shape.columns));
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
@@ -251,6 +265,7 @@ absl::Status RoundWithCompensation(const WeightMatrix& shape, const float* weigh
   const std::vector<float> inverse = InverseOf(factor, pool);
   const Rounding rounding{shape, *codec, order, inverse, GroupColumns(shape)};
   const int64_t groups = GroupsOfRow(shape);
+  // Groups consist of neighbouring columns in the original order, not in the order of rounding.
   std::vector<double> importance(static_cast<size_t>(shape.columns));
   for (int64_t c = 0; c < shape.columns; ++c) {
     importance[static_cast<size_t>(c)] = hessian.at(c, c);
@@ -302,6 +317,8 @@ void EvenOutColumns(absl::Span<const float> input_peaks, absl::Span<const float>
     logarithms += known ? std::log(static_cast<double>(factors[c])) : 0.0;
     counted += known ? 1 : 0;
   }
+  // Only the ratios of the factors matter; a geometric mean of 1 keeps weights and inputs in their
+  // range.
   const auto middle =
       static_cast<float>(std::exp(logarithms / static_cast<double>(std::max<int64_t>(counted, 1))));
   for (float& factor : factors) {

@@ -77,6 +77,8 @@ void QuantizeScales(const ScaleLayout& layout, std::vector<float>& magnitudes, s
   }
   const auto mean = static_cast<float>(sum / static_cast<double>(layout.groups));
   for (float& magnitude : magnitudes) {
+    // Magnitudes are all positive; without their mean they use both signs of the map (QLoRA,
+    // section 3).
     magnitude -= mean;
   }
   for (int64_t block = 0; block < layout.blocks; ++block) {
@@ -187,6 +189,7 @@ const std::array<float, 256>& DynamicMap() {
       }
     }
     std::sort(map.begin(), map.end());
+    // See DynamicMap in nf4_double.h.
     map.front() = -1.0F;
     return map;
   }();

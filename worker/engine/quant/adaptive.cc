@@ -102,6 +102,8 @@ class Search {
     }
     WATTLE_ASSIGN_OR_RETURN(const models::ModelDirectory files,
                             models::InspectModelDirectory(directory_));
+    // From the fewest bytes to the most, because the knapsack measures bytes and importance against
+    // the first form.
     for (const int group : GroupSizesFor(files.config)) {
       plain_int4_ = group >= kGroup ? forms_.size() : plain_int4_;
       WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(4, group), files.config));
@@ -109,6 +111,8 @@ class Search {
     int8_ = forms_.size();
     WATTLE_RETURN_IF_ERROR(AddForm(FormatOfBits(8, 0), files.config));
     WATTLE_RETURN_IF_ERROR(MakeUnits());
+    // The two limits are dual: the fewest bytes for a given quality, or the best quality for given
+    // bytes.
     if (limits_.perplexity_change_percent > 0.0) {
       WATTLE_RETURN_IF_ERROR(MeetFloor());
     } else {
@@ -145,6 +149,7 @@ class Search {
       }
       units_.push_back(std::move(unit));
     }
+    // int8 is the base of the measurement, so its own loss is zero by definition.
     for (size_t form = 0; form < int8_; ++form) {
       WATTLE_RETURN_IF_ERROR(MeasureLoss(form));
     }
@@ -238,6 +243,7 @@ class Search {
         }
         Decoder changed = base;
         Place(unit, decoder(form), changed);
+        // A changed embedding changes the streams themselves, so they cannot be reused.
         const ParentFit fit = tensor.slot == models::Slot::kTokens
                                   ? FitToParent(changed, parent_)
                                   : FitToParentFrom(changed, layer, streams, parent_);
@@ -246,6 +252,7 @@ class Search {
           return absl::CancelledError("stopped while measuring the importance of matrices");
         }
       }
+      // Units of later layers see this layer in the base model's form.
       for (at::Tensor& stream : streams) {
         stream = layer == layers ? stream : ThroughLayer(base, layer, stream);
       }
@@ -260,8 +267,10 @@ class Search {
   // budget.
   void UseBudget(int64_t budget) {
     const int64_t spare = std::max<int64_t>(0, budget - BytesOfForm(0));
+    // Counting in parts bounds the size of the knapsack's table for models of any size.
     const int64_t part = spare / kBudgetParts + 1;
     FillKnapsack(spare / part, [&](int64_t more) { return more / part; });
+    // Rounded-down bytes can overrun the budget; rounding up cannot.
     if (BytesOfChoice() > budget) {
       FillKnapsack(spare / part, [&](int64_t more) { return (more + part - 1) / part; });
     }
@@ -286,6 +295,7 @@ class Search {
     for (const Unit& unit : units_) {
       std::vector<double> with = best;
       std::vector<uint8_t> choice(parts + 1, 0);
+      // The first form costs nothing extra, so it is the default of every unit.
       for (size_t form = 1; form < unit.loss.size(); ++form) {
         const size_t cost = cost_of(unit, form);
         for (size_t spent = cost; spent <= parts; ++spent) {
@@ -300,6 +310,8 @@ class Search {
       chosen.push_back(std::move(choice));
     }
     size_t left = parts;
+    // Backwards through the table of choices, because the last unit's choice fixes what was left
+    // for the others.
     for (size_t i = units_.size(); i-- > 0;) {
       units_[i].form = chosen[i][left];
       left -= cost_of(units_[i], units_[i].form);
@@ -317,11 +329,14 @@ class Search {
     if (!MeetsFloor()) {
       return false;
     }
+    // Quality rises with the budget nearly monotonically, so bisection needs few of the expensive
+    // fits.
     for (int trial = 0; trial < kFloorTrials; ++trial) {
       const int64_t middle = least + (most - least) / 2;
       UseBudget(middle);
       (MeetsFloor() ? most : least) = middle;
     }
+    // The last trial may have missed the floor; `most` is known to meet it.
     UseBudget(most);
     return true;
   }
@@ -333,6 +348,7 @@ class Search {
     if (FindBudget(BytesOfForm(0), BytesOfForm(int8_))) {
       return absl::OkStatus();
     }
+    // Loaded only now, because few models need it and FP32 takes several times the memory.
     WATTLE_ASSIGN_OR_RETURN(LoadedModel floats, LoadModel(directory_, {}));
     forms_.push_back({FormatOfBits(32, 0), std::move(floats)});
     for (Unit& unit : units_) {
@@ -359,6 +375,8 @@ class Search {
     for (const Unit& unit : units_) {
       uses[unit.form] += TensorOf(unit).layer < 0 ? 0 : 1;
     }
+    // The commonest form becomes the default of the recipe, which keeps the list of exceptions
+    // short.
     const auto most =
         static_cast<size_t>(std::max_element(uses.begin(), uses.end()) - uses.begin());
     choice.recipe = UniformRecipe(forms_[most].format, decoder(0).config);

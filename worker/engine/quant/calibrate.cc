@@ -42,6 +42,7 @@ class InputStatistics {
   void Add(const at::Tensor& inputs) {
     const at::Tensor rows = inputs.contiguous();
     const at::Tensor products = at::mm(rows.t(), rows);
+    // The product in FP32 uses the fast kernels; only the sum over sequences needs doubles.
     hessian_.AddProducts(products.data_ptr<float>(), rows.size(0));
     peaks_ = at::maximum(peaks_, rows.abs().amax(0));
   }
@@ -52,6 +53,7 @@ class InputStatistics {
     at::Tensor factors = at::ones_like(peaks_);
     at::Tensor weight_peaks = weights.abs().amax(0);
     kernels::EvenOutColumns(FloatsOf(peaks_), FloatsOf(weight_peaks), FloatsOf(factors));
+    // The statistics follow analytically, so the text need not be read again with rescaled inputs.
     hessian_.DivideColumns(FloatsOf(factors));
     peaks_.div_(factors);
     return factors;
@@ -169,6 +171,7 @@ class Calibration {
 
   std::vector<LayerMatrix> MatricesOf(size_t layer) {
     BlockWeights& block = model_.decoder.weights.blocks[layer];
+    // If one norm feeds two matrices, each would need its own factors.
     const bool evened = CanRescale() && model_.files.config.layers[layer].residual !=
                                             models::Residual::kParallelOneNorm;
     std::vector<LayerMatrix> matrices;
@@ -209,12 +212,16 @@ class Calibration {
     }
     const BlockWeights& block = model_.decoder.weights.blocks[layer];
     if (parent_ != nullptr) {
+      // Before the matrices are rounded: these are the unquantized model's results.
       for (at::Tensor& stream : parent_->outputs) {
         BlockContext context = ContextOf(model_.decoder, layer, {{1, stream.size(0)}});
+        // The parent is the reference, so it keeps FP32 keys and values.
         context.int8_keys_and_values = false;
         stream = BlockForward(context, block, stream, nullptr);
       }
     }
+    // The inputs of all four matrices come from one pass, so errors are compensated from layer to
+    // layer, not within a layer.
     for (const at::Tensor& stream : streams_) {
       BlockActivations activations;
       BlockForward(ContextOf(model_.decoder, layer, {{1, stream.size(0)}}), block, stream,
@@ -231,6 +238,7 @@ class Calibration {
       }
       WATTLE_RETURN_IF_ERROR(Round(parameter, statistics[i].hessian()));
     }
+    // The next layer must see, and can compensate, the error of this rounded layer.
     for (at::Tensor& stream : streams_) {
       stream = BlockForward(ContextOf(model_.decoder, layer, {{1, stream.size(0)}}), block, stream,
                             nullptr);
@@ -263,6 +271,7 @@ class Calibration {
     }
     return Round(
         head, statistics.hessian(),
+        // A tied matrix is also looked up, see kLookedUpDamping.
         tied ? kernels::GptqSettings{.damping = kLookedUpDamping} : kernels::GptqSettings{});
   }
 
@@ -271,8 +280,7 @@ class Calibration {
   const std::function<bool(int64_t)>& on_quantized_;
   LoadedModel& model_;
   ParentPass* parent_;               // may be null
-  std::vector<at::Tensor> streams_;  // one per sequence, float [tokens, width], input of the
-                                     // current layer
+  std::vector<at::Tensor> streams_;  // per sequence, float [tokens, width]: the next layer's input
 };
 
 }  // namespace

@@ -40,6 +40,8 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
                           const std::vector<at::Tensor>& streams, const ParentPass& parent) {
   ParentFit fit;
   Decoder parent_head = decoder;  // shares the tensors; only the head is the parent's
+  // The quantized head would hide its own error, so the parent's outputs go through the parent's
+  // head.
   parent_head.weights.head = MatrixWeights();
   parent_head.weights.head.value = parent.head;
   for (size_t i = 0; i < streams.size(); ++i) {
@@ -50,6 +52,8 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
     const at::Tensor hidden = HeadInput(decoder, x);
     const std::vector<int64_t>& tokens = parent.text[i];
     const auto count = static_cast<int64_t>(tokens.size()) - 1;
+    // In pieces of rows, because logits of a whole sequence would be the largest tensor
+    // (models/loss_rows.h).
     for (int64_t first = 0; first < count; first += models::kLossRows) {
       const int64_t rows = std::min(models::kLossRows, count - first);
       const at::Tensor targets =
@@ -59,6 +63,7 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
           at::log_softmax(HeadLogits(decoder, hidden.narrow(0, first, rows)), 1);
       const at::Tensor log_q =
           at::log_softmax(HeadLogits(parent_head, parent.outputs[i].narrow(0, first, rows)), 1);
+      // Sums in doubles: the differences between model and parent are small compared with the sums.
       fit.loss -= log_p.gather(1, targets).sum(at::kDouble).item<double>();
       fit.parent_loss -= log_q.gather(1, targets).sum(at::kDouble).item<double>();
       fit.top1_agreement += log_p.argmax(1).eq(log_q.argmax(1)).sum().item<double>();
@@ -66,6 +71,7 @@ ParentFit FitToParentFrom(const Decoder& decoder, size_t first_layer,
     }
     fit.predicted_tokens += count;
   }
+  // Sequences of one token predict nothing; the maximum avoids a division by zero.
   const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, fit.predicted_tokens));
   fit.loss *= scale;
   fit.parent_loss *= scale;

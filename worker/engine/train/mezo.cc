@@ -16,6 +16,7 @@ Mezo::Mezo(const MezoSettings& settings, uint64_t seed, TrainingState& state)
     moved_.emplace(state.model.decoder, values_.parameters, values_.layout, values_.arena);
     return;
   }
+  // Adapters are small, so a moved copy of all is cheaper than moving layer by layer.
   moved_adapters_ = at::zeros_like(values_.arena);
   beside_ = state.model.decoder;
   for (BlockWeights& block : beside_->weights.blocks) {
@@ -27,6 +28,8 @@ Mezo::Mezo(const MezoSettings& settings, uint64_t seed, TrainingState& state)
 }
 
 Direction Mezo::DirectionOf(int64_t sample) const {
+  // Numbered through the run: a direction is regenerated from two numbers and never stored, which
+  // is MeZO's idea.
   return {.seed = seed_, .number = static_cast<uint64_t>((step_ - 1) * settings_.samples + sample)};
 }
 
@@ -50,6 +53,7 @@ DeviceNumber Mezo::LossAt(const Direction& direction, float magnitude, const Tok
 
 void Mezo::AddBatch(const TokenBatch& batch) {
   for (int64_t sample = 0; sample < settings_.samples; ++sample) {
+    // Both ends use the same batch, so that the choice of data does not affect their difference.
     const auto at = static_cast<size_t>(2 * sample);
     ends_[at] += LossAt(DirectionOf(sample), perturbation_, batch);
     ends_[at + 1] += LossAt(DirectionOf(sample), -perturbation_, batch);
@@ -64,6 +68,7 @@ MezoSlopes Mezo::Slopes(double loss_scale) const {
     const double up = losses[at];
     const double down = losses[at + 1];
     sum += up + down;
+    // Central difference: its error is of second order in ε.
     read.slopes.push_back((up - down) * loss_scale / (2.0 * static_cast<double>(perturbation_)));
   }
   read.loss_sum = sum / static_cast<double>(losses.size());
@@ -77,8 +82,10 @@ void Mezo::Update(const std::vector<double>& slopes, double learning_rate, doubl
     const MezoMove move = {
         .direction = DirectionOf(sample),
         .scalar = static_cast<float>(-learning_rate * slope / samples),
+        // Decay once per step, with the first of its moves.
         .keep = sample == 0 ? static_cast<float>(1.0 - learning_rate * weight_decay) : 1.0F};
     Apply(move, {values_.parameters, values_.layout, values_.arena});
+    // With the initial weights the log reproduces the current ones (mezo_log.h).
     state_.mezo_log.push_back(move);
   }
 }

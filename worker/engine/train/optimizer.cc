@@ -22,6 +22,8 @@ OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Par
     models::OptimizerTensor tensor;
     int64_t offset = 0;
   };
+  // Places first, then one allocation for the whole state: checkpoints and resets then handle one
+  // region.
   std::vector<std::vector<Place>> places(parameters.size());
   int64_t size = 0;
   for (size_t i = 0; i < parameters.size(); ++i) {
@@ -32,6 +34,7 @@ OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Par
          models::OptimizerTensors(optimizer, parameters[i].tensor.shape)) {
       const int64_t bytes = tensor.size_bytes();
       places[i].push_back({std::move(tensor), size});
+      // Aligned to cache lines, so that threads on neighbouring tensors do not share one.
       size += (bytes + kRegionAlignment - 1) / kRegionAlignment * kRegionAlignment;
     }
   }
@@ -63,12 +66,16 @@ double ClipScale(const AdamWSettings& settings, double gradient_norm) {
 
 at::Tensor ClipScaleOnDevice(const AdamWSettings& settings, double loss_scale,
                              const DeviceNumber& loss, const DeviceNumber& scaled_norm) {
+  // The norm is that of scaled gradients; clipping applies to the true ones.
   const at::Tensor norm = scaled_norm.OnDevice() / loss_scale;
   at::Tensor scale = at::ones_like(norm);
   if (settings.clip_norm > 0.0) {
     scale = (norm.reciprocal() * settings.clip_norm).clamp_max(1.0);
   }
+  // One test for both: the sum is finite only if norm and loss are.
   const at::Tensor finite = at::isfinite(norm + loss.OnDevice());
+  // A negative scale tells the update kernels to change nothing, so that the host need not wait to
+  // decide.
   return at::where(finite, scale / loss_scale, at::full_like(scale, -1.0)).to(at::kFloat).view({1});
 }
 
@@ -87,6 +94,8 @@ UpdatedParameter ParameterAt(const kernels::AdamWStep& step, const UpdatedValues
           .gradients = ArenaView(gradients.arena, gradients.layout, values.parameters, parameter),
           .state = state.tensors[parameter],
           .decays = values.parameters[parameter].decays(),
+          // Keyed by step and parameter instead of a running counter, so that a resumed run draws
+          // the same bits.
           .rounding = {.seed = state.rounding_seed,
                        .step = static_cast<uint64_t>(step.step),
                        .use = kernels::RandomUse::kWeightRounding,

@@ -43,6 +43,7 @@ ArenaLayout SharedGradientLayout(const std::vector<Parameter>& parameters, bool 
   std::map<models::ModelPart, int64_t> used;  // elements of each part so far
   int64_t shared = 0;
   int64_t own = 0;
+  // Shared buffers first: their extent is where the gradients with buffers of their own begin.
   for (const bool wants_own : {false, true}) {
     for (size_t i = 0; i < parameters.size(); ++i) {
       const models::ModelPart part = models::PartOf(parameters[i].tensor);
@@ -52,6 +53,7 @@ ArenaLayout SharedGradientLayout(const std::vector<Parameter>& parameters, bool 
       const int64_t count = parameters[i].tensor.element_count();
       const int64_t room = (count + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
       int64_t& elements = used[part];
+      // All sharing parts start at 0, because their gradients never exist at the same time.
       layout.offsets[i] = (wants_own ? shared : 0) + elements;
       elements += room;
       int64_t& extent = wants_own ? own : shared;
@@ -83,6 +85,7 @@ DeviceNumber UpdatesInBackward::NormOf(const std::vector<size_t>& parameters) co
     norms.push_back(GradientNorm(
         ArenaView(gradients_.arena, gradients_.layout, state_.model.parameters, i).flatten()));
   }
+  // On a device the norm stays there: reading it would stop the pass at every part.
   if (ahead_) {
     at::Tensor squares;
     for (const DeviceNumber& norm : norms) {
@@ -102,6 +105,7 @@ absl::Status UpdatesInBackward::Update(const kernels::AdamWStep& step,
                                        const models::ModelPart& part,
                                        const DeviceNumber& loss_sum) {
   if (!ahead_) {
+    // Before the first update, which could not be undone.
     WATTLE_RETURN_IF_ERROR(CheckFinite(step.step, "loss", loss_sum.Read()));
   } else if (norms_.empty()) {
     decided_by_ = loss_sum;
@@ -115,6 +119,8 @@ absl::Status UpdatesInBackward::Update(const kernels::AdamWStep& step,
   at::Tensor decided;
   if (ahead_) {
     decided = ClipScaleOnDevice(settings_, /*loss_scale=*/1.0, decided_by_, norm);
+    // Any non-finite norm so far makes the sum non-finite, and so stops the updates of all later
+    // parts.
     decided_by_ += norm;
     norms_.emplace_back(part, norm);
   } else {
@@ -125,6 +131,7 @@ absl::Status UpdatesInBackward::Update(const kernels::AdamWStep& step,
   UpdateSome(own, {trained.parameters, trained.values}, gradients_, found->second, state_.optimizer,
              decided);
   for (const size_t i : found->second) {
+    // The next part adds its gradients in the same memory.
     ArenaView(gradients_.arena, gradients_.layout, trained.parameters, i).zero_();
   }
   return absl::OkStatus();
@@ -135,6 +142,7 @@ absl::StatusOr<double> UpdatesInBackward::End(int64_t step, const DeviceNumber& 
   for (const auto& [part, norm] : norms_) {
     numbers.push_back(norm);
   }
+  // One wait for all numbers of the step.
   const std::vector<double> read = DeviceNumber::ReadAll(numbers);
   const auto norms = std::exchange(norms_, {});
   for (size_t i = 0; i < norms.size() && std::isfinite(read[0]); ++i) {

@@ -156,6 +156,7 @@ CacheArguments DecodeStep::CacheOf(const StepRows& rows, size_t layer) const {
 absl::Status DecodeStep::Multiply(StoredProduct product) {
   product.nf4_tables = means_.nf4_tables;
   product.bias = product.matrix.bias;
+  // Beyond so many rows the sums no longer fit in registers, and tensor cores are faster.
   return product.count > kMaxProductRows ? means_.many->Multiply(product, launcher_)
                                          : wattle::cuda::Launch(product, launcher_);
 }
@@ -211,6 +212,7 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
   const DecodeLayer& layer = model_.layers[index];
   WATTLE_RETURN_IF_ERROR(
       ReadStream(layer.attention_norm, {.matrix = layer.qkv, .count = rows.count}));
+  // The rotation follows the product of qkv, whose queries it overwrites in place.
   const CacheArguments cache = CacheOf(rows, index);
   const RotaryArguments rotary = {
       .cache = cache,
@@ -222,6 +224,7 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
       .query_scale = 1.0F / std::sqrt(static_cast<float>(layer.head_size))};
   KernelLaunch turn = LaunchOf(
       "rotary", "rotary", rows.count * static_cast<int>(layer.heads + 2 * layer.kv_heads), rotary);
+  // One warp per head: a launch has many heads, each with little work.
   turn.threads = kWarpThreads;
   WATTLE_RETURN_IF_ERROR(launcher_.Launch(turn));
   const AttentionArguments attention = {.cache = cache,
@@ -230,6 +233,7 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
                                         .window = static_cast<int>(layer.window),
                                         .out = merged_,
                                         .out_stride = inner_stride_};
+  // An instance by head size, because its channels are held in registers.
   const char* kernel = layer.head_size <= 64    ? "attention_64"
                        : layer.head_size <= 128 ? "attention_128"
                                                 : "attention_256";
@@ -242,6 +246,8 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
 
 absl::Status DecodeStep::Mlp(const StepRows& rows, size_t index) {
   const DecodeLayer& layer = model_.layers[index];
+  // Gate, nonlinearity and residual addition are part of the products, which saves launches and
+  // passes over memory.
   WATTLE_RETURN_IF_ERROR(ReadStream(layer.mlp_norm, {.matrix = layer.up,
                                                      .count = rows.count,
                                                      .nonlinearity = layer.activation,
@@ -259,6 +265,7 @@ absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {
     WATTLE_RETURN_IF_ERROR(Attention(rows, layer));
     WATTLE_RETURN_IF_ERROR(Mlp(rows, layer));
   }
+  // A prompt needs the logits of its last token only, and the head is the largest matrix.
   const int wanted = rows.count - rows.first_logits;
   if (wanted == 0) {
     return absl::OkStatus();
@@ -277,6 +284,7 @@ absl::Status DecodeStep::Choose(const ChosenRows& rows) {
   const auto vocabulary = static_cast<int>(model_.head.rows);
   const ChooseArguments most_likely = {
       .logits = rows.logits, .vocabulary = vocabulary, .stride = vocabulary, .chosen = rows.chosen};
+  // Drawing needs the most likely token, too: its logit normalizes the weights of all others.
   KernelLaunch choose = LaunchOf("choose", "choose", rows.count, most_likely);
   choose.threads = kWideThreads;
   WATTLE_RETURN_IF_ERROR(launcher_.Launch(choose));
@@ -292,12 +300,15 @@ absl::Status DecodeStep::Choose(const ChosenRows& rows) {
       .top_k = static_cast<int>(std::min<int64_t>(rows.choice.top_k, vocabulary)),
       .top_p = rows.choice.top_p,
       .chosen = rows.chosen};
+  // Weighing is spread over many blocks; the draw itself searches with one block per row.
   const int parts = static_cast<int>(RoundUp(vocabulary, kWeighedTokens) / kWeighedTokens);
   WATTLE_RETURN_IF_ERROR(launcher_.Launch(LaunchOf("draw", "weigh", rows.count * parts, draw)));
   return launcher_.Launch(LaunchOf("draw", "draw", rows.count, draw));
 }
 
 absl::Status DecodeStep::Prepare() {
+  // Compiled before the first token, so that no step waits for the compiler and missing support
+  // shows at once.
   std::set<std::string> sources = {"attention", "choose", "draw", "norm", "rotary"};
   if (means_.many != nullptr) {
     sources.insert("finish");

@@ -76,6 +76,7 @@ absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher&
 }
 
 absl::Status Launch(AdamWArguments update, WeightType type, KernelLauncher& launcher) {
+  // Many small parameters share one launch, because a launch costs more than their update.
   const int blocks = ShareBlocks(kUpdatedElements, update.parameters);
   return launcher.Launch({.source = "adamw",
                           .kernel = type == WeightType::kBf16 ? "adamw_bf16" : "adamw",
@@ -99,6 +100,8 @@ absl::Status Launch(const AdafactorArguments& update, WeightType type, KernelLau
                             .threads = threads,
                             .arguments = &update});
   };
+  // Separate launches, because each step needs the results of all blocks of the one before. The one
+  // block more of adafactor_factors computes the factors of the rows.
   if (update.row_means != nullptr) {
     WATTLE_RETURN_IF_ERROR(launch("adafactor_rows", update.rows, kWideThreads));
   }
@@ -108,6 +111,8 @@ absl::Status Launch(const AdafactorArguments& update, WeightType type, KernelLau
   WATTLE_RETURN_IF_ERROR(
       launch("adafactor_factors", BlocksFor(update.columns, kWideThreads) + 1, kWideThreads));
   WATTLE_RETURN_IF_ERROR(launch("adafactor_squares", update.rows, kWideThreads));
+  // A single block adds the squares in a fixed order; atomics would change the bits from run to
+  // run.
   WATTLE_RETURN_IF_ERROR(launch("adafactor_rate", 1, kWideThreads));
   return launch(type == WeightType::kBf16 ? "adafactor_update_bf16" : "adafactor_update",
                 update.rows, kWideThreads);
@@ -134,6 +139,7 @@ absl::Status Launch(const RmsNormBackwardArguments& norm, KernelLauncher& launch
     return absl::OkStatus();
   }
   const int blocks = BlocksFor(norm.width, kBlockThreads);
+  // Two launches with partial sums per chunk keep the order of additions fixed.
   WATTLE_RETURN_IF_ERROR(launch("rms_gain_sums", norm.chunks * blocks, kBlockThreads));
   return launch("rms_gain", blocks, kBlockThreads);
 }
