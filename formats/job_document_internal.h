@@ -16,7 +16,7 @@ inline constexpr char kSweepField[] = "sweep";
 
 // The only document of a job file.
 absl::StatusOr<YAML::Node> LoadJobDocument(absl::string_view text, absl::string_view file);
-// Reads the document as a job; its kind must be set.
+// The job of the document. Errors: kInvalidArgument also for a job without a kind.
 absl::StatusOr<v1::JobSpec> ReadJobDocument(const YAML::Node& document, absl::string_view file);
 
 }  // namespace wattle::formats

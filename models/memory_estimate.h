@@ -19,7 +19,7 @@
 
 namespace wattle::models {
 
-// Tokens that compensated rounding reads at once, which is also the limit if a job sets none
+// Tokens for compensated rounding if a job sets no number, and the most in one window
 // (worker/engine/quant/calibrate.h).
 inline constexpr int64_t kCalibrationTokens = 16384;
 inline constexpr int64_t kCalibrationWindowTokens = 512;

@@ -19,7 +19,7 @@ namespace wattle::runner {
 
 struct KindPart {
   v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
-  // Parts of RunJob. REQUIRES: the task has a model's directory.
+  // RunJob for this kind. REQUIRES: the task has a model's directory.
   absl::StatusOr<v1::RunnerResult> (*run)(const v1::RunnerTask& task,
                                           engine::ProgressSink& sink) = nullptr;
 };

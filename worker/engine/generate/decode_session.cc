@@ -21,7 +21,7 @@
 namespace wattle::engine {
 namespace {
 
-// Maximum that a GPU's operator chooses.
+// Same maximum as in a GPU's operator.
 constexpr int64_t kPlainStepsAhead = 16;
 
 const float* FloatsOf(const at::Tensor& tensor) {

@@ -37,7 +37,7 @@ int64_t GroupPlace(const WeightMatrix& shape, int64_t row, int64_t group) {
          row % kPanelRows * 4;
 }
 
-// Addresses of the scale of a row's block, and of that of its group.
+// Offsets of the scales of a row's block and group.
 struct ScalePlaces {
   int64_t of_block = 0;
   int64_t of_group = 0;

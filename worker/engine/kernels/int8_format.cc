@@ -30,13 +30,13 @@ StoredBytes Int8Stored(const WeightMatrix& shape) {
   return {.packed = panels * PanelBytes(shape), .scales = panels * kPanelRows * of_row};
 }
 
-// Address of the code of a row and column.
+// Offset of the code of a row and column.
 int64_t Place(const WeightMatrix& shape, int64_t row, int64_t column) {
   return row / kPanelRows * PanelBytes(shape) + column / kQuad * kQuad * kPanelRows +
          row % kPanelRows * kQuad + column % kQuad;
 }
 
-// Address of the scale of a row's group.
+// Offset of the scale of a row's group.
 int64_t ScalePlace(const WeightMatrix& shape, int64_t row, int64_t group) {
   return HasGroups(shape)
              ? ((row / kPanelRows * GroupsOfRow(shape) + group) * kPanelRows + row % kPanelRows) *

@@ -35,7 +35,7 @@ NibblePlace PlaceOf(const WeightMatrix& shape, int64_t row, int64_t column) {
           .high = column % kColumnsOfLine >= 4};
 }
 
-// Address of the scale of a row's group; the minimum follows `kPanelRows` halves later.
+// Offset of the scale of a row's group; the minimum follows `kPanelRows` halves later.
 int64_t ScalePlace(const WeightMatrix& shape, int64_t row, int64_t group) {
   const int64_t per_group = kPanelRows * kHalfBytes * (HasMinimums(shape) ? 2 : 1);
   return row / kPanelRows * PanelScaleBytes(shape) + group * per_group +

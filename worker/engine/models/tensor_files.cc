@@ -123,7 +123,7 @@ int64_t RowsOfPiece(int64_t row_bytes, int64_t unit) {
          unit;
 }
 
-// Copies rows in the file's layout to their places in the engine's form.
+// Rows in the file's layout, and their destination in the engine's form.
 struct PlacedRows {
   at::Tensor rows;
   at::Tensor place;

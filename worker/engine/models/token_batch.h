@@ -28,7 +28,7 @@ struct SequenceGroup {
   std::vector<int64_t> branches = {};
 
   [[nodiscard]] int64_t rows() const { return sequences * tokens; }
-  // Maximum number of tokens of one example: at most as many as the model has positions.
+  // Number of tokens of the longest example; at most the number of positions of the model.
   [[nodiscard]] int64_t longest() const;
 };
 

@@ -136,8 +136,8 @@ class AdafactorMatrix {
     });
   }
 
-  // Adds this step's squares to the means, and computes the factors: 1 / √(row / mean of rows) and
-  // 1 / √column.
+  // Updates the means with this step's squares, and computes the factors: 1 / √(row / mean of rows)
+  // and 1 / √column.
   void TakeSquares() {
     std::vector<double> row_sums(row_factors_.size());
     std::vector<double> column_sums(static_cast<size_t>(pieces_ * columns_));

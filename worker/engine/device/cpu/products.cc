@@ -41,7 +41,7 @@ void CheckColumnsTogether(const at::Tensor& out) {
   WATTLE_CHECK(out.stride(-1) == 1 || out.size(-1) == 1, "columns of a product lie side by side");
 }
 
-// Number of matrices in the first two dimensions of x.
+// Strides of the first two dimensions of x.
 kernels::BatchStrides BatchStridesOf(const at::Tensor& x) {
   return {.outer = x.stride(0), .inner = x.stride(1)};
 }

@@ -45,7 +45,7 @@ int InnerStride(const DecodeModel& model) {
   return static_cast<int>(RoundUp(inner, 4));
 }
 
-// Bytes of the keys, or of the values, of one layer.
+// Elements of the keys, or of the values, of one layer.
 int64_t CachedElements(const DecodeLayer& layer, const DecodeCache& cache) {
   return int64_t{cache.slots} * layer.kv_heads * cache.capacity * layer.head_size;
 }

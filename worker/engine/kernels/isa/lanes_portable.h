@@ -199,8 +199,8 @@ inline F ZeroBelow(I bits, uint32_t least, F a) {
 inline F ToFloat(I a) {
   return Each([&](int i) { return static_cast<float>(a.v[i]); });
 }
-// The value of a sum that began with kSumBits, cheaper than a conversion (lanes_neon.h); |sum| <
-// 2^22.
+// Sums start with kSumBits, so that SumToFloat can be cheaper than a conversion (lanes_neon.h);
+// |sum| < 2^22.
 constexpr int32_t kSumBits = 0;
 inline F SumToFloat(I sum) {
   return ToFloat(sum);

@@ -109,7 +109,7 @@ __device__ inline Place FirstReaching(const Row& row, bool counts, Amount wanted
   return {found[0], key, above + static_cast<Amount>(wanted_tie) * each};
 }
 
-// The amounts of all tokens up to and including a place.
+// The sum of the amounts up to and including a place.
 __device__ inline Amount AmountThrough(const Row& row, const Place& place) {
   Amount own = 0;
   for (int i = static_cast<int>(threadIdx.x); i < row.vocabulary; i += kBlockThreads) {
