@@ -64,8 +64,8 @@ class DecodeRun::StepInputs {
     units_count_ = units.size();
   }
 
-  // Replaces the rows' tokens by these, already on the device. NOLINTNEXTLINE(google-runtime-int):
-  // as the kernels' own
+  // Replaces the rows' tokens by these, already on the device.
+  // NOLINTNEXTLINE(google-runtime-int): as the kernels' own
   void TakeTokensFrom(const long long* chosen) { chosen_ = chosen; }
 
   [[nodiscard]] size_t count() const { return count_; }
