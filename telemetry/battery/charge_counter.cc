@@ -7,24 +7,24 @@
 namespace wattle::telemetry {
 namespace {
 
-// Of the counted charge: the meter and its shunt (2 %), and a battery that holds up to 12 % more or
-// less than its label says. Cells lose a fifth of their capacity over their life.
+// Error of the counted charge: 2 % for the meter and its shunt, and 12 % because the battery may
+// hold more or less than its label states. Cells lose a fifth of their capacity over their life.
 constexpr double kCountError = 0.14;
 // The meter's zero and the battery's own discharge: the capacity in 2,000 h.
 constexpr absl::Duration kOffsetTime = absl::Hours(2000);
-// Readings come every few seconds at most. Between two that are farther apart anything may have
-// flowed, up to the capacity in four hours: the battery of a field device lasts that long at least.
+// Readings come every few seconds at most. Between two that are farther apart any charge may have
+// flowed, up to the capacity in four hours, the shortest life of a field device's battery.
 constexpr absl::Duration kUnseenMin = absl::Seconds(10);
 
-// A voltage comes to rest as exp(-t / constant), and rest_time is this many constants. Then a load
-// of before may still move it by a share of what a current of rest may.
+// A voltage comes to rest as exp(-t / constant), and rest_time is this many constants. After that,
+// the last load may still move the voltage by a share of what a resting current may.
 constexpr double kRestConstants = 5;
 constexpr double kRestShare = 0.2;
 
 }  // namespace
 
-// Of a battery that nobody has watched the voltage tells all that is known. An earlier load may
-// have moved it still, to either side; a present one does, to one side.
+// The voltage is all that is known of a battery without earlier readings. An earlier load may still
+// move the voltage in either direction; a present load moves it in one.
 void ChargeCounter::Begin(const BatteryCurrent& reading) {
   const Watts rest = reading.rest_drain;
   const double width = (reading.high - reading.low).value();
@@ -58,7 +58,7 @@ void ChargeCounter::Count(const BatteryCurrent& reading) {
   charge_.high = std::clamp(charge_.high + moved + error, 0.0, 1.0);
 }
 
-// Whether a current in one direction moves the voltage still, by more than `now` does.
+// Whether an earlier current in one direction still moves the voltage by more than `now` does.
 bool ChargeCounter::Stir::Moves(Monotonic at, Watts now, const BatteryCurrent& reading) {
   const Watts rest = reading.rest_drain;
   const double kept = std::exp(-kRestConstants * absl::FDivDuration(at - seen, reading.rest_time));

@@ -1,15 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// State of charge of a battery that tells only volts and amperes. What flows is counted; what the
-// voltage says bounds the count, so that it cannot drift away. The voltage of a loaded battery lies
-// below that of the same battery at rest, and that of a charging one above it. A voltage is thus
-// always a bound on one side: after discharge the battery holds at least what the curve at rest
-// says, after charge at most. It is a bound on both sides once the battery has rested.
+// State of charge of a battery that reports only volts and amperes. The counter integrates the
+// current, and the voltage bounds the count so that the count cannot drift. The voltage of a loaded
+// battery lies below that of the same battery at rest, and that of a charging one above it. A
+// voltage is thus always a bound on one side: after discharge the battery holds at least what the
+// curve at rest says, after charge at most. It is a bound on both sides once the battery has
+// rested.
 //
-// The answer is an interval that holds the truth, told as its middle and half its width. Each
-// ampere-second widens it by the errors of meter and stated capacity, each bound of the voltage
-// narrows it. Where count and voltage contradict each other the voltage is right: the battery was
-// changed, or was charged while nobody looked.
+// The result is an interval that contains the true charge, given as its middle and half its width.
+// Each ampere-second widens the interval by the errors of the meter and the stated capacity; each
+// bound from the voltage narrows it. If count and voltage contradict each other, the voltage is
+// right: the battery was replaced, or was charged between readings.
 //
 // Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_CHARGE_COUNTER_H_
@@ -25,7 +26,8 @@
 
 namespace wattle::telemetry {
 
-// Charge is told in joules of the stated capacity: ampere-seconds at the mean voltage of the curve.
+// Charge is counted in joules of the stated capacity: ampere-seconds at the mean voltage of the
+// curve.
 struct BatteryCurrent {
   Monotonic at{};
   std::string source{};  // another source is another battery
@@ -33,12 +35,13 @@ struct BatteryCurrent {
   Watts drain{};  // out of the battery; negative: into it
   // A current of at most this, in either direction, is rest: `low` and `high` allow for it.
   Watts rest_drain{};
-  // What a battery at rest would hold at this voltage, by the errors of the curve and the meter:
-  // at least `low` and at most `high`.
+  // Charge of a battery at rest at this voltage, within the errors of curve and meter: at least
+  // `low` and at most `high`.
   Fraction low{};
   Fraction high{};
-  absl::Duration rest_time{};  // after a load, until the voltage is that of a battery at rest
-  double charge_loss = 0;      // share of what flows in that is not stored, at most
+  absl::Duration rest_time{};  // from the end of a load until the voltage equals that of a battery
+                               // at rest
+  double charge_loss = 0;      // largest share of the inflow that is not stored
 };
 
 struct CountedCharge {
@@ -48,8 +51,8 @@ struct CountedCharge {
 
 class ChargeCounter {
  public:
-  // Where a counter stood, to go on from there after a restart. at: of its last reading, on the
-  // clock of the readings to come.
+  // A counter's state, from which the counter continues after a restart. at: time of its last
+  // reading, on the clock of the readings to come.
   struct Standing {
     std::string source{};
     Joules capacity{};
@@ -83,8 +86,8 @@ class ChargeCounter {
   // How currents in one direction have moved the voltage.
   struct Stir {
     bool Moves(Monotonic at, Watts now, const BatteryCurrent& reading);
-    Monotonic last{};  // more than a current of rest, or nobody knows
-    Watts strength{};  // of the currents so far, as far as the voltage remembers them at `seen`
+    Monotonic last{};  // more than a resting current, or unknown
+    Watts strength{};  // of the currents so far, as far as they still move the voltage at `seen`
     Monotonic seen{};
   };
   void Begin(const BatteryCurrent& reading);
@@ -93,7 +96,7 @@ class ChargeCounter {
 
   std::optional<Standing> standing_;
   Interval charge_;
-  std::optional<Watts> drain_;  // of the last reading; absent: of an earlier process
+  std::optional<Watts> drain_;  // of the last reading; absent if an earlier process took it
   bool begun_ = false;          // a reading was added
   Stir loaded_;
   Stir charged_;

@@ -127,7 +127,7 @@ std::optional<absl::Duration> BatteryForecast::ToFull(Monotonic now) const {
     if (missing <= Joules(0)) {
       return begin;
     }
-    // Each day is as the one before, so a pack that lacks as much as a day before is never full.
+    // Every simulated day is equal, so a pack that lacks as much as a day earlier is never full.
     if (hours % kHoursOfDay == 1) {
       if (hours > 1 && missing >= missing_a_day_before) {
         return std::nullopt;

@@ -40,7 +40,7 @@ struct BatteryReading {
 
 class BatteryForecast {
  public:
-  // harvest, recent: of an earlier process.
+  // harvest, recent: saved by an earlier process.
   explicit BatteryForecast(const HarvestHours& harvest, HarvestOfHours recent = {})
       : harvest_(harvest), recent_(std::move(recent)) {}
 
@@ -57,7 +57,8 @@ class BatteryForecast {
   // observation counts as the present one. Absent: unknown, or longer than kAheadMax.
   [[nodiscard]] std::optional<absl::Duration> ToFull(Monotonic now) const;
   [[nodiscard]] const HarvestHours& harvest() const { return harvest_; }
-  // The latest hours one by one. What a full battery hid counts as not observed.
+  // The harvest of each of the latest hours. Hours in which a full battery hid the harvest count as
+  // not observed.
   [[nodiscard]] const HarvestOfHours& recent() const { return recent_.over(); }
   // Mean harvest in the observed time of an hour; absent: the hour was never observed.
   [[nodiscard]] std::optional<Watts> HarvestAt(int hour) const;
@@ -69,7 +70,7 @@ class BatteryForecast {
   static constexpr Fraction kFull = Fraction(0.99);
 
  private:
-  // What came in until `end`, which `length` ends with. hidden: the battery was full meanwhile.
+  // The harvest of the `length` that ends at `end`. hidden: the battery was full meanwhile.
   struct Observed {
     absl::Time end;
     absl::Duration length;
@@ -85,7 +86,7 @@ class BatteryForecast {
   RecentHarvest recent_;
   std::optional<BatteryReading> last_;
   std::optional<BatteryReading> slope_from_;
-  Joules slope_drawn_{};  // By the device since slope_from_.
+  Joules slope_drawn_{};  // Drawn by the device since slope_from_.
   std::optional<Joules> capacity_;
   std::optional<Watts> power_;   // into the battery
   std::optional<int64_t> hour_;  // the hour that is being counted

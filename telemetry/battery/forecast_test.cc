@@ -74,7 +74,7 @@ TEST(BatteryForecastTest, TheTimeToFullKnowsTheNight) {
 
 constexpr double kLargePackWh = 400;
 
-// An oracle minute by minute: 20 W from 6 to 18 o'clock.
+// An oracle that simulates minute by minute: 20 W from 6 to 18 o'clock.
 std::optional<double> HoursToFull(double begin_hour, double missing_wh, double device_watts) {
   for (int minute = 0; minute < 14 * 24 * 60; ++minute) {
     if (missing_wh <= 0) {

@@ -17,15 +17,16 @@ namespace wattle::telemetry {
 namespace {
 
 constexpr Celsius kTemperatureHysteresis(5.0);
-// A limit is near so long before work must stop. Work that stays there draws less, and goes on as
-// before once the charge is twice as far, or the temperature at which stopped work resumes.
+// A limit is near from this distance on before work must stop. Work near a limit draws less. Work
+// draws normally again once the charge is twice as far away, or the temperature is low enough for
+// stopped work to resume.
 constexpr Fraction kNearReserve(0.03);
 constexpr Celsius kNearHeat(2.0);
 constexpr absl::Duration kWindowHysteresis = absl::Minutes(5);
 constexpr char kTimeUnknown[] = "the device does not know the time, and policy ";
 // The fastest plausible change of a state of charge is about 4 C, which no battery of a field
-// device bears for long. One step is allowed on top, for gauges that show whole percents or update
-// seldom.
+// device sustains for long. One step is allowed on top, for gauges that show whole percents or
+// update seldom.
 constexpr double kChargePerSecondMax = 0.001;
 constexpr double kChargeStep = 0.02;
 
@@ -40,8 +41,8 @@ bool IsCurrent(const std::optional<Timed<Value>>& reading, Monotonic now) {
 
 }  // namespace
 
-// A gap without readings explains no rise: a gauge that answers with nonsense after an outage would
-// be believed at once.
+// A gap without readings explains no rise: otherwise the guard would believe a gauge that answers
+// with nonsense after an outage at once.
 bool Guard::Follows(const Timed<Fraction>& before, const Timed<Fraction>& reading,
                     const Errors& errors) {
   const bool rises = reading.value > before.value;
@@ -66,7 +67,8 @@ void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joul
   }
   const Timed<Fraction> reading = {state_of_charge, at};
   const Fraction reading_error = error.value_or(settings_.gauge_error);
-  // A rise lets work start, so that the gauge's error explains none: one glitch would be believed.
+  // A rise lets work start, so the gauge's error does not explain a rise; otherwise one glitch
+  // would start work.
   if (!charge_ ||
       Follows(*charge_, reading, {.up = Fraction(0), .down = charge_error_ + reading_error})) {
     charge_ = reading;
@@ -85,7 +87,7 @@ void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joul
   suspect_->last = reading;
   if (at - suspect_->first.at >= kSuspectHold) {
     charge_error_ = reading_error;
-    charge_ = reading;  // somebody changed the battery, or the gauge has learned
+    charge_ = reading;  // the battery was replaced, or the gauge has recalibrated
     suspect_.reset();
   }
 }
@@ -125,7 +127,7 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
   // If the idle draw was never measured, the load's draw replaces it, which is more than the board
   // needs to stay alive.
   const Watts idle = moment.idle.value_or(estimate.load);
-  // After one time to stay alive the next one counts, and the floor rises at once.
+  // Once one stay-alive time has passed the next one applies, and the floor rises at once.
   std::optional<policy::ReserveLimit> floor = limits.reserve;
   if (!limits.alive.empty() && !WATTLE_FAULT_POINT("stay alive")) {
     floor = policy::HighestChargeFloor(

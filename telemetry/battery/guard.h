@@ -42,8 +42,8 @@ struct GuardMoment {
   Monotonic now{};            // on the device's clock
   policy::KnownTime civil{};  // for times of day
   double time_scale = 1;      // wall seconds for each device second
-  // By work in the budget's day, and since then while nobody knew the day; absent: no day of a
-  // budget has begun.
+  // Energy that work has spent on the budget's day, and after it while the day was unknown; absent:
+  // no day of a budget has begun.
   std::optional<Joules> budget_spent{};
   std::optional<Watts> idle{};  // draw when nothing runs; absent: not measured yet
 };
@@ -69,8 +69,8 @@ class Guard {
   void AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
                  std::optional<Fraction> error = std::nullopt);
   void AddTemperature(Monotonic at, Celsius temperature);
-  // The supply's voltage was too low. Work waits until it was not for kUnderVoltageHold: its own
-  // draw may be the cause.
+  // The supply's voltage was too low. Work waits until the voltage has been sufficient for
+  // kUnderVoltageHold, because the draw of work may be the cause.
   void AddUnderVoltage(Monotonic at) { under_voltage_at_ = at; }
 
   // Checks whether work may start or go on. Empty: yes; else the reason, for people. estimate: for
@@ -78,17 +78,17 @@ class Guard {
   const std::string& Check(const policy::Limits& limits, const policy::StopEstimate& estimate,
                            const GuardMoment& moment);
   [[nodiscard]] const std::string& reason() const { return reason_; }
-  // A demand of a policy that this device cannot guard; empty: none. As of the last Check.
+  // A demand of a policy that this device cannot guard; empty: none. Set by the last Check.
   [[nodiscard]] const std::string& warning() const { return warning_; }
 
   // The last believed reading, unless it is too old.
   [[nodiscard]] std::optional<Timed<Fraction>> Charge(Monotonic now) const;
   [[nodiscard]] Fraction charge_error() const { return charge_error_; }  // of that charge
   [[nodiscard]] std::optional<Timed<Celsius>> Temperature(Monotonic now) const;
-  // Why work should draw less before it must stop, for people; empty: no limit is near. As of the
+  // Why work should draw less before it must stop, for people; empty: no limit is near. Set by the
   // last Check.
   [[nodiscard]] const std::string& strain() const { return strain_; }
-  // What the battery holds above the charge at which work stops, as of the last Check; nullopt: no
+  // The energy in the battery above the charge at which work stops, at the last Check; nullopt: no
   // policy keeps a reserve, or the charge or the capacity is not known.
   [[nodiscard]] std::optional<Joules> above_reserve() const { return above_reserve_; }
   // Number of charges that were set aside as impossible.

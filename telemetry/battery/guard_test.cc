@@ -136,7 +136,7 @@ TEST_F(BatteryGuardTest, AfterAGapWithoutReadingsALargeFallOfTheChargeIsAccepted
   EXPECT_THAT(CheckAt(600, 0.35), HasSubstr("battery at 35 %"));
 }
 
-// The random days found the fault: a gauge that had been away answered with nonsense once.
+// Found by the random days: a gauge that had been absent answered with nonsense once.
 TEST_F(BatteryGuardTest, AfterAGapWithoutReadingsALargeRiseIsBelievedOnceItHasLasted) {
   EXPECT_THAT(CheckAt(0, 0.35), HasSubstr("battery at 35 %"));
   EXPECT_THAT(CheckAt(3600, 1.0), HasSubstr("no plausible reading for 3600 s"));
@@ -147,7 +147,7 @@ TEST_F(BatteryGuardTest, AfterAGapWithoutReadingsALargeRiseIsBelievedOnceItHasLa
   EXPECT_THAT(CheckAt(7220, 0.9), IsEmpty());
 }
 
-// The random days found the fault: a full gauge for a moment is within the error of one at 87 %.
+// Found by the random days: a momentary reading of 100 % is within the error of a gauge at 87 %.
 TEST_F(BatteryGuardTest, AGlitchWithinTheGaugesErrorStartsNoWork) {
   EXPECT_THAT(CheckAt(0, 0.35), HasSubstr("battery at 35 %"));
   EXPECT_THAT(CheckAt(5, 0.44), HasSubstr("battery at 35 %"));
@@ -243,7 +243,7 @@ TEST(GuardSupplyTest, UnderVoltageHoldsWorkUntilTenMinutesHavePassedWithoutIt) {
   EXPECT_THAT(check(900), IsEmpty());
 }
 
-// kWork must be told to stop 90 s before the end, and holds back 1.1 kJ (policy/held_back.h).
+// kWork must receive its stop 90 s before the end, and holds back 1.1 kJ (policy/held_back.h).
 class ScheduleGuardTest : public testing::Test {
  protected:
   std::string CheckAt(const policy::Limits& limits, absl::Duration after_noon, Joules spent = {},

@@ -31,7 +31,7 @@ void RecentHarvest::Enter(int64_t hour) {
       over_.power.erase(over_.power.begin(), over_.power.begin() + (hours - kHours));
     }
   } else if (hour <= over_.last_hour) {
-    over_ = {};  // What was kept is of a clock that was ahead.
+    over_ = {};  // The kept hours come from a clock that was ahead.
   }
   hour_ = hour;
   energy_ = Joules(0);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What came into a battery in each hour of the latest four days: how bright this morning was, which
-// the mean of many days hides, and what forecasts are judged by. Pure: times come with the calls.
-// One thread owns an object.
+// The energy that a battery received in each hour of the latest four days. The hours show how
+// bright this morning was, which the mean of many days hides, and are the measure of forecasts.
+// Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_
 #define WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_
 
@@ -25,14 +25,14 @@ struct HarvestOfHours {
 class RecentHarvest {
  public:
   static constexpr int64_t kHours = 96;
-  // An hour of which less was observed counts as not observed.
+  // An hour with less observed time counts as not observed.
   static constexpr absl::Duration kObservedMin = absl::Minutes(30);
 
-  // kept: of an earlier process.
+  // kept: saved by an earlier process.
   explicit RecentHarvest(HarvestOfHours kept) : over_(std::move(kept)) {}
 
-  // Adds what was observed within one hour, in order of time; a clock that goes back is ignored
-  // until it is where it was. energy: may be below 0, because readings are coarse.
+  // Adds an observation within one hour. Calls come in order of time; if the clock went back, calls
+  // are ignored until the clock has caught up. energy: may be below 0, because readings are coarse.
   void Add(int64_t hour, Joules energy, absl::Duration observed);
 
   [[nodiscard]] const HarvestOfHours& over() const { return over_; }

@@ -9,39 +9,43 @@ namespace {
 
 constexpr double kFastestSeconds = 10.0;
 constexpr double kNextFilter = 1.3;
-// The means that take the air's temperature out follow a morning, and last longer than a board
-// takes to warm up.
+// Window of the means that remove the air's temperature: short enough to follow a morning, and
+// longer than a board takes to warm up.
 constexpr double kMeanSeconds = 3600.0;
-// The watts before the first sample are not known. By then most boards have forgotten them.
+// The watts before the first sample are not known. After this time they no longer affect most
+// boards.
 constexpr absl::Duration kSettleTime = absl::Minutes(20);
-// Seconds of changing watts after which a sample counts a third: a dusty fan shows within days.
+// After this many seconds of changing watts a sample's weight has fallen to a third, so that a
+// dusty fan shows within days.
 constexpr double kMemorySeconds = 86400.0;
-// A sample counts half if the watts are so far from their mean. A board at rest teaches nothing.
+// A sample has half its weight if the watts are this far from their mean, because a board at rest
+// shows nothing.
 constexpr double kHalfWeightWatts = 1.0;
 constexpr double kWeightMin = 0.02;
 constexpr double kFitSeconds = 300.0;
-// Two stages always explain a little more than one, most of all two that are nearly alike.
+// Two stages always explain a little more than one, in particular two that are nearly equal.
 constexpr double kClearlyLess = 0.5;
 constexpr size_t kApart = 5;  // filters
-// Of a board's K/W nothing is said before they are known so well, by samples of a few time
-// constants.
+// A board's K/W is reported once its relative deviation is at most this, after samples of a few
+// time constants.
 constexpr double kDeviationMax = 0.1;
 constexpr double kTimeConstantsMin = 2.0;
 constexpr double kSecondsMin = 600.0;
-// Neighbouring samples err alike.
+// Errors of neighbouring samples are correlated over this time.
 constexpr double kErrorSeconds = 60.0;
 constexpr double kKelvinPerWattMin = 0.05;
 constexpr double kKelvinPerWattMax = 100.0;
 constexpr double kErrorKelvinMax = 10.0;
 constexpr double kStageShareMin = 0.05;
-// A thermometer is stuck if the model expects so much and three times its error.
+// A thermometer is stuck if the model expects a move of this much and of three times the model's
+// error.
 constexpr double kStuckKelvin = 3.0;
-// Smaller changes of the figures are noise, and nobody needs to hear of them.
+// Smaller changes of the figures are noise and are not reported.
 constexpr double kAmbientNoiseKelvin = 0.5;
 constexpr double kErrorNoiseKelvin = 0.3;
 constexpr double kNoiseShare = 0.03;
 
-// Of a kept time constant, as a share.
+// Largest relative difference between a kept time constant and a filter's.
 constexpr double kSameFilter = 0.01;
 
 double SecondsOf(size_t filter) {
@@ -180,7 +184,7 @@ HeatFit::Choice HeatFit::TwoStages(size_t fast, size_t slow) const {
   const double b = watts_watts_[fast][slow];
   const double c = watts_watts_[slow][slow];
   const double determinant = a * c - b * b;
-  // Filters that differ too little for two figures.
+  // The two filters differ too little to give two figures.
   if (determinant <= 1e-6 * a * c) {
     return {};
   }

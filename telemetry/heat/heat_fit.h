@@ -2,12 +2,13 @@
 //
 // Learns how the board's temperature follows its watts, from the board's own samples. The model:
 // temperature = ambient + the sum over stages of kelvin_per_watt x the watts behind a low-pass
-// filter of the stage's time constant. A stage is what stores heat: the chip with its heat sink, or
-// the case. One stage counts, and two where the second one explains clearly more.
+// filter of the stage's time constant. A stage is a part that stores heat: the chip with its heat
+// sink, or the case. The fit uses one stage, or two if the second one explains clearly more.
 //
-// For each of a row of time constants the filtered watts are kept. From them and from the
-// temperature the mean of the latest hour is taken, so the air may become warmer over the day. What
-// is left is fitted by least squares. Pure: times come with the calls. One thread owns an object.
+// The object keeps the filtered watts for each of kFilters time constants. It subtracts the mean of
+// the latest hour from them and from the temperature, so that a slow change of the air's
+// temperature over the day drops out, and fits the remainder by least squares. Pure: times come
+// with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_HEAT_HEAT_FIT_H_
 #define WATTLE_TELEMETRY_HEAT_HEAT_FIT_H_
 
@@ -31,7 +32,7 @@ struct FittedStage {
 struct FittedHeat {
   Celsius ambient{};                // of the latest hour, without watts
   std::vector<FittedStage> stages;  // one or two, the faster one first
-  double error_kelvin = 0.0;        // root mean square of what the model does not explain
+  double error_kelvin = 0.0;        // root mean square of the fit's residual
 };
 
 class HeatFit {
@@ -41,13 +42,14 @@ class HeatFit {
   // nothing is learned until the watts before it no longer matter. A temperature that stands still
   // while the model expects it to move counts as a gap.
   void Add(Monotonic at, Watts power, Celsius temperature);
-  // Goes on from what an earlier process told, until the samples of this one tell a model of their
-  // own. They tell the air already before. Stages that no fit tells are ignored.
+  // Continues from an earlier process's fit until this process's samples give a fit of their own.
+  // The ambient temperature follows the samples before that. Stages that no fit can have are
+  // ignored.
   // REQUIRES: before the first sample.
   void Resume(const FittedHeat& kept);
 
   // Changes seldom, and only if a figure moved by more than its noise. nullopt: the samples do not
-  // tell it yet, because the board's watts never changed for long enough.
+  // determine a fit yet, because the board's watts never changed for long enough.
   [[nodiscard]] const std::optional<FittedHeat>& fitted() const { return fitted_; }
 
   static constexpr absl::Duration kGapMax = absl::Minutes(2);
@@ -56,7 +58,7 @@ class HeatFit {
   // Time constants from 10 s to 53 min, each 1.3 times the one before.
   static constexpr size_t kFilters = 23;
   using OfFilters = std::array<double, kFilters>;
-  // A choice of stages, with what the sums say of it.
+  // A choice of stages with its fit from the sums.
   struct Choice {
     std::array<size_t, 2> filters{};
     std::array<double, 2> kelvin_per_watt{};
@@ -65,13 +67,13 @@ class HeatFit {
     double deviation = 0.0;    // of the sum of kelvin_per_watt, for an unexplained kelvin a second
   };
 
-  // The air by the latest samples, for the stages that an earlier process told.
+  // Updates the ambient temperature from the latest samples, for the stages of an earlier process.
   void FollowTheAir();
   void Restart(Monotonic at, Watts power, Celsius temperature);
   void Learn(double seconds, double kelvin);
   void PassFilters(double seconds, double watts);
   [[nodiscard]] bool StandsStill(Celsius temperature);
-  // What the fitted stages add to the ambient temperature now.
+  // The temperature that the fitted stages add to the ambient temperature now.
   [[nodiscard]] double FittedRise() const;
   [[nodiscard]] Choice OneStage(size_t filter) const;
   [[nodiscard]] Choice TwoStages(size_t fast, size_t slow) const;
@@ -92,9 +94,9 @@ class HeatFit {
   OfFilters watts_{};       // behind the filters
   OfFilters watts_mean_{};  // of the latest hour
   double kelvin_mean_ = 0.0;
-  double mean_seconds_ = 0.0;  // over which the means go, at most an hour
-  // Sums over samples of products of what differs from the means. Weighted by seconds in which the
-  // watts differ from their mean; older ones count less, the more such seconds came since.
+  double mean_seconds_ = 0.0;  // window of the means, at most an hour
+  // Sums over samples of products of the differences from the means. The weights are the seconds in
+  // which the watts differ from their mean; a sample's weight falls as more such seconds follow.
   std::array<OfFilters, kFilters> watts_watts_{};  // [i][j] with j >= i
   OfFilters watts_kelvin_{};
   double kelvin_kelvin_ = 0.0;

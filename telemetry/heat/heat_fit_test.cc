@@ -20,12 +20,12 @@ constexpr double kHour = 3600.0;
 // A true board under true air, sampled each second.
 struct TrueBoard {
   double ambient = 25.0;
-  double swing = 0.0;  // of the air over a day
+  double swing = 0.0;  // swing of the air's temperature over a day
   std::vector<FittedStage> stages;
   double idle = 3.0;
   double work = 12.0;
   double noise = 0.0;
-  double step = 0.0;  // of the thermometer
+  double step = 0.0;  // step of the thermometer
 };
 
 class Drawn {
@@ -61,7 +61,7 @@ class Lab {
       fit.Add(At(), Watts(watts), Celsius(Told()));
     }
   }
-  // Nobody samples.
+  // Time passes without samples.
   void PassUnseen(double watts, double seconds) {
     for (double done = 0.0; done < seconds; done += 1.0) {
       Pass(watts, 1.0);
@@ -152,7 +152,8 @@ TEST(HeatFitTest, DrawnBoardsAreFoundUnderNoiseCoarseStepsAndADayOfAir) {
     ASSERT_TRUE(lab.fit.fitted());
     const double told = KelvinPerWattOf(*lab.fit.fitted());
     EXPECT_NEAR(told / lab.KelvinPerWatt(), 1.0, 0.12);
-    // What a plan asks: the temperature under steady work, after a day of air as warm as now.
+    // The figure that a plan needs: the temperature under steady work if the air stays as warm as
+    // now.
     const double air = lab.Temperature();
     lab.PassUnseen(board.work, 6 * kHour);
     EXPECT_NEAR(lab.fit.fitted()->ambient.value() + told * board.work, lab.Temperature(),
@@ -285,8 +286,8 @@ TEST(HeatFitTest, FiguresThatOnlyTrembleAreNotToldAnew) {
   EXPECT_LE(changes, 4);
 }
 
-// The logs of two Jetsons, mostly at rest with short bursts, move by 3 K. They may tell nothing,
-// and what they tell must be a board's.
+// The logs of two Jetsons, mostly at rest with short bursts, move by 3 K. The fit may give no
+// result; a result must be plausible for a board.
 TEST(HeatFitTest, ALogOfARealBoardTellsABoardOrNothing) {
   struct Log {
     const char* name;
@@ -333,7 +334,7 @@ TEST(HeatFitTest, AKeptModelServesUntilTheSamplesTellAnother) {
   EXPECT_NEAR(KelvinPerWattOf(*lab.fit.fitted()), 5.0, 0.25);
   lab.Run(12.0, 2 * kHour);
   EXPECT_NEAR(KelvinPerWattOf(*lab.fit.fitted()), 5.0, 0.25);
-  // What the model does not explain counts as air, so that the board at work is as hot as it is.
+  // The residual counts as ambient temperature, so that the temperature at work stays right.
   EXPECT_NEAR(lab.fit.fitted()->ambient.value() + 12.0 * KelvinPerWattOf(*lab.fit.fitted()),
               lab.Temperature(), 3.0);
   lab.WorkAndRest(4);

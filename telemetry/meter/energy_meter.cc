@@ -182,7 +182,7 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   if (!known && still_.empty()) {
     still_.assign(counters.begin(), counters.end());
   }
-  // Its next step has the joules of the time before, too.
+  // The counter's next step also contains the joules from before this reading.
   if (!known &&
       std::equal(counters.begin(), counters.end(), still_.begin(), still_.end(),
                  [](const CounterValue& a, const CounterValue& b) { return a.value == b.value; })) {
@@ -193,8 +193,8 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   if (known && !difference) {
     ++implausible_readings_;
   }
-  // A board that reads its counter draws something. A counter that stands still is coarse, or stuck
-  // and never tells more: what it counts is known once it moves.
+  // A board that reads its counter draws some power. A counter that stands still is either coarse
+  // or stuck, so its joules are unknown until it moves.
   if (difference == Joules(0) && !WATTLE_FAULT_POINT("equal value trusted")) {
     if (after_absurd_step_) {
       still_ = std::exchange(last_counters_, {});

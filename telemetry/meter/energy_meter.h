@@ -2,9 +2,9 @@
 //
 // Converts readings to joules: by the trapezoid rule for sampled power, by differences for energy
 // counters. A reading credits the energy of the time since the reading before. Marks split that
-// time where the load is known to have changed. So no increment is ever below zero, and the
-// increments of a counter add up to the counter. Pure: no clock, no file; times come with the
-// readings. One thread owns an object.
+// time where the load is known to have changed. No increment is ever below zero, and the increments
+// of a counter add up to the counter. Pure: no clock, no file; times come with the readings. One
+// thread owns an object.
 #ifndef WATTLE_TELEMETRY_METER_ENERGY_METER_H_
 #define WATTLE_TELEMETRY_METER_ENERGY_METER_H_
 
@@ -97,8 +97,8 @@ class EnergyMeter {
   bool switched_ = false;    // the source changed since that reading
   std::optional<Watts> last_power_;
   // The counters as they were first read, when the wait for a reading was given up, or when they
-  // stood still after a step that nothing can have drawn: until they differ nobody knows how long
-  // they have stood still.
+  // stood still after a step that nothing can have drawn: how long they have stood still is unknown
+  // until they differ.
   std::vector<CounterValue> still_;
   std::vector<CounterValue> last_counters_;
   bool after_absurd_step_ = false;  // which led to last_counters_

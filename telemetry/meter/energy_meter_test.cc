@@ -127,7 +127,7 @@ TEST(PowerMeterTest, AnotherSourceTakesOverWithoutASlopeAcrossTheirScopes) {
   EXPECT_EQ(span.peak, Watts(7));
 }
 
-// Of counters that were seen to move, from -1 s to 0 s.
+// A meter whose counters moved between -1 s and 0 s.
 EnergyMeter Moved(const MeterSettings& settings, const std::vector<CounterValue>& before,
                   const std::vector<CounterValue>& now) {
   EnergyMeter meter(settings, At(-1));
@@ -147,7 +147,7 @@ TEST(CounterMeterTest, BridgesGapsAndAResetIsMissing) {
   EXPECT_NEAR(Sum(meter.AddCounters(At(61), Counter(15), {})).gross.value(), 10.0, 1e-9);
 }
 
-// Also in a run that ends before anything else shows that the rail is stuck.
+// Holds also for a run that ends before anything else shows that the rail is stuck.
 TEST(CounterMeterTest, ACounterThatStandsStillTellsNothingUntilItMoves) {
   EnergyMeter meter({}, At(0));
   meter.AddCounters(At(0), Counter(0), {});
@@ -161,7 +161,7 @@ TEST(CounterMeterTest, ACounterThatStandsStillTellsNothingUntilItMoves) {
   const EnergySpan stuck = Sum(meter.GiveUp(At(71), {}));
   EXPECT_EQ(stuck.gross, Joules(0));
   EXPECT_EQ(stuck.missing, absl::Seconds(60));
-  // Its next step has the joules of all that time, not of the last second.
+  // The counter's next step has the joules of the whole time, not of the last second.
   EXPECT_THAT(meter.AddCounters(At(80), Counter(110), {}), SizeIs(0));
   const EnergySpan moved = Sum(meter.AddCounters(At(81), Counter(810), {}));
   EXPECT_EQ(moved.gross, Joules(0));
@@ -169,7 +169,7 @@ TEST(CounterMeterTest, ACounterThatStandsStillTellsNothingUntilItMoves) {
   EXPECT_NEAR(Sum(meter.AddCounters(At(82), Counter(820), {})).gross.value(), 10.0, 1e-9);
 }
 
-// A worker may start while its rail is stuck: nobody knows since when.
+// A worker may start while its rail is stuck, for an unknown time.
 TEST(CounterMeterTest, TheFirstStepHasTheJoulesOfAnUnknownTime) {
   EnergyMeter meter({}, At(0));
   EXPECT_THAT(meter.AddCounters(At(0), Counter(10), {}), IsEmpty());
@@ -181,7 +181,7 @@ TEST(CounterMeterTest, TheFirstStepHasTheJoulesOfAnUnknownTime) {
   EXPECT_NEAR(Sum(meter.AddCounters(At(3), Counter(912), {})).gross.value(), 12.0, 1e-9);
 }
 
-// A rail told nonsense, and then a value at which it had stuck before.
+// A rail reports nonsense, and then a value at which it had stuck before.
 TEST(CounterMeterTest,
      TheFirstStepOfACounterThatStandsStillAfterNonsenseHasTheJoulesOfAnUnknownTime) {
   EnergyMeter meter = Moved({}, Counter(0), Counter(10));
@@ -196,7 +196,7 @@ TEST(CounterMeterTest,
   EXPECT_NEAR(Sum(meter.AddCounters(At(10), Counter(912), {})).gross.value(), 12.0, 1e-9);
 }
 
-// Nor does the counter of another source that takes over say how long it has stood still.
+// The counter of a source that takes over does not show either how long it has stood still.
 TEST(CounterMeterTest, TheFirstStepAfterASwitchHasTheJoulesOfAnUnknownTime) {
   EnergyMeter meter = Moved({}, Counter(0), Counter(10));
   meter.Switch({});
@@ -291,7 +291,7 @@ double WaveEnergy(const Wave& wave, double phase, double seconds) {
 
 class SquareWaveTest : public testing::TestWithParam<Wave> {
  protected:
-  // Of ten minutes at a random phase.
+  // Error over ten minutes at a random phase.
   double ErrorPercent() {
     const double phase = unit_(random_);
     const double window = 0.43;

@@ -45,7 +45,8 @@ struct EnergySpan {
 
   // gap_price: the largest power that the device may have drawn in the increment's missing time.
   void Add(const EnergyIncrement& increment, Watts gap_price);
-  // Takes back what was measured since `then`, an earlier state of this span: that time is missing.
+  // Discards the measurements since `then`, an earlier state of this span, and counts that time as
+  // missing.
   void TakeBack(const EnergySpan& then, Watts gap_price);
   void AddTemperature(Celsius temperature);
   void AddThrottling(absl::Duration length, bool throttled_then);

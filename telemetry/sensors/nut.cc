@@ -92,7 +92,7 @@ class Nut final : public Source {
              .steady_max = absl::InfiniteDuration(),  // whole percents of a large UPS
              .gauge_error = pack_ ? VoltageChargeError(pack_->chemistry) : Fraction(0.05),
              .gauge_rank = 20,
-             // Most firmware tells the charge from a voltage in steps of 0.1 V.
+             // Most firmware derives the charge from a voltage in steps of 0.1 V.
              .charge_step = pack_ ? VoltageChargeError(pack_->chemistry) : Fraction(0.1)};
     info_.channels = {{.name = ups_,
                        .file = where,

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A UPS behind Network UPS Tools: its charge, and its output power if the settings say that this
-// device alone hangs on the UPS. Uses upsd's protocol (RFC 9271, LIST VAR) over TCP; reading needs
-// no login. Only settings find it.
+// A UPS behind Network UPS Tools: its charge, and its output power if the settings state that the
+// UPS supplies only this device. Uses upsd's protocol (RFC 9271, LIST VAR) over TCP; reading needs
+// no login. It is read only if the settings name it.
 #ifndef WATTLE_TELEMETRY_SENSORS_NUT_H_
 #define WATTLE_TELEMETRY_SENSORS_NUT_H_
 

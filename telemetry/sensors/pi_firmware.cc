@@ -169,7 +169,8 @@ class Pmic final : public Source {
 constexpr const char* kConditions[] = {"under_voltage", "frequency_capped", "throttled",
                                        "soft_temperature_limit"};
 constexpr uint32_t kSinceBootShift = 16;
-// Under-voltage alone does not lower the clocks; the other bits say when the firmware did.
+// Under-voltage does not by itself lower the clocks; the other bits are set when the firmware
+// lowered them.
 constexpr uint32_t kClocksLowered = 0b1110;
 constexpr uint32_t kUnderVoltage = 0b0001;
 

@@ -12,9 +12,9 @@
 
 namespace wattle::telemetry {
 
-// Since boot. root: of the file system, "" for this machine. resource: "cpu", "memory" or "io".
-// kind: "some" (at least one program waited) or "full" (all of them did). nullopt: the kernel does
-// not tell.
+// The stalled time since boot. root: root of the file system, "" for this machine. resource: "cpu",
+// "memory" or "io". kind: "some" (at least one program waited) or "full" (all of them did).
+// nullopt: the kernel does not report it.
 std::optional<absl::Duration> StalledTime(const std::string& root, const std::string& resource,
                                           const std::string& kind);
 

@@ -27,7 +27,7 @@ constexpr Watts kZoneMax(1000);
 struct Zone {
   std::string name{};
   std::string energy_path{};
-  Joules modulus{};  // 0: not told
+  Joules modulus{};  // 0: unknown
 };
 
 class Rapl final : public Source {

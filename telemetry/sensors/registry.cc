@@ -11,7 +11,7 @@
 
 namespace wattle::telemetry {
 
-// The rows of the kinds. Each stands at the end of its kind's own file.
+// The rows of the kinds. Each row is defined at the end of its kind's own file.
 extern const SourceKind kIna3221Kind;
 extern const SourceKind kIna2xxKind;
 extern const SourceKind kPiFirmwareKind;

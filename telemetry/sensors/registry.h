@@ -22,8 +22,8 @@ struct SourceKind {
   const char* name = "";               // "ina3221", also the `kind` of an entry of the settings
   absl::Span<const Setting> settings;  // empty: the kind takes no entry
   // Every source of this kind that is present, usable or not. root: "" for this machine; in tests a
-  // directory with a copied file tree. entries: of this kind, checked. Discovery never waits for a
-  // network: an unreachable plug is a source that answers later.
+  // directory with a copied file tree. entries: the checked entries of this kind. Discovery never
+  // waits for a network: an unreachable plug is a source that answers later.
   std::vector<Candidate> (*discover)(const std::string& root,
                                      const std::vector<SourceSettings>& entries) = nullptr;
 };

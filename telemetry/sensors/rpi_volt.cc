@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Whether a Raspberry Pi's supply is too weak, from the kernel's driver raspberrypi-hwmon, which
-// everybody may read; the firmware's own answer (pi_firmware.cc) wants the group video. The driver
-// asks the firmware every two seconds for the dips since it asked before
+// every user may read; the firmware's own answer (pi_firmware.cc) requires the group video. The
+// driver asks the firmware every two seconds for the dips since it asked before
 // (drivers/hwmon/raspberrypi-hwmon.c), so one poll a second misses none.
 #include <cstdint>
 #include <memory>

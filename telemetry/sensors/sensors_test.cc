@@ -330,7 +330,7 @@ TEST(SettingsTest, EntriesAreCheckedByTheirKindsTable) {
   }
 }
 
-// The contract of every source in the registry.
+// The contract that every source in the registry keeps.
 TEST(SourceContractTest, ReadingsBelongToChannelsAndAreTakenNoLaterThanNow) {
   Tree tree;
   WriteRapl(tree, "1");

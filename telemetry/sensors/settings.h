@@ -17,7 +17,7 @@
 namespace wattle::telemetry {
 
 // One setting of a kind. With low < high the value is a number in this range; with choices ("a|b")
-// it is one of them; else it is any text.
+// one of the choices; else any text.
 struct Setting {
   const char* name = "";
   const char* meaning = "";  // with the unit

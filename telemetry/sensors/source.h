@@ -31,8 +31,8 @@ struct EnergyCount {
   Joules modulus{};  // the value at which the counter wraps to 0; 0: unknown
 };
 
-// What volts and amperes of a battery say: the counter of charge (battery/charge_counter.h, where
-// the fields are explained) makes a state of charge of them.
+// Bounds on a battery's charge from its volts and amperes. The charge counter
+// (battery/charge_counter.h, which explains the fields) computes a state of charge from them.
 struct VoltageBounds {
   Fraction low{};
   Fraction high{};
@@ -46,8 +46,8 @@ struct ChargeState {
   std::optional<Joules> capacity{};  // energy when full; absent if the gauge does not report it
   std::optional<Watts> draw{};       // above 0: the battery discharges
   bool charging = false;
-  bool discharging = false;  // the gauge says so; neither: it does not tell the direction
-  // With capacity: of a charge that was read from a voltage, where the current is known too.
+  bool discharging = false;  // as the gauge reports; neither: it reports no direction
+  // Set, with capacity, for a charge that was read from a voltage if the current is known too.
   std::optional<VoltageBounds> by_voltage{};
 };
 
@@ -91,8 +91,8 @@ struct Channel {
   bool in_total = false;
   bool gauge = false;        // readings are ChargeState
   bool thermometer = false;  // readings are Celsius
-  // Of a thermometer: from here on the kernel or the firmware slows the board down. Absent: they do
-  // not say.
+  // For a thermometer: from this temperature on the kernel or the firmware slows the board down.
+  // Absent: not reported.
   std::optional<Celsius> throttles_at{};
 };
 
@@ -112,7 +112,7 @@ struct SourceInfo {
   Watts plausible_max = Watts(1000);  // more is a fault
   double error_ratio = 0.0;           // stated error of a value
   Watts error_floor{};                // stated error that does not grow with the value
-  // A working source may tell exactly the same power for so long although the load has changed.
+  // For how long a working source may report exactly the same power although the load has changed.
   // Infinite: for ever (whole percents of a large UPS). See stuck.h.
   absl::Duration steady_max = absl::Seconds(15);
 

@@ -7,7 +7,7 @@
 namespace wattle::telemetry {
 namespace {
 
-// So many equal readings on each side, also from a slow source.
+// Equal readings needed on each side, also from a slow source.
 constexpr int kReadings = 10;
 constexpr absl::Duration kPowerGapMax = absl::Seconds(10);
 constexpr int kGapCadences = 3;
@@ -16,19 +16,21 @@ constexpr double kClearShare = 0.25;
 constexpr Watts kClearMin(2.0);
 constexpr double kClearErrors = 3;
 
-// A gauge of whole percents holds an equal value through one of them. It may run slow here and
-// there, and its battery may hold more than the label says.
+// Steps of charge that must flow before an equal value is stuck. A gauge of whole percents keeps an
+// equal value through one step; it may also run slow in places, and its battery may hold more than
+// the label states.
 constexpr double kStepsToMove = 1.4;
 constexpr Fraction kPercent(0.01);
-// The least that flowed: a meter's gain and its offset, in the battery's favour.
+// Lower bound of the flow as a share of the measured one: the meter's gain and offset errors, in
+// the battery's favour.
 constexpr double kLeastShare = 0.95;
 constexpr Watts kOffset(0.1);
-// A panel may carry so much of the load unseen, in the time of day at which it nearly carries all
-// of it.
+// A panel may supply all but one part in this many of the load without being measured, at a time of
+// day when it nearly carries the whole load.
 constexpr double kSunShare = 12;
 constexpr Fraction kNearlyFull(0.95);
 constexpr Fraction kFull(0.995);
-// Of a longer time between two readings of a gauge nothing is counted.
+// A longer time between two readings of a gauge counts no flow.
 constexpr absl::Duration kChargeGapMax = absl::Minutes(2);
 
 }  // namespace
@@ -101,8 +103,8 @@ void StuckCharge::Add(Monotonic at, const ChargeState& charge, const std::option
   if (last_ && at <= last_at_) {
     return;
   }
-  // Without a gauge the charge is a voltage's, which stands still at rest and on a flat curve: the
-  // current must stand still too.
+  // Without a gauge the charge follows from a voltage, which stands still at rest and on a flat
+  // curve; so the current must stand still too.
   const bool equal = last_ && last_->state_of_charge == charge.state_of_charge &&
                      (!charge.by_voltage || last_->draw == charge.draw);
   charged_ = charged_ || charge.charging || charge.draw.value_or(Watts(0)) < Watts(0);
@@ -111,7 +113,7 @@ void StuckCharge::Add(Monotonic at, const ChargeState& charge, const std::option
     last_step_ = charge.draw || stuck() ? Joules(0) : out_;
     out_ = Joules(0);
   } else if (charge.charging && !charge.draw) {
-    out_ = Joules(0);  // nobody knows how much flows in
+    out_ = Joules(0);  // the inflow is unknown
   } else if (at - last_at_ <= kChargeGapMax) {
     out_ = std::max(Joules(0), out_ + LeastOut(charge, drawn, at - last_at_));
   }

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Finds a source that goes on telling its last value. An equal value alone is no fault: a board at
-// rest and a battery in the shade of a charger stand still. A source is stuck once something else
-// shows that the true value must have moved: the load changed, another source moved, or more charge
-// was counted than the gauge's steps and errors can hide. It is trusted again when its value moves.
-// docs/operate/sensors.md has the bounds. Pure: times come with the calls. One thread owns an
-// object.
+// Finds a source that keeps reporting its last value. An equal value is no fault by itself: the
+// values of a board at rest and of a battery whose charger carries the load stand still. A source
+// is stuck once something else shows that the true value must have moved: the load changed, another
+// source moved, or more charge was counted than the gauge's steps and errors can hide. The source
+// is used again when its value moves. docs/operate/sensors.md has the bounds. Pure: times come with
+// the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_SENSORS_STUCK_H_
 #define WATTLE_TELEMETRY_SENSORS_STUCK_H_
 
@@ -21,10 +21,10 @@
 
 namespace wattle::telemetry {
 
-// What the device does, as far as its power depends on it.
+// The device's activity, as far as its power depends on it.
 enum class Load { kRest, kWork, kUnknown };
 
-// Of a source's power: one total of watts, or the energy counters that make a total.
+// Watches a source's power: one total in watts, or the energy counters that make up a total.
 class StuckPower {
  public:
   // Another source of the device's power, for comparison.
@@ -49,8 +49,8 @@ class StuckPower {
  private:
   void Compare(const std::optional<Other>& other, absl::Duration passed);
 
-  const absl::Duration steady_;  // on each side; a shorter one is no evidence
-  const absl::Duration gap_;     // of a longer time between two readings nothing is known
+  const absl::Duration steady_;  // on each side; a shorter time is no evidence
+  const absl::Duration gap_;     // a longer time between two readings is no evidence
   const Watts error_floor_;
   std::vector<double> value_;  // empty before the first reading
   bool moved_ = false;
@@ -59,25 +59,25 @@ class StuckPower {
   Load load_ = Load::kUnknown;
   absl::Duration at_rest_;
   absl::Duration at_work_;
-  std::optional<Other> other_;  // as the other source was when the value began to be equal
+  std::optional<Other> other_;  // the other source's state when the value began to be equal
   absl::Duration other_near_;
   absl::Duration other_far_;
 };
 
-// Of a gauge's charge.
+// Watches a gauge's charge.
 class StuckCharge {
  public:
   explicit StuckCharge(const SourceInfo& info);
 
-  // Adds a reading. drawn: what the device drew since the reading before, as its meter has it;
-  // absent: not measured, or not from this battery.
+  // Adds a reading. drawn: the device's measured consumption since the previous reading; absent:
+  // not measured, or not from this battery.
   void Add(Monotonic at, const ChargeState& charge, const std::optional<Joules>& drawn, Load load);
 
   // Whether the charge stayed exactly equal although more left the battery than the gauge's steps
   // and errors can hide, or the gauge's own draw stood still with it while the load changed.
   [[nodiscard]] bool stuck() const;
   [[nodiscard]] absl::Duration equal_for() const { return last_at_ - since_; }
-  // What left the battery at the least while the charge was equal.
+  // Lower bound of the energy that left the battery while the charge was equal.
   [[nodiscard]] Joules least_out() const { return out_; }
 
  private:
@@ -91,8 +91,8 @@ class StuckCharge {
   Monotonic since_;
   Monotonic last_at_;
   Joules out_;
-  // What the last move took, where the gauge tells no draw: at dawn each takes more of the meter's
-  // joules than the one before, because a panel carries more of the load.
+  // The joules between the last two moves if the gauge reports no draw. At dawn each move takes
+  // more of the meter's joules than the one before, because a panel carries more of the load.
   Joules last_step_;
   bool charged_ = false;  // the battery was seen to charge: it may have a panel
 };

@@ -84,7 +84,7 @@ TEST(StuckPowerTest, WithoutEvidenceAnEqualValueIsNoFault) {
           Ina3221(), 1000, kFrozen,
           [](double seconds) { return seconds > 500 ? Load::kUnknown : Load::kRest; }, kNoOther),
       -1);
-  // For a UPS that tells whole percents of 1500 VA nothing is evidence.
+  // Equal values of a UPS that reports whole percents of 1500 VA are never evidence.
   EXPECT_EQ(
       StuckAfter({.steady_max = absl::InfiniteDuration()}, 1000, kFrozen, kWorkFrom100, kNoOther),
       -1);
@@ -102,7 +102,7 @@ TEST(StuckPowerTest, TrustReturnsWithTheFirstValueThatMoves) {
   watch.Add(AtSecond(seconds += 0.43), {5.001}, Load::kWork, {});
   EXPECT_FALSE(watch.stuck());
   EXPECT_TRUE(watch.moved());
-  // A gap is no evidence: nobody knows what the source told meanwhile.
+  // A gap is no evidence: the source's values during it are unknown.
   watch.Add(AtSecond(seconds += 3600), {5.001}, Load::kWork, {});
   watch.Add(AtSecond(seconds += 3600), {5.001}, Load::kRest, {});
   watch.Add(AtSecond(seconds += 3600), {5.001}, Load::kRest, {});
@@ -118,8 +118,8 @@ struct Gauge {
   bool tells_direction = true;
 };
 
-// Seconds and share of the capacity that left the battery until a charge of `shown` is stuck.
-// net: out of the battery, by second. drawn: of the device.
+// Seconds and share of the capacity that left the battery until a charge of `shown` is stuck. net:
+// the flow out of the battery, by second. drawn: the device's draw.
 struct Found {
   double seconds = -1;
   double share = 0;
@@ -162,7 +162,7 @@ TEST(StuckChargeTest, AFrozenGaugeIsFoundWithin300SecondsAt12WattsOf60WattHours)
     EXPECT_LT(found.seconds, 300);
     EXPECT_LT(found.share, 0.0167);
   }
-  // The same share of any other pack.
+  // The share is equal for a larger pack.
   const Found large = FindStuck({.capacity_wh = 500}, 86400, kStands, net, 0);
   EXPECT_GT(large.seconds, 0);
   EXPECT_LT(large.share, 0.0167);
@@ -179,7 +179,7 @@ TEST(StuckChargeTest, WithoutItsOwnDrawAPanelMayHaveCarriedMostOfTheLoad) {
       12);
   EXPECT_GT(unknown.share, 0.15);
   EXPECT_LT(unknown.share, 0.20);
-  // Full, on a charger, and nobody says so.
+  // The battery is full on a charger, and the gauge does not report charging.
   EXPECT_EQ(FindStuck(
                 {.tells_draw = false, .tells_direction = false}, 86400, [](double) { return 1.0; },
                 [](double) { return 0.0; }, 12)
@@ -210,7 +210,7 @@ TEST(StuckChargeTest, AFullBatteryMayHoldMoreThanItsGaugeShows) {
             -1);
 }
 
-// A gauge whose current freezes while the battery charges tells for ever that it charges.
+// A gauge whose current freezes while the battery charges reports charging for ever.
 TEST(StuckChargeTest, ADrawThatStandsStillWithTheChargeWhileTheLoadChangesIsStuck) {
   StuckCharge watch({});
   ChargeState charge = {
@@ -315,7 +315,7 @@ int FalseGaugeAlarms(int months, double step, double slope, bool tells_draw, boo
     Months random(static_cast<uint64_t>(month) + 77);
     Jobs jobs(random);
     const double capacity_wh = random.Uniform(20, 500);
-    const double label = random.Uniform(0.9, 1.2);  // what the label says of it
+    const double label = random.Uniform(0.9, 1.2);  // actual capacity as a share of the label's
     const double meter = random.Uniform(0.95, 1.05);
     double charge = random.Uniform(0.3, 1.0);
     double cloud = 1;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Several sources whose totals add up to the device's power, as one source: the processors' and the
-// GPUs' counters on a machine with both. If one part does not answer there is no sum, because a
-// part would be taken for the whole.
+// GPUs' counters on a machine with both. If one part does not answer there is no sum, because the
+// rest would pass for the whole.
 #ifndef WATTLE_TELEMETRY_SENSORS_SUM_SOURCE_H_
 #define WATTLE_TELEMETRY_SENSORS_SUM_SOURCE_H_
 

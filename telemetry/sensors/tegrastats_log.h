@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Plays a log of NVIDIA's tegrastats as if its board were here: rails and temperatures, one line
-// for each period. A recording is no measurement of this device, so its source is `emulated` and
-// its scope "recorded". Use it to try policies and dashboards with a real board's trace.
+// Replays a log of NVIDIA's tegrastats as if its board were this device: rails and temperatures,
+// one line for each period. A recording is no measurement of this device, so its source is
+// `emulated` and its scope "recorded". Use it to try policies and dashboards with a real board's
+// trace.
 #ifndef WATTLE_TELEMETRY_SENSORS_TEGRASTATS_LOG_H_
 #define WATTLE_TELEMETRY_SENSORS_TEGRASTATS_LOG_H_
 

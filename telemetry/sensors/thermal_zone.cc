@@ -53,7 +53,7 @@ class ThermalZones final : public Source {
 // A board's trip points lie here. Zones of x86 have some of 0 or -274 °C, which mean "not set".
 constexpr Celsius kTripMin(45);
 constexpr Celsius kTripMax(130);
-// A Raspberry Pi's firmware slows it down and tells the kernel of no trip point.
+// A Raspberry Pi's firmware slows the board down and reports no trip point to the kernel.
 constexpr Celsius kRaspberryPiThrottles(80);
 constexpr const char* kRaspberryPi = "Raspberry Pi";
 

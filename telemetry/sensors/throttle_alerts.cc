@@ -2,7 +2,7 @@
 //
 // Whether a Jetson throttles: the cooling devices "…-throttle-alert" (JetPack 5 and 6), and on
 // Orins the counters of under-voltage and over-current events. The counters grow at full load of
-// the highest mode without harm, so they are only shown; the alerts alone mean "throttled".
+// the highest mode without harm, so they are only shown; only the alerts mean "throttled".
 #include <cstdint>
 #include <memory>
 #include <string>

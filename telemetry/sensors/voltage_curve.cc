@@ -32,14 +32,14 @@ constexpr Point kLead[] = {{1.750, 0.0}, {1.918, 0.1}, {1.943, 0.2}, {1.968, 0.3
                            {2.083, 0.8}, {2.103, 0.9}, {2.122, 1.0}};
 
 constexpr double kErrorVolts = 0.05;
-// Of a cell at rest: the meter, warmth, and how the cells of makers differ. A current moves the
-// voltage: one that takes the capacity in ten hours, the largest that counts as rest, by 60 mV,
-// which is 60 mOhm in a cell of 10 Ah.
+// Voltage error of a cell at rest: the meter, temperature, and the difference between makers'
+// cells. A resting current moves the voltage further: the largest one, the capacity in ten hours,
+// by 60 mV, which is 60 mOhm in a cell of 10 Ah.
 constexpr double kRestErrorVolts = 0.02;
 constexpr double kLoadErrorVolts = 0.06;
 
-// How a chemistry behaves besides its curve. Not verified for any one cell: rest times are those
-// after which makers take a voltage as that of rest, losses those of ampere-hours, not of energy.
+// A chemistry's properties besides its curve, not verified for any single cell. Rest times are
+// those after which makers treat a voltage as resting; losses are of ampere-hours, not of energy.
 struct Behaviour {
   absl::Duration rest_time;
   double charge_loss;
@@ -69,7 +69,7 @@ absl::Span<const Point> CurveOf(Chemistry chemistry) {
   return kLithiumIon;
 }
 
-// Of a cell over a whole discharge at rest.
+// Mean voltage of a cell over a whole discharge at rest.
 double MeanVolts(Chemistry chemistry) {
   const absl::Span<const Point> curve = CurveOf(chemistry);
   double mean = 0;

@@ -52,7 +52,7 @@ inline constexpr Setting kResistanceSetting = {
 std::optional<BatteryPack> PackOf(const SourceSettings& entry);
 
 // The largest power, out of the battery or into it, that counts as rest: the capacity in ten hours.
-// It moves the voltage of a cell by no more than VoltageBounds allows for.
+// This current moves the voltage of a cell by no more than VoltageBounds allows for.
 constexpr Watts RestDrain(Joules capacity) {
   return Watts(capacity.value() / (10 * 3600.0));
 }
@@ -69,9 +69,9 @@ Fraction VoltageChargeError(Chemistry chemistry);
 // 1.3 × full): a wrong number of cells, or a loose wire.
 absl::StatusOr<ChargeState> ChargeFromVoltage(const BatteryPack& pack, double volts);
 
-// The same with a current out of the battery (negative: into it), by which the voltage is moved:
-// tells `draw` and `charging` too, and `by_voltage` where the pack's capacity is known.
-// resistance_ohms: of the battery between its terminals; 0: not known.
+// ChargeFromVoltage with a current out of the battery (negative: into it), which moves the voltage.
+// Also sets `draw` and `charging`, and `by_voltage` if the pack's capacity is known.
+// resistance_ohms: the battery's resistance between its terminals; 0: unknown.
 absl::StatusOr<ChargeState> ChargeFromVoltage(const BatteryPack& pack, double volts, double amperes,
                                               double resistance_ohms);
 
