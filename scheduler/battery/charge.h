@@ -20,7 +20,8 @@ struct BatteryState {
 // run ends.
 Fraction ChargeAfter(const BatteryState& battery, Joules demand);
 
-// Joules that are missing for `demand` and `margin` to leave at least `reserve`; 0: none.
+// The joules that the battery lacks so that `demand` and `margin` leave at least `reserve`; 0:
+// none.
 Joules Shortfall(const BatteryState& battery, Joules demand, Joules margin, Fraction reserve);
 
 // The lowest charge at which `demand` and `margin` leave `reserve`; above 1: this battery is too

@@ -15,7 +15,7 @@ constexpr double kDegreesAnHour = 15;
 constexpr int kSamplesOfHour = 12;
 constexpr double kExtinction = 0.057;  // Haurwitz.
 
-// Declination of the sun, and how far the sundial is before the clock, in hours.
+// Declination of the sun, and how far the sundial is ahead of the clock, in hours.
 struct SunOfDay {
   double declination = 0;  // Radians.
   double ahead_hours = 0;

@@ -22,13 +22,13 @@ struct DrawnFleetShape {
   int jobs = 20;
   int device_classes = 3;
   int work_classes = 5;
-  int hours = 24;             // Of the horizon.
-  int measured_percent = 30;  // Of the devices have rows of their own.
-  int deadline_percent = 60;  // Of the jobs have one.
-  int run_minutes_max = 120;  // Of a typical job on a typical device.
+  int hours = 24;             // Length of the horizon.
+  int measured_percent = 30;  // Share of devices with rows of their own.
+  int deadline_percent = 60;  // Share of jobs with a deadline.
+  int run_minutes_max = 120;  // Longest run of a typical job on a typical device.
   int deadline_hours_max = 20;
   bool shares_power = true;  // Some boards share a pack or a supply.
-  // W/m2 on the level, of each hour of a year; empty: a day of a sine.
+  // W/m2 on a level surface for each hour of a year; empty: a sine for each day.
   std::vector<double> sun{};
 };
 
@@ -68,7 +68,7 @@ class FleetDrawer {
     return static_cast<int64_t>((state_ >> 33) % static_cast<uint64_t>(bound));
   }
 
-  // The pack of one board as it may be at any time.
+  // A plausible state of one board's pack.
   timetable::PackSpec DrawPack() {
     timetable::PackSpec pack;
     pack.now = fleet_.now;
@@ -215,11 +215,11 @@ class FleetDrawer {
   uint64_t state_;
   DrawnFleetShape shape_;
   Fleet fleet_;
-  std::vector<int64_t> speed_percent_;    // Of each device class.
-  std::vector<int64_t> watts_percent_;    // Likewise.
-  std::vector<int> modes_;                // Likewise.
-  std::vector<int64_t> typical_seconds_;  // Of 1,000 units, of each work class.
-  int64_t peak_memory_bytes_ = 0;         // Of the work class that is drawn.
+  std::vector<int64_t> speed_percent_;    // For each device class.
+  std::vector<int64_t> watts_percent_;    // For each device class.
+  std::vector<int> modes_;                // For each device class.
+  std::vector<int64_t> typical_seconds_;  // For 1,000 units of each work class.
+  int64_t peak_memory_bytes_ = 0;         // Memory of the work class being drawn.
 };
 
 }  // namespace wattle::fleet_plan

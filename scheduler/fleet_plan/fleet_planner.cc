@@ -21,8 +21,8 @@ using timetable::kNoCap;
 
 constexpr int kClosed = -1;  // The job of a closed interval in a timeline.
 
-// No run by the rate draws less, whatever its size: the mean of its parts is no less than the least
-// of them.
+// Lower bound of any run's power at this rate: the mean over a run's parts is at least the smallest
+// part.
 Milliwatts LeastPower(const Rate& rate) {
   std::optional<Milliwatts> least;
   for (const Estimate& part : {rate.of_a_run, rate.of_1000_units}) {
@@ -47,7 +47,7 @@ Seconds LatestEnd(const Fleet& fleet, const Job& job) {
   return std::min(job.deadline.value_or(fleet.end), fleet.end);
 }
 
-// As CostAt.
+// Lower bound of CostAt.
 Millijoules LeastCost(const Fleet& fleet, const Job& job, Millijoules joules, Seconds start) {
   return joules +
          joules * fleet.patience_thousandths_per_hour / 1000 * (start - job.released) / kHour;
@@ -282,7 +282,7 @@ void FleetPlanner::Place(size_t index) {
   const Job& job = fleet_->jobs[index];
   Choice best{.priced = job.left_out_price};
   const WaysOfWork& ways = ways_.of_work[static_cast<size_t>(job.work_class)];
-  // The ways are sorted by the joules of their units, and those of a run come on top.
+  // The ways are sorted by the joules of their units; the fixed joules of a run come on top.
   const auto is_dearer = [&](const Needs& needs) {
     return Scaled(0, needs.millijoules.second, job.units) >= best.priced;
   };
@@ -382,7 +382,7 @@ std::vector<size_t> FleetPlanner::ChangeDevice(size_t device) {
 }
 
 std::vector<size_t> PlanningOrder(const Fleet& fleet) {
-  // Of each work class, its quickest rate.
+  // The quickest rate of each work class.
   std::vector<const Rate*> quickest(fleet.work_classes.size(), nullptr);
   for (size_t i = 0; i < fleet.rates.size(); ++i) {
     const Rate*& best = quickest[i / fleet.device_classes.size()];
@@ -417,7 +417,7 @@ FleetPlanner PlanInOrder(const Fleet& fleet, absl::Span<const size_t> order, con
   for (const size_t job : order) {
     planner.Place(job);
   }
-  // Prices may leave a job out whose place nobody took.
+  // With prices a job may have been left out although its place is still free.
   planner.SetPrices(nullptr);
   for (const size_t job : order) {
     if (prices != nullptr && !planner.place(job)) {

@@ -3,15 +3,16 @@
 // Plans a large fleet: each job gets a place in time, or a verdict that says why it has none. The
 // rule is that of timetable::Schedule: the job takes its cheapest way among the earliest starts
 // that reserved work leaves, and no reserved work moves. A schedule asks each device for each job.
-// Here three things spare most of the questions:
+// Three measures avoid most of these questions:
 //  - Devices of one class and the same labels are a pool, sorted by a time before which no run of
-//    the job's length can start on the device. Reserved work only raises that time, so it is looked
-//    for where it was last, and only once the device is the first of its pool. A job asks the
-//    pool's devices in this order, and stops at the first that cannot be cheaper than what it has.
+//    the job's length can start on the device. Reserved work only raises that time, so the search
+//    resumes at the last value, and only once the device is the first of its pool. A job asks the
+//    pool's devices in this order, and stops at the first that cannot be cheaper than the best way
+//    found.
 //  - A verdict that holds for a work class and a device class is asked once.
 //  - A device that measured a work class itself, or has its artifact, stands in a short list.
-// A job asks at most kAsked devices of a pool. So a fleet with larger pools may get a dearer plan
-// than a schedule finds, never one that breaks a rule.
+// A job asks at most kAsked devices of a pool. A fleet with larger pools may thus get a dearer plan
+// than a schedule finds, but never one that breaks a rule.
 //
 // Pure; one thread owns an object. The same fleet and the same calls give the same plan.
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_FLEET_PLANNER_H_
@@ -44,13 +45,13 @@ class FleetPlanner {
   // from a minute to two weeks. Longer runs are in the last one.
   static constexpr size_t kBuckets = 27;
 
-  // No job has a place. fleet: must outlive the planner. The caller may add jobs of the work
-  // classes that are there, and may change a device as ChangeDevice says. A plan at a later time is
-  // a new planner.
+  // No job has a place. fleet: must outlive the planner. The caller may add jobs of the existing
+  // work classes, and may change a device as described at ChangeDevice. A plan at a later time is a
+  // new planner.
   explicit FleetPlanner(const Fleet& fleet);
 
-  // From now on the way of a job is that which costs least with these prices on top. Null: none, as
-  // at first. Must outlive its use.
+  // From now on a job takes the way that costs least with these prices added. Null: no prices,
+  // which is the default. Must outlive its use.
   void SetPrices(const Prices* prices) { prices_ = prices; }
 
   // Gives the job its cheapest way; none if none is cheaper than leaving the job out, or none ends
@@ -59,42 +60,42 @@ class FleetPlanner {
   // Takes the job's place away; none is no error.
   void TakeOut(size_t job);
 
-  // Takes out what is planned on the device and on those that share its power, and reads the closed
-  // times of these devices, their pack and their supply anew. Labels, cache and rates must be as
-  // they were. Returns the jobs that lost their place.
+  // Removes the planned work of the device and of those that share its power, and reads the closed
+  // times of these devices, their pack and their supply again. Labels, cache and rates must not
+  // have changed. Returns the jobs that lost their place.
   std::vector<size_t> ChangeDevice(size_t device);
 
   // The place of a job; nullopt: none.
   [[nodiscard]] const std::optional<Option>& place(size_t job) const { return plan_[job]; }
-  // In the order of Fleet::jobs, as far as they were known at the latest Place.
+  // In the order of Fleet::jobs; holds the jobs that existed at the latest Place.
   [[nodiscard]] absl::Span<const std::optional<Option>> plan() const { return plan_; }
-  // As timetable::CostOf.
+  // The plan's cost by timetable::CostOf.
   [[nodiscard]] Millijoules cost() const { return cost_; }
 
  private:
-  // No run of a bucket can start before; Pool::kNever: none can start at all.
+  // No run of a bucket can start earlier; Pool::kNever: none can start at all.
   struct Bound {
     Seconds start = 0;
     int64_t as_of = -1;  // State::changes then.
   };
   struct State {
     timetable::Timeline timeline;
-    int64_t changes = 0;  // Of the timeline, the pack or the supply.
+    int64_t changes = 0;  // Changes of the timeline, the pack or the supply.
     std::array<Bound, kBuckets> bounds{};
-    std::vector<std::pair<size_t, size_t>> slots{};  // Pools with its slot in each.
+    std::vector<std::pair<size_t, size_t>> slots{};  // Pools with the device's slot in each.
   };
   struct Choice {
     const Rate* rate = nullptr;
     int device = 0;
     Seconds start = 0;
     Millijoules cost = 0;
-    Millijoules priced = 0;  // With prices_ on top; at most this much is of interest.
+    Millijoules priced = 0;  // With prices_ added; dearer ways are ignored.
     timetable::Draw draw{};
   };
 
   void KnowJobs();
   void ReadDevice(size_t device);
-  // Work came or went on the device. may_start_earlier: it went.
+  // Work was added to or removed from the device. may_start_earlier: removed.
   void NoteChange(size_t device, bool may_start_earlier);
   static size_t BucketOf(Seconds length);
   // The bound as of now. REQUIRES: a run of the bucket is at least so long.
@@ -111,17 +112,17 @@ class FleetPlanner {
   const Fleet* fleet_;
   const Prices* prices_ = nullptr;
   Ways ways_;
-  std::vector<std::array<Pool, kBuckets>> pools_;  // Of each of ways_.pools.
+  std::vector<std::array<Pool, kBuckets>> pools_;  // One for each of ways_.pools.
   std::vector<State> devices_;
   std::vector<timetable::Pack> packs_;
   std::vector<timetable::Supply> supplies_;
   std::vector<std::vector<size_t>> on_pack_;    // The devices of each pack.
-  std::vector<std::vector<size_t>> on_supply_;  // Likewise.
-  std::vector<Milliwatts> least_power_;         // Of any run on each device class.
+  std::vector<std::vector<size_t>> on_supply_;  // The devices of each supply.
+  std::vector<Milliwatts> least_power_;         // The least power of any run on each device class.
   std::vector<std::optional<Option>> plan_;
-  std::vector<Millijoules> costs_;  // Of each job, as it stands.
+  std::vector<Millijoules> costs_;  // The present cost of each job.
   Millijoules cost_ = 0;
-  std::vector<std::pair<size_t, Seconds>> hidden_;  // Of AskPool, kept for its memory.
+  std::vector<std::pair<size_t, Seconds>> hidden_;  // Local to AskPool; kept to reuse its memory.
 };
 
 // The jobs with a deadline, the one that must start first in front; then the others by priority,

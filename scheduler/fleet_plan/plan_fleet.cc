@@ -13,8 +13,8 @@
 namespace wattle::fleet_plan {
 namespace {
 
-// The program splits jobs at will, so its prices tend to be too high for whole ones: parts of them
-// often give the cheaper plan.
+// The linear program may split jobs, so its prices tend to be too high for whole jobs: a fraction
+// of the prices often gives the cheaper plan.
 constexpr int64_t kPercents[] = {100, 50, 25};
 
 FleetPlan PlanOf(const FleetPlanner& planner) {

@@ -1,10 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The plan of a whole fleet: by a list, and by lists with the prices of a linear program, or a
-// part of them, on top. The
-// cheapest one counts. An answer of the solver that gives no cheaper plan without a broken rule is
-// dropped, and the outcome says why, so that a caller can count it. Without a solver the plan by
-// the list stands. Pure.
+// fraction of them, added. The cheapest plan is used. An answer of the solver that gives no cheaper
+// plan without a broken rule is dropped, and the outcome says why, so that a caller can count it.
+// Without a solver the plan by the list stands. Pure.
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_PLAN_FLEET_H_
 #define WATTLE_SCHEDULER_FLEET_PLAN_PLAN_FLEET_H_
 
@@ -20,7 +19,7 @@ namespace wattle::fleet_plan {
 enum class SolverOutcome {
   kNoSolver,
   kUsed,
-  kNoAnswer,     // Dropped: it ended at its bound, or found no optimum.
+  kNoAnswer,     // Dropped: the solver reached its bound or found no optimum.
   kWrongAnswer,  // Dropped: CheckSolution refuses it.
   kBrokenRule,   // Dropped: the plan made from it breaks a rule.
   kNotCheaper,   // Dropped: the plan by the list costs no more.
@@ -30,10 +29,10 @@ struct FleetPlan {
   std::vector<std::optional<Option>> places;  // In the order of Fleet::jobs.
   Millijoules cost = 0;
   SolverOutcome solver = SolverOutcome::kNoSolver;
-  solve::Basis basis{};  // Where the solver ended: a start for the next plan. Empty: nowhere.
+  solve::Basis basis{};  // The solver's final basis, a start for the next plan. Empty: none.
 };
 
-// solver: null: none. start: the basis of the plan before; null: none.
+// solver: null: none. start: the previous plan's basis; null: none.
 FleetPlan PlanFleet(const Fleet& fleet, const solve::Solver* solver, const PriceOptions& options,
                     const solve::Basis* start = nullptr);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Devices that do for the same jobs, by a time: a tournament tree, so that a change costs the
-// logarithm of the pool's size. Pure; one thread owns an object.
+// Devices that suit the same jobs, sorted by a time in a tournament tree, so that a change costs
+// the logarithm of the pool's size. Pure; one thread owns an object.
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_POOL_H_
 #define WATTLE_SCHEDULER_FLEET_PLAN_POOL_H_
 

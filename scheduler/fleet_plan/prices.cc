@@ -29,10 +29,10 @@ Seconds Overlap(Seconds begin, Seconds end, Seconds other_begin, Seconds other_e
   return std::max<Seconds>(0, std::min(end, other_end) - std::max(begin, other_begin));
 }
 
-// Jobs of one work class that come and must end in the same buckets count as equal.
+// Jobs of one work class whose release and deadline lie in the same buckets count as equal.
 struct JobGroup {
   int64_t count = 0;
-  int64_t units = 0;  // Of all together, like what follows.
+  int64_t units = 0;  // The sum over the group's jobs, like the next fields.
   Millijoules left_out_price = 0;
   Seconds released = 0;
   Seconds latest_end = 0;
@@ -107,9 +107,9 @@ class PriceProgram {
     }
   }
 
-  // The charge above the floors of a group's packs, from bucket to bucket: what was there, and sun,
-  // less idle draw, work, and what full packs lose. What empty packs do not give to idle boards is
-  // free.
+  // Balance of the charge above the floors of a group's packs from bucket to bucket: previous
+  // charge plus sun, minus idle draw, work and the loss of full packs. Idle draw that empty packs
+  // cannot supply is free.
   void AddCharges() {
     charge_rows_.resize(prices_.groups.size());
     std::vector<std::vector<const PackSpec*>> packs(prices_.groups.size());
@@ -152,8 +152,9 @@ class PriceProgram {
       }
       const double begins_with = bucket == 0 ? charge : 0;
       rows.push_back(program_.AddRow(begins_with + sun - idle, begins_with + sun - idle));
-      program_.AddColumn(0, idle, {{rows.back(), -1}});      // Not given.
-      program_.AddColumn(0, kInfinity, {{rows.back(), 1}});  // Lost.
+      program_.AddColumn(0, idle, {{rows.back(), -1}});      // Idle draw that empty packs do not
+                                                             // supply.
+      program_.AddColumn(0, kInfinity, {{rows.back(), 1}});  // Sun that full packs lose.
     }
     for (size_t bucket = 0; bucket < rows.size(); ++bucket) {
       std::vector<LinearProgram::Term> kept = {{rows[bucket], 1}};
@@ -240,7 +241,7 @@ class PriceProgram {
   Prices prices_;
   LinearProgram program_;
   std::vector<std::vector<int>> time_rows_;    // [group][bucket]
-  std::vector<std::vector<int>> charge_rows_;  // Likewise; empty: the group has no packs.
+  std::vector<std::vector<int>> charge_rows_;  // [group][bucket]; empty: the group has no packs.
 };
 
 }  // namespace

@@ -1,14 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What time and charge are worth. A linear program spreads the jobs of each work class over device
-// classes and buckets of time, whole or in parts. The prices of its scarce rows say how much dearer
-// all other jobs become if one job takes a second of a device class, or a joule of its packs, in a
-// bucket. A planner that adds them to a job's cost leaves frugal boards and bright hours to the
-// jobs that gain most from them.
+// Shadow prices of time and charge. A linear program spreads the jobs of each work class over
+// device classes and buckets of time, whole or in parts. The prices of its scarce rows say how much
+// dearer all other jobs become if one job takes a second of a device class, or a joule of its
+// packs, in a bucket. A planner that adds them to a job's cost leaves frugal boards and bright
+// hours to the jobs that gain most from them.
 //
-// The program knows classes and means: not which board is busy, has a cache or rows of its own. So
-// its answer is no plan; the planner makes one from its prices, and the plan counts only if it is
-// cheaper and breaks no rule. Pure.
+// The program has only classes and means: it does not contain which board is busy, has a cache or
+// rows of its own. Its answer is therefore no plan; the planner makes one from the prices, and the
+// plan counts only if it is cheaper and breaks no rule. Pure.
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_PRICES_H_
 #define WATTLE_SCHEDULER_FLEET_PLAN_PRICES_H_
 
@@ -32,21 +32,21 @@ struct Prices {
     int64_t of_joule_thousandths = 0;  // Millijoules for each joule that a run draws from a pack.
   };
 
-  // What a run that starts then takes from all other jobs.
+  // The cost to all other jobs of a run that starts then.
   [[nodiscard]] Millijoules Of(int device, const timetable::Draw& draw, Seconds start) const;
   [[nodiscard]] size_t BucketAt(Seconds moment) const;
-  // All prices at a share of what they are.
+  // All prices scaled by `percent`.
   [[nodiscard]] Prices At(int64_t percent) const;
 
   Seconds begin = 0;
   Seconds bucket_length = 1;
-  std::vector<size_t> group_of;             // Of each device.
+  std::vector<size_t> group_of;             // For each device.
   std::vector<std::vector<Bucket>> groups;  // Each with the same number of buckets.
 };
 
 struct PriceOptions {
   int buckets = 24;
-  int ways_max = 16;  // Of each work class, the cheapest ones.
+  int ways_max = 16;  // The cheapest ways of each work class.
   int iterations_max = 0;
 };
 

@@ -38,7 +38,8 @@ Seconds LatestEnd(const Question& question) {
   return std::min(question.job.deadline.value_or(question.fleet.end), question.fleet.end);
 }
 
-// When the planner looks at the job again: the horizon is an hour longer then, and the sun newer.
+// The planner asks about the job again in an hour: the horizon then reaches an hour further, and
+// the forecast is newer.
 Verdict NotBeforeNextHour(const Question& question) {
   return {.answer = Answer::kNotNow, .until = (question.fleet.now / kHour + 1) * kHour};
 }
@@ -121,7 +122,7 @@ std::string ExplainPowerCap(const Verdict& verdict) {
   return absl::StrCat("the boards would draw ", verdict.wants, " mW, the cap is ", verdict.has);
 }
 
-// A run with a deadline has to fit into the hours that are told. Another run may also wait for a
+// A run with a deadline has to fit into the forecast hours. A run without one may also wait for a
 // full pack on a later day.
 Verdict CheckBatteryReserve(const Question& question) {
   const Device& device = DeviceOf(question);

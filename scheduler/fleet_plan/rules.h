@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The rules of a fleet plan as rows: what each one looks at, whether it allows a run on a device
-// that has no other planned work, and what it says to people. A rule of the scope kClass has one
+// The rules of a fleet plan as rows: the inputs of each rule, whether it allows a run on a device
+// that has no other planned work, and its text for people. A rule of the scope kClass has one
 // answer for all jobs of a work class and all devices of a device class, so planners ask it once.
 // Names are those of Candidate.refused_by. Pure; thread-safe: rules have no state.
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_RULES_H_
@@ -23,9 +23,9 @@ struct Verdict {
   static constexpr int kNoRule = -1;
 
   Answer answer = Answer::kOk;
-  int rule = kNoRule;  // Index in Rules(); of kNotNow kNoRule: other jobs have their places there.
-  Seconds until = 0;   // Of kNotNow: the next moment at which the answer may change.
-  // Of kNever: what the run wants and what there is, in the rule's unit.
+  int rule = kNoRule;  // Index in Rules(); kNoRule with kNotNow: other jobs occupy the device.
+  Seconds until = 0;   // With kNotNow: the next moment at which the answer may change.
+  // With kNever: the run's need and the available amount, in the rule's unit.
   int64_t wants = 0;
   int64_t has = 0;
 };
@@ -40,7 +40,7 @@ struct Question {
 
 enum class Scope {
   kClass,       // The work class, the device class and the form.
-  kDevice,      // Also what is fixed of the device.
+  kDevice,      // Also the device's fixed properties.
   kInstant,     // Also the time: windows.
   kTrajectory,  // Also charge and power over time, and the job's own deadline.
 };
@@ -49,7 +49,7 @@ struct Rule {
   absl::string_view name;
   Scope scope = Scope::kClass;
   Verdict (*check)(const Question& question) = nullptr;      // The verdict's rule is not set.
-  std::string (*explain)(const Verdict& verdict) = nullptr;  // Of a verdict that is kNever.
+  std::string (*explain)(const Verdict& verdict) = nullptr;  // For a kNever verdict.
 };
 
 // In the order in which they are asked.

@@ -14,7 +14,7 @@
 
 namespace wattle::fleet_plan {
 
-// What a search needs of a rate before it knows the device. The run fetches nothing.
+// Time and energy of a rate before the device is chosen. The run fetches nothing.
 struct Needs {
   explicit Needs(const Rate& rate)
       : seconds(rate.of_a_run.seconds.high, rate.of_1000_units.seconds.high),
@@ -28,8 +28,8 @@ struct Needs {
     return Scaled(millijoules.first, millijoules.second, units);
   }
 
-  std::pair<int64_t, int64_t> seconds;      // Of a run, and of 1,000 units.
-  std::pair<int64_t, int64_t> millijoules;  // Likewise.
+  std::pair<int64_t, int64_t> seconds;      // For a run, and for 1,000 units.
+  std::pair<int64_t, int64_t> millijoules;  // For a run, and for 1,000 units.
 };
 
 // A rate that no rule of the class refuses.
@@ -39,9 +39,9 @@ struct ClassWay {
   const Rate* rate = nullptr;
   Needs needs;
   int device_class = 0;
-  // Indices in Ways::pools. Some devices may stand in both.
-  int with_labels = kNoPool;    // The devices of the class with the labels that the work wants.
-  int with_artifact = kNoPool;  // Those of the class that need not fetch, whatever their labels.
+  // Indices in Ways::pools. A device may be in both pools.
+  int with_labels = kNoPool;    // The devices of the class that have the work's labels.
+  int with_artifact = kNoPool;  // The devices of the class that need not fetch, with any labels.
 };
 
 // A rate that the device measured itself.
@@ -62,10 +62,10 @@ struct Ways {
   std::vector<std::vector<int>> pools;  // The devices of each pool.
 };
 
-// The rates are those of the fleet, which must outlive the answer.
+// The result points to the fleet's rates; the fleet must outlive the result.
 Ways WaysOf(const Fleet& fleet);
 
-// Whether a rate of its own replaces the class's.
+// Whether one of the device's own rates replaces the class's.
 bool IsMeasuredOn(const Device& device, int work_class, const Form& form);
 
 }  // namespace wattle::fleet_plan

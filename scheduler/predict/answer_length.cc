@@ -16,7 +16,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Other prompts have answers of another length. An assumption.
+// Deviation of the answer's length between sets of prompts. An assumption.
 constexpr double kOtherPromptsDeviation = 0.25;
 
 // Tokens for each text that ended by itself (scheduler/profiles/learn.cc).
@@ -37,11 +37,11 @@ class EndsSeen {
   double runs_ = 0;
 };
 
-// By device. The rows of classes have the empty name.
+// Keyed by device. The rows of classes have the empty name.
 using EndsByDevice = std::map<std::string, EndsSeen>;
 
-// What the devices tell; without one that tells something, what rows of classes do, which stay when
-// a device was removed. 0: no run tells it.
+// From the devices' rows. If no device's row has ends, from the rows of classes, which stay when a
+// device is removed. 0: no run has ends.
 double TokensPerEnd(const EndsByDevice& seen) {
   EndsSeen of_classes;
   EndsSeen of_devices;
@@ -58,7 +58,8 @@ double TokensPerEnd(const EndsByDevice& seen) {
   return by_device.empty() ? of_classes.TokensPerEnd() : of_devices.TokensPerEnd();
 }
 
-// Of the very model if it generated something, else of the models of its shape; 0: no run tells it.
+// From this model's runs if it generated something, else from those of the models of its shape; 0:
+// no run has ends.
 double TokensPerEnd(const ProfileTable& table, const AnsweringModel& model) {
   v1::WorkloadSignature of_model;
   *of_model.mutable_model() = model.shape;
@@ -91,8 +92,9 @@ AnswerLength ExpectedAnswerLength(const ProfileTable& table, const AnsweringMode
   if (length <= 0) {
     return {most, 0};
   }
-  // Cut texts of one length have the shorter of both as their mean; texts that may end at each
-  // token alike have less. Answers of models are between the two.
+  // If all texts had one length, the mean of the cut texts would be the shorter of both lengths;
+  // texts with an equal chance to end at each token have a smaller mean. Real answers lie between
+  // the two.
   const double alike = length * -std::expm1(-most / length);
   return {(alike + std::min(length, most)) / 2,
           std::hypot(kOtherPromptsDeviation, 1 / std::sqrt(std::max(1.0, prompts)))};

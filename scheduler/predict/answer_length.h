@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How many tokens a generation makes for a prompt before the text ends, by the texts that ended in
-// measured runs of the model. Lengths belong to the model and its prompts, so runs on all devices
-// count: by their number where one or two devices ran it, else by the middle of the devices, so
-// that a device that reports what it likes moves the length by one place. A model that generated
-// nothing yet has the lengths of the models of its shape: fine-tuned and quantized ones often
-// answer alike. Pure; thread-safe.
+// Estimates how many tokens a generation makes for a prompt before the text ends, from texts that
+// ended in measured runs of the model. Lengths depend on the model and its prompts, so runs on all
+// devices count: weighted by their number if one or two devices ran the model, else by the median
+// over the devices, so that a device that reports arbitrary numbers moves the length by one place
+// at most. A model that has generated nothing yet gets the lengths of the models of its shape,
+// because fine-tuned and quantized models often give answers of similar length. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_ANSWER_LENGTH_H_
 #define WATTLE_SCHEDULER_PREDICT_ANSWER_LENGTH_H_
 
@@ -19,7 +19,8 @@ class ProfileTable;
 
 struct AnswerLength {
   double tokens = 0;
-  double deviation = 0;  // Of the logarithm of the mean over the prompts; 0: no text was seen.
+  double deviation = 0;  // Standard deviation of the logarithm of the mean over the prompts; 0: no
+                         // text was seen.
 };
 
 struct AnsweringModel {
@@ -27,8 +28,8 @@ struct AnsweringModel {
   std::string artifact_id;  // Empty: not known.
 };
 
-// The mean over so many prompts, each of at most `most` tokens. Without a measured generation of a
-// model of this shape it is `most`.
+// The mean over `prompts` prompts, each of at most `most` tokens. Without a measured generation by
+// a model of this shape, `most`.
 AnswerLength ExpectedAnswerLength(const ProfileTable& table, const AnsweringModel& model,
                                   double prompts, double most);
 

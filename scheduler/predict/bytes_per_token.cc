@@ -23,7 +23,7 @@ constexpr double kBytesPerTokenMin = 1.0;
 constexpr double kBytesPerTokenMax = 16.0;
 constexpr int kBisections = 40;
 
-// Mean tokens of an example, with those besides its text, cut at `limit`; 0: not known.
+// Mean tokens of an example, including those besides its text, cut at `limit`; 0: unknown.
 double MeanTokens(const v1::DatasetStatistics& data, const TokenRates& rates, double limit) {
   const auto quantiles = TokenQuantiles(data, rates);
   return quantiles.ok() && !quantiles->empty() ? ExpectedMaximum(*quantiles, 1, limit) : 0;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The Cholesky factor of a small symmetric positive definite matrix, and what follows from it. A
-// few hundred rows at most. Pure; thread-compatible.
+// The Cholesky factor of a small symmetric positive definite matrix, and solutions by means of it.
+// For a few hundred rows at most. Pure; thread-compatible.
 #ifndef WATTLE_SCHEDULER_PREDICT_CHOLESKY_H_
 #define WATTLE_SCHEDULER_PREDICT_CHOLESKY_H_
 
@@ -31,7 +31,7 @@ class Cholesky {
         } else if (rest > 0) {
           row[j] = std::sqrt(rest);
         } else {
-          return std::nullopt;  // Also where it is not a number.
+          return std::nullopt;  // Also if the value is not a number.
         }
       }
     }

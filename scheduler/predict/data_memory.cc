@@ -18,22 +18,22 @@ namespace {
 constexpr double kTokenBytes = 4;
 constexpr double kExampleBytes = 24;
 constexpr double kRangeBytes = 24;
-// Of a text that a tokenizer has just made (int64).
+// Bytes of a token as a tokenizer returns it (int64).
 constexpr double kWideTokenBytes = 8;
-// A word of a text as its bounds, and the bytes of a word, a space included.
+// Bytes of a word's bounds, and the bytes of a word's text, its space included.
 constexpr double kWordBytes = 16;
 constexpr double kBytesPerWord = 6;
 // formats/squad.h: a question with its answers beside the bytes of their texts, and formats/chat.h:
-// a message. As measured, blocks of the heap included.
+// a message. Measured, heap blocks included.
 constexpr double kQuestionBytes = 300;
 constexpr double kMessageBytes = 120;
-// The lists of them while they grow.
+// Overhead of the lists while they grow.
 constexpr double kGrowing = 1.1;
 
-// More than any file has: what is read is refused beyond 1 GiB.
+// More than any file has: the readers refuse files beyond 1 GiB.
 constexpr double kBytesMax = 1e12;
 
-// What a data set says of itself is checked nowhere else.
+// The statistics stated by a data set are not checked anywhere else.
 double Checked(double value) {
   return value > 0 ? std::min(value, kBytesMax) : 0.0;
 }
@@ -42,7 +42,7 @@ int64_t Whole(double value) {
   return static_cast<int64_t>(Checked(value));
 }
 
-// A list of `bytes` that grows by doubling: at the last time the old one and its copy.
+// Peak of a list of `bytes` that grows by doubling: the old list and its copy at the last growth.
 double Growing(double bytes) {
   return static_cast<double>(std::bit_ceil(static_cast<uint64_t>(Whole(bytes))));
 }
@@ -51,15 +51,15 @@ double Growing(double bytes) {
 struct Pooled {
   int64_t longest_tokens = 0;
   double held = 0;     // as examples
-  double parsed = 0;   // as the reader gives it
-  double parsing = 0;  // at most until then
-  double reading = 0;  // at most until it is held
+  double parsed = 0;   // as the reader returns it
+  double parsing = 0;  // peak while parsing
+  double reading = 0;  // peak until the examples are held
 };
 
 struct Cut {
-  double tokens = 0;          // of an example at most
-  double examples = 0;        // of the file at most; 0: all
-  bool half_windows = false;  // of a text: a window begins in the middle of the one before
+  double tokens = 0;          // most tokens of an example
+  double examples = 0;        // most examples of the file; 0: all
+  bool half_windows = false;  // windows of a text overlap by half
 };
 
 Pooled PooledText(double file_bytes, double bytes_per_token, const Cut& cut) {
@@ -81,7 +81,7 @@ Pooled PooledSquad(const v1::DatasetStatistics& data, double file_bytes, double 
   const auto examples = static_cast<double>(data.examples());
   const double mean = Checked(data.mean_byte_length());
   const double context = std::min(Checked(data.mean_context_byte_length()), mean);
-  // An older push does not tell what is shared; the file has no text twice.
+  // An older push does not state the shared bytes; the file has no text twice.
   const double own =
       data.contexts() > 0 ? examples * (mean - context) : std::min(examples * mean, file_bytes);
   const double contexts = static_cast<double>(data.contexts()) * context;
@@ -109,7 +109,7 @@ Pooled PooledChat(const v1::DatasetStatistics& data, double file_bytes, const To
   const double share = cut.examples > 0 ? std::min(1.0, cut.examples / examples) : 1.0;
   Pooled pooled;
   const double tokens = kTokenBytes * examples * ExpectedMaximum(*quantiles, 1, cut.tokens);
-  // The answers count, and what stands before and behind them does not.
+  // The answers count; the text before and after them does not.
   pooled.held = share * (tokens + examples * (kExampleBytes + (of_one + 1) * kRangeBytes));
   pooled.parsed = examples * (Checked(data.mean_byte_length()) + of_one * kMessageBytes);
   pooled.parsing = file_bytes + kGrowing * pooled.parsed;

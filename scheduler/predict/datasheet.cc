@@ -21,7 +21,7 @@ namespace {
 
 constexpr double kDatasheetDeviation = 0.9;
 constexpr double kPowerDatasheetDeviation = 0.35;
-// Share of the datasheet's operations that training reaches. By the published GPT-2 row of the
+// Share of the datasheet's operations that training reaches. From the published GPT-2 row of the
 // Xavier NX: 134 GFLOP per example in 0.73 s are 0.22 of its 845 GFLOP/s in FP32 (384 cores × 2 ×
 // 1.1 GHz).
 constexpr double kAcceleratorEfficiency = 0.2;
@@ -39,9 +39,9 @@ constexpr double kNominalPowerShare = 0.75;
 // Ratio of load to idle watts when only idle is known: 8 W to 3 W on a Pi 5.
 constexpr double kLoadOverIdle = 2.5;
 constexpr double kPowerWattsDefault = 10;
-// Of one pass, for each layer and for what surrounds the layers (embedding, head, the draw), which
-// counts as two layers. A layer is 15 to 20 operators: about 20 us each where a kernel is launched,
-// 10 us where it is a call.
+// Seconds of one pass for each layer. The parts around the layers (embedding, head, the draw) count
+// as two layers. A layer is 15 to 20 operators of about 20 us each if a kernel is launched, 10 us
+// if the operator is a call.
 constexpr double kPassSecondsPerLayerOnAccelerator = 4e-4;
 constexpr double kPassSecondsPerLayerOnCpu = 2e-4;
 constexpr double kLayersAroundTheLayers = 2;
@@ -61,7 +61,7 @@ constexpr Board kBoards[] = {
     {"jetson-agx-orin", 205e9, 275e12},    {"raspberry-pi-4", 12.8e9, 0.23e12},
     {"raspberry-pi-5", 17.1e9, 0.62e12},
 };
-// Of a class without a row above: a data centre's accelerator with operations of 4 bits.
+// For a class without a row above: a data centre's accelerator with 4-bit operations.
 constexpr double kOperationsPerSecondMax = 2e16;
 constexpr double kBytesPerSecondMax = 8e12;
 
@@ -106,7 +106,7 @@ double PassSecondsPrior(const v1::DeviceInfo& device, const v1::WorkloadSignatur
 }
 
 RunEstimate FromDatasheet(const RunQuery& query) {
-  // A row without figures: values that the job omits take the defaults.
+  // A row without figures, so that values that the job omits take the defaults.
   v1::ProfileRow open;
   *open.mutable_signature() = query.work.signature;
   open.set_unit(query.work.unit);

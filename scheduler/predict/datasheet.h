@@ -14,11 +14,12 @@ namespace wattle::scheduler {
 
 RunEstimate FromDatasheet(const RunQuery& query);
 
-// What no board of a class exceeds, in any number format and with the memory alone.
+// Upper limits of every board of a class: operations in any number format, and memory bandwidth.
 struct DatasheetPeak {
   double operations_per_second = 0;
   double bytes_per_second = 0;
-  bool of_class = false;  // False: of the fastest accelerators, because the class has no datasheet.
+  bool of_class = false;  // False: limits of the fastest accelerators, because the class has no
+                          // datasheet.
 };
 DatasheetPeak PeakOf(absl::string_view device_class);
 

@@ -15,19 +15,19 @@ namespace wattle::scheduler {
 // How the text of an example becomes tokens.
 struct TokenRates {
   double bytes_per_token = 1;
-  const v1::ChatTemplateTokens* chat_template = nullptr;  // Of the model; null: none, or unknown.
+  const v1::ChatTemplateTokens* chat_template = nullptr;  // The model's; null: none, or unknown.
   bool is_prompt = false;  // The conversations end where the assistant begins to answer.
-  bool chat = false;       // A prompt that is a text is a conversation of one message.
+  bool chat = false;       // A plain-text prompt becomes a conversation of one message.
 };
 
-// The tokens of an example besides those of its text: what the template writes around `messages`
-// messages. An example that no template writes (0 messages) has its end token.
+// The tokens of an example besides those of its text: the template's tokens around `messages`
+// messages. An example without a template (0 messages) has only its end token.
 double TokensBesideText(double messages, const TokenRates& rates);
 
 // The tokens of an example, at least one, at each quantile of the data set; they do not fall. The
-// examples with the most bytes count as those with the most messages. One number where only the
-// mean length is known; none where no length is known. Errors: kInvalidArgument for a quantile that
-// is no length or no count.
+// examples with the most bytes count as those with the most messages. One number if only the mean
+// length is known; none if no length is known. Errors: kInvalidArgument for a quantile that is no
+// length or no count.
 absl::StatusOr<std::vector<double>> TokenQuantiles(const v1::DatasetStatistics& data,
                                                    const TokenRates& rates);
 

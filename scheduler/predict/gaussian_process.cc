@@ -10,22 +10,24 @@
 namespace wattle::scheduler {
 namespace {
 
-// Points of other boards that decide the hyperparameters: the search costs their cube.
+// Points of other boards used in the search for hyperparameters, whose cost grows with the cube of
+// their number.
 constexpr size_t kSearchPointsMax = 72;
 // Deviation of the common error of all coefficients, the level of a board that is hardly measured.
 constexpr double kLevelDeviation = 1;
 constexpr double kNoiseDeviationMin = 1e-3;
 constexpr double kFirstStep = 1;
-constexpr int kHalvings = 3;  // of the step
+constexpr int kHalvings = 3;  // halvings of the search's step
 
-// A prior of a hyperparameter's logarithm: weak, for a few points say little about most of them.
+// A weak prior of a hyperparameter's logarithm, needed because a few points say little about most
+// of them.
 struct LogPrior {
   double mean;
   double deviation;
 };
-// A length scale is about the range of its number.
+// A length scale is expected to be about the range of its number.
 constexpr LogPrior kScalePrior = {0.7, 1.0};
-// What terms leave over is some per cent, as are repeats (kRepeatDeviation).
+// The residual of the terms is expected to be some per cent, like repeats (kRepeatDeviation).
 constexpr LogPrior kSharedPrior = {-3.0, 1.5};
 constexpr LogPrior kOwnPrior = {-3.0, 1.5};
 constexpr LogPrior kNoisePrior = {-3.2, 0.7};
@@ -79,7 +81,7 @@ class Covariance {
   std::vector<double> inverse_squares_;
 };
 
-// Of a run of the asked board, or of another one.
+// Noise variance of a run of the predicted board, or of another board.
 double NoiseVariance(const Hyperparameters& of, bool asked_board) {
   return SquareOf(kNoiseDeviationMin) +
          std::exp(2 * (asked_board ? of.log_noise : of.log_noise_of_others));
@@ -107,7 +109,7 @@ std::vector<double> ResidualsOf(const std::vector<ProcessPoint>& points) {
   return residuals;
 }
 
-// The search sees the hyperparameters as one row of numbers.
+// The hyperparameters as one row of numbers, for the search.
 std::vector<double*> NumbersIn(Hyperparameters* of) {
   std::vector<double*> numbers = {&of->log_own, &of->log_coefficient, &of->log_noise};
   if (of->HasOthers()) {
@@ -139,7 +141,7 @@ double LogPriorOf(const Hyperparameters& of, double coefficient_deviation) {
   return sum;
 }
 
-// Logarithm of the marginal likelihood times the priors, but for a constant.
+// Logarithm of the marginal likelihood times the priors, up to a constant.
 double Evidence(const std::vector<ProcessPoint>& points, const Hyperparameters& of,
                 double coefficient_deviation) {
   const std::optional<Cholesky> factor = FactorOf(points, of);
@@ -153,7 +155,7 @@ double Evidence(const std::vector<ProcessPoint>& points, const Hyperparameters& 
   return -0.5 * (squares + factor->LogDeterminant()) + LogPriorOf(of, coefficient_deviation);
 }
 
-// The points of the board, and every n-th one of the others.
+// All points of the predicted board, and every n-th point of the others.
 std::vector<ProcessPoint> SearchPoints(const std::vector<ProcessPoint>& points) {
   size_t others = 0;
   for (const ProcessPoint& point : points) {
@@ -170,8 +172,8 @@ std::vector<ProcessPoint> SearchPoints(const std::vector<ProcessPoint>& points) 
   return chosen;
 }
 
-// Coordinate search: each number is moved up and down by a step as long as that is better, and the
-// step is halved when no move is.
+// Coordinate search: moves each number up or down by a step while that improves the evidence, and
+// halves the step when no move does.
 Hyperparameters Search(const std::vector<ProcessPoint>& points, double coefficient_deviation) {
   Hyperparameters best;
   best.log_scales.assign(points.front().place.size(), kScalePrior.mean);
@@ -249,7 +251,7 @@ std::vector<double> GaussianProcess::Reductions(const std::vector<ProcessPoint>&
   for (const ProcessPoint& cell : cells) {
     halves.push_back(factor_->HalfSolve(CovariancesTo(cell)));
   }
-  // What is left of the covariance of two cells after the points are known.
+  // Posterior covariance of two cells.
   const auto left = [&](size_t a, size_t b) {
     double sum = covariance(cells[a], cells[b]);
     for (size_t i = 0; i < points_.size(); ++i) {

@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A Gaussian process (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006) over
-// the cells of several boards, for what a fitted sum of terms leaves over of a logarithm. Its
-// covariance has four parts: a deviation that all boards share, one of the board itself, the error
-// of the terms' coefficients on the board that is asked about, and noise, of which the board has
-// its own share. The first two are squared exponentials with a length scale for each number of a
-// cell. The hyperparameters are those of the largest marginal likelihood times weak priors, by a
-// search of fixed steps from a fixed start: the same observations give the same numbers. Pure;
+// the cells of several boards. The process models the residual of a logarithm after a fitted sum of
+// terms. The covariance has four parts: a deviation that all boards share, a deviation of the board
+// itself, the error of the terms' coefficients on the predicted board, and noise, whose size
+// differs for the predicted board. The first two are squared exponentials with a length scale for
+// each number of a cell. The hyperparameters maximize the marginal likelihood times weak priors, by
+// a search of fixed steps from a fixed start: the same observations give the same numbers. Pure;
 // thread-compatible.
 #ifndef WATTLE_SCHEDULER_PREDICT_GAUSSIAN_PROCESS_H_
 #define WATTLE_SCHEDULER_PREDICT_GAUSSIAN_PROCESS_H_
@@ -22,19 +22,20 @@
 namespace wattle::scheduler {
 
 struct ProcessPoint {
-  size_t board = 0;            // 0: the board that is asked about.
-  std::vector<double> place;   // Logarithms of the cell's numbers, of deviation 1 each.
-  std::vector<double> shares;  // Of the terms; empty for other boards.
-  double residual = 0;         // Of the logarithm.
+  size_t board = 0;            // 0: the board to predict.
+  std::vector<double> place;   // Logarithms of the cell's numbers, each scaled to deviation 1.
+  std::vector<double> shares;  // Shares of the terms; empty for other boards.
+  double residual = 0;         // Residual of the logarithm.
 };
 
 struct Hyperparameters {
-  std::vector<double> log_scales;  // Of the length scales, one for each number of a place.
-  double log_own = 0;              // Of the deviations.
+  std::vector<double> log_scales;  // Logarithms of the length scales, one for each number of a
+                                   // place.
+  double log_own = 0;              // Logarithm of the board's own deviation.
   double log_coefficient = 0;
   double log_noise = 0;
-  // Minus infinity where no other board has points: a part that is shared with nobody is the
-  // board's own, and must not count twice.
+  // Minus infinity if no other board has points: without others the shared part would be the
+  // board's own part and count twice.
   double log_shared = -std::numeric_limits<double>::infinity();
   double log_noise_of_others = -std::numeric_limits<double>::infinity();
 
@@ -43,9 +44,9 @@ struct Hyperparameters {
 
 class GaussianProcess {
  public:
-  // coefficient_deviation: where the search for that of the terms' coefficients begins. Of many
-  // points of other boards, every n-th one decides the hyperparameters. REQUIRES: points is not
-  // empty, and all places have one size.
+  // coefficient_deviation: start value of the search for the deviation of the terms' coefficients.
+  // If other boards have many points, only every n-th one is used to find the hyperparameters.
+  // REQUIRES: points is not empty, and all places have one size.
   GaussianProcess(std::vector<ProcessPoint> points, double coefficient_deviation);
 
   struct Estimate {
@@ -55,7 +56,7 @@ class GaussianProcess {
   [[nodiscard]] Estimate At(const ProcessPoint& cell) const;
   [[nodiscard]] double noise_variance() const;
 
-  // By how much a run in each cell would lower the sum of the variances of all cells.
+  // The reduction of the sum of all cells' variances by a run in each cell.
   [[nodiscard]] std::vector<double> Reductions(const std::vector<ProcessPoint>& cells) const;
 
   [[nodiscard]] const Hyperparameters& hyperparameters() const { return hyperparameters_; }

@@ -12,12 +12,12 @@
 namespace wattle::scheduler {
 namespace {
 
-// A guard lets work go on five kelvin below its limit, and so holds the mean of both. The kernel
-// holds a little below its trip point too.
+// A guard resumes work five kelvin below its limit, so the mean temperature is half of that below.
+// The kernel also holds a board a little below its trip point.
 constexpr double kMarginKelvin = 2.5;
-// However hot, a board does so much of its work: the lowest clocks of real boards do.
+// Lowest share of full speed of a hot board, from the lowest clocks of real boards.
 constexpr double kShareMin = 0.05;
-// A run that heat makes longer by less is not worth a word.
+// A smaller stretch of a run is not reported.
 constexpr double kStretchMin = 1.005;
 constexpr int kSearchSteps = 50;
 
@@ -25,7 +25,7 @@ double SumOf(const HeatRises& rises) {
   return rises[0] + rises[1];
 }
 
-// The model as numbers; the slow stage of a board with one stage stores nothing.
+// The model as numbers. With one stage, the slow stage stores nothing.
 struct Stages {
   explicit Stages(const v1::HeatModel& model) {
     for (int i = 0; i < std::min(model.stages_size(), 2); ++i) {
@@ -50,7 +50,7 @@ struct Stages {
   HeatRises seconds{1.0, 1.0};
 };
 
-// The least argument at which a function that grows reaches `wanted`.
+// The smallest argument at which an increasing function reaches `wanted`.
 template <typename Function>
 double WhereReached(double wanted, double most, const Function& function) {
   double low = 0;
@@ -62,14 +62,14 @@ double WhereReached(double wanted, double most, const Function& function) {
   return high;
 }
 
-// How a hot run goes on from a moment.
+// The course of a hot run from a moment on.
 struct Course {
   Stages stages;
   double rise_max = 0;
   double idle_watts = 0;
   double burst_watts = 0;
 
-  // The share of full speed that so many watts allow.
+  // The share of full speed at this many watts.
   [[nodiscard]] double ShareAt(double watts) const {
     return std::clamp((watts - idle_watts) / (burst_watts - idle_watts), kShareMin, 1.0);
   }
@@ -90,9 +90,9 @@ struct Course {
     return until_hot + HeldSeconds(stages.After(begin, burst_watts, until_hot)[1], left);
   }
 
-  // Seconds at the limit for work of `left` seconds at full speed. The slow stage still warms up
-  // then, so the watts that hold the limit fall from the first ones to HoldingWatts. With the sum
-  // of both rises constant, the watts are those of one more low-pass filter.
+  // Seconds at the limit for work of `left` seconds at full speed. The slow stage still warms up at
+  // the limit, so the watts that hold the limit fall from their first value to HoldingWatts.
+  // Because the sum of both rises is constant, the watts follow a further low-pass filter.
   [[nodiscard]] double HeldSeconds(double slow_rise, double left) const {
     const auto& [fast_kelvin, slow_kelvin] = stages.kelvin_per_watt;
     const double ratio = stages.seconds[0] / stages.seconds[1];
@@ -147,7 +147,7 @@ BoardHeat HeatNow(const v1::Device& device, const std::optional<HeatLimit>& limi
   if (limit.has_value()) {
     heat.rise_max = limit->temperature.value() - ambient;
   }
-  // The fast stage is near what the present watts make of it; the slow one has the rest.
+  // The fast stage is near its steady rise at the present watts; the slow stage has the rest.
   const double watts =
       heartbeat.has_power() ? heartbeat.power_watts() : heartbeat.idle_power_watts();
   heat.rises = {stages.kelvin_per_watt[0] * watts, stages.kelvin_per_watt[1] * watts};

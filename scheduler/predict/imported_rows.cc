@@ -27,10 +27,10 @@
 namespace wattle::scheduler {
 namespace {
 
-// A row that lies further from what is known here, in deviations of both, contradicts it.
+// A row further from the local prediction than this many deviations of both contradicts it.
 constexpr double kFarDeviations = 3;
-// A published row is of another engine, perhaps on another processor of the board. Imported rows
-// are better than it; it only tells numbers of another unit.
+// A published row comes from another engine, perhaps on another processor of the board. Imported
+// rows are more accurate, so a published row only detects numbers in another unit.
 constexpr double kFarFromPublishedFactor = 30;
 // Weights of fewer bytes may stay in a cache, and are then read faster than from memory.
 constexpr double kCacheBytes = 64 << 20;
@@ -41,7 +41,7 @@ absl::Status Refuse(int index, const v1::ProfileRow& row, absl::string_view what
       OneLine(absl::StrCat("rows[", index, "]: profile row of ", row.device_class(), ": ", what)));
 }
 
-// What ValidateProfileRow leaves open, because no prediction stands on it.
+// Checks the fields that ValidateProfileRow skips because no prediction uses them.
 absl::Status CheckFinite(int index, const v1::ProfileRow& row) {
   const std::pair<absl::string_view, double> numbers[] = {
       {"seconds_per_unit.min", row.seconds_per_unit().min()},
@@ -63,13 +63,13 @@ absl::Status CheckFinite(int index, const v1::ProfileRow& row) {
   return absl::OkStatus();
 }
 
-// Seconds that are faster than the datasheet are seconds in another unit.
+// A rate above the datasheet's has its seconds in another unit.
 absl::Status CheckRate(int index, const v1::ProfileRow& row) {
   const DatasheetPeak peak = PeakOf(row.device_class());
   const double seconds = row.seconds_per_unit().mean();
   const Currency currency = CurrencyOf(row.signature().method());
   if (currency == Currency::kParameters) {
-    return absl::OkStatus();  // Its operations are not known; ValidateProfileRow has its bounds.
+    return absl::OkStatus();  // The operations are unknown; ValidateProfileRow checks bounds.
   }
   const double tokens = currency == Currency::kWeightBytes && row.unit() == v1::WORK_UNIT_EXAMPLE
                             ? kPublishedTokensPerPrompt
@@ -119,7 +119,7 @@ WorkAmount WorkLike(const v1::ProfileRow& row) {
 
 absl::Status CheckKnown(int index, const v1::ProfileRow& row, const ProfileTable& known) {
   if (absl::StartsWith(row.device_class(), "generic-")) {
-    return absl::OkStatus();  // Its machines have nothing in common but an instruction set.
+    return absl::OkStatus();  // The class's machines share only an instruction set.
   }
   v1::Device device;
   device.mutable_info()->set_device_class(row.device_class());
@@ -128,7 +128,7 @@ absl::Status CheckKnown(int index, const v1::ProfileRow& row, const ProfileTable
   const WorkAmount work = WorkLike(row);
   const v1::Prediction prediction = Predict(known, device, work, {});
   if (prediction.provenance() == v1::PROVENANCE_DATASHEET) {
-    return absl::OkStatus();  // Nothing is known here of boards of this class.
+    return absl::OkStatus();  // No local row exists for boards of this class.
   }
   const auto check = [&](absl::string_view field, double value, double whole, double deviation,
                          double own_deviation) {
@@ -173,7 +173,8 @@ absl::StatusOr<std::vector<v1::ProfileRow>> ImportedRows(const ProfileTable& tab
                                                          absl::string_view file_name) {
   WATTLE_RETURN_IF_ERROR(CheckExportHead(file));
   ProfileTable known = table;
-  known.RemoveImported("");  // An earlier import is not known here, and may be what this one mends.
+  known.RemoveImported("");  // Rows of an earlier import do not count: this import may correct
+                             // them.
   const std::string note = NoteOf(file, file_name);
   std::map<std::string, int> indices;
   std::vector<v1::ProfileRow> imported;

@@ -19,8 +19,8 @@ namespace wattle::scheduler {
 struct Examples {
   double count = 0;
   std::vector<double> token_quantiles = {};  // Tokens of one example; empty: unknown.
-  // Of an example: tokens of its context, and the chance that the next example in the file has the
-  // same one. 0: none is shared, or unknown.
+  // Tokens of an example's context, and the probability that the next example in the file has the
+  // same context. 0: no context is shared, or unknown.
   double context_tokens = 0;
   double shared_with_next = 0;
 };
@@ -34,11 +34,12 @@ struct Declared {
 // without an artifact. Errors: kInvalidArgument without data or examples; those of TokenQuantiles.
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
                                     const TokenRates& rates);
-// The same, or of declared data from their mean length.
+// ExamplesOf, or for declared data the examples from their mean length.
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
                                     const v1::ArtifactInfo* data, const TokenRates& rates);
 
-// Tokens of an example in a batch, which is padded to its longest one. limit: where it is cut.
+// Tokens of an example in a batch, which is padded to its longest one. limit: tokens at which an
+// example is cut.
 double PaddedTokens(const Examples& examples, double batch, double limit);
 
 // Tokens of an example without padding, as in packed training. An evaluation sorts its examples by

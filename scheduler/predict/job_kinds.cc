@@ -34,8 +34,8 @@ constexpr double kSecondsPerCompensatedParameter = 5e-6;
 // an eighth of the text.
 constexpr double kSecondsPerAdaptiveParameter = 5 * kSecondsPerCompensatedParameter;
 
-// The bytes of a trained weight, and what its optimizer keeps: two moments of four bytes, or of
-// one with a scale for 256 numbers, or almost nothing.
+// The bytes of a trained weight and of its optimizer state: two moments of four bytes, or of one
+// byte with a scale for each 256 numbers, or almost nothing.
 double CheckpointBytesPerParameter(v1::Optimizer optimizer, double weight_bytes) {
   switch (optimizer) {
     case v1::OPTIMIZER_ADAMW_8BIT:
@@ -79,7 +79,7 @@ absl::Status SetQuantization(const Spec& spec, const v1::ArtifactInfo* model,
       WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr));
   if (!wanted.empty()) {
     signature.set_quantization(wanted);
-    if (spec.recipe().exceptions_size() > 0) {  // the identity holds their hash alone
+    if (spec.recipe().exceptions_size() > 0) {  // the identity holds only their hash
       *signature.mutable_recipe() = spec.recipe();
     }
   } else if (model != nullptr && !otherwise.empty()) {
@@ -109,7 +109,7 @@ v1::QuantizationRecipe RecipeOf(const Spec& spec, const char* otherwise) {
   return named.ok() ? *named : v1::QuantizationRecipe();
 }
 
-// The smaller one, where the data's longest example is known.
+// The smaller of both, if the data's longest example is known.
 int64_t AtMost(int64_t tokens, int64_t longest) {
   return longest > 0 ? std::min(tokens, longest) : tokens;
 }
@@ -119,7 +119,8 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
                                WorkAmount* work) {
   SetTrainingSettings(spec, work->signature);
   if (!spec.has_lora()) {
-    return SetQuantization(spec, nullptr, "", work);  // Of quantization-aware training; else FP32.
+    return SetQuantization(spec, nullptr, "", work);  // Form of quantization-aware training; else
+                                                      // FP32.
   }
   work->signature.set_adapter_rank(AdapterRankOf(spec.lora()));
   const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
@@ -246,8 +247,8 @@ MemoryWorkload FinetuneMemory(const v1::JobSpec& spec, int64_t max_positions,
     workload.adapter_targets.assign(finetune.lora().targets().begin(),
                                     finetune.lora().targets().end());
   }
-  // With adapters: the form of the frozen weights; FP32, the largest, where the spec names none.
-  // Without adapters: the form that training rounds to.
+  // With adapters: the form of the frozen weights, or FP32, the largest, if the spec names none.
+  // Without adapters: the form to which training rounds.
   workload.recipe = RecipeOf(finetune, kNoQuantization);
   return workload;
 }
@@ -310,7 +311,8 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::JobSpec& job, const v1::ModelS
       prompt_tokens = PaddedTokens(prompts, 1, shape.context_length());
     }
   }
-  if (spec.prompt_count() > 0) {  // Instead of prompts, or so many of them in a profile job's run.
+  if (spec.prompt_count() > 0) {  // Declared prompts, or the number of prompts in a profile job's
+                                  // run.
     work.examples = static_cast<double>(spec.prompt_count());
   }
   const double most = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
@@ -351,7 +353,7 @@ int64_t LongestPrompt(const v1::JobSpec& job, const v1::ArtifactInfo* data,
                    static_cast<int64_t>(std::ceil(TokensBesideText(spec.chat() ? 1 : 0, rates)));
 }
 
-// The runner keeps room for the longest prompt and its answer. Where no prompt is known the model's
+// The runner keeps room for the longest prompt and its answer. If no prompt is known, the model's
 // context counts.
 MemoryWorkload GenerateMemory(const v1::JobSpec& job, int64_t max_positions,
                               const DataMemory& data) {
@@ -449,7 +451,7 @@ MemoryWorkload EvaluateMemory(const v1::JobSpec& spec, int64_t max_positions,
   workload.answers = evaluate.score_answers();
   workload.questions_bytes = data.questions_bytes;
   workload.reading_questions_bytes = data.reading_questions_bytes;
-  if (!workload.answers) {  // An answer adds tokens behind an example's prompt.
+  if (!workload.answers) {  // An answer adds tokens after an example's prompt.
     workload.sequence_tokens = AtMost(workload.sequence_tokens, data.longest_tokens);
   }
   return workload;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The scheduler's part of each kind of job (proto/job_kind.h): how much work a spec is, what a
-// unit of it costs by each method, and what the runner holds in memory. Nothing else in scheduler/
-// asks which kind a job is. Pure; thread-safe.
+// The scheduler's part of each kind of job (proto/job_kind.h): how much work a spec is, what a unit
+// of it costs by each method, and what the runner holds in memory. No other file in scheduler/
+// distinguishes kinds of jobs. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_JOB_KINDS_H_
 #define WATTLE_SCHEDULER_PREDICT_JOB_KINDS_H_
 
@@ -22,17 +22,18 @@
 
 namespace wattle::scheduler {
 
-// In which form the model's files hold it, which inference keeps: that of a quantized model, and of
-// another one FP16, BF16 or the codes of a GGUF file. Empty: not known.
+// The form of the weights in the model's files, which inference keeps: the format of a quantized
+// model, or FP16, BF16 or the codes of a GGUF file. Empty: unknown.
 std::string StoredForm(const v1::ArtifactInfo* model);
 
-// What the work of a method costs (workload_cost.h, pass_time.h).
+// The costs of a method's work (workload_cost.h, pass_time.h).
 struct MethodCost {
   v1::Method method = v1::METHOD_UNSPECIFIED;
   Currency currency = Currency::kFlops;
-  double forward_passes = 0;         // Over each token; 0: training, as the signature says.
+  double forward_passes = 0;         // Forward passes over each token; 0: training, with the
+                                     // signature's passes.
   bool steps_cost = false;           // An optimizer step costs by itself, besides its tokens.
-  double seconds_per_parameter = 0;  // Of Currency::kParameters, on a board without a row.
+  double seconds_per_parameter = 0;  // For Currency::kParameters, on a board without a row.
   // Passes over the model: one for each unit of a batch, or one of each model for a batch of
   // examples; 0: the sizes alone explain the time.
   bool pass_per_unit = false;
@@ -42,8 +43,8 @@ struct MethodCost {
 
 // The examples that the runner of a job holds, as tokens (data_memory.h).
 struct HeldExamples {
-  int64_t sequence_length = 0;  // Tokens of one at most; 0: the model's context.
-  int64_t limit_examples = 0;   // Of the file at most; 0: all.
+  int64_t sequence_length = 0;  // Most tokens of one example; 0: the model's context.
+  int64_t limit_examples = 0;   // Most examples of the file; 0: all.
   bool half_windows = false;    // A text is scored in windows that overlap by half.
   bool questions = false;       // The questions of the file stay beside the examples.
 };
@@ -54,13 +55,13 @@ struct KindPart {
   absl::StatusOr<WorkAmount> (*work)(const v1::JobSpec& spec, const v1::ModelShape& shape,
                                      absl::Span<const InputView> inputs,
                                      const ProfileTable& table) = nullptr;
-  // Without the bytes of data, which MemoryWorkloadOf adds.
+  // Excludes the bytes of the data, which MemoryWorkloadOf adds.
   MemoryWorkload (*memory)(const v1::JobSpec& spec, int64_t max_positions,
                            const DataMemory& data) = nullptr;
   absl::Span<const MethodCost> methods = {};               // Each method of the kind's row.
   HeldExamples (*examples)(const v1::JobSpec&) = nullptr;  // Null: the runner holds none.
-  // Tokens that no prompt of the job exceeds; 0: not known. Null: the kind has no prompts. data: of
-  // the field "data", or null.
+  // Most tokens of any prompt of the job; 0: unknown. Null: the kind has no prompts. data: the
+  // artifact of the field "data", or null.
   int64_t (*longest_prompt)(const v1::JobSpec& spec, const v1::ArtifactInfo* data,
                             const TokenRates& rates) = nullptr;
   // The options of wattle probe that measure the speed of such a job; null: those of a generation.
@@ -69,10 +70,10 @@ struct KindPart {
 
 absl::Span<const KindPart> KindParts();
 
-// Null: the spec has no kind, or there is no part of it.
+// Null: the spec has no kind, or the kind has no part.
 const KindPart* KindPartOf(const v1::JobSpec& spec);
 
-// The costs of a method that no part has are those of training.
+// A method that no part lists has the costs of training.
 const MethodCost& MethodCostOf(v1::Method method);
 
 }  // namespace wattle::scheduler

@@ -16,7 +16,7 @@ namespace {
 
 // A link of unknown speed: LTE or slow Wi-Fi in the field, 10 Mbit/s.
 constexpr double kAssumedBytesPerSecond = 1.25e6;
-// So many hours of the week must have been observed before their contact counts.
+// Observed hours of the week needed before contact hours are used.
 constexpr int kHoursMin = 24;
 constexpr double kContactMin = 1e-3;
 
@@ -25,7 +25,7 @@ constexpr int kHoursOfDay = 24;
 constexpr double kAlwaysThere = 0.95;
 constexpr absl::Duration kHour = absl::Hours(1);
 
-// The mean of every `step`th ratio from `first` on that was observed.
+// The mean over every `step`th ratio from `first` on, observed ratios only.
 std::optional<double> MeanObserved(const v1::LinkMeasure& measure, int first, int step) {
   double sum = 0;
   int hours = 0;
@@ -92,7 +92,7 @@ std::string LinkWords(const v1::Device& device) {
     return "";
   }
   const v1::LinkMeasure& measure = device.heartbeat().link();
-  // Most devices measure no link, and a plan asks for each of them and each job.
+  // Most devices measure no link, and a plan needs the estimate for each device and job.
   static const auto* const kAssumed =
       new std::string(absl::StrCat("link assumed ", Rate(kAssumedBytesPerSecond)));
   std::string words =
@@ -135,7 +135,7 @@ absl::Duration ContactWeek::TimeFor(absl::Duration contact, absl::Time begin, bo
   absl::Duration left = contact - weeks * per_week;
   absl::Duration passed = weeks * kHoursOfWeek * kHour;
   const absl::Duration since_epoch = begin - absl::UnixEpoch();
-  absl::Duration rest = absl::Floor(since_epoch, kHour) + kHour - since_epoch;  // Of the hour.
+  absl::Duration rest = absl::Floor(since_epoch, kHour) + kHour - since_epoch;  // Rest of the hour.
   for (int hour = HourOfWeek(begin);; hour = (hour + 1) % kHoursOfWeek) {
     const double ratio = ratios_[static_cast<size_t>(hour)];
     const absl::Duration there = here ? std::min(rest, ratio * kHour) : ratio * rest;
@@ -144,7 +144,7 @@ absl::Duration ContactWeek::TimeFor(absl::Duration contact, absl::Time begin, bo
     }
     left -= there;
     passed += rest;
-    here = here && there >= rest;  // The contact went on to the end of the hour.
+    here = here && there >= rest;  // The contact lasts to the end of the hour.
     rest = kHour;
   }
 }

@@ -23,13 +23,14 @@
 namespace wattle::scheduler {
 namespace {
 
-// Two boards whose rates have one ratio differ in all that no rate measures: caches, launches of
-// kernels, what surrounds the products. An assumption; the level learns its own error.
+// Error of a transfer by rates: boards also differ in what no rate measures, such as caches, kernel
+// launches and the work around the products. An assumption; the level learns its own error.
 constexpr double kRatesDeviation = 0.25;
-// As of a transfer through a shared workload: passes are taken to last as long here as there.
+// The value for a transfer through a shared workload: passes are assumed to last equally long on
+// both boards.
 constexpr double kPassRatioShare = 0.6;
 
-// The rate that work of a kind needs.
+// The rate that decides the speed of a kind of work.
 struct NeededRate {
   const char* words;
   double (v1::MeasuredRates::*of)() const;
@@ -54,12 +55,13 @@ std::optional<NeededRate> RateFor(const v1::WorkloadSignature& work) {
       }
       return NeededRate{"4-bit products", &v1::MeasuredRates::int4_weights_per_second};
     case Currency::kParameters:
-      return std::nullopt;  // Quantizing is no product.
+      return std::nullopt;  // Quantization is no matrix product.
   }
   return std::nullopt;
 }
 
-// The rates of a mode. An empty name is that of a board with one mode, or not known: it is any.
+// The rates of a mode. An empty name, of a board with one mode or an unknown mode, matches any
+// mode.
 const v1::MeasuredRates* InMode(const std::vector<v1::MeasuredRates>& rates,
                                 const std::string& mode, const NeededRate& needed) {
   for (const v1::MeasuredRates& each : rates) {
@@ -71,7 +73,7 @@ const v1::MeasuredRates* InMode(const std::vector<v1::MeasuredRates>& rates,
   return nullptr;
 }
 
-// What the device told: in its present mode, else in any.
+// The device's own rates in its present mode, else in any mode.
 std::optional<v1::MeasuredRates> RatesHere(const v1::DeviceInfo& device, const NeededRate& needed) {
   std::vector<v1::MeasuredRates> told = UsableRates(device);
   told.erase(
@@ -91,7 +93,8 @@ bool IsMeasuredOfClass(const v1::ProfileRow& row, const RunQuery& query) {
          CurrencyOf(row.signature().method()) == CurrencyOf(query.work.signature.method());
 }
 
-// Rows of one class and mode, of one workload, with the ratio of seconds here over those there.
+// Rows of one class, mode and workload, with the ratio of seconds on this device over seconds on
+// that class.
 struct Source {
   std::vector<const v1::ProfileRow*> rows;
   double ratio = 1;
@@ -118,11 +121,12 @@ RunEstimate EstimateFrom(const Source& source, const NeededRate& needed,
   return estimate;
 }
 
-// The sources of one class: of this workload all rows of a mode together, of others each alone.
+// The sources of one class: all rows of a mode together for this workload, each row by itself for
+// other workloads.
 std::vector<Source> SourcesOf(const ProfileTable::ClassRows& rows,
                               const std::vector<v1::MeasuredRates>& rates, const NeededRate& needed,
                               const v1::MeasuredRates& here, const RunQuery& query) {
-  std::map<std::string, Source> of_workload;  // By power mode.
+  std::map<std::string, Source> of_workload;  // Keyed by power mode.
   std::vector<Source> sources;
   for (const auto& [key, row] : rows) {
     if (!IsMeasuredOfClass(row, query) || !row.device_id().empty()) {

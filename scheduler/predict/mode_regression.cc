@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Writes cells as places and terms, fits the terms of each board, and gives what they leave over to
-// a Gaussian process, once for seconds and once for watts.
+// Writes cells as places and terms, fits the terms of each board, and fits a Gaussian process to
+// the residuals, once for seconds and once for watts.
 #include "scheduler/predict/mode_regression.h"
 
 #include <algorithm>
@@ -27,15 +27,15 @@ enum Number : size_t { kClock, kCores, kMemory, kBatch, kLength, kUnits };
 
 // Observations of other boards beyond this many are thinned out.
 constexpr size_t kOthersMax = 200;
-// By how much runs deviate from a sum of terms, for the fit of the terms alone.
+// Deviation of runs from the sum of terms, used only in the fit of the terms.
 constexpr double kTermsNoise = 0.05;
-// Deviation of a coefficient's logarithm about that of other boards, and without others.
+// Deviation of a coefficient's logarithm from other boards' value, and without other boards.
 constexpr double kCoefficientOfOthers = 0.5;
 constexpr double kCoefficientAlone = 1.0;
-// The same for the fit of a board's own terms to many observations.
+// That deviation in the fit of a board's own terms to many observations.
 constexpr double kCoefficientFree = 2.0;
-// What the priors of the hyperparameters are worth: the logarithm of a deviation known from n
-// degrees of freedom has itself a deviation of 1 / √(2 n), and the noise's prior has 0.7.
+// The priors of the hyperparameters in degrees of freedom: the logarithm of a deviation known from
+// n degrees of freedom has itself a deviation of 1 / √(2 n), and the noise's prior has 0.7.
 constexpr double kPriorDegreesOfFreedom = 1;
 
 using Numbers = std::array<double, kNumbers>;
@@ -111,7 +111,7 @@ LogTerms Products(const LogTerms& a, const LogTerms& b) {
 }
 
 // Work grows with batch, length, units and their products (attention: with squares of tokens). Each
-// part of it passes at the speed of a clock, of the cores or of the memory, or of none of them.
+// part runs at the speed of the processor's clock, of the cores, of the memory, or of none of them.
 LogTerms TimeTerms(const ModeCell& cell, const Axes& axes) {
   const Numbers numbers = NumbersOf(cell);
   LogTerms sizes = {0};
@@ -136,7 +136,7 @@ LogTerms TimeTerms(const ModeCell& cell, const Axes& axes) {
 }
 
 // Watts grow with the clock and with its cube (clock × voltage²), with the cores and the memory's
-// clock, and with a board's being busy, which is nearer to full the larger the work is.
+// clock, and with the board's utilization, which is higher the larger the work is.
 LogTerms WattsTerms(const ModeCell& cell, const Axes& axes) {
   const Numbers numbers = NumbersOf(cell);
   LogTerms rates = {0};
@@ -166,7 +166,7 @@ struct Sample {
   double log_value = 0;
 };
 
-// Every term of the same size in the middle of the samples.
+// Coefficients that make every term equally large in the middle of the samples.
 std::vector<double> EvenCoefficients(const std::vector<Sample>& samples) {
   std::vector<double> even(samples.front().terms.size(), 0.0);
   const auto count = static_cast<double>(samples.size());
@@ -191,7 +191,7 @@ std::vector<double> FitOf(const std::vector<Sample>& samples, const TermPrior& p
   return FitTerms(terms, log_values, prior, kTermsNoise);
 }
 
-// The terms of the asked board: where they are linearized, and what is expected of them.
+// The terms of the asked board: the point of linearization and the prior there.
 struct BoardTerms {
   std::vector<double> fitted;
   std::vector<double> expected;
@@ -207,7 +207,7 @@ struct BoardTerms {
   }
 };
 
-// The coefficients of the board from its own samples and the mean of the other boards' ones.
+// The board's coefficients from its own samples and the mean of the other boards' coefficients.
 BoardTerms TermsOfBoard(const std::vector<Sample>& own,
                         const std::vector<std::vector<double>>& of_others,
                         const std::vector<Sample>& all) {
@@ -224,7 +224,7 @@ BoardTerms TermsOfBoard(const std::vector<Sample>& own,
     }
   }
   board.fitted = FitOf(own, {board.expected, board.deviation});
-  // The level of the board is its own.
+  // The board's level is independent of the others.
   double level = 0;
   for (const Sample& sample : own) {
     const TermSum sum = SumTerms(board.fitted, sample.terms);
@@ -263,15 +263,15 @@ class QuantityFit {
     process_.emplace(std::move(points), terms_.deviation);
   }
 
-  // The mean of the logarithm and its variance in a run.
+  // Mean and variance of the logarithm in a run.
   [[nodiscard]] GaussianProcess::Estimate At(const Sample& cell) const {
     const TermSum sum = SumTerms(terms_.fitted, cell.terms);
     GaussianProcess::Estimate estimate = process_->At({0, cell.place, sum.shares, 0});
     estimate.mean += terms_.Expected(sum);
     estimate.variance += process_->noise_variance();
-    // The board's noise stands on the board's own points, so an error is Student's and not normal.
-    // The deviation is widened to that distribution's 90 % interval, by the first term of Cornish
-    // and Fisher's expansion, (z² + 1) / 4 for each degree of freedom.
+    // The noise is estimated from the board's own points, so an error has Student's distribution,
+    // not a normal one. The deviation is widened to that distribution's 90 % interval, by the first
+    // term of Cornish and Fisher's expansion, (z² + 1) / 4 for each degree of freedom.
     const double widening = 1 + (kInterval90 * kInterval90 + 1) / 4 / degrees_of_freedom_;
     estimate.variance *= widening * widening;
     return estimate;
@@ -315,7 +315,7 @@ absl::Status CheckObservations(absl::Span<const ModeObservation> observations,
   return absl::OkStatus();
 }
 
-// All observations of the board, and at most kOthersMax of others, evenly taken.
+// All observations of the board, and at most kOthersMax of the others, evenly spaced.
 std::vector<ModeObservation> Thinned(absl::Span<const ModeObservation> observations,
                                      const std::string& board) {
   const auto others = static_cast<size_t>(

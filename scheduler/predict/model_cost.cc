@@ -22,7 +22,7 @@ v1::QuantizationRecipe RecipeOf(const v1::WorkloadSignature& signature) {
   }
   const absl::string_view identity = signature.quantization();
   absl::StatusOr<v1::QuantizationRecipe> recipe = RecipeOfIdentity(identity);
-  if (!recipe.ok()) {  // A row of an older version: the hash of its formats of single tensors.
+  if (!recipe.ok()) {  // A row of an older version has only the hash of its per-tensor formats.
     recipe = RecipeOfIdentity(identity.substr(0, identity.rfind('+')));
   }
   // An unknown identity counts as FP32.

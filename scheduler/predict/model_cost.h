@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The cost of a decoder model from its sizes alone: floating-point operations, bytes of weights.
+// The cost of a decoder model from its sizes: floating-point operations and bytes of weights.
 // proto/model_shape.h counts the weights. docs/design/prediction.md explains the formulas. Pure;
 // thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_MODEL_COST_H_
@@ -20,13 +20,13 @@ double ForwardFlopsPerToken(const v1::ModelShape& shape, double attended_tokens)
 // each product of the forward pass.
 double TrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens);
 
-// As TrainingFlopsPerToken where the weights of the products are not trained: no gradient of theirs
-// is computed. The adapters' own operations are left out: a hundredth.
+// TrainingFlopsPerToken if the products' weights are frozen, so that no gradient of them is
+// computed. The adapters' own operations are left out: a hundredth.
 double AdapterTrainingFlopsPerToken(const v1::ModelShape& shape, double attended_tokens);
 
-// As TrainingFlopsPerToken where the last `layers` layers alone are trained: the forward pass is
-// that of the whole model; the backward pass is that of these layers and of the head, which has a
-// gradient of its own only where it is not tied.
+// TrainingFlopsPerToken if only the last `layers` layers are trained: the forward pass covers the
+// whole model; the backward pass covers these layers and the head, which has a gradient of its own
+// only if it is not tied.
 double LastLayersTrainingFlopsPerToken(const v1::ModelShape& shape, double layers,
                                        double attended_tokens);
 
@@ -37,9 +37,9 @@ double AdapterParameterCount(const v1::ModelShape& shape, double rank);
 // Bytes of weights that generating one token reads, scales included: the matrices of the layers and
 // the head, each in the format that the recipe gives it.
 double WeightBytesPerToken(const v1::ModelShape& shape, const v1::QuantizationRecipe& recipe);
-// The same by the signature's recipe, or, where its name says all, by `quantization`; "adaptive"
-// counts as 1.3 times int4, the default budget of its search. Where a row tells the name alone of a
-// recipe with formats of single tensors, they count as the layers' format.
+// WeightBytesPerToken by the signature's recipe, or by `quantization` if the name is enough;
+// "adaptive" counts as 1.3 times int4, the default budget of its search. If a row has only the name
+// of a recipe with per-tensor formats, these tensors count with the layers' format.
 double WeightBytesPerToken(const v1::WorkloadSignature& signature);
 
 }  // namespace wattle::scheduler

@@ -25,15 +25,15 @@ namespace wattle::scheduler {
 namespace {
 
 constexpr double kOtherModelDeviation = 0.30;
-// For each factor of e in cost between two models: small models leave a board idle between
-// operations. Even the published tables disagree by a factor of 1.6 between two models whose cost
-// differs by 1.5.
+// Deviation for each factor of e in cost between two models: small models leave a board idle
+// between operations. Even the published tables disagree by a factor of 1.6 between two models
+// whose cost differs by 1.5.
 constexpr double kModelDistanceDeviation = 0.35;
 constexpr double kOtherMethodDeviation = 0.20;
 constexpr double kRatioDeviation = 0.15;
 constexpr double kSimilarFactor = 4.0;
-// Passes are taken to last as long on one class as on the other. By how much the seconds of passes
-// may be off, where the prior of a pass may be off by a factor of e.
+// Passes are assumed to last equally long on both classes. Error of the seconds of passes for an
+// error of e in the prior of a pass.
 constexpr double kPassRatioShare = 0.6;
 constexpr double kPowerOtherModelDeviation = 0.15;
 constexpr double kPowerOtherMethodDeviation = 0.25;
@@ -55,7 +55,7 @@ bool SameCurrency(const v1::ProfileRow& row, const v1::WorkloadSignature& signat
   return CurrencyOf(row.signature().method()) == CurrencyOf(signature.method());
 }
 
-// Without the time of passes.
+// Seconds per cost without the time of passes.
 double SecondsPerCost(const v1::ProfileRow& row, const RunQuery& query) {
   return SplitRow(row, query, kStepFlopsPerParameter).seconds_per_cost;
 }
@@ -66,8 +66,8 @@ double GrossWatts(const v1::ProfileRow& row) {
              : 0;
 }
 
-// What one of a row and a prediction on its class differ by, because of who measured it; 0 for a
-// row that was measured here.
+// Deviation between a row and a prediction on its class because of the row's source; 0 for a row
+// measured in this fleet.
 double DeviationOfSource(const v1::ProfileRow& row) {
   switch (row.source()) {
     case v1::PROFILE_SOURCE_PUBLISHED:
@@ -122,7 +122,7 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   return estimate;
 }
 
-// Whether an imported row of the same workload stands for this published one.
+// Whether an imported row of the same workload replaces this published one.
 bool IsDisplaced(const v1::ProfileRow& row, const ProfileTable::ClassRows& of_class,
                  const v1::DeviceInfo& device) {
   return row.source() == v1::PROFILE_SOURCE_PUBLISHED &&
@@ -154,14 +154,14 @@ std::optional<RunEstimate> NearestOfClass(const ProfileTable& table, const RunQu
   return ScaledFrom(*best, query);
 }
 
-// A workload that both classes have, one row of each.
+// A workload measured on both classes, with one row of each.
 struct Shared {
   const v1::ProfileRow* here = nullptr;
   const v1::ProfileRow* there = nullptr;
   double distance = 0;  // Distance of its cost from the job's.
 };
 
-// Imported rows do not: two fleets have no common ratio.
+// Imported rows may not transfer, because two fleets have no common ratio.
 bool MayTransfer(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
   return HasTime(row) && row.source() != v1::PROFILE_SOURCE_IMPORTED && row.device_id().empty() &&
          (row.source() == v1::PROFILE_SOURCE_PUBLISHED || row.emulated() == device.emulated());
@@ -283,7 +283,7 @@ double DeviationFromWork(const v1::ProfileRow& row, const WorkAmount& work) {
 
 std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query) {
   std::optional<RunEstimate> nearest = NearestOfClass(table, query);
-  // Of a class that has measured nothing of the kind. Classes then share published rows at most.
+  // The class has measured no work of this kind, so classes share published rows at most.
   if (std::optional<RunEstimate> rates = FromMeasuredRates(table, query); rates.has_value()) {
     return nearest.has_value() && nearest->time_deviation <= rates->time_deviation ? nearest
                                                                                    : rates;

@@ -29,11 +29,11 @@ struct PowerEstimate {
   double power_watts = 0;
   double deviation = 0;
   std::string note;
-  RowMode mode{};  // of the row
+  RowMode mode{};  // the row's power mode
 };
 
 // Gross watts under load, for estimates that have only a time: from any row of the device or its
-// class, the nearest method first.
+// class, preferring the nearest method.
 std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQuery& query);
 
 }  // namespace wattle::scheduler

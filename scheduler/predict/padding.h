@@ -11,8 +11,8 @@ namespace wattle::scheduler {
 
 // Expected maximum of `draws` independent draws, each cut at `limit`, from the distribution with
 // these quantiles. The quantiles are evenly spaced from the minimum to the maximum, with straight
-// lines between them; one quantile alone is a constant. REQUIRES: quantiles are not empty and do
-// not fall; draws >= 1.
+// lines between them; a single quantile is a constant. REQUIRES: quantiles are not empty and do not
+// fall; draws >= 1.
 double ExpectedMaximum(absl::Span<const double> quantiles, double draws, double limit);
 
 // The share of the distribution above `limit`.

@@ -13,10 +13,10 @@
 namespace wattle::scheduler {
 namespace {
 
-// An evaluated batch beside a generated token: the batch is packed and padded, and the loss of
-// each of its tokens is read back.
+// The pass time of an evaluated batch relative to a generated token's: the batch is packed and
+// padded, and the loss of each of its tokens is read back.
 constexpr double kPassesOfBatch = 4;
-// A row's time bounds its passes; a tenth is left for operations and bytes.
+// Passes take at most this share of a row's time; a tenth is left for operations and bytes.
 constexpr double kPassShareMax = 0.9;
 
 double BatchOf(const v1::WorkloadSignature& signature, const WorkAmount& work) {
@@ -79,7 +79,7 @@ RunTime TimeAtRate(const SplitRate& rate, double cost, double passes, double siz
   RunTime time;
   time.size_seconds = rate.seconds_per_cost * cost * size_ratio;
   time.pass_seconds = rate.seconds_per_pass * passes;
-  // What the row's own passes took is not counted as the time of its sizes.
+  // The time of the row's own passes does not count as time of its sizes.
   time.pass_error_seconds =
       std::abs(time.pass_seconds - rate.pass_seconds_per_cost * cost * size_ratio);
   return time;

@@ -40,18 +40,18 @@ SplitRate SplitRow(const v1::ProfileRow& row, const RunQuery& query,
 struct RunTime {
   double size_seconds = 0;
   double pass_seconds = 0;
-  // By how much the seconds change where the prior of a pass is wrong by a factor of e. 0 where the
-  // row has as many passes for its cost as the job.
+  // Change of the seconds if the prior of a pass is wrong by a factor of e. 0 if row and job have
+  // equally many passes for their cost.
   double pass_error_seconds = 0;
   [[nodiscard]] double seconds() const { return size_seconds + pass_seconds; }
 };
 
-// The time of a job of this cost. size_ratio: seconds for a unit of cost here over those of the
-// row; passes take as long here as there.
+// The time of a job of this cost. size_ratio: seconds for a unit of cost here over the row's;
+// passes are assumed to take equally long.
 RunTime TimeAtRate(const SplitRate& rate, double cost, double passes, double size_ratio);
 
 // Standard deviation of the logarithm of the job's seconds, so that 90 % of all cases lie in the
-// interval. size_deviation: of the logarithm of size_seconds.
+// interval. size_deviation: deviation of the logarithm of size_seconds.
 double CombinedDeviation(const RunTime& time, double size_deviation);
 
 }  // namespace wattle::scheduler

@@ -8,7 +8,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Modes differ by no more: 5 to 60 W on any one board.
+// Largest speed ratio between two modes: boards range from 5 to 60 W.
 constexpr double kSpeedFactorMax = 8;
 
 double NominalWatts(const v1::DeviceInfo& device, const std::string& name) {
@@ -45,9 +45,9 @@ std::string LargestPowerMode(const v1::DeviceInfo& device) {
   return largest;
 }
 
-// Speed goes with the watts above idle. So the joules above idle stay as they are: no mode looks
-// better by a guess, and the measured mode is left only for its time. Nominal watts below the idle
-// draw tell the speed alone.
+// Speed is assumed proportional to the watts above idle. The joules above idle then stay constant,
+// so no mode looks better by a guess, and a job leaves the measured mode only to gain time. Nominal
+// watts below the idle draw determine only the speed.
 void CarryToPresentMode(double power_factor, bool power_is_of_present_mode, double idle_power_watts,
                         RunEstimate* estimate) {
   if (power_factor == 1.0) {

@@ -26,16 +26,16 @@
 namespace wattle::scheduler {
 namespace {
 
-// A model whose ends of text nobody saw is priced at max_new_tokens, and a text may end before. One
-// prediction in twenty is three times too high for that alone, and none is too low.
+// A model without observed ends of text is priced at max_new_tokens, although texts may end
+// earlier. For this reason one prediction in twenty is three times too high, and none is too low.
 constexpr double kEarlyEndDeviation = 0.67;
 // Watts above idle of a radio and a disk at work.
 constexpr double kTransferPowerWatts = 1.5;
 // Speed of a microSD card or eMMC: writing with fsync, and reading.
 constexpr double kDiskWriteBytesPerSecond = 40e6;
 constexpr double kDiskReadBytesPerSecond = 80e6;
-// Loading weights that lie in memory already: a core converts and checks them. `./dev bench
-// starts` measures 450 MB/s on a core of a server; a board's core is taken to be a third as fast.
+// Loading weights that are already in memory: a core converts and checks them. `./dev bench starts`
+// measures 450 MB/s on a core of a server; a board's core is assumed to be a third as fast.
 constexpr double kWarmLoadBytesPerSecond = 160e6;
 // Start of a process that links libtorch.
 constexpr double kStartSecondsDefault = 2.0;
@@ -46,11 +46,11 @@ constexpr double kSurroundingPowerShare = 0.5;
 // A row of another power mode says little about speed and watts in this one.
 constexpr double kOtherPowerModeDeviation = 0.35;
 
-// What the ends of texts add to a generation's interval, as deviations of the logarithm.
+// The contribution of the ends of texts to a generation's interval, as deviations of the logarithm.
 struct Ends {
   double earlier = 0;
   double later = 0;
-  double log_most = 0;  // No run has more work than e to this times the mean's.
+  double log_most = 0;  // No run has more work than the mean's times e to this power.
 };
 
 Ends EndsOf(const WorkAmount& work) {
@@ -88,8 +88,8 @@ RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
   }
   RunEstimate datasheet = FromDatasheet(query);
   std::optional<RunEstimate> other = FromOtherWorkloads(table, query);
-  // Rows of a much smaller model may say less than the datasheet. Published and transferred rows
-  // and measured rates are used all the same: their class and engine are real.
+  // Rows of a much smaller model may be less accurate than the datasheet. Published and transferred
+  // rows and measured rates are still used, because their class and engine are real.
   if (other.has_value() && (other->time_deviation <= datasheet.time_deviation ||
                             other->provenance == v1::PROVENANCE_PUBLISHED ||
                             other->provenance == v1::PROVENANCE_TRANSFERRED ||
@@ -99,8 +99,8 @@ RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
   return datasheet;
 }
 
-// The power where the estimate has a time alone, and all of it carried into the device's present
-// power mode.
+// Adds the power if the estimate has only a time, and carries the estimate into the device's
+// present power mode.
 void AddPower(const ProfileTable& table, const RunQuery& query, double idle_power_watts,
               RunEstimate* estimate) {
   const v1::DeviceInfo& device = query.device;
@@ -157,7 +157,8 @@ void AddUpload(const LinkEstimate& link, const WorkAmount& work, v1::Prediction*
                                        link.contact_ratio);
 }
 
-// Written during the run, without the result. A bound in steps adds to what the worker finds.
+// The number of checkpoints during the run, without the result. The larger of the worker's own
+// number and that of the spec's bound in steps.
 double Checkpoints(const WorkAmount& work, double run_seconds) {
   if (work.checkpoint_bytes <= 0) {
     return 0;

@@ -33,19 +33,20 @@ struct ComparablePrediction {
   // not share. An unspecified batch or a model that was never measured shifts both predictions
   // alike and is not included.
   double own_energy_deviation = 0;
-  // How warm boards usually became in the runs from which it was predicted; 0: not known.
+  // The usual highest temperature in the runs from which it was predicted; 0: unknown.
   double rows_celsius_max = 0;
-  // Of a start with the model in the board's memory, from a run before it. A row's start is the
-  // board's own mean, of warm and cold ones, and stands for both.
+  // Seconds of a start with the model already in the board's memory from an earlier run. A row's
+  // start is the board's mean over warm and cold starts, and serves for both.
   double warm_start_seconds = 0;
 };
 ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Device& device,
                                       const WorkAmount& work, absl::Span<const InputView> inputs);
 
-// Adds the way of a checkpoint to the device.
+// Adds the fetch of a checkpoint to the device.
 void AddCheckpointFetch(const v1::Device& device, int64_t bytes, v1::Prediction* prediction);
 
-// The joules that the attempt adds to the fleet's: the net run, and everything around the run.
+// The joules that the attempt adds to the fleet's consumption: the net run and everything around
+// it.
 double MarginalEnergyJoules(const v1::Prediction& prediction);
 
 // Device seconds of the run and everything around it (fetch, start, checkpoints, evaluations,

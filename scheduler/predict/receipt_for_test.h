@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A fine-tune's work, the receipt of an attempt that did all of a job's work, and what a table
-// learns of it, for tests.
+// A fine-tune's work, the receipt of an attempt that completed a job's work, and the rows that a
+// table learns from it, for tests.
 #ifndef WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
 #define WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
 
@@ -22,7 +22,8 @@
 
 namespace wattle::scheduler {
 
-// Of a fine-tune on declared data, cut at the mean of `tokens`; 0: of any length.
+// The work of a fine-tune on declared data with a mean of `tokens`, cut at that mean; 0: of any
+// length.
 inline WorkAmount DeclaredWork(const v1::ModelShape& shape, int64_t examples, double tokens,
                                int batch) {
   v1::JobSpec spec;
@@ -53,7 +54,7 @@ inline v1::Receipt MeasuredReceipt(const WorkAmount& work, double seconds, doubl
   return receipt;
 }
 
-// The board ran the work in its present mode at 8 W, placed with the prediction.
+// Learns a run of the work in the board's present mode at 8 W, placed with the prediction.
 inline void LearnRun(const v1::Device& board, const WorkAmount& work, double seconds,
                      const v1::Prediction& predicted, ProfileTable* table) {
   v1::Receipt receipt = MeasuredReceipt(work, seconds, 8);

@@ -43,7 +43,7 @@ double Square(double value) {
   return value * value;
 }
 
-// than may be null.
+// `than` may be null.
 bool IsNewer(const v1::ProfileRow& row, const v1::ProfileRow* than) {
   return than == nullptr || row.updated_unix_seconds() > than->updated_unix_seconds();
 }
@@ -54,7 +54,8 @@ double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
     distance += std::abs(
         std::log(static_cast<double>(row.signature().batch_size()) / work.signature.batch_size()));
   }
-  // A generation's row tells how long texts are that nothing cuts. A token takes as long in others.
+  // A generation's row contains the length of uncut texts. A token of other generations takes as
+  // long.
   if (row.units_per_example() > 0 && work.tokens_per_example > 0 &&
       work.unit != v1::WORK_UNIT_GENERATED_TOKEN) {
     distance += std::abs(std::log(row.units_per_example() / work.tokens_per_example));
@@ -77,7 +78,7 @@ struct LogMean {
 
 struct WeighedRate {
   SplitRate split;
-  double log = 0;  // Of the seconds for a unit of cost, without those of passes.
+  double log = 0;  // Logarithm of the seconds for a unit of cost, without those of passes.
   double weight = 0;
 };
 using WeighedRates = absl::InlinedVector<WeighedRate, 4>;
@@ -132,7 +133,7 @@ enum class Whose { kDevice, kClass, kImported, kProbed };
 
 using WorkloadRow = ProfileTable::WorkloadRow;
 
-// Whether the row may serve the device as one of these, as far as the index tells.
+// Whether the row may serve the device as one of these, by the index.
 bool IsOf(Whose whose, const WorkloadRow& row, bool emulated, uint64_t device) {
   if (row.emulated != emulated && !WATTLE_FAULT_POINT("emulated rows")) {
     return false;
@@ -150,25 +151,26 @@ bool IsOf(Whose whose, const WorkloadRow& row, bool emulated, uint64_t device) {
   }
 }
 
-// A query with what every look-up in the index asks. Most rows are judged by the index alone: the
-// rows themselves lie far apart in memory.
+// A query with the values that each look-up in the index needs. Most rows are accepted or refused
+// by the index only, because the rows themselves are scattered in memory.
 struct Search {
   const RunQuery& query;
-  const ProfileTable::WorkloadRows& rows;  // Of the class, perhaps of the workload; sorted by key.
+  const ProfileTable::WorkloadRows& rows;  // Rows of the class that may be of the workload, sorted
+                                           // by key.
   uint64_t device = 0;
   uint64_t power_mode = 0;
   uint64_t no_power_mode = 0;
-  ModeNumbers mode_numbers;  // What the present mode sets; zeros: not known.
+  ModeNumbers mode_numbers;  // The present mode's numbers; zeros: unknown.
 
   [[nodiscard]] bool Matches(Whose whose, const WorkloadRow& row) const {
     return IsOf(whose, row, query.device.emulated(), device);
   }
-  // Runs in which the mode's name set other numbers are runs of another mode.
+  // Runs under this mode's name but with other numbers are runs of another mode.
   [[nodiscard]] bool IsOfPresentMode(const WorkloadRow& row) const {
     return row.power_mode == no_power_mode || power_mode == no_power_mode ||
            (row.power_mode == power_mode && MaySetTheSame(row.mode_numbers, mode_numbers));
   }
-  // REQUIRES: the index says that the row matches. Digests agree by chance, so texts decide.
+  // REQUIRES: the row matches in the index. Digests may agree by chance, so the texts decide.
   [[nodiscard]] bool IsOfDevice(const WorkloadRow& row) const {
     return row.of_class || row.row().device_id() == query.device.device_id();
   }
@@ -194,7 +196,7 @@ struct Selected {
 };
 
 // All rows of this workload that may serve the device: its own, its class's, or imported ones. Rows
-// that the device's change has outdated serve only where there are no others.
+// outdated by a change of the device serve only if there are no others.
 Selected Select(const Search& search, Whose whose) {
   Selected selected;
   std::vector<const WorkloadRow*> other_modes;
@@ -218,15 +220,15 @@ Selected Select(const Search& search, Whose whose) {
   }
   std::vector<const WorkloadRow*>& rows = selected.rows;
   const auto outdated = [](const WorkloadRow* indexed) { return IsOutdated(indexed->row()); };
-  // A class does not change, and other fleets told nothing of it.
+  // A class does not change, and rows of other fleets carry no change.
   if (whose == Whose::kDevice && !std::all_of(rows.begin(), rows.end(), outdated)) {
     rows.erase(std::remove_if(rows.begin(), rows.end(), outdated), rows.end());
   }
   return selected;
 }
 
-// Asks the memory for what a prediction reads of the row. The parts lie apart, and waiting for one
-// after the other takes longer than the arithmetic.
+// Prefetches the parts of the row that a prediction reads. The parts are scattered, and waiting for
+// one after the other takes longer than the arithmetic.
 void FetchAhead(const v1::ProfileRow& row) {
   const auto fetch = [](const auto& message, size_t bytes) {
     constexpr size_t kLine = 64;
@@ -283,11 +285,11 @@ void Widen(double deviation, RunEstimate* estimate) {
   estimate->power_deviation = std::hypot(estimate->power_deviation, deviation);
 }
 
-// An older version's row tells where a new one begins, and not more.
+// A row of an older engine version is only a first estimate for the new version.
 void WidenForEngine(const v1::ProfileRow& row, const RunQuery& query, RunEstimate* estimate) {
   if (row.source() == v1::PROFILE_SOURCE_IMPORTED ||
       !IsOfOtherEngine(row, query.device.engine_version())) {
-    return;  // An imported row's deviation is that of other versions too.
+    return;  // An imported row's deviation already covers other versions.
   }
   estimate->time_deviation = std::hypot(estimate->time_deviation, kOtherEngineDeviation);
   estimate->own_time_deviation = std::hypot(estimate->own_time_deviation, kOtherEngineDeviation);
@@ -307,8 +309,8 @@ void CarryOver(const v1::ProfileRow& row, RunEstimate* estimate) {
                   absl::StrFormat("%.2f", row.change().time_ratio()));
 }
 
-// How warm the board became in the middle one of its runs, because one long run among many short
-// ones says little of the row's mean. A class's row keeps no runs, and tells the warmest.
+// The median over the runs of the highest temperature, because one long run among many short ones
+// says little about the row's mean. A class's row keeps no runs and has only the maximum.
 double UsualTemperatureMax(const v1::ProfileRow& row) {
   std::vector<double> celsius;
   for (const v1::RunObservation& run : row.runs()) {
@@ -344,7 +346,7 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   return estimate;
 }
 
-// What the rows' boards may differ from the device.
+// Widens the interval by the difference between the rows' boards and the device.
 void WidenFor(Whose whose, RunEstimate* estimate) {
   if (whose == Whose::kClass) {
     Widen(kClassDeviation, estimate);
@@ -404,7 +406,7 @@ RunEstimate FromProbe(const v1::ProfileRow& row, const RunQuery& query) {
   return estimate;
 }
 
-// How a job follows from rows none of which is of its mode, batch and length.
+// Describes how a job follows from rows that differ in mode, batch or length.
 absl::string_view HowWords(const Selected& selected, const v1::WorkloadSignature& job,
                            bool imported) {
   const bool open = job.batch_size() == 0 || job.sequence_length() == 0;
@@ -418,9 +420,9 @@ absl::string_view HowWords(const Selected& selected, const v1::WorkloadSignature
   return !open ? "interpolated over batch and length" : imported ? "imported" : "measured";
 }
 
-// A job that omits batch or length still counts as measured by rows of its workload. What another
-// fleet measured never does, and rows of other modes are another kind of transfer, whose errors are
-// its own.
+// A job that omits batch or length still counts as measured by rows of its workload. Rows of
+// another fleet never count as measured, and rows of other modes are a separate kind of transfer
+// with errors of its own.
 v1::Provenance LevelOf(const Selected& selected, bool open, Whose whose) {
   if (whose == Whose::kImported) {
     return v1::PROVENANCE_IMPORTED;
@@ -458,7 +460,7 @@ RunEstimate FromRows(const Selected& selected, const RunQuery& query, Whose whos
   return estimate;
 }
 
-// The present mode by its numbers. The rows are of other modes.
+// An estimate for the present mode by its numbers, from rows of other modes.
 RunEstimate FromNumbers(const UnmeasuredMode& mode, const RunQuery& query, Whose whose) {
   WorkloadRate rate = mode.nearest;
   rate.deviation = mode.time_deviation;
@@ -487,7 +489,7 @@ absl::string_view OwnerOf(Whose whose) {
 }
 
 // Rows that are not at the job's batch and length, or are of other modes than the device's present
-// one. A class's row is the mean of its boards, so they teach nothing beside it.
+// one. A class's row is the mean of its boards, so the boards add no information to it.
 RunEstimate FromSelected(const Search& search, const Selected& selected, Whose whose) {
   if (!selected.of_present_mode) {
     const ModeTeachers teachers{OwnerOf(whose), whose == Whose::kDevice ? &search.rows : nullptr};
@@ -573,14 +575,14 @@ bool IsMeasured(const ProfileTable& table, const RunQuery& query) {
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query) {
   const Search search = SearchOf(table, query);
   const Selected of_device = Select(search, Whose::kDevice);
-  // The class's rows stand for the device as it was before its change.
+  // The class's rows describe the device before its change.
   const bool changed = std::any_of(of_device.rows.begin(), of_device.rows.end(),
                                    [](const auto* indexed) { return indexed->row().has_change(); });
   if (const v1::ProfileRow* const row = Exact(of_device, query); row != nullptr) {
     return FromExactRow(*row, query, Whose::kDevice);
   }
-  // A probe says nothing of other batches and lengths: half a minute does not part a step's fixed
-  // cost from the tokens'.
+  // A probe does not predict other batches and lengths: half a minute cannot separate a step's
+  // fixed cost from the tokens' cost.
   if (const v1::ProfileRow* const row = ExactOf(search, Whose::kProbed); row != nullptr) {
     return FromProbe(*row, query);
   }

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Levels 1 to 3 of the predictor: rows of this workload (method, architecture and sizes,
-// quantization) at the same batch and length, or interpolated to them: of the device, of its class,
-// and imported ones of the class. Pure; thread-safe.
+// quantization) at the same batch and length, or interpolated to them. The rows are the device's,
+// its class's, and imported rows of the class. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_SAME_WORKLOAD_H_
 #define WATTLE_SCHEDULER_PREDICT_SAME_WORKLOAD_H_
 
@@ -31,7 +31,7 @@ inline bool IsAtBatchAndLength(const ProfileTable::WorkloadRow& row,
 }
 
 // Whether a row may serve a device. A measured row serves only devices with the same `emulated`,
-// and a device's own row serves that device alone. A published row serves all devices of its class.
+// and a device's own row serves only that device. A published row serves all devices of its class.
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device);
 
 // Seconds per unit of cost, from rows of one workload on one device or class.

@@ -14,14 +14,15 @@ namespace {
 constexpr int kStepsMax = 60;
 constexpr double kDampingMax = 1e8;
 
-// Half of what the fit makes small, with its gradient and the Gauss-Newton form of its curvature.
+// Half of the sum that the fit minimizes, with its gradient and the Gauss-Newton form of its
+// curvature.
 struct Objective {
   double value = 0;
   std::vector<double> gradient;
   std::vector<double> curvature;
 };
 
-// The inverse of the prior's covariance, deviation² × I + level_deviation² × 1 1^T, times `x`.
+// `x` times the inverse of the prior's covariance, deviation² × I + level_deviation² × 1 1^T.
 std::vector<double> Unlikeliness(const TermPrior& prior, const std::vector<double>& x) {
   const double own = prior.deviation * prior.deviation;
   const double level = prior.level_deviation * prior.level_deviation;

@@ -23,12 +23,12 @@ TermSum SumTerms(const std::vector<double>& log_coefficients, const LogTerms& te
 
 struct TermPrior {
   std::vector<double> log_coefficients;
-  double deviation = 1;        // Of each coefficient's logarithm, on its own.
-  double level_deviation = 3;  // Of all together.
+  double deviation = 1;        // Deviation of each coefficient's logarithm by itself.
+  double level_deviation = 3;  // Common deviation of all coefficients' logarithms.
 };
 
-// The coefficients of the largest posterior density, by Gauss-Newton steps with Levenberg's
-// damping. Values deviate from the sum by `noise` in their logarithm.
+// The coefficients with the largest posterior density, by Gauss-Newton steps with Levenberg's
+// damping. noise: deviation of a value's logarithm from the sum's.
 std::vector<double> FitTerms(const std::vector<LogTerms>& terms,
                              const std::vector<double>& log_values, const TermPrior& prior,
                              double noise);

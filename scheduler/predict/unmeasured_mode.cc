@@ -27,25 +27,31 @@ namespace {
 
 using WorkloadRow = ProfileTable::WorkloadRow;
 
-// A worker may be faulty: numbers beyond these count as not known.
+// Numbers beyond these come from a faulty worker and count as unknown.
 constexpr double kMegahertzMin = 1;
 constexpr double kMegahertzMax = 100'000;
 constexpr double kCoresMax = 4096;
-// Of the highest and the lowest measured clock. From below, a few clocks do not tell the cube's
-// part of the watts: on measured boards the watts of twice the clock came out by a third too high.
+// Reach of the regression relative to the highest and the lowest measured clock. A few lower clocks
+// do not determine the cubic part of the watts: on measured boards the estimate for twice the clock
+// was a third too high.
 constexpr double kReachAbove = 1.6;
 constexpr double kReachBelow = 5;
-// Of the nearest measured mode's watts above idle: no mode works for nothing.
+// Lower bound of the watts above idle, as a share of the nearest measured mode's: no mode works
+// without power.
 constexpr double kAboveIdleShareMin = 0.125;
-// Boards that teach the shape: the regression costs the cube of what it sees, and a few show it.
+// Boards that contribute the shape: a few suffice, and the regression's cost grows with the cube of
+// the observations.
 constexpr size_t kOtherBoardsMax = 4;
-// Rows of other boards whose batch or length is further from the job's teach no shape.
+// Rows of other boards whose batch or length is further from the job's do not contribute to the
+// shape.
 constexpr double kFarRowsDeviation = 0.10;
-// Two modes that differ in their cores and processor clocks alone, on a board whose GPU computes.
+// Deviation between two modes that differ only in cores and processor clocks, on a board whose GPU
+// computes.
 constexpr double kProcessorDeviation = 0.10;
-// Answers that a thread keeps, about 8 MiB. Beyond this number it forgets all.
+// Answers that a thread keeps, about 8 MiB. Beyond this number it drops all of them.
 constexpr size_t kAnswersKept = 16'384;
-// Logarithms of a question are rounded to this, so that jobs of another size ask the same one.
+// Logarithms in a question are rounded to this step, so that jobs of other sizes ask the same
+// question.
 constexpr double kLogStep = 1e-6;
 
 double KnownWithin(double number, double least, double most) {
@@ -56,7 +62,7 @@ double KnownMegahertz(double number) {
   return KnownWithin(number, kMegahertzMin, kMegahertzMax);
 }
 
-// The numbers of a mode that decide how fast the device computes; clock_mhz 0: not known.
+// The numbers of a mode that decide how fast the device computes; clock_mhz 0: unknown.
 ModeCell CellOf(const v1::PowerMode& mode, const v1::DeviceInfo& device) {
   ModeCell cell;
   cell.memory_mhz = KnownMegahertz(mode.memory_mhz());
@@ -67,7 +73,7 @@ ModeCell CellOf(const v1::PowerMode& mode, const v1::DeviceInfo& device) {
   cell.clock_mhz = KnownMegahertz(mode.cpu_mhz());
   cell.cores = KnownWithin(mode.cores(), 1, kCoresMax);
   if (device.cores() > 0) {
-    // A run has as many threads as the worker gives it.
+    // A run has as many threads as the worker allows.
     cell.cores = std::min<double>(cell.cores, device.cores());
   }
   return cell;
@@ -83,13 +89,13 @@ double DistanceOf(const ModeCell& a, const ModeCell& b) {
          between(a.memory_mhz, b.memory_mhz);
 }
 
-// Modes whose numbers are known: the device's, and behind them those of rows that no mode of the
-// device's list can be, because the list has changed since.
+// Modes with known numbers: the device's, followed by modes that only rows have, because the
+// device's list has changed since.
 struct KnownModes {
   std::vector<const v1::PowerMode*> modes;
-  std::vector<uint64_t> names;  // TextDigest, as the index of the rows has it.
+  std::vector<uint64_t> names;  // TextDigest of the name, as in the index of the rows.
   std::vector<ModeNumbers> numbers;
-  size_t listed = 0;  // The first so many are the device's.
+  size_t listed = 0;  // The first `listed` modes are the device's.
   std::vector<ModeCell> cells;
   std::optional<size_t> present;
 
@@ -99,7 +105,7 @@ struct KnownModes {
     numbers.push_back(ModeNumbersOf(mode));
     cells.push_back(cell);
   }
-  // Of this name, if it may have set these numbers.
+  // The mode of this name, if it may have set these numbers.
   [[nodiscard]] std::optional<size_t> Find(uint64_t name, const ModeNumbers& set) const {
     for (size_t i = 0; i < names.size(); ++i) {
       if (names[i] == name && MaySetTheSame(numbers[i], set)) {
@@ -110,7 +116,7 @@ struct KnownModes {
   }
 };
 
-// Adds the mode of the row's runs if it is another one than those of the device's list.
+// Adds the mode of the row's runs if the device's list does not have it.
 void AddFormerMode(const WorkloadRow& row, const v1::DeviceInfo& device, KnownModes* known) {
   if (row.mode_numbers == ModeNumbers() ||
       known->Find(row.power_mode, row.mode_numbers).has_value()) {
@@ -143,7 +149,7 @@ KnownModes KnownModesOf(absl::Span<const WorkloadRow* const> rows, const ModeTea
       AddFormerMode(row, device, &known);
     }
   }
-  // A number that only some modes tell compares none.
+  // A number that only some modes state cannot be compared and is cleared.
   for (double ModeCell::*const number : {&ModeCell::cores, &ModeCell::memory_mhz}) {
     const auto untold = [number](const ModeCell& cell) { return cell.*number <= 0; };
     if (std::any_of(known.cells.begin(), known.cells.end(), untold)) {
@@ -160,11 +166,11 @@ struct MeasuredMode {
   size_t mode = 0;
   WorkloadRate rate;
   double seconds = 0;
-  double distance = 0;  // What the rows' other batches and lengths add to the deviation.
+  double distance = 0;  // Deviation added by the rows' other batches and lengths.
 };
 using MeasuredModes = std::vector<MeasuredMode>;
 
-// A mode's rows: the newest one at the job's batch and length alone, else all.
+// A mode's rows: only the newest one at the job's batch and length if there is one, else all.
 struct RowsOfMode {
   std::vector<const v1::ProfileRow*> all;
   const v1::ProfileRow* exact = nullptr;
@@ -182,7 +188,7 @@ struct RowsOfMode {
   }
 };
 
-// One for each mode of which there are rows. REQUIRES: the rows are of one board or class.
+// One for each mode that has rows. REQUIRES: the rows are of one board or class.
 MeasuredModes MeasureModes(absl::Span<const WorkloadRow* const> rows, const KnownModes& known,
                            const RunQuery& query) {
   std::map<size_t, RowsOfMode> by_mode;
@@ -202,14 +208,14 @@ MeasuredModes MeasureModes(absl::Span<const WorkloadRow* const> rows, const Know
                    CostOfWork(query.work, *added.rate.nearest, added.rate.step_flops_per_parameter),
                    PassesOfWork(query.work), /*size_ratio=*/1)
             .seconds();
-    // The regression has the repeats already.
+    // The regression already includes the deviation of repeats.
     added.distance = std::sqrt(std::max(0.0, added.rate.deviation * added.rate.deviation -
                                                  2 * kRepeatDeviation * kRepeatDeviation));
   }
   return measured;
 }
 
-// Whether the board measured modes with different numbers. Only such a board shows the shape.
+// Whether the board measured modes with different numbers. Only such a board gives the shape.
 bool ShowsShape(const MeasuredModes& measured, const KnownModes& known, bool of_watts) {
   const MeasuredMode* first = nullptr;
   for (const MeasuredMode& mode : measured) {
@@ -225,7 +231,7 @@ bool ShowsShape(const MeasuredModes& measured, const KnownModes& known, bool of_
   return false;
 }
 
-// The modes of other boards of the class that show the shape, the first boards by key.
+// The modes of the first boards by key of the class that give the shape.
 std::vector<MeasuredModes> OtherBoards(const ProfileTable::WorkloadRows& rows,
                                        const KnownModes& known, const RunQuery& query) {
   std::vector<MeasuredModes> boards;
@@ -261,7 +267,7 @@ std::vector<MeasuredModes> OtherBoards(const ProfileTable::WorkloadRows& rows,
   return boards;
 }
 
-// All that the regression sees, as one row of numbers: kNumbersOfMode for each measured mode, then
+// All inputs of the regression as one row of numbers: kNumbersOfMode for each measured mode, then
 // the cells. Seconds are those of the first mode as 1.
 using Question = std::vector<double>;
 constexpr size_t kNumbersOfMode = 7;
@@ -322,8 +328,8 @@ struct QuestionHash {
   }
 };
 
-// One estimate for each known mode; empty: the regression refuses. A plan asks the same question
-// for each job of a workload, and once for each mode.
+// One estimate for each known mode; empty: the regression returned an error. A plan asks the same
+// question for each job of a workload and each mode, so answers are kept.
 const std::vector<ModeEstimate>& AnswerTo(Question question, const KnownModes& known) {
   thread_local std::unordered_map<Question, std::vector<ModeEstimate>, QuestionHash> answers;
   if (const auto kept = answers.find(question); kept != answers.end()) {
@@ -359,7 +365,8 @@ const MeasuredMode& NearestTo(const ModeCell& cell, const MeasuredModes& measure
   });
 }
 
-// Of two modes that are one cell: their processors may differ beside the GPU.
+// Deviation between two modes with equal cells: their processors may differ although the GPU does
+// not.
 double ProcessorDeviation(const KnownModes& known, size_t a, size_t b) {
   const bool differ = known.modes[a]->cpu_mhz() != known.modes[b]->cpu_mhz() ||
                       known.modes[a]->cores() != known.modes[b]->cores();
@@ -384,7 +391,7 @@ std::string ClockWords(const std::vector<MeasuredModes>& boards, const KnownMode
   return words;
 }
 
-// Joules above idle are what a mode is chosen by, so watts must not come out at idle.
+// A mode is chosen by its joules above idle, so the estimate must stay above the idle watts.
 double WattsAboveIdle(double watts, const WorkloadRate& nearest, const v1::DeviceInfo& device) {
   const double idle = std::max(device.idle_power_watts(), nearest.nearest->idle_power_watts());
   const double above = std::max(0.0, nearest.power_watts - idle);

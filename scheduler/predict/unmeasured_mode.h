@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A power mode in which nobody measured a workload, by the clocks, cores and memory of the modes in
-// which it was measured (mode_regression.h). A row's runs tell what their mode set. Of a row of an
-// older version the device's own list tells it by name. Pure; thread-safe: a thread keeps what it
-// learned, and what is learned depends on the question alone.
+// Predicts a workload in a power mode in which it was not measured, from the clocks, cores and
+// memory of the modes in which it was (mode_regression.h). A row's runs record the numbers of their
+// mode; for a row of an older version the device's list gives them by name. Pure; thread-safe: each
+// thread caches answers, which depend only on the question.
 #ifndef WATTLE_SCHEDULER_PREDICT_UNMEASURED_MODE_H_
 #define WATTLE_SCHEDULER_PREDICT_UNMEASURED_MODE_H_
 
@@ -31,15 +31,17 @@ struct UnmeasuredMode {
   std::string words;  // "by the clocks of 2 measured modes of this device (7W, 15W)".
 };
 
-// Whose rows teach the shape of time and watts over the modes, beside the rows that give the level.
+// The rows that give the shape of time and watts over the modes, besides the rows that give the
+// level.
 struct ModeTeachers {
-  absl::string_view owner;                             // Of the level's rows: "this device".
+  absl::string_view owner;                             // Owner of the level's rows, such as "this
+                                                       // device".
   const ProfileTable::WorkloadRows* others = nullptr;  // Null: no other board's rows count.
 };
 
 // rows: of this workload in other modes than the device's present one, of one device or class; they
-// give the level. nullopt where numbers of modes are not known, where no board measured two modes
-// with different numbers, or where the asked clock is far from all measured ones.
+// give the level. nullopt if the modes' numbers are unknown, if no board measured two modes with
+// different numbers, or if the clock is far from all measured ones.
 std::optional<UnmeasuredMode> FromMeasuredModes(
     absl::Span<const ProfileTable::WorkloadRow* const> rows, const ModeTeachers& teachers,
     const RunQuery& query);

@@ -26,7 +26,7 @@ class ProfileTable;
 
 // An input of a job, resolved to an artifact.
 struct InputView {
-  std::string field;  // Of the job's kind (proto/job_kind.h), or "quality_floor.models".
+  std::string field;  // Field of the job's kind (proto/job_kind.h), or "quality_floor.models".
   v1::ArtifactInfo artifact;
 };
 
@@ -37,37 +37,36 @@ struct WorkAmount {
   // Batch and length stay 0 for a job on declared shapes that omits them.
   v1::WorkloadSignature signature;
   v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;  // EXAMPLE if the tokens are unknown.
-  double units = 0;                               // Of the run without its evaluations.
+  double units = 0;                               // Units of the run without its evaluations.
   double units_of_heldout = 0;    // Evaluations of held-out data, in equivalent training tokens.
   double examples = 0;            // Example passes, prompts, or windows of text.
   double tokens_per_example = 0;  // Including padding; 0: unknown.
   // Tokens of an answer to an example of an evaluation, which are generated one at a time.
   double answer_passes_per_example = 0;
-  // Of a generation whose ends of text are foreseen (answer_length.h): the deviation of the
-  // logarithm of `units`, and the units if no text ends before its most tokens. 0: `units` counts
-  // the most tokens.
+  // For a generation with predicted ends of text (answer_length.h): the deviation of the logarithm
+  // of `units`, and the units if no text ends before its limit. 0: `units` counts the limits.
   double end_deviation = 0;
   double units_at_most = 0;
   double steps =
       0;  // Optimizer steps, or batches; with an unknown batch, as if it were the default of 8.
   double parameters = 0;
   double truncated_share = 0;         // Share of the examples that are cut at the sequence length.
-  double checkpoint_every_steps = 0;  // 0: as often as the worker finds that a checkpoint pays.
+  double checkpoint_every_steps = 0;  // 0: the worker decides when a checkpoint pays.
   double checkpoint_bytes = 0;        // For one checkpoint: the weights and the optimizer's state.
   double result_bytes = 0;
 };
 
-// Bytes of text in a token: measured with this very model, else with its vocabulary, else a default
-// for English (4.5 for a large vocabulary such as GPT-2's, 4 for a small one).
+// Bytes of text in a token: measured with this model, else with its vocabulary, else a default for
+// English (4.5 for a large vocabulary such as GPT-2's, 4 for a small one).
 double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model);
 
 // The bytes per token that explain the token count of a finished attempt on data with these
-// statistics, for a runner that counts only tokens. chat_template: of the model; null: none, or
+// statistics, for a runner that counts only tokens. chat_template: the model's; null: none, or
 // unknown. 0: undetermined, because the data have no lengths or all examples were cut.
 double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data,
                        const v1::ChatTemplateTokens* chat_template);
 
-// Of a run that is only measured: no result is written or uploaded, and no checkpoint.
+// Removes the result and its upload and all checkpoints, for a run that is only measured.
 void KeepNothing(WorkAmount& work);
 
 // The amount of work of a job. Errors: kInvalidArgument names the field when spec or inputs give no

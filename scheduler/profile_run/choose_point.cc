@@ -21,7 +21,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Steps of a run at least: the first one warms up, and three are left.
+// Fewest steps of a run: the first one warms up, and three are measured.
 constexpr int64_t kStepsMin = 4;
 // A prediction that is far too fast must not make a run of hours.
 constexpr double kStepsMax = 100'000;
@@ -98,7 +98,8 @@ absl::StatusOr<PointForecast> Forecast(const ProfileQuestion& question, v1::Prof
   return forecast;
 }
 
-// A run that takes what is predicted, measured without gaps where the device has a sensor.
+// The receipt of a run that takes exactly the predicted time and energy, measured without gaps if
+// the device has a sensor.
 v1::Receipt ReceiptAsPredicted(const v1::Device& device, const PointForecast& forecast) {
   v1::Receipt receipt;
   receipt.set_attempt_id("foreseen");
@@ -120,8 +121,8 @@ v1::Receipt ReceiptAsPredicted(const v1::Device& device, const PointForecast& fo
   return receipt;
 }
 
-// Logarithm of upper end over mean, of seconds and joules. The lower end also holds what no
-// measurement changes: a generation may end early.
+// Logarithm of upper end over mean, of seconds and joules. The lower end is left out because no
+// measurement changes one of its causes: a generation may end early.
 double WidthOf(const v1::Prediction& prediction) {
   double width = 0;
   for (const v1::Interval* const interval :
@@ -133,14 +134,14 @@ double WidthOf(const v1::Prediction& prediction) {
   return width;
 }
 
-// Of all points together once the table has learned `run`.
+// Width of all points together after the table has learned `run`.
 double WidthAfter(const ProfileQuestion& question, absl::Span<const PointForecast> points,
                   const PointForecast& run) {
   ProfileTable table = question.table;
   const v1::Receipt receipt = ReceiptAsPredicted(question.device, run);
   for (const v1::ProfileRow& row :
        LearnFromReceipt(table, question.device.info(), receipt, question.now)) {
-    (void)table.Put(row);  // What no board takes is no row, and teaches nothing.
+    (void)table.Put(row);  // A row outside the bounds is refused and teaches nothing.
   }
   double width = 0;
   for (const PointForecast& point : points) {

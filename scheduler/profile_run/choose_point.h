@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Which short run of a profile job to measure next: a power mode and a batch of one workload on one
-// device. The predictor itself says what a run would teach. The table learns the run as if it took
-// what is predicted, every point is predicted again, and the intervals are compared. Nothing here
-// knows how rows of one mode or batch serve another one. Pure, deterministic; thread-safe.
+// device. The predictor itself determines what a run would teach: the table learns the run as if it
+// took the predicted time and energy, every point is predicted again, and the intervals are
+// compared. This file does not depend on how rows of one mode or batch serve another one. Pure,
+// deterministic; thread-safe.
 #ifndef WATTLE_SCHEDULER_PROFILE_RUN_CHOOSE_POINT_H_
 #define WATTLE_SCHEDULER_PROFILE_RUN_CHOOSE_POINT_H_
 
@@ -30,7 +31,7 @@ inline constexpr double kProfileRunSeconds = 20;
 inline constexpr int kProfileRunsMax = 20;
 inline constexpr double kProfileGainPercentMin = 1;
 
-// What a profile job asks of a device.
+// The question of a profile job about a device.
 struct ProfileQuestion {
   const ProfileTable& table;
   v1::Device device;
@@ -42,29 +43,29 @@ struct ProfileQuestion {
 // A point as the table predicts its run.
 struct PointForecast {
   v1::ProfilePoint point;  // Without the gain.
-  WorkAmount work;         // Of the run.
+  WorkAmount work;         // Work of the run.
   v1::Prediction prediction;
-  Joules demand;          // Gross, of the run and everything around it.
+  Joules demand;          // Gross joules of the run and everything around it.
   bool measured = false;  // The device has a row of its own in this mode, at this batch.
 };
 
 // Every mode that the worker may set with every batch, sorted by mode and batch. Without
-// all_power_modes the present mode alone. The steps are as many as `run_seconds` take by the
-// prediction, and at least four, of which the first warms up; a prompt is a step of a generation,
-// whose batches are full. Errors: as WorkOf.
+// all_power_modes only the present mode. The number of steps fills `run_seconds` by the prediction
+// and is at least four, of which the first warms up; a prompt is a step of a generation, whose
+// batches are full. Errors: those of WorkOf.
 absl::StatusOr<std::vector<PointForecast>> ForecastPoints(const ProfileQuestion& question);
 
 // The choice among the forecasts.
 struct PointChoice {
   std::optional<size_t> next{};  // Index; nullopt: no run gains `gain_percent_min`.
-  // Of the choice; without one, the largest gain of any candidate, 0 if there is none. A gain is
-  // the share by which the intervals of seconds and joules of all points, as logarithms, narrow
-  // together.
+  // Gain of the choice; without a choice, the largest gain of any candidate, 0 if there is none. A
+  // gain is the share by which the intervals of seconds and joules of all points, as logarithms,
+  // narrow together.
   double gain_percent = 0;
 };
 
-// Of the candidates (indices of `points`) whose run gains enough, the one that narrows the
-// intervals by most for each joule; among equals the first. points: of ForecastPoints for the
+// Among the candidates (indices of `points`) whose run gains enough, the one that narrows the
+// intervals most for each joule; the first of equal ones. points: result of ForecastPoints for the
 // question.
 PointChoice ChoosePoint(const ProfileQuestion& question, absl::Span<const PointForecast> points,
                         absl::Span<const size_t> candidates);

@@ -9,9 +9,9 @@ namespace {
 
 // Share of runs outside a 90 % interval.
 constexpr double kMissShare = 0.1;
-// Before a level has errors of its own, its scores are those of a normal variable. This prior
-// counts as so many runs: with more of them a level that few runs reach would stay too narrow, with
-// fewer one strange run would widen it by much.
+// Before a level has errors of its own, its scores are those of a normal variable. This is the
+// weight of that prior in runs: with more, a level with few runs would stay too narrow; with fewer,
+// one outlier would widen it too much.
 constexpr double kPriorScores = 12;
 // Scores are counted in bins of this many deviations. The last bin holds all higher ones.
 constexpr double kBinWidth = 0.05;
@@ -110,8 +110,8 @@ double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool
 namespace {
 
 // The error of ln(measured / predicted), where a hot board's heat may have stretched the run by any
-// part of what was predicted: that a run was cooler is no error of the rate. log_cool: against the
-// prediction of a board that stays cool.
+// part of what was predicted: a run that stayed cooler shows no error of the rate. log_cool: the
+// error against the prediction of a board that stays cool.
 double ErrorWithin(double log_cool, double log_stretch) {
   return std::abs(log_cool - std::clamp(log_cool, 0.0, log_stretch));
 }

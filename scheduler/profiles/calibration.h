@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How wide a 90 % interval has to be, by the errors of past predictions. A level of the predictor
-// states a deviation; the score of a run is the error of its prediction, |ln(measured /
+// Determines the width of 90 % intervals from the errors of past predictions. A level of the
+// predictor states a deviation; the score of a run is the error of its prediction, |ln(measured /
 // predicted)|, in such deviations. The interval of the next prediction of this level is as wide as
 // nine in ten past scores (split conformal prediction: Vovk, Gammerman and Shafer, "Algorithmic
-// Learning in a Random World", 2005). Each score is of a prediction made before its run ended, so
-// no interval knows the future.
+// Learning in a Random World", 2005). Each score belongs to a prediction made before its run ended,
+// so no interval uses later knowledge.
 //
 // Everything here is a count of runs, so it does not depend on the order in which rows were stored.
 // Thread-compatible.
@@ -23,8 +23,8 @@ namespace wattle::scheduler {
 
 enum class Quantity { kTime, kEnergy };
 
-// Half the width of a normal variable's 90 % interval, in deviations. A level without past errors
-// has this.
+// Half the width of a normal variable's 90 % interval, in deviations; used for a level without past
+// errors.
 inline constexpr double kInterval90 = 1.645;
 
 class Calibration {
@@ -42,21 +42,21 @@ class Calibration {
     std::array<int32_t, kBins> bins{};
     int64_t count = 0;
   };
-  struct Misses {  // Of one level on one device.
+  struct Misses {  // Misses of one level on one device.
     int64_t scored = 0;
     int64_t missed = 0;
   };
   using LevelKey = std::array<int, 3>;  // Quantity, emulated, level.
 
   PersistentMap<LevelKey, Scores> scores_;
-  // A level's error on a device says nothing of its other levels there.
+  // A level's error on a device does not predict the device's other levels.
   using MissesOfLevels = std::array<std::array<Misses, 2>, v1::Provenance_ARRAYSIZE>;
-  PersistentMap<std::string, MissesOfLevels> misses_;  // By device, level and Quantity.
+  PersistentMap<std::string, MissesOfLevels> misses_;  // Keyed by device, level and Quantity.
 };
 
-// The scores of a run, as seconds and joules a unit of work, against the prediction with which the
-// run was placed. Leaves them unset if there was no prediction with a deviation, or if it counted
-// the work in another unit.
+// Sets the scores of a run, for seconds and joules per unit of work, against the prediction with
+// which the run was placed. Leaves them unset if there was no prediction with a deviation, or if
+// the prediction counted the work in another unit.
 void Score(const v1::Prediction& predicted, v1::WorkUnit unit, v1::RunObservation* run);
 
 }  // namespace wattle::scheduler

@@ -8,13 +8,14 @@
 namespace wattle::scheduler {
 namespace {
 
-// The noise of repeats before any was seen: a deviation of 0.04, as sure as that of four runs.
+// Prior of the noise of repeats: a deviation of 0.04 with the weight of four runs.
 constexpr double kPriorDeviation = 0.04;
 constexpr double kPriorRuns = 4;
-// Logarithm of the likelihood ratio from which a split is a change. Of normal noise, one split in
+// Logarithm of the likelihood ratio from which a split is a change. With normal noise, one split in
 // 5,000 reaches it.
 constexpr double kLikelihoodMin = 7;
-// Splits are tried among the latest runs of the device. An older change was found when it was new.
+// Splits are tried among the latest runs of the device. An older change was found when it was
+// recent.
 constexpr size_t kSplitsMax = 32;
 
 struct PlacedRun {
@@ -37,7 +38,7 @@ struct Part {
 };
 
 struct Fit {
-  double log_ratio = 0;   // Of the shift that fits all rows best.
+  double log_ratio = 0;   // Size of the shift that fits all rows best.
   double likelihood = 0;  // Logarithm of the ratio to the likelihood of no shift.
   std::vector<Part> before;
 };

@@ -15,22 +15,22 @@ namespace wattle::scheduler {
 
 struct TimedRun {
   double at_unix_seconds = 0;
-  double log_seconds = 0;  // Of a unit of work.
+  double log_seconds = 0;  // Logarithm of the seconds for a unit of work.
 };
 
-// The runs of one row since the row began or its last change. Of the oldest ones only the sums are
-// left.
+// The runs of one row since the row began or its last change. The oldest runs are kept only as
+// sums.
 struct RowRuns {
   double earlier_count = 0;
-  double earlier_mean = 0;     // Of their log_seconds.
+  double earlier_mean = 0;     // Mean of the oldest runs' log_seconds.
   double earlier_squares = 0;  // Sum of the squares about that mean.
   std::vector<TimedRun> runs;  // Oldest first.
 };
 
 struct ChangePoint {
   double at_unix_seconds = 0;
-  double log_ratio = 0;            // Of the seconds after the change to those before.
-  std::vector<size_t> runs_after;  // Of each row, in the order of the rows.
+  double log_ratio = 0;            // Logarithm of the seconds after the change over those before.
+  std::vector<size_t> runs_after;  // One number for each row, in the order of the rows.
 };
 
 // The change that the runs of all rows of one device show together, or nullopt. A change moves the
@@ -38,8 +38,8 @@ struct ChangePoint {
 // likelihood ratio with the noise unknown; the best one is a change if it is far more likely than
 // no change (Willsky and Jones, "A generalized likelihood ratio approach to the detection and
 // estimation of jumps in linear systems", 1976). The slowest run after a slower split, or the
-// fastest one after a faster split, is left out of the ratio: so a single strange run is no change,
-// and a change needs two runs.
+// fastest one after a faster split, is left out of the ratio. A single outlier is therefore no
+// change, and a change needs two runs.
 std::optional<ChangePoint> FindChangePoint(absl::Span<const RowRuns> rows);
 
 }  // namespace wattle::scheduler

@@ -27,7 +27,8 @@ double MiddleOver(Boards boards, Get get) {
   return MiddleOf(std::move(values));
 }
 
-// The largest value that a second board has seen too, if there are three boards.
+// The second-largest value over the boards if there are at least three, so that a single board
+// cannot raise it; else the largest.
 template <typename Get>
 double LargestOf(Boards boards, Get get) {
   std::vector<double> values;
@@ -38,7 +39,8 @@ double LargestOf(Boards boards, Get get) {
   return values[boards.size() >= kBoardsWithAMiddle ? 1 : 0];
 }
 
-// The spread is that of one more run on one more board: of the runs on a board, and of the boards.
+// The spread covers one more run on one more board: the spread of the runs on a board plus that
+// between boards.
 template <typename Get>
 v1::Statistic StatisticOf(Boards boards, Get get) {
   v1::Statistic statistic;

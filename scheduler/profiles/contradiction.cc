@@ -34,7 +34,8 @@ int64_t CountOf(const v1::ProfileRow& row, Quantity quantity) {
                                      : row.energy_joules_per_unit().count();
 }
 
-// What lies between the two rows, if it is more than their intervals and their class allow.
+// The contradiction between the two rows if they differ by more than their intervals and their
+// class allow.
 std::optional<Contradiction> Between(const v1::ProfileRow& row, const v1::ProfileRow& other,
                                      Quantity quantity, const Calibration& calibration) {
   if (CountOf(row, quantity) < 2 || CountOf(other, quantity) < 2) {
@@ -86,7 +87,7 @@ std::vector<Contradiction> FindContradictions(const ProfileTable& table) {
     if (absl::StartsWith(device_class, "generic-")) {
       continue;
     }
-    std::map<std::string, Contradiction> worst;  // By device.
+    std::map<std::string, Contradiction> worst;  // Keyed by device.
     for (const auto& [key, siblings] : SiblingsOf(rows)) {
       for (const v1::ProfileRow* row : siblings) {
         for (const Quantity quantity : {Quantity::kTime, Quantity::kEnergy}) {

@@ -17,16 +17,16 @@ namespace wattle::scheduler {
 
 inline constexpr absl::string_view kExportFormat = "wattle-profile-rows";
 inline constexpr int kExportVersion = 1;
-// In one file. An import is one event of the journal, and one message.
+// Most rows in one file: an import is one event of the journal and one message.
 inline constexpr int kExportRowsMax = 2000;
 
-// The row as every fleet may have it: without device, single runs, change and note, which say
-// something about the fleet that measured it and nothing about boards of the class.
+// The row for other fleets: without device, single runs, change and note, which describe the fleet
+// that measured it and not boards of the class.
 v1::ProfileRow WithoutOrigin(v1::ProfileRow row);
 
-// The measured rows of a class (device_class ""), all classes; or, with a device_id, those of that
-// device, as rows of its class. Rows from before a change of their device stay, because the device
-// is no longer as they say. So do rows that were not measured here.
+// The measured rows of a class, or of all classes with device_class ""; with a device_id, the rows
+// of that device as rows of its class. Left out are rows from before a change of their device,
+// which no longer describe it, and rows that this fleet did not measure.
 std::vector<v1::ProfileRow> RowsToExport(const ProfileTable& table, absl::string_view device_class,
                                          absl::string_view device_id);
 

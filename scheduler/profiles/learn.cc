@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Learns profile rows from the receipt of a finished attempt, and forgets what a change of the
-// device has made untrue.
+// Learns profile rows from the receipt of a finished attempt, and drops the means that a change of
+// the device has made invalid.
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -28,13 +28,13 @@
 namespace wattle::scheduler {
 namespace {
 
-// Lowest coverage from which a row is learned. With less, the samples' mean watts say too little
-// about the part without samples.
+// Lowest coverage from which a row is learned. With less, the samples' mean watts do not represent
+// the part without samples.
 constexpr double kCoverageMin = 0.8;
 // Runs that a device's row holds one by one, and contended ones beside them.
 constexpr int kRunsKept = 20;
 constexpr int kContendedKept = 5;
-// Models whose answers a device's row tells apart.
+// Most models whose answers a device's row keeps separately.
 constexpr int kModelsKept = 20;
 
 bool HasSensor(const v1::EnergyMeasurement& run) {
@@ -46,7 +46,7 @@ constexpr double kGeneratedTokensMin = 16;
 constexpr double kGeneratedSecondsMin = 1;
 
 bool Teaches(const v1::Receipt& receipt) {
-  // A run whose mode was lowered was predicted for one mode, and made in another or in two.
+  // A run whose power mode was lowered was predicted for one mode and ran in another or in two.
   if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun() ||
       IsOfLoweredMode(receipt)) {
     return false;
@@ -93,8 +93,9 @@ v1::RunObservation ObservationOf(const v1::DeviceInfo& device, const v1::Receipt
   return observation;
 }
 
-// Tokens of a generation for each text that ended by itself. A text that was cut tells that it did
-// not end so far: so runs with other bounds tell one number. Half an end stands for none.
+// Tokens of a generation for each text that ended by itself. A cut text contributes its tokens
+// without an end, so runs with different limits estimate the same number. Without any end, half an
+// end is assumed.
 double TokensPerEnd(const v1::WorkDone& work) {
   const auto ended = static_cast<double>(work.examples() - work.truncated_examples());
   return static_cast<double>(work.generated_tokens()) / std::max(0.5, ended);
@@ -108,7 +109,7 @@ double UnitsPerExample(const v1::WorkDone& work) {
   return units / static_cast<double>(work.examples());
 }
 
-// Drops the oldest of each sort.
+// Drops the oldest runs of each kind.
 void KeepLatest(v1::ProfileRow* row) {
   int spare_measured = static_cast<int>(Measurements(*row).size()) - kRunsKept;
   int spare_contended =
@@ -121,8 +122,8 @@ void KeepLatest(v1::ProfileRow* row) {
               runs->end());
 }
 
-// Counts the ends of the model's texts as this device tells them, so that the fleet can count each
-// device once (scheduler/predict/answer_length.h).
+// Counts the ends of the model's texts as this device reports them, so that the fleet can count
+// each device once (scheduler/predict/answer_length.h).
 void CountAnswers(const v1::WorkDone& work, const std::string& model_artifact_id,
                   v1::ProfileRow* row) {
   auto* const lengths = row->mutable_answer_lengths();
@@ -146,7 +147,7 @@ void CountAnswers(const v1::WorkDone& work, const std::string& model_artifact_id
   }
 }
 
-// What does not depend on the device's speed.
+// Sets the fields that do not depend on the device's speed.
 void DescribeWork(const v1::Receipt& receipt, v1::ProfileRow* row) {
   const v1::WorkDone& work = receipt.work();
   const int64_t count = row->seconds_per_unit().count();
@@ -178,14 +179,13 @@ v1::ProfileRow WithRun(v1::ProfileRow row, const v1::Receipt& receipt,
     if (of_contended) {
       CountAnew(1, &row);
     }
-    // The means stood for the device as it was before its change. They end with the first run
-    // since.
+    // The means described the device before its change. The first run since then replaces them.
     if (row.has_change() && !row.change().measured_since()) {
       row.mutable_change()->set_measured_since(true);
       CountAnew(1, &row);
     }
   } else if (run.has_power_mode()) {
-    // A class's row keeps of its runs alone what their mode set.
+    // A class's row keeps only the numbers of the mode from its runs.
     row.clear_runs();
     v1::RunObservation& latest = *row.add_runs();
     latest.set_at_unix_seconds(run.at_unix_seconds());
@@ -209,8 +209,8 @@ v1::ProfileRow EmptyRow(const v1::DeviceInfo& device, const v1::Receipt& receipt
   return row;
 }
 
-// The row that the run belongs to: of the mode's name, unless that row is of runs in which the name
-// set other numbers. Each set of numbers has a row of its own.
+// The row to which the run belongs: the row of the mode's name, unless that row's runs had other
+// numbers under this name. Each set of numbers has a row of its own.
 v1::ProfileRow RowFor(const ProfileTable& table, v1::ProfileRow row,
                       const v1::RunObservation& run) {
   const v1::ProfileRow* known = table.FindLike(row);
@@ -226,8 +226,8 @@ v1::ProfileRow RowFor(const ProfileTable& table, v1::ProfileRow row,
   return known == nullptr ? row : *known;
 }
 
-// The runs that the row's means stand for. Those that the row no longer holds one by one are what
-// its means have beyond the runs it holds.
+// The runs behind the row's means. The runs that the row no longer holds one by one follow from the
+// difference between its means and the runs it holds.
 RowRuns RunsOf(const v1::ProfileRow& row) {
   RowRuns runs;
   const auto count = static_cast<double>(row.seconds_per_unit().count());
@@ -236,7 +236,7 @@ RowRuns RunsOf(const v1::ProfileRow& row) {
   const size_t held =
       std::min(static_cast<size_t>(row.seconds_per_unit().count()), measured.size());
   double sum = 0;
-  double squares = 0;  // About the mean of all.
+  double squares = 0;  // Sum of squares about the mean of all runs.
   for (size_t i = measured.size() - held; i < measured.size(); ++i) {
     const double seconds = measured[i].seconds_per_unit();
     sum += seconds;
@@ -258,10 +258,10 @@ RowRuns RunsOf(const v1::ProfileRow& row) {
   return runs;
 }
 
-// Ends the row's means at the device's change. `after`: so many of its last runs came after it.
+// Ends the row's means at the device's change. `after`: number of its last runs after the change.
 void EndAtChange(const ChangePoint& change, int after, v1::ProfileRow* row) {
   v1::DeviceChange& marked = *row->mutable_change();
-  // A row that nothing has measured since an earlier change has seen both.
+  // A row without a run since an earlier change lies before both changes, so the ratios multiply.
   const double seen =
       marked.at_unix_seconds() > 0 && !marked.measured_since() ? marked.time_ratio() : 1;
   marked.set_at_unix_seconds(change.at_unix_seconds);
@@ -273,7 +273,7 @@ void EndAtChange(const ChangePoint& change, int after, v1::ProfileRow* row) {
 }
 
 // Looks for a change of the device in all its rows, of which `learned` is one with its newest run.
-// If there was one, adds the device's other rows, changed, to `changed`.
+// If there was one, adds the device's other rows, updated, to `changed`.
 void ForgetBeforeChange(const ProfileTable& table, v1::ProfileRow* learned,
                         std::vector<v1::ProfileRow>* changed) {
   std::vector<v1::ProfileRow> rows = {*learned};
@@ -300,8 +300,8 @@ void ForgetBeforeChange(const ProfileTable& table, v1::ProfileRow* learned,
                   std::make_move_iterator(rows.end()));
 }
 
-// What a contended run says of the predictions: that they missed. A hit says nothing, because it
-// was not a run of the board alone, and would make intervals narrower.
+// The scores of a contended run that missed. A hit is dropped: other load influenced the run, and
+// counting a hit would make the intervals narrower.
 v1::RunObservation OnlyItsMisses(const v1::RunObservation& run) {
   v1::RunObservation misses;
   misses.set_at_unix_seconds(run.at_unix_seconds());
@@ -319,8 +319,8 @@ v1::RunObservation OnlyItsMisses(const v1::RunObservation& run) {
   return misses;
 }
 
-// A contended run makes a row where the device has none, for it tells more than another board does,
-// and the next run that is not contended replaces its numbers. A row that is there stays; where the
+// A contended run makes a row if the device has none, because it is more accurate than another
+// board's row; the next run without contention replaces its numbers. An existing row stays; if the
 // prediction missed, the intervals become wider.
 std::vector<v1::ProfileRow> LearnFromContended(const ProfileTable& table,
                                                const v1::DeviceInfo& device,
@@ -348,8 +348,8 @@ std::vector<v1::ProfileRow> LearnFromContended(const ProfileTable& table,
   return {row};
 }
 
-// A row of a class that has boards enough is by their middle, so that no single board moves it at
-// will. `of_device` is the newest row of one of them.
+// The row of a class with enough boards is their median, so that no single board can set it.
+// `of_device` is the newest row of one of them.
 v1::ProfileRow ByMiddleOfBoards(const ProfileTable& table, const v1::ProfileRow& of_device,
                                 v1::ProfileRow of_class) {
   std::vector<const v1::ProfileRow*> boards = RowsOfBoards(table, of_class, of_device.device_id());
@@ -395,8 +395,9 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
     if (device_id.empty()) {
       row = ByMiddleOfBoards(table, changed.front(), std::move(row));
     }
-    // A receipt whose row is invalid (a worker with a broken meter) teaches nothing. The device's
-    // row comes first and holds its runs, so it shows a wrong unit that the mean of a class hides.
+    // A receipt whose row is invalid (a worker with a broken meter) changes nothing. The device's
+    // row is checked first: it holds its runs, so it shows a wrong unit that the mean of a class
+    // hides.
     if (!ValidateProfileRow(row).ok()) {
       return {};
     }

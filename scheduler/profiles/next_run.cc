@@ -26,7 +26,7 @@ bool OfOneWorkload(const v1::ProfileRow& a, const v1::ProfileRow& b) {
          SameIn(SignaturePart::kWorkload, a.signature(), b.signature());
 }
 
-// Whether the device has the row's mode, with the numbers of then, and is in it or may set it.
+// Whether the device has the row's mode, with the numbers at that time, and is in it or may set it.
 bool CanRunInModeOf(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
   const std::string& mode = ModeNameOf(row);
   return mode.empty() || device.power_mode().empty() ||
@@ -34,14 +34,14 @@ bool CanRunInModeOf(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
           (mode == device.power_mode() || device.sets_power_modes()));
 }
 
-// Whether the row may serve the device, as far as the row's device and its being emulated decide.
+// Whether the row may serve the device, judged by the row's device and by `emulated`.
 bool MayServe(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
   return IsPublished(row) || (row.emulated() == device.emulated() &&
                               (row.device_id().empty() || row.device_id() == device.device_id()));
 }
 
-// Whether the device itself, or with `own` false its class, has a measured row of today of the
-// row's workload in its mode.
+// Whether the device itself, or its class if `own` is false, has a measured row that is not
+// outdated of the row's workload in its mode.
 bool HasMeasured(const ProfileTable& table, const v1::DeviceInfo& device, const v1::ProfileRow& row,
                  bool own) {
   const auto& rows = table.OfClass(device.device_class());
@@ -57,7 +57,8 @@ double RatioOf(const v1::Interval& interval) {
   return interval.high() / interval.low();
 }
 
-// The ratio once the device has a run of its own. Its repeats deviate as those of the row.
+// The ratio once the device has a run of its own. Its repeats are assumed to deviate like those of
+// the row.
 double RatioAfter(const ProfileTable& table, const v1::DeviceInfo& device, v1::ProfileRow row) {
   row.set_device_id(device.device_id());
   row.set_emulated(device.emulated());
@@ -81,7 +82,7 @@ std::optional<NextRun> CandidateOf(const ProfileTable& table, const v1::DeviceIn
   }
   const auto now = RunInterval(row, Quantity::kTime, table.calibration(), device.device_id());
   if (!now.has_value()) {
-    return std::nullopt;  // A published row of power alone.
+    return std::nullopt;  // A published row that has only power.
   }
   return NextRun{device.device_id(), row, RatioOf(*now), RatioAfter(table, device, row)};
 }

@@ -19,18 +19,19 @@ namespace wattle::scheduler {
 
 struct NextRun {
   std::string device_id;
-  v1::ProfileRow row;      // Its workload and power mode are those to run.
+  v1::ProfileRow row;      // The workload and power mode to run.
   double ratio_now = 1;    // Upper over lower end of the 90 % interval of the seconds.
-  double ratio_after = 1;  // The same once the device has a run of its own.
+  double ratio_after = 1;  // This ratio once the device has a run of its own.
 };
 
-// The run that divides a ratio of upper to lower end by most; nullopt if none divides it by 1.1.
-// Candidates are the workloads that the class of a device has rows of and the device itself has
-// not, or not since it became faster or slower: a run of its own takes away the error between the
-// boards of a class, between a paper's board and this one, or of a change. Repeats of a row are no
-// candidates: they make the mean surer, and not the interval of one run. Among equals the workload
-// that the fleet ran last, because what ran last is likely to run again. Devices without a runner
-// are left out, and modes in which a device is not and which its worker may not set.
+// The run that reduces a ratio of upper to lower end by the largest factor; nullopt if none reduces
+// it by a factor of 1.1. Candidates are workloads for which a device's class has rows and the
+// device has none, or none since it became faster or slower: a run of its own removes the error
+// between the boards of a class, between a paper's board and this one, or of a change. Repeats of a
+// row are no candidates: they improve the mean but do not narrow the interval of one run. Among
+// equals the workload that the fleet ran last wins, because it is likely to run again. Left out are
+// devices without a runner, and modes that are neither a device's present mode nor settable by its
+// worker.
 [[nodiscard]] std::optional<NextRun> NextRunToMeasure(const ProfileTable& table,
                                                       absl::Span<const v1::DeviceInfo> devices);
 

@@ -47,7 +47,7 @@ constexpr PublishedInferencePower kInferencePower[] = {
 
 struct PublishedGeneration {
   absl::string_view quantization;
-  double seconds = 0;  // For one prompt of seven words.
+  double seconds = 0;  // Seconds for one prompt of seven words.
 };
 // "Adaptive mixed-precision quantization of DistilGPT-2 on Raspberry Pi 5": the time of one prompt.
 // The paper's int4 and mixed rows are left out, because Wattle does not have their formats.

@@ -17,10 +17,11 @@ namespace {
 
 constexpr double kSecondsMin = 5;
 constexpr int64_t kStepsMin = 4;
-// A board with steps of many seconds cannot make four of them in half a minute. The padding of its
-// one step is counted, and a step so long averages over what makes short ones differ.
+// A board with steps of many seconds cannot make four of them in half a minute. The padding of a
+// single step is counted, and such a long step averages over the causes that make short steps
+// differ.
 constexpr double kSecondsEnough = 15;
-// With less of the work covered by readings, the mean watts say too little.
+// If readings cover less of the work, the mean watts are not representative.
 constexpr double kCoverageMin = 0.5;
 
 void SetOnce(double value, v1::Statistic* statistic) {

@@ -9,8 +9,8 @@
 
 namespace wattle::scheduler {
 
-// The device as a job on its cores meets it: of the class of the cores, without accelerator, its
-// memory and its datasheet. A device without an accelerator stays as it is.
+// The device from the view of a job on its cores: with the class of the cores, and without the
+// accelerator, its memory and its datasheet. A device without an accelerator is returned unchanged.
 v1::DeviceInfo OnCores(v1::DeviceInfo device);
 
 // OnCores of the device with on_cpu, else the device.

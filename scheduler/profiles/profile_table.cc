@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The ordered table and its key. validate_row.cc says which rows are valid.
+// The ordered table and its key. validate_row.cc defines which rows are valid.
 #include "scheduler/profiles/profile_table.h"
 
 #include <algorithm>
@@ -32,13 +32,13 @@ absl::string_view SourceName(v1::ProfileSource source) {
   }
 }
 
-// With which the keys of all rows of the row's device begin.
+// The prefix of the keys of all rows of the row's device.
 std::string DeviceKey(const v1::ProfileRow& row) {
   return absl::StrCat(SourceName(row.source()), "|", row.device_class(), "|", row.device_id(), "|",
                       row.emulated() ? "emulated" : "real", "|");
 }
 
-// A precision that is a wildcard is the same as itself alone.
+// A wildcard precision equals only a wildcard.
 bool IsOfOneWorkload(const v1::ProfileRow& a, const v1::ProfileRow& b) {
   return a.signature().precision() == b.signature().precision() &&
          SameIn(SignaturePart::kModel, a.signature(), b.signature()) &&
@@ -88,7 +88,7 @@ void ProfileTable::Index(const std::string& device_class, const ClassRows::value
       rows.begin(), rows.end(), entry.first,
       [](const WorkloadRow& known, const std::string& key) { return known.entry->first < key; });
   if (at != rows.end() && at->entry->first == entry.first) {
-    const bool as_first = at->as_first;  // The key tells the signature.
+    const bool as_first = at->as_first;  // Equal keys have equal signatures.
     *at = indexed;
     at->as_first = as_first;
   } else if (at == rows.begin()) {

@@ -2,9 +2,9 @@
 //
 // Profile rows by key; only valid rows enter the table. Measured rows come from finished attempts
 // (LearnFromReceipt), published rows are compiled in (Priors), imported rows come from another
-// fleet (scheduler/predict/imported_rows.h). The table is ordered, so that every
-// reader meets the rows in the same order on every machine. A copy of a table shares its rows and
-// costs a few pointers. Thread-compatible.
+// fleet (scheduler/predict/imported_rows.h). The table is ordered, so that every reader sees the
+// rows in the same order on every machine. A copy of a table shares its rows and costs a few
+// pointers. Thread-compatible.
 #ifndef WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 #define WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 
@@ -40,11 +40,12 @@ class ProfileTable {
  public:
   ProfileTable() = default;  // An empty table, without the priors.
 
-  // The published tables alone. A new coordinator starts with them.
+  // A table with only the published rows, with which a new coordinator starts.
   static ProfileTable Priors();
 
   // Stores the row and replaces a row of the same key. A device's measured row also replaces the
-  // device's probe of the same work. Errors: as ValidateProfileRow; the table is then unchanged.
+  // device's probe of the same work. Errors: those of ValidateProfileRow; the table is then
+  // unchanged.
   absl::Status Put(const v1::ProfileRow& row);
 
   // Removes the imported rows of a class, or of all classes with device_class "". Returns how many
@@ -58,29 +59,30 @@ class ProfileTable {
   using ClassRows = PersistentMap<std::string, v1::ProfileRow>;
   [[nodiscard]] const ClassRows& OfClass(absl::string_view device_class) const;
 
-  // A row with what tells it apart from others of its workload, so that a look-up reads few rows.
+  // A row with the values that distinguish it from others of its workload, so that a look-up reads
+  // few rows.
   struct WorkloadRow {
     const ClassRows::value_type* entry = nullptr;  // Holds until the row changes in this table.
     uint64_t device = 0;                           // TextDigest of the row's device_id.
     uint64_t power_mode = 0;                       // TextDigest of ModeNameOf(row).
-    ModeNumbers mode_numbers;                      // What the mode set; zeros: not known.
+    ModeNumbers mode_numbers;                      // The mode's numbers; zeros: unknown.
     v1::ProfileSource source = v1::PROFILE_SOURCE_UNSPECIFIED;
     int batch_size = 0;
     int length = 0;  // LengthOf(signature).
     bool of_class = false;
     bool emulated = false;
-    // Model, workload and precision are those of the first row that the look-up gives, so that one
-    // comparison with it is one with all such rows.
+    // Model, workload and precision equal those of the first row that the look-up returns, so that
+    // one comparison with that row covers all such rows.
     bool as_first = false;
     [[nodiscard]] const v1::ProfileRow& row() const { return entry->second; }
   };
-  // The rows of a class that may be of the signature's workload, sorted by key: all that are, and
+  // The rows of a class that may be of the signature's workload, sorted by key: all such rows, and
   // few others.
   using WorkloadRows = std::vector<WorkloadRow>;
   [[nodiscard]] const WorkloadRows& OfWorkload(const std::string& device_class,
                                                const v1::WorkloadSignature& signature) const;
 
-  // The rows of the row's source and device, of its class and as real or emulated as it; sorted by
+  // The rows of the row's source and device, of its class and with the same `emulated`, sorted by
   // key.
   [[nodiscard]] std::vector<const v1::ProfileRow*> OfDevice(const v1::ProfileRow& row) const;
 
@@ -91,18 +93,18 @@ class ProfileTable {
   // How wide the intervals have to be, by the runs that the rows hold.
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
 
-  // What processors do in a second, by class. The table of a coordinator has those of its devices.
+  // Measured processor rates by class. The table of a coordinator has the rates of its devices.
   [[nodiscard]] const RateTable& rates() const { return rates_; }
   [[nodiscard]] RateTable& mutable_rates() { return rates_; }
 
  private:
-  // By WorkloadDigest. An index over by_class_: a copy of the table shares its entries.
+  // An index over by_class_, keyed by WorkloadDigest. A copy of the table shares its entries.
   using ByWorkload = PersistentMap<uint64_t, WorkloadRows>;
 
   void Index(const std::string& device_class, const ClassRows::value_type& entry);
   static void CompareWithFirst(WorkloadRows& rows);
   void Erase(const v1::ProfileRow& row, const std::string& key);
-  // Removes the probes of the device's work that `measured` now tells in full.
+  // Removes the probes of the device's work that the row `measured` replaces.
   void RemoveProbesOf(const v1::ProfileRow& measured);
 
   PersistentMap<std::string, ClassRows> by_class_;
@@ -113,25 +115,25 @@ class ProfileTable {
 };
 
 // The rows that a finished attempt changes, with their new values: the device's own row and its
-// class's row. The caller stores them with Put. Empty if the receipt teaches nothing: the attempt
+// class's row. The caller stores them with Put. Empty if nothing can be learned: the attempt
 // failed, the host could not keep the emulated pace, the runner restarted, a sensor covered less
 // than four fifths of the run, or no work or time was counted. Without any sensor (source
 // unspecified or model) only the time is learned. Rows of an emulated device are `emulated` and
 // serve only emulated devices.
 //
-// If the device has become faster or slower (change_point.h), no row of it goes on as before: the
-// means of a row are those of its runs since, and a row without such a run says so in `change`.
-// Those rows are also among the answer.
+// If the device has become faster or slower (change_point.h), all its rows change: the means of a
+// row become those of its runs since the change, and a row without such a run is marked in
+// `change`. The result includes these rows.
 //
-// model_artifact_id: of the model that generated texts, whose lengths its class's row then tells;
-// empty: not known, or no texts.
+// model_artifact_id: the model that generated texts, whose lengths are stored in the class's row;
+// empty: unknown, or no texts.
 std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
                                              const v1::DeviceInfo& device,
                                              const v1::Receipt& receipt, absl::Time now,
                                              const std::string& model_artifact_id = "");
 
-// By how much those rows move the row of the device and its workload. REQUIRES: `learned` is a
-// non-empty answer of LearnFromReceipt on `table`.
+// The change of the row of the device and its workload by those rows. REQUIRES: `learned` is a
+// non-empty result of LearnFromReceipt on `table`.
 v1::RowMove MoveOf(const ProfileTable& table, const std::vector<v1::ProfileRow>& learned);
 
 }  // namespace wattle::scheduler

@@ -22,7 +22,7 @@ constexpr Rate kRates[] = {
     {&v1::MeasuredRates::int4_weights_per_second, &v1::MeasuredRates::set_int4_weights_per_second},
 };
 
-// Of the rates of one power mode. A rate of 0 was not measured.
+// The geometric mean of the rates of one power mode. A rate of 0 was not measured.
 v1::MeasuredRates MeanOf(const std::vector<const v1::MeasuredRates*>& of_mode) {
   v1::MeasuredRates mean = *of_mode.front();
   for (const Rate& rate : kRates) {

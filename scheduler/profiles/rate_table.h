@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the processors of each class do in a second, by the devices that measured it (DeviceInfo.
-// rates). A prediction for a device of another class compares the two (scheduler/predict/
-// measured_rates.h). A copy shares its entries. Thread-compatible.
+// The measured processor rates of each class, from the devices that reported them
+// (DeviceInfo.rates). A prediction for a device of another class compares the rates of both classes
+// (scheduler/predict/measured_rates.h). A copy shares its entries. Thread-compatible.
 #ifndef WATTLE_SCHEDULER_PROFILES_RATE_TABLE_H_
 #define WATTLE_SCHEDULER_PROFILES_RATE_TABLE_H_
 
@@ -18,16 +18,16 @@ namespace wattle::scheduler {
 
 class RateTable {
  public:
-  // Takes the device's rates in place of those that it told before. Rates that no board has, that
-  // are of another engine or of another accelerator than the device's, are left out. Those of the
-  // cores beside an accelerator are of the class of the cores (processor.h).
+  // Replaces the device's earlier rates. Impossible rates, and rates of another engine or another
+  // accelerator than the device's, are left out. The rates of the cores beside an accelerator
+  // belong to the class of the cores (processor.h).
   void Put(const v1::DeviceInfo& device);
 
-  // Forgets those of the device. device: as it was put.
+  // Removes the device's rates. device: as passed to Put.
   void Remove(const v1::DeviceInfo& device);
 
-  // Of each power mode of a class the geometric means over its devices. Rates of emulated devices
-  // and of real ones are apart.
+  // The geometric means over the devices of a class, for each power mode. Emulated and real devices
+  // have separate means.
   [[nodiscard]] const std::vector<v1::MeasuredRates>& OfClass(const std::string& device_class,
                                                               bool emulated) const;
 
@@ -35,10 +35,10 @@ class RateTable {
 
  private:
   struct OfOneClass {
-    std::map<std::string, std::vector<v1::MeasuredRates>> devices;  // By id.
+    std::map<std::string, std::vector<v1::MeasuredRates>> devices;  // Keyed by id.
     std::vector<v1::MeasuredRates> means;
   };
-  // As Put and Remove, of one processor of the device.
+  // Put and Remove for one processor of the device.
   void PutProcessor(const v1::DeviceInfo& device);
   void RemoveProcessor(const v1::DeviceInfo& device);
   static std::vector<v1::MeasuredRates> MeansOf(const OfOneClass& rates);
@@ -46,7 +46,7 @@ class RateTable {
   PersistentMap<std::pair<std::string, bool>, OfOneClass> classes_;
 };
 
-// Those of the device's rates that predictions may use.
+// The device's rates that predictions may use.
 [[nodiscard]] std::vector<v1::MeasuredRates> UsableRates(const v1::DeviceInfo& device);
 
 }  // namespace wattle::scheduler

@@ -11,7 +11,7 @@
 
 namespace wattle::scheduler {
 
-// `runs` runs on board `device_id` (empty: of the class) of class board-a at 10 W.
+// A row of `runs` runs on board `device_id` (empty: the class's row) of class board-a at 10 W.
 inline v1::ProfileRow RowForTest(const std::string& device_id, double seconds_per_unit,
                                  int runs = 5) {
   v1::ProfileRow row;

@@ -13,7 +13,7 @@ bool IsFinitePositive(double value) {
   return std::isfinite(value) && value > 0;
 }
 
-// The level of a prediction that stands on the row alone.
+// The level of a prediction based only on this row.
 v1::Provenance LevelOf(const v1::ProfileRow& row) {
   if (row.source() == v1::PROFILE_SOURCE_PUBLISHED) {
     return v1::PROVENANCE_PUBLISHED;
@@ -27,7 +27,7 @@ v1::Provenance LevelOf(const v1::ProfileRow& row) {
   return row.device_id().empty() ? v1::PROVENANCE_MEASURED_CLASS : v1::PROVENANCE_MEASURED_DEVICE;
 }
 
-// Of the logarithm of the time, or of the power.
+// Deviation of the logarithm of the time, or of the power.
 double DeviationOf(const v1::ProfileRow& row, v1::Provenance level, bool of_time) {
   if (level == v1::PROVENANCE_PUBLISHED) {
     return of_time ? kPublishedDeviation : kPowerPublishedDeviation;

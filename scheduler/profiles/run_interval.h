@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a row says about one more run of its own workload: the deviations of the predictor's levels
+// A row's prediction of one more run of its own workload: the deviations of the predictor's levels
 // "measured on the device", "measured on the class", "imported" and "published", and the 90 %
-// interval of one run that follows from them. An interval is of one run, never of the mean: a job
-// is one run. Pure; thread-safe.
+// interval of one run that follows from them. An interval describes one run, never the mean,
+// because a job is one run. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PROFILES_RUN_INTERVAL_H_
 #define WATTLE_SCHEDULER_PROFILES_RUN_INTERVAL_H_
 
@@ -19,32 +19,33 @@ namespace wattle::scheduler {
 // first (heat, other processes), two devices of a class by about the second.
 inline constexpr double kRepeatDeviation = 0.04;
 inline constexpr double kClassDeviation = 0.10;
-// Of an imported row: the class of boards and the engine are the same; cooling, power supply,
-// operating system and versions are those of another fleet.
+// Deviation of an imported row: class and engine are the same; cooling, power supply, operating
+// system and versions are another fleet's.
 inline constexpr double kImportedDeviation = 0.25;
-// Of a published row of this model, which another engine and operating system measured.
+// Deviation of a published row of this model, which was measured with another engine and operating
+// system.
 inline constexpr double kPublishedDeviation = 0.15;
 inline constexpr double kPowerRepeatDeviation = 0.04;
 inline constexpr double kPowerImportedDeviation = 0.12;
 inline constexpr double kPowerPublishedDeviation = 0.08;
 
-// Of a row that another version of the engine measured: nobody knows what an update did to this
-// work. An update that makes it 1.5 times as slow is at the end of the interval.
+// Deviation of a row from another version of the engine, because the effect of an update on this
+// work is unknown. An update that makes the work 1.5 times slower lies at the end of the interval.
 inline constexpr double kOtherEngineDeviation = 0.25;
 
 // Whether the device has another version of the engine than that of the row's runs. A row or a
-// device that tells none has the same.
+// device without a version counts as equal.
 [[nodiscard]] bool IsOfOtherEngine(const v1::ProfileRow& row, const std::string& engine_version);
 
 // Whether the device became faster or slower after the row was measured.
 [[nodiscard]] bool IsOutdated(const v1::ProfileRow& row);
 
-// What a change of the device does to the numbers of an outdated row. Nothing tells whether the
-// change of other work is a change of this work, so the middle of both answers is the mean, and the
-// interval holds both.
+// The effect of a device's change on the numbers of an outdated row. Whether a change seen in other
+// work also applies to this work is unknown, so the mean lies midway between both cases, and the
+// interval contains both.
 struct CarriedChange {
-  double factor = 1;     // Of the mean seconds and joules.
-  double deviation = 0;  // Of the logarithm, on top of the row's own.
+  double factor = 1;     // Factor on the mean seconds and joules.
+  double deviation = 0;  // Deviation of the logarithm, added to the row's own.
 };
 [[nodiscard]] CarriedChange CarryOverChange(const v1::ProfileRow& row);
 

@@ -29,7 +29,7 @@ uint64_t DigestOf(absl::string_view text) {
   return TextDigest(text);
 }
 
-// A row of the table from the function that reads the field.
+// Builds a row of the table from the function that reads the field.
 template <auto kGet>
 constexpr SignatureField Field(absl::string_view name, SignaturePart part,
                                absl::string_view before) {
@@ -46,7 +46,7 @@ absl::string_view Quantization(const Signature& signature) {
                                           : absl::string_view(signature.quantization());
 }
 
-// A size that a shape tells although it is the default counts as not told.
+// A size that equals the default counts as absent.
 int KvHeads(const v1::ModelShape& model) {
   return model.kv_heads() == model.heads() ? 0 : model.kv_heads();
 }

@@ -81,7 +81,7 @@ absl::Status CheckNotNegative(const v1::ProfileRow& row, absl::string_view field
 absl::Status CheckRuns(const v1::ProfileRow& row) {
   const Bounds seconds = SecondsBounds(row.unit());
   for (const v1::RunObservation& run : row.runs()) {
-    // A contended run is held for its scores alone. Rows of 0.1.0 do not mark it.
+    // A contended run is kept only for its scores. Rows of version 0.1.0 do not mark it.
     const bool contended = run.contended() || run.seconds_per_unit() == 0;
     if (!contended &&
         (!std::isfinite(run.seconds_per_unit()) || run.seconds_per_unit() < seconds.min ||
@@ -137,12 +137,12 @@ absl::Status CheckEnergy(const v1::ProfileRow& row) {
   const bool has_energy =
       row.energy_joules_per_unit().count() != 0 || row.energy_joules_per_unit().mean() != 0;
   if (!has_power && !has_energy) {
-    return absl::OkStatus();  // A row without a sensor has time alone.
+    return absl::OkStatus();  // A row without a sensor has only a time.
   }
   WATTLE_RETURN_IF_ERROR(
       CheckStatistic(row, "power_watts", row.power_watts(), {kPowerWattsMin, kPowerWattsMax}));
   if (row.seconds_per_unit().count() == 0) {
-    return absl::OkStatus();  // A row with power alone.
+    return absl::OkStatus();  // A row that has only power.
   }
   WATTLE_RETURN_IF_ERROR(
       CheckStatistic(row, "energy_joules_per_unit", row.energy_joules_per_unit(), {1e-15, 1e9}));

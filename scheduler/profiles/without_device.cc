@@ -22,7 +22,7 @@ std::vector<const v1::ProfileRow*> RowsOf(const ProfileTable& table, const std::
   return rows;
 }
 
-// The rows of classes to which runs of these rows belong.
+// The classes' rows to which runs of these rows belong.
 std::vector<const v1::ProfileRow*> ClassRowsOf(
     const ProfileTable& table, const std::vector<const v1::ProfileRow*>& of_device) {
   std::vector<const v1::ProfileRow*> rows;
@@ -50,7 +50,7 @@ void ForgetWhatNoRunTells(v1::ProfileRow* row) {
   row->clear_answer_lengths();
 }
 
-// The device's row as its runs before `since` made it; nullopt: it had none that are still known.
+// The device's row computed from its runs before `since`; nullopt: no such run is still kept.
 std::optional<v1::ProfileRow> Before(v1::ProfileRow row, double since) {
   auto* const runs = row.mutable_runs();
   runs->erase(std::remove_if(runs->begin(), runs->end(),
@@ -80,7 +80,7 @@ std::optional<v1::ProfileRow> Before(v1::ProfileRow row, double since) {
   return row;
 }
 
-// The latest of the boards' runs that tells what its mode set, as a class's row keeps it.
+// Keeps in the class's row the mode numbers of the boards' latest run that recorded them.
 void KeepModeOf(absl::Span<const v1::ProfileRow* const> boards, v1::ProfileRow* of_class) {
   of_class->clear_runs();
   const v1::RunObservation* latest = nullptr;
@@ -106,7 +106,7 @@ v1::ProfileRow ByBoards(absl::Span<const v1::ProfileRow* const> boards, v1::Prof
       boards.begin(), boards.end(), [](const v1::ProfileRow* a, const v1::ProfileRow* b) {
         return a->updated_unix_seconds() < b->updated_unix_seconds();
       });
-  of_class.clear_answer_lengths();  // Rows of older versions have what all devices told.
+  of_class.clear_answer_lengths();  // Rows of older versions mix the lengths of all devices.
   of_class.clear_throttled_fraction();
   if (newest.has_throttled_fraction()) {
     of_class.set_throttled_fraction(newest.throttled_fraction());
@@ -128,7 +128,7 @@ ProfileTable WithoutDevice(const ProfileTable& table, const std::string& device_
   for (const auto& [device_class, rows] : table.by_class()) {
     for (const auto& [key, row] : rows) {
       if (!std::binary_search(gone.begin(), gone.end(), &row)) {
-        (void)rest.Put(row);  // It was valid when it entered the table.
+        (void)rest.Put(row);  // The row was valid when it entered the table.
       }
     }
   }

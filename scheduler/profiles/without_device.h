@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What remains of the measured rows once a device's word counts no more. Pure; thread-safe.
+// The measured rows that remain after a device's reports are discarded. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PROFILES_WITHOUT_DEVICE_H_
 #define WATTLE_SCHEDULER_PROFILES_WITHOUT_DEVICE_H_
 
@@ -18,11 +18,13 @@ namespace wattle::scheduler {
 // runs belong. Its measured rates stay.
 [[nodiscard]] ProfileTable WithoutDevice(const ProfileTable& table, const std::string& device_id);
 
-// What the caller stores in that table then:
-// - the device's rows as they were before `since`. A row keeps its latest runs one by one: they say
-//   what its means were. Numbers that no run tells, such as the memory, count as not known.
-// - the rows of its class by the rows of the class's boards (class_row.h). The lengths of answers
-//   are no board's, so a row to which the device added runs since then has none.
+// The rows that the caller then stores in that table:
+// - the device's rows as they were before `since`. A row keeps its latest runs one by one, from
+//   which its earlier means follow. Numbers that no run contains, such as the memory, count as
+//   unknown.
+// - the rows of its class, computed from the rows of the class's boards (class_row.h). The lengths
+//   of answers belong to no single board, so a row to which the device added runs since then loses
+//   them.
 [[nodiscard]] std::vector<v1::ProfileRow> RowsThatRemain(const ProfileTable& table,
                                                          const std::string& device_id,
                                                          absl::Time since);

@@ -11,15 +11,15 @@ namespace wattle::scheduler {
 
 // A prompt token costs this share of a generated one. All prompt tokens pass the model in one
 // batch; a generated token passes alone, and each weight is read from memory for it. Measured on
-// one x86 core with a model of 30 million parameters: 0.03. By its datasheet a Pi 5 has fewer
-// operations for each byte: about 0.07.
+// one x86 core with a model of 30 million parameters: 0.03. A Pi 5 has fewer operations for each
+// byte by its datasheet: about 0.07.
 inline constexpr double kPromptTokenWeight = 0.05;
 
 inline double GenerationUnits(double prompt_tokens, double generated_tokens) {
   return generated_tokens + kPromptTokenWeight * prompt_tokens;
 }
 
-// A held-out token passes forward only, which is a third of a training token's work.
+// A held-out token needs only the forward pass, which is a third of a training token's work.
 inline constexpr double kHeldoutTokenWeight = 1.0 / 3.0;
 
 // Units of a finished attempt as the runner counted them; for generation, generated tokens and

@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // COIN-OR CLP (Debian's coinor-libclp-dev), by its C interface: the dual simplex method. The
-// library is opened when a program is to be solved, and never linked: with it comes OpenBLAS, whose
-// threads would be there before main, so that a program's own handling of signals would not count
-// for them.
+// library is opened when a program has to be solved, and never linked: it loads OpenBLAS, whose
+// threads would start before main and would not inherit the signal mask that main sets.
 #include <coin/Clp_C_Interface.h>
 #include <dlfcn.h>
 
@@ -67,7 +66,7 @@ bool Find(void* library, const char* name, Function* function) {
   return *function != nullptr;
 }
 
-// Null: this machine has no such library.
+// Null: the machine does not have the library.
 const Clp* OpenClp() {
   static Clp clp;
   void* const library = dlopen("libClp.so.1", RTLD_NOW | RTLD_LOCAL);  // Stays open.
@@ -93,7 +92,7 @@ const Clp* LoadedClp() {
 }
 
 absl::StatusOr<Solution> SolveByClp(const LinearProgram& program, const Budget& budget) {
-  const Clp& clp = *LoadedClp();  // It is: BuiltInSolver asked.
+  const Clp& clp = *LoadedClp();  // Loaded, because BuiltInSolver checked.
   const std::unique_ptr<Clp_Simplex, void (*)(Clp_Simplex*)> model(clp.new_model(),
                                                                    clp.delete_model);
   clp.set_log_level(model.get(), 0);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Of a build without a solver's library.
+// The solver interface of a build without a solver's library.
 #include "scheduler/solve/solver.h"
 
 namespace wattle::solve {

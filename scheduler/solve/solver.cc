@@ -17,7 +17,7 @@ constexpr double kTolerance = 1e-6;
 
 bool IsWithin(double value, double lower, double upper, double scale) {
   const double slack = kTolerance * (1 + scale);
-  return value >= lower - slack && value <= upper + slack;  // Of NaN neither is true.
+  return value >= lower - slack && value <= upper + slack;  // Both comparisons are false for NaN.
 }
 
 }  // namespace

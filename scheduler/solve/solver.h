@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Linear programs, and who solves them. Each solver is a file; a build without the library of any
-// solver has none, and whoever plans does without. Nobody trusts an answer: CheckSolution looks at
-// every one, and a plan made from it is judged by CheckPlan.
+// Linear programs and their solvers. Each solver is a file; a build without any solver's library
+// has none, and planners then work without one. No answer is used unchecked: CheckSolution checks
+// every solution, and CheckPlan checks every plan made from one.
 //
 // A solver is bounded by iterations and never by time, and runs in one thread: the same program,
 // start and bound give the same answer on one machine. Floating point may differ between
-// architectures, so nothing that has to be the same on both may depend on a solver.
+// architectures, so results that must agree on both may not depend on a solver.
 #ifndef WATTLE_SCHEDULER_SOLVE_SOLVER_H_
 #define WATTLE_SCHEDULER_SOLVE_SOLVER_H_
 
@@ -32,12 +32,12 @@ class LinearProgram {
   struct Column {
     double cost = 0;
     double upper = 0;
-    std::vector<Term> terms;  // Each row at most once.
+    std::vector<Term> terms;  // Contains each row at most once.
   };
 
   // lower <= the sum of factor x column <= upper. Returns the row's number.
   int AddRow(double lower, double upper);
-  // Returns the column's number. REQUIRES: the rows of the terms are there.
+  // Returns the column's number. REQUIRES: the rows of the terms exist.
   int AddColumn(double cost, double upper, std::vector<Term> terms);
 
   [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
@@ -48,20 +48,20 @@ class LinearProgram {
   std::vector<Column> columns_;
 };
 
-// Where a solver ended, as it understands it; a start for a program of the same shape.
+// A solver's final state in its own format; a start for a program of the same shape.
 using Basis = std::vector<unsigned char>;
 
 struct Solution {
   double cost = 0;
   std::vector<double> columns;
-  // By how much the cost changes with the bound of each row.
+  // The change of the cost with the bound of each row.
   std::vector<double> row_prices;
   Basis basis;
 };
 
 struct Budget {
   int iterations = 0;
-  const Basis* start = nullptr;  // Null, or of another shape: from nothing.
+  const Basis* start = nullptr;  // Null, or of another shape: no start.
 };
 
 struct Solver {
@@ -73,8 +73,8 @@ struct Solver {
 // The solver of this build; null: it has none.
 const Solver* BuiltInSolver();
 
-// Whether the columns are numbers, keep all bounds, and cost what is said, within a millionth of
-// the numbers involved. Errors: kInternal names the first that does not.
+// Checks that the columns are numbers, keep all bounds, and have the stated cost, within a
+// millionth of the numbers involved. Errors: kInternal names the first violation.
 absl::Status CheckSolution(const LinearProgram& program, const Solution& solution);
 
 }  // namespace wattle::solve

@@ -3,8 +3,8 @@
 // The numbers of a timetable. They are integers, so a comparison of two plans has the same outcome
 // on every architecture: milliwatts times seconds are millijoules without a rounding.
 //
-// A conversion rounds once, at the border, to the safe side: what is drawn, and what takes time,
-// rounds up; what a pack holds or harvests rounds down. Pure.
+// A conversion rounds once, at the border, to the safe side: draws and times round up; charges and
+// harvests round down. Pure.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_AMOUNTS_H_
 #define WATTLE_SCHEDULER_TIMETABLE_AMOUNTS_H_
 

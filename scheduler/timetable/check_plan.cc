@@ -15,7 +15,7 @@
 namespace wattle::timetable {
 namespace {
 
-// A job in its place.
+// A job with its place.
 struct Placed {
   int job = 0;
   int device = 0;
@@ -49,7 +49,7 @@ const JobOption* FindOption(const InstanceJob& job, const Planned& planned) {
   return nullptr;
 }
 
-// Checks one entry alone, and adds the job's place unless it is left out.
+// Checks one entry by itself, and adds the job's place unless the job is left out.
 std::optional<std::string> CheckEntry(const Instance& instance, const Planned& planned,
                                       std::vector<Placed>& placed) {
   const InstanceJob& job = instance.jobs[static_cast<size_t>(planned.job)];
@@ -118,7 +118,7 @@ std::optional<std::string> CheckDevices(const Instance& instance,
   return std::nullopt;
 }
 
-// Each pair of jobs, without what the planner knows of places that are taken.
+// Compares each pair of jobs, independently of the planner's record of taken places.
 std::optional<std::string> CheckApart(const Instance& instance, const std::vector<Placed>& placed) {
   const auto group_of = [&](const Placed& one) {
     return instance.jobs[static_cast<size_t>(one.job)].group;
@@ -142,23 +142,23 @@ std::optional<std::string> CheckApart(const Instance& instance, const std::vecto
   return std::nullopt;
 }
 
-// A time in which all rates are constant, and what the runs in it draw together.
+// A time in which all rates are constant, with the total draw of its runs.
 struct Stretch {
   Seconds begin = 0;
   Seconds end = 0;
   Milliwatts work = 0;
   Milliwatts deviation = 0;
-  Milliwatts yielding = 0;  // Likewise, of runs that rest at what is needed.
+  Milliwatts yielding = 0;  // The draw of runs that rest at the needed charge.
   Milliwatts yielding_deviation = 0;
   Millijoules at_start = 0;
-  Millijoules needed = 0;      // The floor, and what the guards of the runs hold back.
-  std::vector<size_t> runs{};  // Without those that yield.
+  Millijoules needed = 0;      // The floor plus the charge that the runs' guards hold back.
+  std::vector<size_t> runs{};  // The runs that do not yield.
 };
 
 // The work of one pack.
 struct PackRuns {
   std::vector<Placed> runs;
-  size_t settled = 0;  // The first ones. They end by the horizon here.
+  size_t settled = 0;  // The settled runs come first. They end by the horizon here.
 };
 
 std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>& runs) {
@@ -201,8 +201,8 @@ std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>
   return stretches;
 }
 
-// The charge behind a stretch in which `yielding` runs while there is more than needed. It goes
-// from one crossing of the needed charge to the next.
+// The charge after a stretch in which `yielding` runs while the charge is above the needed one. The
+// function advances from one crossing of the needed charge to the next.
 Millijoules BehindYielding(const Stretch& on, Millijoules charge, Milliwatts net,
                            Milliwatts yielding, Millijoules capacity) {
   for (Seconds left = on.end - on.begin; left > 0;) {
@@ -222,16 +222,17 @@ Millijoules BehindYielding(const Stretch& on, Millijoules charge, Milliwatts net
   return charge;
 }
 
-// What a path does to the runs of a pack.
+// The broken floors of a pack's runs in one path.
 struct Broken {
-  std::set<size_t> runs{};  // Those that have less than they must leave.
+  std::set<size_t> runs{};  // The runs with less charge than they must leave.
   Seconds first = 0;
 };
 
 Broken BrokenIn(const PackSpec& pack, size_t path, const std::vector<Stretch>& stretches) {
   Broken broken;
   Millijoules charge = pack.charge;
-  // Where runs overlap, the parts of a path's quantile are whole milliwatts, and so is their sum.
+  // If runs overlap, each run's part of a path's quantile is rounded to whole milliwatts, so the
+  // sum may be off by the roundings.
   Millijoules rounding = 0;
   for (const Stretch& on : stretches) {
     const auto hour = static_cast<size_t>((on.begin - pack.first_hour) / kHour);
@@ -270,8 +271,9 @@ std::string FloorText(size_t pack, const PackSpec& spec, int broken, Seconds fir
                       spec.broken_paths_max);
 }
 
-// Settled work alone breaks the floor in too many paths. A plan may break none of it in a path in
-// which it keeps the floor, and each planned run counts alone.
+// For a pack whose settled work by itself breaks the floor in too many paths. A plan may not break
+// a settled run's floor in a path in which that run keeps it, and each planned run counts by
+// itself.
 std::optional<std::string> CheckBesideBroken(size_t pack, const PackSpec& spec,
                                              const PackRuns& work,
                                              const std::vector<Broken>& alone) {
@@ -367,7 +369,7 @@ std::optional<std::string> CheckCap(const Instance& instance, size_t supply,
   }
   for (const Seconds moment : moments) {
     Milliwatts sum = spec.idle;
-    const Placed* planned = nullptr;  // The last that begins, of those that draw then.
+    const Placed* planned = nullptr;  // The last planned run to begin among those that draw then.
     for (const Placed& one : placed) {
       if (is_member(one) && one.begin <= moment && moment < one.end) {
         sum += one.draw.power;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Judges a plan from the rules alone. The check shares no code with Timeline, Pack and Supply,
-// which plans are made with, but the table of draw_quantile.h: a fault in either is then no fault
-// of both. The check is slow and straightforward. Pure; thread-safe.
+// Checks a plan only by the rules. The check shares no code with Timeline, Pack and Supply, which
+// make plans, except the table of draw_quantile.h, so that no fault is common to both. The check is
+// slow and straightforward. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_CHECK_PLAN_H_
 #define WATTLE_SCHEDULER_TIMETABLE_CHECK_PLAN_H_
 
@@ -15,7 +15,7 @@
 
 namespace wattle::timetable {
 
-// The first broken rule, with its numbers; nullopt: the plan keeps all of them. The rules in their
+// The first broken rule, with its numbers; nullopt: the plan keeps all rules. The rules in their
 // order, each named at the begin of the answer:
 //   missing    each job has one entry, which may say that the job is left out;
 //   option     the job can run on this device in this mode;

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What work draws is a forecast, as the sun is: each path has a quantile of it. Pure data.
+// The draw of work is a forecast like the sun: each path has its own quantile of the draw. Pure
+// data.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_DRAW_QUANTILE_H_
 #define WATTLE_SCHEDULER_TIMETABLE_DRAW_QUANTILE_H_
 
@@ -10,8 +11,8 @@
 
 namespace wattle::timetable {
 
-// The quantiles 1/128, 3/128 ... 127/128 of a normal variable in thousandths, in an order that has
-// nothing to do with their size: path p has the one of p x 37 + 11 modulo 64.
+// The quantiles 1/128, 3/128 ... 127/128 of a normal variable in thousandths, in an order unrelated
+// to their size: path p has the one of p x 37 + 11 modulo 64.
 inline constexpr std::array<int64_t, 64> kDrawQuantiles = {
     -917, 699,  -424, 1366, -20,   -1473, 381,  -750, 858,  -298, 1762,  98,    -1189,
     511,  -602, 1043, -177, -2418, 217,   -978, 650,  -467, 1273, -59,   -1601, 339,
@@ -20,7 +21,7 @@ inline constexpr std::array<int64_t, 64> kDrawQuantiles = {
     -699, 917,  -257, 1987, 138,   -1113, 556,  -556, 1113, -138, -1987, 257,
 };
 
-// How far the draw of work is from its mean in a path, in thousandths of its deviation.
+// The offset of the draw from its mean in a path, in thousandths of its deviation.
 inline int64_t DrawQuantileOf(size_t path) {
   return kDrawQuantiles[path % kDrawQuantiles.size()];
 }

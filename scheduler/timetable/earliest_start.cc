@@ -23,7 +23,7 @@ std::optional<Seconds> EarliestStart(const Timeline& timeline, const PowerSource
     if (!next || *next == begin) {
       return next;
     }
-    begin = *next;  // The gap, or what the supply has left, may be too short from there.
+    begin = *next;  // From there the gap or the supply's margin may be too short.
   }
 }
 

@@ -2,7 +2,7 @@
 //
 // The earliest start of a run on one device: the device is free, its pack keeps its floor, and its
 // supply its cap.
-// Reserved work never moves for it. Pure; thread-safe.
+// Reserved work never moves. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_EARLIEST_START_H_
 #define WATTLE_SCHEDULER_TIMETABLE_EARLIEST_START_H_
 
@@ -15,14 +15,14 @@
 
 namespace wattle::timetable {
 
-// What gives the device its power.
+// The device's power source.
 struct PowerSource {
   const Pack* pack = nullptr;      // Null: mains.
-  const Supply* supply = nullptr;  // Null: nothing bounds what boards draw together.
+  const Supply* supply = nullptr;  // Null: no cap on the boards' total draw.
 };
 
-// latest_end: a deadline, or how far the caller looks. nullopt: the run cannot start so that it
-// ends by then, or within the pack's horizon.
+// latest_end: a deadline, or the end of the caller's search. nullopt: no start lets the run end by
+// then and within the pack's horizon.
 std::optional<Seconds> EarliestStart(const Timeline& timeline, const PowerSource& power,
                                      const Draw& draw, Seconds after, Seconds latest_end);
 

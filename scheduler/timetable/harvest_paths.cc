@@ -18,7 +18,7 @@ constexpr size_t kHoursOfDay = 24;
 // PVGIS's typical year at 45 N 8 E, 365 of the AC output of PVWatts's typical year near Denver. A
 // worker halves the weight of earlier days with each new day (telemetry/battery/forecast.h).
 
-// A day's sun as a share of what was expected on the evening before: the quantiles 1/128, 3/128 ...
+// A day's sun as a share of its expectation on the evening before: the quantiles 1/128, 3/128 ...
 // 127/128.
 constexpr Factors kDayFactors = {
     177,  240,  310,  369,  424,  459,  496,  546,  593,  628,  652,  684,  717,  740,  757,  772,
@@ -34,8 +34,8 @@ constexpr std::array<int64_t, kKnots> kRestOfDay = {241,  407,  630,  834, 1015,
                                                     1173, 1342, 1565, 2135};
 constexpr std::array<int64_t, kKnots> kNextDay = {1024, 903, 961, 963, 970, 1108, 1315, 1474, 2161};
 
-// The rest of a day as a share of that median, in the same quantiles: after hours of at most half
-// of what was expected, and after hours of all of it and more.
+// The rest of a day as a share of that median, in the same quantiles: after hours with at most half
+// of the expected sun, and after hours with the expected sun or more.
 constexpr int64_t kDullUntil = 500;
 constexpr int64_t kBrightFrom = 1000;
 constexpr Factors kAroundDull = {
@@ -55,7 +55,7 @@ int64_t Between(int64_t low, int64_t high, int64_t at, int64_t first, int64_t la
   return first + (last - first) * (std::clamp(at, low, high) - low) / (high - low);
 }
 
-// The value at `seen`, on straight lines between the knots.
+// The value at `seen` by linear interpolation between the knots.
 int64_t At(int64_t seen, const std::array<int64_t, kKnots>& values) {
   size_t knot = 1;
   while (knot + 1 < kKnots && seen > kSeen[knot]) {
@@ -64,8 +64,8 @@ int64_t At(int64_t seen, const std::array<int64_t, kKnots>& values) {
   return Between(kSeen[knot - 1], kSeen[knot], seen, values[knot - 1], values[knot]);
 }
 
-// The factors of one path: of the rest of this day, of the day behind the next night, and of all
-// days after.
+// The factors of one path for the rest of this day, the day after the next night, and all later
+// days.
 struct PathFactors {
   int64_t rest_of_day = 0;
   int64_t next_day = 0;

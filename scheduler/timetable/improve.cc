@@ -15,9 +15,10 @@ namespace {
 
 constexpr size_t kTakenOutMin = 2;
 constexpr size_t kTakenOutMax = 8;
-// The threshold falls to 0 in each of so many rounds; a round begins with the best plan so far.
+// Number of rounds. The threshold falls to 0 in each round; a round begins with the best plan so
+// far.
 constexpr int kRounds = 5;
-// The threshold at the begin of a round: the cost over this number.
+// The threshold at the begin of a round is the cost divided by this number.
 constexpr Millijoules kFirstThresholdShare = 50;
 
 // SplitMix64 (G. Steele, D. Lea, C. Flood, 2014): the same numbers everywhere.
@@ -36,7 +37,7 @@ class Random {
   uint64_t state_;
 };
 
-// What two jobs of one move have in common.
+// The relation between the jobs of one move.
 enum class Relation { kDevice, kPack, kTime, kNone };
 
 class Search {
@@ -77,14 +78,14 @@ class Search {
                : instance_.devices[static_cast<size_t>(planned.device)].pack;
   }
 
-  // When a job runs; of a job that is left out, when it could begin.
+  // The start of a job; for a job that is left out, the earliest time at which it could begin.
   [[nodiscard]] Seconds TimeOf(const Planned& planned) const {
     return planned.device == Planned::kLeftOut
                ? instance_.jobs[static_cast<size_t>(planned.job)].released
                : planned.start;
   }
 
-  // How far a job is from the one that the move begins with, in seconds.
+  // Distance of a job from the first job of the move, in seconds.
   [[nodiscard]] Seconds Distance(const Planned& from, const Planned& to, Relation relation) const {
     if (relation == Relation::kNone || to.device == Planned::kLeftOut) {
       return 0;  // Any move may find a place for a job that is left out.
@@ -115,7 +116,7 @@ class Search {
     const auto relation = static_cast<Relation>(random_.Below(4));
     const size_t count =
         std::min(jobs, kTakenOutMin + random_.Below(kTakenOutMax - kTakenOutMin + 1));
-    // A little chance lets a farther job come instead.
+    // A small random offset lets a farther job be chosen instead.
     std::vector<std::pair<Seconds, size_t>>& near = near_;
     near.clear();
     for (size_t job = 0; job < jobs; ++job) {
@@ -140,9 +141,9 @@ class Search {
   const SearchBudget budget_;
   Random random_;
   Schedule now_;
-  Schedule next_;  // Its room is used again by each move.
+  Schedule next_;  // Kept so that each move reuses its memory.
   Schedule best_;
-  std::vector<std::pair<Seconds, size_t>> near_;  // Likewise.
+  std::vector<std::pair<Seconds, size_t>> near_;  // Kept so that each move reuses its memory.
 };
 
 }  // namespace

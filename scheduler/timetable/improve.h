@@ -23,7 +23,7 @@ struct SearchBudget {
   uint64_t seed = 0;
 };
 
-// The best schedule that the search meets; never dearer than `begin`.
+// The best schedule that the search finds; never dearer than `begin`.
 Schedule Improve(const Instance& instance, Schedule begin, const SearchBudget& budget);
 
 }  // namespace wattle::timetable

@@ -6,8 +6,8 @@
 namespace wattle::timetable {
 namespace {
 
-// The later part of a time that began at `begin` and in which work ran for `worked`, this part
-// included.
+// Joins the later part of a time to an earlier part, which began at `begin`. `worked`: time worked
+// in both parts.
 Level Behind(Millijoules begin, Seconds worked, Level later) {
   return {.lowest = std::min(begin, later.lowest), .end = later.end, .worked = worked};
 }
@@ -42,7 +42,7 @@ Level AdvanceBeside(const YieldingWork& work, Millijoules begin, Milliwatts net,
     charge = work.floor;
     length -= rests;
   }
-  // At the floor, or below it without sun.
+  // The charge is at the floor, or below it without sun.
   if (net <= 0) {
     return Behind(begin, worked, Advance(charge, net, length, capacity));
   }

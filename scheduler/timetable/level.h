@@ -9,23 +9,23 @@
 namespace wattle::timetable {
 
 struct Level {
-  Millijoules lowest = 0;  // Not clipped at 0: below 0 the pack was asked for more than it held.
+  Millijoules lowest = 0;  // Not clipped at 0: below 0 the demand exceeded the pack's charge.
   Millijoules end = 0;
-  Seconds worked = 0;  // For how long work that yields ran.
+  Seconds worked = 0;  // The time for which yielding work ran.
 };
 
-// net: what the pack gains, below 0 what it loses. A full pack takes no more, an empty one gives no
-// more.
+// net: the pack's gain; negative: its loss. A full pack gains nothing more, an empty one gives
+// nothing more.
 Level Advance(Millijoules begin, Milliwatts net, Seconds length, Millijoules capacity);
 
-// Work that rests while the charge is at `floor` or below.
+// Work that rests while the charge is at most `floor`.
 struct YieldingWork {
   Milliwatts power = 0;
   Millijoules floor = 0;
 };
 
-// Likewise with such work beside what `net` has in it. At its floor the work takes what sun there
-// is and no more: it runs for a share of the time.
+// Advance with yielding work besides the loads in `net`. At its floor the work takes only the
+// present sun: it runs for a share of the time.
 Level AdvanceBeside(const YieldingWork& work, Millijoules begin, Milliwatts net, Seconds length,
                     Millijoules capacity);
 

@@ -17,12 +17,12 @@ namespace {
 
 constexpr Seconds kDay = 24 * kHour;
 
-// What work of this mean and deviation draws in a path.
+// The draw, in a path, of work with this mean and deviation.
 Milliwatts DrawnIn(size_t path, Milliwatts mean, Milliwatts deviation) {
   return std::max<Milliwatts>(0, mean + deviation * DrawQuantileOf(path) / 1000);
 }
 
-// The first step behind the moment.
+// The first step after the moment.
 std::vector<FloorStep>::const_iterator NextStep(const std::vector<FloorStep>& floor,
                                                 Seconds moment) {
   return std::upper_bound(floor.begin(), floor.end(), moment,
@@ -34,7 +34,7 @@ Millijoules FloorAt(const std::vector<FloorStep>& floor, Seconds moment) {
   return next == floor.begin() ? 0 : std::prev(next)->charge;
 }
 
-// The smallest value that at least `percent` of the sorted values do not exceed.
+// The smallest value that is not below `percent` of the sorted values.
 Millijoules Quantile(const std::vector<Millijoules>& sorted, size_t percent) {
   return sorted[(sorted.size() * percent + 99) / 100 - 1];
 }
@@ -62,9 +62,9 @@ bool AreNested(const std::vector<std::vector<Milliwatts>>& harvest,
 
 }  // namespace
 
-// Paths that keep the floor, from the darkest on. A path with as much sun in each hour, in which
-// work draws no more, has nowhere less charge than one of them: it keeps the floor too. Of 64 paths
-// from HarvestPaths five remain, unless some break the floor.
+// Paths that keep the floor, from the darkest on. A path that has at least as much sun in each hour
+// as one of them, and in which work draws no more, never has less charge and so keeps the floor
+// too. This leaves five of the 64 paths of HarvestPaths to follow, unless some break the floor.
 class Pack::Kept {
  public:
   explicit Kept(const Told& told) : nested_(told.nested) {}
@@ -260,9 +260,9 @@ bool Pack::AllAreBroken(size_t path, size_t slot) const {
 }
 
 // A run that begins later by s seconds has drawn less before any moment, by its power in the path
-// times s at most, and the charge there is higher by that at most: what a full pack loses and what
-// an empty one does not give only make the difference smaller. So a lack of charge at `moment`
-// stays until the run has drawn less by the lack before, or begins there.
+// times s at most, and the charge there is higher by that at most: losses of a full pack and
+// undelivered draw of an empty one only make the difference smaller. A lack of charge at `moment`
+// therefore remains until the run draws less by that lack before it, or begins after it.
 Seconds RetryFrom(const Demand& demand, Milliwatts power, Seconds moment, Millijoules lack) {
   const Seconds drawing = std::min(moment, demand.end()) - demand.begin;
   const Seconds too_long = power > 0 ? (lack + power - 1) / power : drawing;
@@ -277,8 +277,8 @@ Millijoules Pack::ChargeAt(size_t path, Seconds moment) const {
   return passed > 0 ? AdvanceIn({path, slot, passed}, step, charge, /*own=*/nullptr).end : charge;
 }
 
-// Follows the path from the demand's begin. Before it nothing changes; once the demand is over and
-// the charge is again what it is without the demand, nothing changes any more.
+// Follows the path from the demand's begin. Before the begin nothing changes. Once the demand is
+// over and the charge equals that without the demand, nothing changes any more.
 Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
   Outcome outcome;
   const Step* const steps = Steps(path);
@@ -338,7 +338,7 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
       continue;
     }
     const bool is_broken = IsBroken(path);
-    if (is_broken && !too_many) {  // It is counted.
+    if (is_broken && !too_many) {  // The path is counted.
       continue;
     }
     const Outcome outcome = Try(path, demand);
@@ -355,7 +355,7 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
           std::min(first_retry, std::max(until, EarliestPromise(path, demand.draw, demand.begin)));
     }
     if (counted > broken_paths_max) {
-      // One of the paths that break the floor has to keep it.
+      // To fit, one of the paths that break the floor must keep it.
       retry_from = std::max(retry_from, first_retry);
       return false;
     }
@@ -366,8 +366,8 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
   return true;
 }
 
-// What a run leaves at its end is what there is without it, less its joules, unless the pack is
-// full meanwhile and loses sun that the run could have had, or work that yields makes way for it.
+// The charge at a run's end is the charge without the run minus its joules, unless the pack is full
+// meanwhile and loses sun that the run could have used, or yielding work makes way for it.
 Seconds Pack::EarliestPromise(size_t path, const Draw& draw, Seconds begin) const {
   const Milliwatts power = DrawnIn(path, draw.power, draw.deviation);
   const Millijoules joules = draw.at_start + power * draw.length + draw.held_back;
@@ -421,7 +421,7 @@ std::optional<Seconds> Pack::EarliestFitIn(size_t darker_percent, const Draw& dr
     if (!outcome.own_until.has_value() && !outcome.newly_until.has_value()) {
       return begin;
     }
-    begin = in_grid(std::max({begin + 1, outcome.own_until.value_or(0),  // No begin before fits.
+    begin = in_grid(std::max({begin + 1, outcome.own_until.value_or(0),  // No earlier begin fits.
                               outcome.newly_until.value_or(0)}));
   }
   return std::nullopt;
@@ -434,7 +434,7 @@ std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart
   const Step* const steps = Steps(path);
   Draw draw = demand.draw;
   draw.yields = true;
-  draw.deviation = 0;  // The work of the answer is the mean.
+  draw.deviation = 0;  // The answer uses the mean draw.
   size_t i = SlotAt(demand.begin);
   Millijoules charge = ChargeAt(path, demand.begin) - draw.at_start;
   Seconds left = draw.length;

@@ -12,7 +12,7 @@
 namespace wattle::timetable {
 namespace {
 
-// The job index of a device's closed intervals in its timeline, and of what draws already.
+// The job index of a device's closed intervals in its timeline, and of runs that draw already.
 constexpr int kClosed = -1;
 constexpr int kSettled = -1;
 

@@ -26,9 +26,9 @@ class Schedule {
   // All jobs are left out. instance: must outlive the schedule and must not change.
   explicit Schedule(const Instance& instance);
 
-  // Gives the job its cheapest way, among the earliest starts of its options in the gaps that are
-  // there. The job stays left out if it cannot start and end in time anywhere. skipped: a bit for
-  // each of the first 64 options that do not count. REQUIRES: the job is left out.
+  // Gives the job its cheapest way among the earliest starts of its options in the present gaps.
+  // The job stays left out if it cannot start and end in time anywhere. skipped: one bit for each
+  // of the first 64 options, set if the option does not count. REQUIRES: the job is left out.
   void Insert(size_t job, uint64_t skipped = 0);
   // Gives the job this place, which another planner found. REQUIRES: the job is left out; it ends
   // in time, and the place keeps all rules.
@@ -38,13 +38,13 @@ class Schedule {
 
   [[nodiscard]] const Planned& planned(size_t job) const { return plan_[job]; }
   [[nodiscard]] absl::Span<const Planned> plan() const { return plan_; }
-  [[nodiscard]] Millijoules cost() const { return cost_; }  // As CostOf(plan()).
+  [[nodiscard]] Millijoules cost() const { return cost_; }  // Equals CostOf(plan()).
 
  private:
   // The earliest start on the instance's grid; kNever: none ends in time.
   static constexpr Seconds kNever = -1;
   [[nodiscard]] PowerSource PowerOf(size_t device) const;
-  // The jobs of the job's group in the place of the device, 0 or 1; null: it runs beside any.
+  // The number of the group's jobs in the place of the device, 0 or 1; null: the job has no group.
   [[nodiscard]] int* TakenBy(const InstanceJob& job, int device);
   [[nodiscard]] Seconds EarliestOnGrid(const InstanceJob& job, const JobOption& option) const;
 
@@ -52,13 +52,13 @@ class Schedule {
   std::vector<Timeline> timelines_;
   std::vector<Pack> packs_;
   std::vector<Supply> supplies_;
-  std::vector<std::vector<int>> taken_;  // Of each group and place.
+  std::vector<std::vector<int>> taken_;  // For each group and place.
   std::vector<Planned> plan_;
-  std::vector<Millijoules> costs_;  // Of each job, as it stands.
+  std::vector<Millijoules> costs_;  // The present cost of each job.
   Millijoules cost_ = 0;
 };
 
-// The jobs in this order, each as Insert. order: each job once.
+// Inserts the jobs in this order. order: each job once.
 Schedule InsertInOrder(const Instance& instance, absl::Span<const size_t> order);
 
 }  // namespace wattle::timetable

@@ -9,7 +9,7 @@
 namespace wattle::timetable {
 namespace {
 
-// The first interval that ends after the moment. All before it are over.
+// The first interval that ends after the moment. All earlier intervals are over.
 std::vector<Busy>::const_iterator FirstEndingAfter(const std::vector<Busy>& busy, Seconds moment) {
   return std::upper_bound(busy.begin(), busy.end(), moment,
                           [](Seconds at, const Busy& interval) { return at < interval.end; });

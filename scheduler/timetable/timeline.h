@@ -3,7 +3,7 @@
 // When one device is busy. A device runs one attempt at a time, so its intervals never overlap.
 //
 // A reservation never moves: nothing here shifts an interval, and a later job may use a gap in
-// front of one only if the job ends by its begin. That is conservative backfill. Closed work
+// front of one only if the job ends by its begin. This rule is conservative backfill. Closed work
 // windows and drains are intervals too.
 //
 // Pure; one thread owns an object.
@@ -18,7 +18,7 @@
 
 namespace wattle::timetable {
 
-// [begin, end): one ends in the second in which the next may begin.
+// [begin, end): the next interval may begin in the second in which this one ends.
 struct Busy {
   Seconds begin = 0;
   Seconds end = 0;
@@ -33,8 +33,8 @@ class Timeline {
   void Release(int job);
 
   [[nodiscard]] bool IsFree(Seconds begin, Seconds end) const;
-  // The earliest begin of `length` free seconds, at or after `after`. There is always one, behind
-  // the last interval. REQUIRES: length > 0.
+  // The earliest begin of `length` free seconds, at or after `after`. Always exists, at the latest
+  // after the last interval. REQUIRES: length > 0.
   [[nodiscard]] Seconds EarliestGap(Seconds after, Seconds length) const;
   // In order of time.
   [[nodiscard]] absl::Span<const Busy> busy() const { return busy_; }
