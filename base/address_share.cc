@@ -12,7 +12,7 @@
 namespace wattle {
 namespace {
 
-constexpr size_t kNetworkBytes = 8;  // Of an IPv6 address.
+constexpr size_t kNetworkBytes = 8;  // Network part of an IPv6 address.
 
 }  // namespace
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Whose share of connections and calls an address counts in: its own, or of IPv6 that of the
-// network of 64 bits, since one machine may have all addresses of it. An IPv4 address in the form
-// of IPv6 is the IPv4 address. Pure.
+// The share of connections and calls to which an address belongs: its own, or for IPv6 that of the
+// 64-bit network, because one machine may have all addresses of a network. An IPv4-mapped IPv6
+// address counts as the IPv4 address. Pure.
 #ifndef WATTLE_BASE_ADDRESS_SHARE_H_
 #define WATTLE_BASE_ADDRESS_SHARE_H_
 

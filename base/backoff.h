@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The waits between the tries of something that fails: each is about twice the one before, and is
-// drawn between half of that and the whole. Many machines that fail at once, because the
-// coordinator or its link went away, so do not come back at once. A value; reads no random device.
+// The waits between retries of a failing operation: each wait doubles, and is drawn at random
+// between half of the value and the whole. Many machines that fail at once, because the coordinator
+// or its link went away, then do not retry at the same moment. A value; reads no random device.
 #ifndef WATTLE_BASE_BACKOFF_H_
 #define WATTLE_BASE_BACKOFF_H_
 
@@ -16,7 +16,7 @@ namespace wattle {
 
 class Backoff {
  public:
-  // seed: of the draws. Two machines need two seeds, or they wait alike.
+  // seed: of the random draws. Two machines need different seeds, or their waits are equal.
   Backoff(absl::Duration first, uint64_t seed) : first_(first), next_(first), random_(seed) {}
 
   // Counts a failed try. Returns the wait before the next try: `longest` at most.

@@ -32,7 +32,7 @@ TEST(BackoffTest, EachWaitIsDrawnFromTwiceTheRangeBeforeUpToTheLongest) {
   EXPECT_THAT(backoff.AfterFailure(absl::Seconds(3)), IsDrawnFrom(absl::Seconds(3)));
 }
 
-// 10,000 boards lose the coordinator at one moment. Their tries come spread over half of the wait.
+// 10,000 boards lose the coordinator at one moment. Their retries are spread over half of the wait.
 TEST(BackoffTest, BoardsThatFailAtOnceDoNotComeBackAtOnce) {
   constexpr int kBoards = 10'000;
   std::map<int64_t, int> tries_in_second;
@@ -46,7 +46,7 @@ TEST(BackoffTest, BoardsThatFailAtOnceDoNotComeBackAtOnce) {
   }
 }
 
-// A Reset does not begin the draws anew: else all first waits of a machine would be equal.
+// A Reset does not restart the random draws; otherwise all first waits of a machine would be equal.
 TEST(BackoffTest, ResetKeepsTheDraws) {
   Backoff backoff(absl::Seconds(40), /*seed=*/1);
   const absl::Duration first = backoff.AfterFailure(absl::Seconds(40));

@@ -16,8 +16,8 @@ namespace {
 
 constexpr absl::string_view kOwner("GNU", sizeof("GNU"));  // with the zero at its end
 
-// The description of the build id among the notes of one segment; "" where there is none. A note is
-// a header, its owner's name and its description; the last two begin at multiples of alignment.
+// The description of the build id among the notes of one segment; "" if there is none. A note is a
+// header, its owner's name and its description; the last two begin at multiples of alignment.
 absl::string_view BuildIdIn(absl::string_view notes, size_t alignment) {
   const auto aligned = [alignment](size_t offset) {
     return (offset + alignment - 1) / alignment * alignment;

@@ -17,7 +17,7 @@ namespace {
 
 using testing::MatchesRegex;
 
-// What a command prints; "" where it fails.
+// The output of a command; "" if the command fails.
 std::string OutputOf(const std::string& command) {
   std::string output;
   FILE* const pipe = popen(command.c_str(), "re");

@@ -10,8 +10,8 @@
 
 namespace wattle {
 
-// Whether both are the same bytes. How long this takes tells nothing but the lengths, so that
-// nobody finds a secret byte by byte.
+// Whether both have the same bytes. The time taken depends only on the lengths, so that a secret
+// cannot be found byte by byte.
 inline bool SameSecret(absl::string_view a, absl::string_view b) {
   if (a.size() != b.size()) {
     return false;

@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Places at which a test can have this process killed, as kill -9 or a power cut would. They do
-// nothing, at the cost of one comparison, unless the environment has
+// Places at which a test can have this process killed, as kill -9 or a power cut would. These
+// places do nothing, at the cost of one comparison, unless the environment has
 //   WATTLE_CRASH_AT=NAME[:COUNT][:after]
 // Then the process sends itself SIGKILL the COUNT-th time (from 1, the default) that it is about to
-// pass the place NAME; with ":after", that it has just passed it. With WATTLE_CRASH_MARKER=PATH the
-// kill happens once: the process makes that file first, and does nothing where the file exists.
-// With WATTLE_CRASH_PARENT=yes the process that started this one is killed first: an agent with its
+// pass the place NAME; with ":after", just after passing it. With WATTLE_CRASH_MARKER=PATH the kill
+// happens once: the process makes that file first, and does nothing if the file exists. With
+// WATTLE_CRASH_PARENT=yes the process that started this one is killed first: an agent with its
 // runner, as by a power cut.
 // With WATTLE_CRASH_SIGNAL=STOP the process gets SIGSTOP in place of SIGKILL: it hangs there until
 // a test sends SIGCONT or kills it. A value that cannot be read ends the process with exit code 2,
@@ -59,13 +59,13 @@ void CrashPoint(absl::string_view name, FileOperationMoment moment = FileOperati
 // An observer of file operations that passes SITE:OPERATION before and after each.
 FileOperationObserver CrashObserver(const std::string& site);
 
-// What WATTLE_CRASH_AT asks for.
+// The parsed value of WATTLE_CRASH_AT.
 struct CrashPlan {
   std::string name;
   int64_t count = 1;
   FileOperationMoment moment = FileOperationMoment::kBefore;
 };
-// nullopt: the text is not one.
+// nullopt: the text is not a crash plan.
 std::optional<CrashPlan> ParseCrashPlan(absl::string_view text);
 
 }  // namespace wattle

@@ -11,8 +11,8 @@
 
 namespace wattle {
 
-// Of the bytes that gave `crc`, followed by `bytes`. 0 is the checksum of no bytes. Chained over a
-// log, each checksum vouches for all records before it.
+// The checksum of the bytes that gave `crc`, followed by `bytes`. 0 is the checksum of no bytes.
+// Chained over a log, each checksum covers all earlier records.
 uint32_t ExtendCrc32c(uint32_t crc, absl::string_view bytes);
 
 inline uint32_t Crc32c(absl::string_view bytes) {

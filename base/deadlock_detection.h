@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// absl's mutexes, which gRPC's are too, look for cycles of locks where the library was built
+// Abseil's mutexes, which gRPC uses too, search for cycles of locks if the library was built
 // without NDEBUG, as Debian's is. Each lock then takes a global one, for which the threads of a
 // coordinator wait while thousands of boards connect.
 #ifndef WATTLE_BASE_DEADLOCK_DETECTION_H_
@@ -10,7 +10,7 @@
 
 namespace wattle {
 
-// For an installed program, before its first thread. Tests and debug builds go on looking.
+// For an installed program, before its first thread. Tests and debug builds keep the detection.
 inline void LeaveDeadlockDetectionToTests() {
 #ifdef NDEBUG
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

@@ -95,7 +95,7 @@ absl::StatusOr<DurableFile> DurableFile::Create(const std::string& path,
     return FileError(errno, path, "cannot create the file");
   }
   DurableFile file(path, descriptor, std::move(observer));
-  // One that a crash left behind has the mode that it had.
+  // A partial file left by a crash keeps its old mode.
   if (mode != kReadableByAll && fchmod(descriptor, mode) != 0) {
     return FileError(errno, path, "cannot be made private");
   }

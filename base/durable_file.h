@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A file that is there whole or not at all. Bytes go to "<path>.partial"; Commit() syncs it,
-// renames it over <path> and syncs the directory. What is destroyed without Commit() leaves no
-// partial file. One thread owns an object. An observer sees every file operation before and after
-// it happens: the tests that kill a process at each of them (checkpoints) hang there.
+// A file that exists whole or not at all. Bytes go to "<path>.partial"; Commit() syncs it, renames
+// it over <path> and syncs the directory. An object destroyed without Commit() leaves no partial
+// file. One thread owns an object. An observer sees every file operation before and after it
+// happens: the tests that kill a process at each of them (checkpoints) hang there.
 #ifndef WATTLE_BASE_DURABLE_FILE_H_
 #define WATTLE_BASE_DURABLE_FILE_H_
 
@@ -35,7 +35,7 @@ inline constexpr mode_t kReadableByAll = 0644;
 
 class DurableFile {
  public:
-  // Creates "<path>.partial", replacing one that a crash left behind. observer: may be empty.
+  // Creates "<path>.partial", replacing a partial file left by a crash. observer: may be empty.
   // mode: of the file from its first byte on; kReadableByAll within the umask. Errors: kNotFound
   // (no such directory), kPermissionDenied, kResourceExhausted (disk full), kInternal.
   static absl::StatusOr<DurableFile> Create(const std::string& path,
@@ -54,7 +54,8 @@ class DurableFile {
   absl::Status Append(absl::string_view bytes);
   // Writes all of `bytes` at `offset_bytes` from the start, in any order.
   absl::Status WriteAt(int64_t offset_bytes, absl::Span<const std::byte> bytes);
-  // fsync, rename, fsync of the directory. After it (whatever it returns) the object is closed.
+  // fsync, rename, fsync of the directory. Afterwards the object is closed, whatever Commit
+  // returns.
   absl::Status Commit();
 
   [[nodiscard]] const std::string& path() const { return path_; }

@@ -11,10 +11,10 @@
 
 namespace wattle {
 
-// Locks an open file that was opened with O_CLOEXEC; returns whether it is locked. A process that
-// was killed may leave a child that has not begun its own program, and has the file until then. So
-// where another process holds the lock, this is tried for a second. wait: passes the time between
-// two tries.
+// Locks an open file that was opened with O_CLOEXEC; returns whether it is locked. A killed process
+// may leave a child between fork and exec, which holds the file until then. If another process
+// holds the lock, the function therefore retries for a second. wait: passes the time between two
+// tries.
 bool TakeExclusiveLock(int file, absl::FunctionRef<void(absl::Duration)> wait = absl::SleepFor);
 
 }  // namespace wattle

@@ -16,7 +16,7 @@ int Open(const std::string& path) {
   return open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
-// The child is as one that a killed process leaves between fork and exec.
+// The child behaves like one that a killed process leaves between fork and exec.
 TEST(ExclusiveLockTest, AChildOfTheLastHolderThatEndsSoonIsWaitedFor) {
   const std::string path = testing::TempDir() + "/lock";
   const int killed = Open(path);

@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kReadBytes = 1 << 16;
 
-// From an open file until its end.
+// Reads an open file to its end.
 absl::StatusOr<std::string> ReadDescriptor(int descriptor, const std::string& path,
                                            int64_t limit_bytes) {
   struct stat about = {};
@@ -41,7 +41,7 @@ absl::StatusOr<std::string> ReadDescriptor(int descriptor, const std::string& pa
   if (about.st_size > limit_bytes) {
     return too_large(about.st_size);
   }
-  const auto known = static_cast<size_t>(about.st_size) + 1;  // One more shows the end.
+  const auto known = static_cast<size_t>(about.st_size) + 1;  // One byte more detects the end.
   std::string content;
   while (true) {
     const size_t before = content.size();

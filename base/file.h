@@ -19,26 +19,27 @@ namespace wattle {
 // kPermissionDenied, kResourceExhausted (disk or quota full), kAlreadyExists, else kInternal.
 absl::Status FileError(int error, absl::string_view path, absl::string_view what);
 
-// Fine where it exists. Its parent must be there: it may be a disk that is not mounted.
+// OK if the directory exists. The parent must exist, because a missing parent may be a disk that is
+// not mounted.
 absl::Status MakeDirectory(const std::string& path);
-// With its parents; fine where it exists.
+// Also makes missing parents; OK if the directory exists.
 absl::Status MakeDirectories(const std::string& path);
 // Makes renames and new names in it durable.
 absl::Status SyncDirectory(const std::string& path);
-// Makes what was written into the file durable.
+// Makes the bytes written to the file durable.
 absl::Status SyncFile(const std::string& path);
-// A directory, all below it, and the files in them.
+// Syncs a directory, all directories below it, and the files in them.
 absl::Status SyncTree(const std::string& directory);
-// Over `to` where that exists; durable after SyncDirectory.
+// Replaces an existing `to`; durable after SyncDirectory.
 absl::Status RenameFile(const std::string& from, const std::string& to);
 
-// The whole file as bytes, also one of /proc, whose size is not known before. Refuses files over
-// `limit_bytes` (kResourceExhausted), directories, and a missing file (kNotFound).
+// The whole file as bytes; also for files of /proc, whose size is not known in advance. Refuses
+// files over `limit_bytes` (kResourceExhausted), directories, and a missing file (kNotFound).
 absl::StatusOr<std::string> ReadWholeFile(
     const std::string& path, int64_t limit_bytes = std::numeric_limits<int64_t>::max());
 
-// The bytes that a line "NAME:   123 kB" of a file below /proc says, as MemTotal of /proc/meminfo
-// or VmHWM of /proc/self/status. Errors: kNotFound for a file without such a line, and those of
+// The bytes of a line "NAME: 123 kB" in a file below /proc, such as MemTotal of /proc/meminfo or
+// VmHWM of /proc/self/status. Errors: kNotFound for a file without such a line, and those of
 // ReadWholeFile.
 absl::StatusOr<int64_t> ReadKibibyteLine(const std::string& path, absl::string_view name);
 

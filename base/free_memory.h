@@ -8,11 +8,11 @@
 
 namespace wattle {
 
-// Of malloc's arenas, without what lies in their smallest bins.
+// Freed bytes in malloc's arenas, without those in the smallest bins.
 size_t FreeBytesHeld();
 
-// Gives the memory back to the system where malloc holds more of it than this. Allocations wait
-// meanwhile, some milliseconds for 100 MB. Returns whether it did.
+// Returns the memory to the system if malloc holds more than `kept_bytes` of it. Allocations wait
+// meanwhile, some milliseconds for 100 MB. Returns whether memory was returned.
 bool ReturnFreeMemory(size_t kept_bytes);
 
 }  // namespace wattle

@@ -24,7 +24,7 @@ size_t ResidentKib() {
   return 0;
 }
 
-// Each hundredth piece stays, as what a busy server goes on using lies between what it freed.
+// Every hundredth piece stays allocated, like a busy server's live memory between freed pieces.
 TEST(FreeMemoryTest, IsGivenBackWhereMuchOfItIsHeld) {
   if (FreeBytesHeld() == 0) {
     GTEST_SKIP() << "a sanitizer's malloc";

@@ -16,7 +16,7 @@ namespace wattle {
 
 [[nodiscard]] float FloatFromHalf(uint16_t half);
 
-// bits: of a BF16 number, the upper half of a float. Exact.
+// bits: the BF16 number, which is the upper half of a float. Exact.
 [[nodiscard]] float FloatFromBf16(uint16_t bits);
 
 }  // namespace wattle

@@ -76,7 +76,7 @@ bool IsIpAddress(const std::string& host) {
          inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
 }
 
-// An address is compared as a number: "127.example.com" is a name, and anybody may register it.
+// An address is compared as a number: "127.example.com" is a name, which anybody may register.
 bool IsLoopback(const HostPort& address) {
   in_addr ipv4 = {};
   if (inet_pton(AF_INET, address.host.c_str(), &ipv4) == 1) {

@@ -22,11 +22,11 @@ struct HostPort {
 // without its brackets.
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view flag, absl::string_view text);
 
-// As ParseHostPort reads it.
+// The form that ParseHostPort reads.
 std::string FormatHostPort(const HostPort& address);
 
-// Whether the host is a number, IPv4 or IPv6 without brackets, and no name that others must look
-// up.
+// Whether the host is a numeric address, IPv4 or IPv6 without brackets, and not a name that needs a
+// look-up.
 bool IsIpAddress(const std::string& host);
 
 // 127.0.0.0/8, ::1, or the name localhost.

@@ -17,19 +17,19 @@
 namespace wattle {
 
 inline constexpr int kLinesAMinute = 20;
-// The causes that are told apart. Lines of further causes share one count.
+// The number of causes that are counted separately. Lines of further causes share one count.
 inline constexpr size_t kLogCausesMax = 256;
 
 // One thread at a time.
 class LineLimit {
  public:
-  // What the log gets at `now`: the line, unless its cause has had its lines of this minute. Before
-  // the line stand the counts of left out lines whose minute is over.
+  // The lines for the log at `now`: the line, unless its cause has used up this minute's lines.
+  // Before the line come the counts of left-out lines whose minute is over.
   //
-  // The cause of a line is the text before its first ": ", or the whole line. A word with a digit
-  // in it, such as a number or an id, does not tell causes apart. A caller may name another cause.
+  // The cause of a line is the text before its first ": ", or the whole line. Words with a digit,
+  // such as numbers or ids, do not distinguish causes. A caller may name another cause.
   std::vector<std::string> Take(absl::string_view line, Monotonic now, std::string cause = "");
-  // The counts of all lines that were left out, where no line follows.
+  // The counts of all lines left out, when no further line follows.
   std::vector<std::string> TakeRest();
 
  private:

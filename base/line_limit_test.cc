@@ -69,7 +69,8 @@ TEST(LineLimitTest, OneCauseDoesNotSilenceAnother) {
 
 TEST(LineLimitTest, MoreCausesThanTheTableHoldsShareOneCount) {
   LineLimit limit;
-  const auto word = [](int number) {  // Without digits, which do not tell causes apart.
+  const auto word = [](int number) {  // Without digits, because words with digits do not
+                                      // distinguish causes.
     return std::string{static_cast<char>('a' + number / 26 / 26),
                        static_cast<char>('a' + number / 26 % 26),
                        static_cast<char>('a' + number % 26)};

@@ -43,7 +43,7 @@ const sockaddr* Generic(const sockaddr_un& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
 
-// Up to `end` or the end of the connection; what the other side never sends is not there.
+// Reads up to `end` or the end of the connection; the result may be incomplete.
 std::string ReadUntil(int connection, char end, size_t bytes_max) {
   std::string text;
   char c = 0;
@@ -71,7 +71,7 @@ absl::StatusOr<std::unique_ptr<LineSocket>> LineSocket::Listen(const std::string
   line->socket_ = UniqueDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   line->stop_ = UniqueDescriptor(eventfd(0, EFD_CLOEXEC));
   unlink(path.c_str());
-  // Nobody can connect before listen(), so that nobody comes in under the umask's mode.
+  // No connection is possible before listen(), so the umask's mode admits nobody.
   if (line->socket_.get() < 0 || line->stop_.get() < 0 ||
       bind(line->socket_.get(), Generic(*address), sizeof(*address)) != 0 ||
       chmod(path.c_str(), access.mode) != 0 ||

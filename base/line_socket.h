@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A Unix socket by which another process of this machine asks for something small. One request of
-// one line per connection, and one answer: a digit, a space, and text up to the end. Who may ask is
-// the mode and the owner of the socket's file.
+// A Unix socket for small requests from another process of this machine. Each connection carries
+// one request of one line, and one answer: a digit, a space, and text up to the end. Mode and owner
+// of the socket's file decide who may send requests.
 #ifndef WATTLE_BASE_LINE_SOCKET_H_
 #define WATTLE_BASE_LINE_SOCKET_H_
 
@@ -39,7 +39,7 @@ class LineSocket {
   using Answers = std::function<LineAnswer(const std::string& request)>;
 
   // Replaces a socket that an earlier process left. Errors: kInvalidArgument for a path that is too
-  // long for a socket; else of the system.
+  // long for a socket; else errors of the system.
   static absl::StatusOr<std::unique_ptr<LineSocket>> Listen(const std::string& path,
                                                             const LineSocketAccess& access,
                                                             Answers answers);
@@ -61,8 +61,8 @@ class LineSocket {
   std::thread thread_;
 };
 
-// Asks the process whose socket this is. server: its name, for people. Errors: kNotFound where
-// nobody listens, kPermissionDenied, kUnavailable where the process does not answer.
+// Sends a request to the process that owns the socket. server: its name, for people. Errors:
+// kNotFound if no process listens, kPermissionDenied, kUnavailable if the process does not answer.
 absl::StatusOr<LineAnswer> AskLineSocket(const std::string& path, absl::string_view server,
                                          const std::string& request);
 

@@ -6,8 +6,8 @@
 // Debian's Abseil (20220623) turns "wait for 5 s" into "wait until 12:00:05" of the wall clock and
 // hands this deadline to the kernel. If the clock is set back by ten days meanwhile, the wait takes
 // ten days. gRPC's thread for timers waits in the same way: a worker would never connect again.
-// Abseil asks the kernel through libc's `syscall`. The definition here stands in front of libc's;
-// it gives a futex's deadline in monotonic time, and passes every other call on.
+// Abseil asks the kernel through libc's `syscall`. The definition here overrides libc's: it
+// converts a futex's deadline to monotonic time, and forwards every other call.
 #include <dlfcn.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -30,7 +30,7 @@ Syscall FindLibcs() {
 // Found before main: a child between fork and exec calls `syscall` too, and must not search.
 const Syscall kLibcsSyscall = FindLibcs();
 
-// A library's own start may come before ours.
+// A library's initializer may run before ours.
 Syscall Libcs() {
   return kLibcsSyscall != nullptr ? kLibcsSyscall : FindLibcs();
 }

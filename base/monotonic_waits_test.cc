@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The wall clock of this program runs ten days ahead of the kernel's, as it looks to a wait that
-// began before the clock was set back by ten days. Without base/monotonic_waits.cc each test hangs.
+// The wall clock of this program runs ten days ahead of the kernel's, which equals the situation of
+// a wait that began before the clock was set back by ten days. Without base/monotonic_waits.cc each
+// test hangs.
 #include <dlfcn.h>
 #include <sys/time.h>
 #include <time.h>
@@ -60,7 +61,7 @@ TEST(MonotonicWaitsTest, ANotificationIsAwaitedForTheTimeAskedFor) {
 }
 
 TEST(MonotonicWaitsTest, GrpcsWaitEndsAtItsDeadline) {
-  // As gRPC's thread for timers waits.
+  // Waits like gRPC's timer thread.
   absl::Mutex mutex;
   absl::CondVar never;
   absl::MutexLock lock(&mutex);

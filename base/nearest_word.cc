@@ -30,7 +30,7 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 }
 
 std::string NearestWord(absl::string_view word, const std::vector<std::string>& candidates) {
-  constexpr size_t kLongestWord = 64;  // A longer word is no typing error.
+  constexpr size_t kLongestWord = 64;  // Longer words are not treated as typing errors.
   if (word.size() > kLongestWord || candidates.empty()) {
     return "";
   }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The word that a person meant who mistyped it: a field of a job file, a command, a flag. Pure;
+// Suggests the intended word for a mistyped one: a field of a job file, a command, a flag. Pure;
 // thread-safe.
 #ifndef WATTLE_BASE_NEAREST_WORD_H_
 #define WATTLE_BASE_NEAREST_WORD_H_
@@ -17,9 +17,9 @@ namespace wattle {
 // neighbour.
 size_t EditDistance(absl::string_view a, absl::string_view b);
 
-// The candidate with the least edit distance, the first of several; "" where more than a third of
-// the letters of `word` would be wrong: that is another word. Words of more than 64 characters have
-// none.
+// The candidate with the least edit distance, the first of several; "" if more than a third of the
+// letters of `word` would be wrong, since `word` is then a different word. Words of more than 64
+// characters have none.
 std::string NearestWord(absl::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace wattle

@@ -63,7 +63,8 @@ void AddIpv6(std::vector<std::string>& addresses) {
 
 }  // namespace
 
-// Not by getifaddrs, which wants a netlink socket: the units of deploy/systemd have none.
+// Does not use getifaddrs, which needs a netlink socket, because the units of deploy/systemd forbid
+// it.
 std::vector<std::string> OwnAddresses() {
   std::vector<std::string> addresses;
   AddIpv4(addresses);

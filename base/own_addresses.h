@@ -7,8 +7,8 @@
 
 namespace wattle {
 
-// The IP addresses of this machine's interfaces, loopback included, without those that mean nothing
-// without an interface (fe80::…). Empty where the system does not tell. Thread-safe.
+// The IP addresses of this machine's interfaces, loopback included, without link-local addresses
+// (fe80::…), which need an interface. Empty if the system does not report them. Thread-safe.
 std::vector<std::string> OwnAddresses();
 
 }  // namespace wattle

@@ -44,13 +44,14 @@ std::vector<std::string> ByNetlink() {
   return addresses;
 }
 
-// The kernel of a machine does; qemu, which runs the programs of another processor, does not.
+// A machine's kernel supports seccomp filters; qemu's user mode, which runs programs of another
+// processor, does not.
 bool TakesFilters() {
-  // A kernel that takes filters looks for this one where none is.
+  // A kernel with filters fails to read the null filter.
   return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, nullptr) != 0 && errno == EFAULT;
 }
 
-// As RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX of a unit does.
+// Does the same as RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX in a unit.
 void ForbidNetlink() {
   std::array<sock_filter, 6> filter = {
       sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Ordered maps and sets that are cheap to copy. A copy shares all records with the original; a
-// change copies the changed record and the path to it, O(log n), and leaves every other copy as it
-// was. A record that only one map has is changed in place. So a writer can publish a version of a
-// large state after each change, and readers keep the version that they took, without a lock.
+// change copies the changed record and the path to it, O(log n), and leaves every other copy
+// unchanged. A record that only one map has is changed in place. A writer can thus publish a
+// version of a large state after each change, and readers keep their version without a lock.
 //
 // An entry that a change does not name stays where it is, in the changed map and in every copy, so
 // that an index may point to it.
@@ -149,7 +149,7 @@ class PersistentMap {
         Push(node);
       }
     }
-    // To the neighbour on the side `towards`.
+    // Moves to the neighbour on the side `towards`.
     void Step(NodePointer Node::*towards, NodePointer Node::*away) {
       if (const Node* next = (Top()->*towards).get(); next != nullptr) {
         Descend(next, away);
@@ -182,7 +182,7 @@ class PersistentMap {
   // The first entry whose key is not less than `key`.
   [[nodiscard]] const_iterator lower_bound(const Key& key) const {
     const_iterator at(root_.get());
-    size_t depth = 0;  // Of the last node that is not less.
+    size_t depth = 0;  // Depth of the last node that is not less.
     const Node* node = root_.get();
     while (node != nullptr) {
       at.Push(node);
@@ -200,7 +200,7 @@ class PersistentMap {
     const const_iterator at = lower_bound(key);
     return at == end() || key < at->first ? end() : at;
   }
-  // Null where there is none.
+  // Null if there is none.
   [[nodiscard]] const Value* Find(const Key& key) const {
     const Node* node = root_.get();
     while (node != nullptr) {
@@ -222,10 +222,10 @@ class PersistentMap {
     return *value;
   }
 
-  // The entry of `key` to change, made with Value() where there is none. The reference holds until
+  // The entry of `key` for change; made with Value() if there is none. The reference holds until
   // the map changes or is copied.
   Value& Mutable(const Key& key) { return MutableIn(root_, key); }
-  // False: there was none.
+  // Returns false if there was none.
   bool erase(const Key& key) {
     if (!contains(key)) {
       return false;  // A miss must not copy the path.
@@ -247,8 +247,8 @@ class PersistentMap {
   static void Measure(Node& node) {
     node.height = 1 + std::max(HeightOf(node.left), HeightOf(node.right));
   }
-  // The node for change: a copy of its own where other maps share it. Called from the root down,
-  // so that a shared parent has made its children shared by then.
+  // The node for change, copied first if other maps share it. Called from the root down, because
+  // copying a shared parent makes its children shared.
   static Node& Own(NodePointer& node) {
     if (!node.IsOnlyOwner()) {
       node = NodePointer(new Node(*node));
@@ -340,7 +340,7 @@ class PersistentMap {
   size_t size_ = 0;
 };
 
-// As PersistentMap, of keys alone.
+// A PersistentMap that has only keys.
 template <typename Key>
 class PersistentSet {
   struct Nothing {

@@ -27,7 +27,7 @@ void ExpectSame(const Map& map, const Oracle& oracle) {
   EXPECT_TRUE(std::equal(map.rbegin(), map.rend(), oracle.rbegin()));
 }
 
-// Random changes beside std::map; every version that was taken on the way stays what it was.
+// Random changes beside std::map; every version taken on the way stays unchanged.
 TEST(PersistentMapTest, EveryCopyStaysWhatItWasWhenTaken) {
   constexpr unsigned kSeed = 20261;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);

@@ -11,8 +11,8 @@
 namespace wattle {
 
 void LeaveNoCoreFile() {
-  // One byte holds no core file. Of 0 bytes the kernel would still start a collector that
-  // /proc/sys/kernel/core_pattern names (core(5)).
+  // One byte holds no core file. With 0 bytes the kernel would still start a collector named by
+  // /proc/sys/kernel/core_pattern (core(5)).
   rlimit limit = {.rlim_cur = 1, .rlim_max = 1};
   rlimit present = {};
   if (getrlimit(RLIMIT_CORE, &present) == 0 && present.rlim_max < limit.rlim_max) {

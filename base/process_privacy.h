@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What other users and programs of the machine may learn of a process that holds secrets.
+// Limits what other users and programs of the machine can read of a process that holds secrets.
 #ifndef WATTLE_BASE_PROCESS_PRIVACY_H_
 #define WATTLE_BASE_PROCESS_PRIVACY_H_
 
@@ -8,8 +8,8 @@
 
 namespace wattle {
 
-// A crash writes no core file, which would have the process's keys, and hands none to a collector
-// of the system.
+// Prevents core files, which would contain the process's keys, on disk and to a collector of the
+// system.
 void LeaveNoCoreFile();
 
 // Replaces the rest of each argument that begins with `prefix`, so that the list of processes does

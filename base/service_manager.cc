@@ -32,7 +32,7 @@ ServiceManager ServiceManager::FromEnvironment() {
     return manager;
   }
   manager.socket_ = socket;
-  // WATCHDOG_PID names another process where a parent of this one has the watchdog.
+  // WATCHDOG_PID names another process if a parent of this one has the watchdog.
   const std::string pid = Variable("WATCHDOG_PID");
   int64_t limit_us = 0;
   if ((pid.empty() || pid == absl::StrCat(getpid())) &&

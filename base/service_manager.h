@@ -27,11 +27,11 @@ class ServiceManager {
   void Ready(absl::string_view status) const;
   // The process ends in order.
   void Stopping() const;
-  // The loop that feeds the watchdog has gone round. The manager restarts a process that is silent
-  // for longer than its WatchdogSec.
+  // Feeds the watchdog; called once per turn of the main loop. The manager restarts a process that
+  // is silent for longer than its WatchdogSec.
   void Alive() const;
 
-  // How often Alive() is wanted: half of WatchdogSec. Infinite: there is no watchdog.
+  // Interval for calls of Alive(): half of WatchdogSec. Infinite: there is no watchdog.
   [[nodiscard]] absl::Duration alive_interval() const { return alive_interval_; }
 
  private:

@@ -19,7 +19,7 @@
 namespace wattle {
 namespace {
 
-// The manager's end of the socket: messages are there once the sender's call has returned.
+// The manager's end of the socket: messages have arrived once the sender's call has returned.
 class Manager {
  public:
   explicit Manager(const std::string& name) {

@@ -18,7 +18,7 @@ namespace wattle {
 namespace {
 
 constexpr int kColumnsDefault = 80;
-// A description narrower than this is not worth an indent.
+// Narrower descriptions are not indented.
 constexpr size_t kDescriptionColumnsMin = 24;
 constexpr size_t kNarrowIndent = 4;
 

@@ -26,7 +26,7 @@ class TestDirectory {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string File(const std::string& name) const { return path_ + "/" + name; }
-  // Also in a directory below, which it makes.
+  // The name may contain a directory, which is made.
   std::string Write(const std::string& name, const std::string& content) const {
     std::filesystem::create_directories(std::filesystem::path(File(name)).parent_path());
     std::ofstream(File(name), std::ios::binary) << content;
@@ -42,7 +42,7 @@ class TestDirectory {
   std::string path_;
 };
 
-// ../shared of a developer's checkout; empty where it is absent.
+// ../shared of a developer's checkout; empty if absent.
 inline std::string SharedPath(const std::string& name) {
   const std::string path = std::string(WATTLE_SOURCE_DIR) + "/../shared/" + name;
   return std::filesystem::exists(path) ? path : "";

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// UTF-8, as RFC 3629 has it. Thread-safe.
+// UTF-8 by RFC 3629. Thread-safe.
 #ifndef WATTLE_BASE_UTF8_H_
 #define WATTLE_BASE_UTF8_H_
 
@@ -14,7 +14,7 @@
 namespace wattle {
 
 // The size in bytes of the character that `text` begins with: 1 to 4. 0 for empty text, and for
-// bytes that are no character (overlong form, surrogate, above U+10FFFF, cut off).
+// bytes that form no character (overlong form, surrogate, above U+10FFFF, cut off).
 inline size_t Utf8CharacterSize(absl::string_view text) {
   if (text.empty()) {
     return 0;
@@ -52,8 +52,8 @@ inline size_t ValidUtf8Prefix(absl::string_view text) {
   return position;
 }
 
-// Foreign bytes as a part of an error or a log line: whole characters without line ends and control
-// characters, which would forge lines or steer a terminal. A blank or '?' stands in their place.
+// Foreign bytes made safe for an error or a log line: whole characters without line ends and
+// control characters, which could forge lines or control a terminal. A blank or '?' replaces them.
 inline std::string OneLine(absl::string_view bytes) {
   std::string line;
   while (!bytes.empty()) {

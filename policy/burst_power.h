@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The watts of a run that heat slows down. Its mean has slow hours in it, and it begins at full
-// speed: what must bear the run counts these watts. Pure; thread-safe.
+// The watts of a run that heat slows down. The mean includes slow hours, while the run begins at
+// full speed, so power supplies and packs must be checked against these watts. Pure; thread-safe.
 #ifndef WATTLE_POLICY_BURST_POWER_H_
 #define WATTLE_POLICY_BURST_POWER_H_
 
@@ -10,7 +10,7 @@
 
 namespace wattle::policy {
 
-// Before the board is hot; the mean watts of a run that stays cool.
+// The watts before the board is hot; for a run that stays cool, its mean.
 Watts BurstPower(const v1::Prediction& prediction);
 
 }  // namespace wattle::policy

@@ -26,8 +26,8 @@ using Zone = absl::StatusOr<absl::TimeZone>;
 constexpr double kYearSeconds = 366.0 * 24 * 3600;
 constexpr int kWindowsMax = 24;
 
-// "07:00" with the zone of the policy. The zone's name alone is read: the coordinator may know
-// zones that this machine does not.
+// "07:00" with the zone of the policy. Only the zone's name is read, because the coordinator may
+// have zones that this machine lacks.
 std::string WithZone(const v1::Policy& policy, absl::string_view time) {
   return absl::StrCat(time, policy.time_zone().empty()
                                 ? Describe(absl::FixedTimeZone(60 * policy.utc_offset_minutes()))
@@ -301,7 +301,7 @@ absl::Status CheckGroup(const v1::Policy& policy) {
 }
 
 // Policies that put a device into two groups, or name two caps of one, are refused when they are
-// applied; a device whose labels bring them together takes no work.
+// applied; if a device's labels combine such policies, the device takes no work.
 absl::Status TightenGroup(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
   if (!policy.has_power_group()) {
     return absl::OkStatus();
@@ -334,7 +334,7 @@ std::string LossText(const v1::Policy& policy) {
                                           : FormatElapsed(absl::Seconds(policy.loss_seconds_max()));
 }
 
-// No checkpoint is written in less than a second on a board's card.
+// Writing a checkpoint to a board's card takes at least a second.
 constexpr double kLossSecondsMin = 1.0;
 
 absl::Status CheckLoss(const v1::Policy& policy) {
@@ -413,7 +413,7 @@ absl::Status CheckZone(const v1::Policy& policy) {
   return WithContext("policy", ParseZone(policy.time_zone(), policy.utc_offset_minutes()).status());
 }
 
-// A zone that is not known is an error also where no time of day is given.
+// An unknown zone is an error even if no time of day is given.
 absl::Status TightenZone(const v1::Policy& /*policy*/, const Zone& zone, Limits& /*limits*/) {
   return zone.status();
 }
@@ -458,21 +458,21 @@ constexpr Field kFields[] = {
      .clause = "leaves charge to stay alive until $0",
      .check = CheckAlive,
      .tighten = TightenAlive},
-    // The coordinator's plans alone hold it (scheduler/place/device_load.cc).
+    // Only the coordinator's plans enforce this field (scheduler/place/device_load.cc).
     {.name = "sun_risk_ratio",
      .high = 0.5,
      .limits = true,
      .text = RiskText,
      .clause = "lets $0 of the days bring less sun than planned",
      .tighten = TightenRisk},
-    // The coordinator's plans alone hold it (scheduler/place/sun_outlook.h).
+    // Only the coordinator's plans use this field (scheduler/place/sun_outlook.h).
     {.name = "place",
      .limits = true,
      .text = PlaceText,
      .clause = "is at $0",
      .check = CheckPlace,
      .tighten = TightenPlace},
-    // The coordinator's plans alone hold it (scheduler/place/objective.h).
+    // Only the coordinator's plans use this field (scheduler/place/objective.h).
     {.name = "patience_ratio_per_hour",
      .high = 1,
      .limits = true,
@@ -480,7 +480,7 @@ constexpr Field kFields[] = {
      .head = "an hour's wait",
      .clause = "prices an hour of waiting at $0 of a job's joules",
      .tighten = TightenPatience},
-    // The coordinator alone holds it (coordinator/core/exploration.h).
+    // Only the coordinator enforces this field (coordinator/core/exploration.h).
     {.name = "exploration_ratio",
      .high = 1,
      .usual_low = 0.001,
@@ -489,7 +489,7 @@ constexpr Field kFields[] = {
      .text = ExplorationText,
      .clause = "lets exploring draw $0 of a day's joules",
      .tighten = TightenExploration},
-    // The coordinator's plans alone hold it (scheduler/place/power_group.h).
+    // Only the coordinator's plans enforce this field (scheduler/place/power_group.h).
     {.name = "power_group",
      .limits = true,
      .text = GroupText,
@@ -497,7 +497,7 @@ constexpr Field kFields[] = {
      .clause = "is of power group $0",
      .check = CheckGroup,
      .tighten = TightenGroup},
-    // The worker alone holds both (worker/agent/core/checkpoint_cadence.h).
+    // Only the worker enforces both fields (worker/agent/core/checkpoint_cadence.h).
     {.name = "loss_seconds_max",
      .high = kYearSeconds,
      .unit = "device seconds",
@@ -513,7 +513,7 @@ constexpr Field kFields[] = {
      .text = FlashText,
      .clause = "lets checkpoints write $0 a day",
      .tighten = TightenFlash},
-    // The worker alone holds it (worker/agent/core/power_off.h).
+    // Only the worker enforces this field (worker/agent/core/power_off.h).
     {.name = "power_off_state_of_charge_ratio",
      .high = 1,
      .limits = true,
@@ -521,13 +521,13 @@ constexpr Field kFields[] = {
      .clause = "lets a board without work switch itself off below $0",
      .check = CheckPowerOff,
      .tighten = TightenPowerOff},
-    // The coordinator alone holds it (coordinator/core/moving.cc).
+    // Only the coordinator enforces this field (coordinator/core/moving.cc).
     {.name = "pause_seconds_max",
      .high = kYearSeconds,
      .unit = "wall seconds",
      .limits = true,
      .text = PauseText},
-    // The lease of an attempt holds it (coordinator/core/placing.cc).
+    // The lease of an attempt carries this field (coordinator/core/placing.cc).
     {.name = "offline_seconds",
      .high = kYearSeconds,
      .unit = "wall seconds",
@@ -535,7 +535,7 @@ constexpr Field kFields[] = {
      .text = OfflineText,
      .clause = "lets a device work for $0 without contact to the coordinator",
      .check = CheckOffline},
-    // The coordinator's plans alone hold it (coordinator/core/queueing.h).
+    // Only the coordinator's plans enforce this field (coordinator/core/queueing.h).
     {.name = "device_queue_depth",
      .low = 1,
      .high = 16,

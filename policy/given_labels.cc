@@ -10,7 +10,7 @@
 namespace wattle::policy {
 namespace {
 
-// Whether each device tells this label itself, also one without any.
+// Whether every device reports this label by itself, also a device without given labels.
 bool IsOwnKey(absl::string_view key) {
   return LabelValue(v1::DeviceInfo::default_instance(), key).has_value();
 }

@@ -6,8 +6,8 @@
 namespace wattle::policy {
 namespace {
 
-// What an idle heartbeat costs on the wire in both directions, with TLS, TCP, IP and the probe of
-// HTTP/2 that answers it: an upper estimate of what `./dev bench field` measures.
+// Bytes of an idle heartbeat on the wire in both directions, with TLS, TCP, IP and the answering
+// HTTP/2 probe: an upper estimate of the measurement by `./dev bench field`.
 constexpr double kHeartbeatWireBytes = 500;
 // Keepalives, ledgers and new connections take the rest of the idle day.
 constexpr double kHeartbeatsShare = 0.7;

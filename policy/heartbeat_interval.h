@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How often a device sends a heartbeat. The worker and the coordinator work it out from the same
-// policies, so that the coordinator never misses a heartbeat that the worker did not promise. Pure.
+// How often a device sends a heartbeat. Worker and coordinator compute the interval from the same
+// policies, so that the coordinator never expects a heartbeat that the worker does not send. Pure.
 #ifndef WATTLE_POLICY_HEARTBEAT_INTERVAL_H_
 #define WATTLE_POLICY_HEARTBEAT_INTERVAL_H_
 
@@ -15,12 +15,12 @@ namespace wattle::policy {
 
 // A metered link carries at most this much in a day on which the device does nothing.
 inline constexpr int64_t kIdleBytesPerDayMax = 2'000'000;
-// The bounds of LinkLimits.bytes_per_day. At the lowest one heartbeats take half.
+// The bounds of LinkLimits.bytes_per_day. At the lower bound heartbeats take half.
 inline constexpr int64_t kLinkBytesPerDayMin = 2'000'000;
 inline constexpr int64_t kLinkBytesPerDayMax = int64_t{1} << 50;
 
-// `wanted` without a limit of bytes a day. With one it is stretched as far as the idle day needs,
-// to a minute at most.
+// `wanted` without a limit of bytes a day. With a limit, the interval is stretched as far as an
+// idle day requires, to at most a minute.
 absl::Duration HeartbeatInterval(const Limits& limits, absl::Duration wanted);
 
 }  // namespace wattle::policy

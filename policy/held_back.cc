@@ -13,10 +13,10 @@
 namespace wattle::policy {
 namespace {
 
-// Steps and checkpoints that were measured or predicted; the next one may be longer.
+// Factor on measured or predicted steps and checkpoints, because the next one may be longer.
 constexpr double kLongerThanSeen = 1.5;
 constexpr absl::Duration kStopTimeMin = absl::Seconds(20);
-// The mean draw of a run, against that of its hungriest minute.
+// Factor from the mean draw of a run to that of its hungriest minute.
 constexpr double kAboveMean = 1.1;
 constexpr Fraction kUnknownCapacityShare(0.05);
 // 3 % are about a quarter of an hour of sun on a small panel, and more than a step of a gauge with
@@ -24,7 +24,7 @@ constexpr Fraction kUnknownCapacityShare(0.05);
 constexpr Fraction kResumeAboveStop(0.03);
 constexpr double kWorkOverRestart = 20;
 constexpr absl::Duration kStepNotPredicted = absl::Seconds(30);
-// Tokens of an example where the job does not say: the context of the GPT-2 family.
+// Tokens of an example if the job does not state them: the context of the GPT-2 family.
 constexpr double kDefaultSequence = 1024;
 
 double OrDefault(double value, double fallback) {
@@ -55,8 +55,9 @@ std::optional<absl::Duration> LongestStep(const SpecSteps& steps,
   }
 }
 
-// One of them. The prediction's figure is of all checkpoints and the result together. The larger of
-// both ways to part it: the more checkpoints are counted, the shorter is one.
+// Time of one checkpoint. The prediction's figure covers all checkpoints and the result together.
+// Of both ways to divide it the larger result counts: the more checkpoints are assumed, the shorter
+// each one is.
 absl::Duration OneCheckpoint(const SpecSteps& steps, const v1::Prediction& prediction) {
   const absl::Duration all = absl::Seconds(prediction.checkpoint_seconds());
   if (!steps.keeps_checkpoints) {

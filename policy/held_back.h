@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a battery must hold above the reserve while work runs. The promise is that no joule of work
-// is drawn once the true state of charge is at the reserve. Work cannot stop at once, so it must be
-// told to stop earlier: by the gauge's error, and by what the device can still draw until the work
-// has really ended. The planner asks before a job is placed and the guard asks before each step;
-// both use these functions, so a job that the planner places is one that the guard lets run. Pure;
-// thread-safe.
+// The charge that a battery must hold above the reserve while work runs. The promise is that no
+// joule of work is drawn once the true state of charge is at the reserve. Work cannot stop at once,
+// so the order to stop must come earlier: by the gauge's error, and by the joules that the device
+// can still draw until the work has ended. The planner checks before a job is placed and the guard
+// before each step; both use these functions, so the guard allows every job that the planner
+// places. Pure; thread-safe.
 #ifndef WATTLE_POLICY_HELD_BACK_H_
 #define WATTLE_POLICY_HELD_BACK_H_
 
@@ -19,14 +19,14 @@
 
 namespace wattle::policy {
 
-// A reading older than this is no reading. Work may go on for this long without a new one, so the
-// draw of this time is held back too.
+// A reading older than this is no reading. Work may continue for this long without a new reading,
+// so the draw of this time is held back too.
 inline constexpr absl::Duration kReadingAgeMax = absl::Seconds(30);
-// Syncing the disks and powering the board off.
+// Time to sync the disks and power the board off.
 inline constexpr absl::Duration kShutdownTime = absl::Seconds(10);
 
-// How long work runs on after it was told to stop, and what the device draws meanwhile. Device
-// time; predicted until measured.
+// How long work continues after the order to stop, and the device's draw meanwhile. Device time;
+// predicted until measured.
 struct StopEstimate {
   absl::Duration start{};       // of the runner, which makes its first step before it can stop
   absl::Duration step{};        // the longest
@@ -34,8 +34,7 @@ struct StopEstimate {
   Watts load{};                 // of the whole device while it works
 };
 
-// What a spec says of its steps; 0: it does not say. Read once where many predictions of one job
-// are asked about.
+// The steps of a spec; 0: not stated. Read once for many predictions of one job.
 struct SpecSteps {
   bool keeps_checkpoints = false;
   double steps = 0;
@@ -46,38 +45,37 @@ struct SpecSteps {
 };
 SpecSteps StepsOf(const v1::JobSpec& spec);
 
-// From the prediction of a job that has not run yet. Where the prediction does not tell how long a
-// step is, it is taken as half a minute, or the whole run if that is shorter.
+// The estimate from the prediction of a job that has not run yet. If the prediction has no step
+// length, half a minute is assumed, or the whole run if that is shorter.
 StopEstimate PredictedStop(const SpecSteps& steps, const v1::Prediction& prediction);
 StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& prediction);
 
-// From the order to stop until a runner that has not stopped is killed. Estimates come from steps
-// that were made; a longer one may come, so this is half as long again, and 20 s at least.
+// Time from the order to stop until a runner that has not stopped is killed. Estimates come from
+// past steps and the next may be longer, so this is 1.5 times the estimate, and at least 20 s.
 absl::Duration StopTime(const StopEstimate& estimate);
 
-// How long before a moment at which work must have ended it is told to stop: work is looked at
-// seldom where nothing happens, as it goes on without a new reading.
+// How long before the moment at which work must have ended the order to stop comes. Checks are rare
+// while nothing happens, because work continues without a new reading.
 absl::Duration StopLead(const StopEstimate& estimate);
 
 // Joules that the device can draw, at most, between the last reading before the order to stop and
 // the moment at which nothing of the work runs any more.
 Joules HeldBack(const StopEstimate& estimate);
 
-// What is known of a battery.
+// The known properties of a battery's gauge.
 struct Gauge {
   Fraction error{};                  // a reading may be off by this share of the capacity
-  std::optional<Joules> capacity{};  // absent: the gauge does not tell it
+  std::optional<Joules> capacity{};  // absent: the gauge does not report it
 };
 
 // The state of charge at which work must stop: reserve + gauge error + HeldBack as a share of the
 // capacity. Without a known capacity that share is 5 %, which is HeldBack of a 15 W load with a
-// checkpoint of half a minute on the smallest battery worth having, of about 10 Wh.
+// checkpoint of half a minute on the smallest useful battery, about 10 Wh.
 Fraction StopThreshold(Fraction reserve, const Gauge& gauge, const StopEstimate& estimate);
 
-// The state of charge above which stopped work goes on: 3 % above that at which it stops. Where a
-// start of the runner and a checkpoint take long for the battery, twenty times their joules above
-// it, so that a twentieth of the work is spent on them at the most. At most half of what lies above
-// the stop.
+// The state of charge above which stopped work resumes: 3 % above the stop. If a start of the
+// runner and a checkpoint are expensive for the battery, twenty times their joules above the stop,
+// so that they take at most a twentieth of the work. At most half of the charge above the stop.
 Fraction ResumeThreshold(Fraction stop, const Gauge& gauge, const StopEstimate& estimate);
 
 }  // namespace wattle::policy

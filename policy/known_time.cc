@@ -22,8 +22,8 @@ std::optional<int64_t> DayOf(const BudgetLimit& limit, const KnownTime& now) {
   return DayOf(limit, now.earliest());
 }
 
-// The floor falls with the time, and rises at each time to stay alive: it is highest at one of
-// these, or at the beginning.
+// The floor falls with time and rises at each stay-alive time, so the maximum is at one of these or
+// at the beginning.
 std::optional<ReserveLimit> HighestChargeFloor(const Limits& limits, const KnownTime& now,
                                                absl::Duration lead, Watts idle,
                                                std::optional<Joules> capacity) {

@@ -27,7 +27,7 @@ TEST(KnownTimeTest, AWindowMustHoldWhateverTheTimeIsWithinItsError) {
   EXPECT_EQ(OpenFor(day, Around(absl::Hours(6), absl::Hours(1))), absl::ZeroDuration());
   EXPECT_EQ(OpenFor(day, Around(absl::Hours(8), absl::Hours(1))), absl::Hours(9));
   EXPECT_EQ(OpenFor(day, Around(absl::Hours(17.5), absl::Hours(1))), absl::ZeroDuration());
-  // Both ends lie in a window, and what is between them does not.
+  // Both ends lie in a window, but the time between them does not.
   EXPECT_EQ(OpenFor(From({"06:00-08:00", "10:00-12:00"}), Around(absl::Hours(9), absl::Hours(2))),
             absl::ZeroDuration());
   EXPECT_EQ(OpenFor(day, KnownTime{.time = kMidnight + absl::Hours(12)}), absl::ZeroDuration());

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The times in which all of some windows are open, kept from question to question: what a time zone
-// says of a day takes longer than the rest of a plan's question about a run. Pure; one thread owns
-// an object.
+// The times in which all of several windows are open, cached between calls, because a time zone
+// look-up takes longer than the rest of a plan's check of a run. Pure; one thread owns an object.
 #ifndef WATTLE_POLICY_OPEN_TIMES_H_
 #define WATTLE_POLICY_OPEN_TIMES_H_
 
@@ -20,7 +19,7 @@ class OpenTimes {
  public:
   explicit OpenTimes(std::vector<WindowLimit> limits) : limits_(std::move(limits)) {}
 
-  // Without a limit it is always open.
+  // Always open without a limit.
   [[nodiscard]] bool always() const { return limits_.empty(); }
   // The answers of OpensAt and ClosesAt (schedule.h) for the limits.
   [[nodiscard]] absl::Time OpensAt(absl::Time at) const;
@@ -32,16 +31,17 @@ class OpenTimes {
     absl::Time begin;
     absl::Time end;
   };
-  // As many as windows of eight months. What lies behind them, or before the first question, is not
-  // kept.
+  // Enough for the windows of eight months. Later times, and times before the first call, are not
+  // cached.
   static constexpr size_t kKeptMax = 256;
 
-  // The first that ends after the moment; null: it is not kept.
+  // The first open time that ends after the moment; null: not cached.
   [[nodiscard]] const Open* EndingAfter(absl::Time at) const;
   void Keep(absl::Time from) const;
 
   std::vector<WindowLimit> limits_;
-  mutable absl::Time from_;  // of the first question; no time before the first kept one is open
+  mutable absl::Time from_;  // time of the first call; from it to the first cached open time all is
+                             // closed
   mutable std::vector<Open> kept_;  // one after the other
 };
 

@@ -91,7 +91,7 @@ TEST(PolicyTest, TheLeastPatiencePolicyCounts) {
   EXPECT_EQ(LimitsOf({&silent}).patience_ratio_per_hour, std::nullopt);
 }
 
-// Of several the smallest counts, and 0 is one of them.
+// The smallest of several values counts, including 0.
 TEST(LimitsTest, MeasuringDrawsWhatTheStrictestPolicyAllows) {
   v1::Policy none;
   none.set_exploration_ratio(0);
@@ -138,7 +138,7 @@ TEST(FieldsTest, EveryFieldHasARowWithItsBoundAndItsText) {
     const Descriptor* const field = type->field(i);
     const Field* const row = RowOf(field->name());
     if (field->name() == "name" || field->name() == "selector") {
-      continue;  // they demand nothing of a device
+      continue;  // these fields demand nothing of a device
     }
     SCOPED_TRACE(field->name());
     ASSERT_NE(row, nullptr) << "no row in policy/fields.cc";
@@ -195,7 +195,8 @@ TEST(PredictedStopTest, AFineTunesStepIsItsShareOfTheRun) {
   spec.mutable_finetune()->set_steps(100);
   const StopEstimate estimate = PredictedStop(spec, HundredSteps());
   EXPECT_EQ(estimate.step, absl::Seconds(4));
-  EXPECT_EQ(estimate.checkpoint, absl::Seconds(9));  // the result's: the run is too short for one
+  EXPECT_EQ(estimate.checkpoint, absl::Seconds(9));  // the time of the result: the run is too short
+                                                     // for a checkpoint
   spec.mutable_finetune()->set_checkpoint_every_steps(50);
   EXPECT_EQ(PredictedStop(spec, HundredSteps()).checkpoint,
             absl::Seconds(3));  // two checkpoints and the result
@@ -392,8 +393,8 @@ TEST(TimeZoneTest, ATimeThatIsMissingIsTheChangeAndOneThatComesTwiceIsBoth) {
   EXPECT_EQ(ClosesAt(LimitsOf({&twice}).windows, Utc("2030-10-27 00:20")), Utc("2030-10-27 01:45"));
 }
 
-// Every minute of two years: a window is open exactly when the clock on the wall says so, but for
-// the hour that comes twice.
+// Every minute of two years: a window is open exactly when the local time lies in it, except for
+// the hour that occurs twice.
 TEST(TimeZoneTest, OpenIsWhatTheClockOnTheWallSays) {
   const v1::Policy policy = BerlinWindows({"05:30-11:00", "20:00-04:00"});
   const WindowLimit limit = LimitsOf({&policy}).windows.front();

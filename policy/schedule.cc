@@ -18,10 +18,10 @@ namespace wattle::policy {
 namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
-// Each step moves to an opening or a closing of one window. Windows repeat daily, so a search that
-// takes longer goes round in circles.
+// Each step moves to an opening or a closing of one window. Windows repeat daily, so a longer
+// search would only cycle.
 constexpr int kStepsMax = 2000;
-// Of limits that are looked at for a contradiction: all of nine limits.
+// Most sets of limits that are tried to find a contradiction: all sets of nine limits.
 constexpr int kSetsMax = 512;
 
 std::optional<absl::Duration> ParseTimeOfDay(absl::string_view text) {
@@ -36,8 +36,8 @@ std::optional<absl::Duration> ParseTimeOfDay(absl::string_view text) {
   return absl::Hours(hours) + absl::Minutes(minutes);
 }
 
-// Where the clocks go forward a time of day is missing once a year; the moment of the change stands
-// for it. Where they go back it comes twice: a window is open over both.
+// When the clocks go forward, a time of day is missing once a year, and the moment of the change
+// replaces it. When they go back, a time of day occurs twice, and a window is open over both.
 absl::Time FirstAt(absl::TimeZone zone, absl::CivilDay day, absl::Duration since_midnight) {
   const auto at = zone.At(absl::CivilSecond(day) + since_midnight / absl::Seconds(1));
   return at.kind == absl::TimeZone::TimeInfo::SKIPPED ? at.trans : at.pre;
@@ -61,7 +61,7 @@ std::optional<absl::Time> OpenUntil(const WindowLimit& limit, const DailyWindow&
   return std::nullopt;
 }
 
-// As OpenUntil, for all windows of a policy, which may follow each other.
+// OpenUntil for all windows of a policy, which may follow each other.
 std::optional<absl::Time> OpenUntil(const WindowLimit& limit, absl::Time now) {
   std::optional<absl::Time> until;
   for (const DailyWindow& window : limit.windows) {
@@ -207,7 +207,7 @@ absl::Time ClosesAt(const std::vector<WindowLimit>& limits, absl::Time now) {
   absl::Time first = absl::InfiniteFuture();
   for (const WindowLimit& limit : limits) {
     absl::Time at = now;
-    // Windows that follow each other are one.
+    // Adjacent windows are one window.
     for (int step = 0; step < kStepsMax; ++step) {
       const auto until = OpenUntil(limit, at);
       if (!until) {

@@ -16,13 +16,13 @@ namespace {
 
 constexpr absl::string_view kDeviceKey = "device";
 
-// Of the labels that every device has; nullopt: the key is none of theirs.
+// The value of a label that every device has; nullopt: the key is not one of these.
 std::optional<absl::string_view> OwnLabel(const v1::DeviceInfo& device, absl::string_view key) {
   if (key == kDeviceKey) {
     return device.name().empty() ? device.device_id() : device.name();
   }
   if (key == "class") {
-    return BoardClassOf(device.device_class());  // Also while its GPU does not answer.
+    return BoardClassOf(device.device_class());  // Set even while the GPU does not answer.
   }
   if (key == "isolation") {
     return device.isolation();
@@ -43,7 +43,7 @@ bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
   const absl::string_view key = parts.front();
   const bool any = parts.size() == 1;
   const absl::string_view value = parts.back();
-  // A free label of that key could claim a box that the board does not have.
+  // A given label with this key could claim an isolation that the board does not have.
   if (const std::optional<absl::string_view> own = OwnLabel(device, key)) {
     return any ? !own->empty()
                : *own == value || (key == kDeviceKey && device.device_id() == value);

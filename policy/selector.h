@@ -15,8 +15,8 @@
 
 namespace wattle::policy {
 
-// Whether the device has the label. `selector` is "key=value", or "key" for any value. Beside the
-// labels that its operator gave it, each device has "device=NAME" (or its id), "class=CLASS" and
+// Whether the device has the label. `selector` is "key=value", or "key" for any value. Besides the
+// labels from its operator, each device has "device=NAME" (or its id), "class=CLASS" and
 // "isolation=LEVEL".
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
 
@@ -27,10 +27,10 @@ std::optional<absl::string_view> LabelValue(const v1::DeviceInfo& device, absl::
 // Whether the device matches every selector of the policy. A policy without selectors selects every
 // device.
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
-// The same of a forecast.
+// Whether the device matches every selector of the forecast.
 bool Selects(const v1::HarvestForecast& forecast, const v1::DeviceInfo& device);
 
-// Those of the policies that select the device, in their order. Policies: a sequence of v1::Policy.
+// The policies that select the device, in their order. Policies: a sequence of v1::Policy.
 template <typename Policies>
 std::vector<const v1::Policy*> Selecting(const Policies& policies, const v1::DeviceInfo& device) {
   std::vector<const v1::Policy*> selecting;

@@ -50,7 +50,7 @@ TEST(HasLabelTest, TheClassOfCoresIsTheBoardsClass) {
   EXPECT_EQ(LabelValue(board, "class"), "jetson-orin-nano");
 }
 
-// A token or a worker of an older version may bring one.
+// A token or a worker of an older version may carry one.
 TEST(HasLabelTest, NoGivenLabelStandsInForWhatTheBoardIs) {
   v1::DeviceInfo board = Board();
   Label("isolation", "full", board);
@@ -59,7 +59,7 @@ TEST(HasLabelTest, NoGivenLabelStandsInForWhatTheBoardIs) {
   for (const char* claimed : {"isolation=full", "class=jetson-xavier-nx", "device=nx"}) {
     EXPECT_FALSE(HasLabel(board, claimed)) << claimed;
   }
-  board.clear_isolation();  // Not told, so that nobody knows of a box.
+  board.clear_isolation();  // Not reported, so isolation is unknown.
   EXPECT_FALSE(HasLabel(board, "isolation=full"));
   EXPECT_FALSE(HasLabel(board, "isolation"));
 }

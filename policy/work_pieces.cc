@@ -9,8 +9,8 @@ namespace {
 // A run of more pieces than this would take years.
 constexpr int kPiecesMax = 2000;
 
-// Calls `piece(begin, end)` for each stretch in which the run works, also for an empty one. When it
-// ends; InfiniteFuture: never.
+// Calls `piece(begin, end)` for each stretch in which the run works, also for an empty one. Returns
+// the end of the run; InfiniteFuture: never.
 template <typename Piece>
 absl::Time Walk(const OpenTimes& windows, const std::optional<BudgetLimit>& budget, PausingRun run,
                 const Piece& piece) {

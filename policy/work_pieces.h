@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// When a run works that pauses while windows are closed and while the day's budget is spent. What
-// such a run draws, it draws in these pieces alone. Pure; thread-safe.
+// The times at which a run works if it pauses while windows are closed and while the day's budget
+// is spent. Such a run draws power only in these pieces. Pure; thread-safe.
 #ifndef WATTLE_POLICY_WORK_PIECES_H_
 #define WATTLE_POLICY_WORK_PIECES_H_
 
@@ -20,8 +20,8 @@ namespace wattle::policy {
 struct PausingRun {
   absl::Time start;
   absl::Duration work;  // Wall.
-  Watts draw{};         // In each second of work.
-  Joules spent{};       // Of the budget, in the day of `start`.
+  Watts draw{};         // Draw in each second of work.
+  Joules spent{};       // Energy of the budget already spent on the day of `start`.
 };
 // When the run ends. InfiniteFuture: never.
 absl::Time FinishUnder(const OpenTimes& windows, const std::optional<BudgetLimit>& budget,
@@ -34,8 +34,8 @@ struct WorkPiece {
   bool operator==(const WorkPiece& other) const = default;
 };
 
-// The pieces of the run in order of time; the last one ends as FinishUnder says. With a budget no
-// piece lies in two of its days. Empty: the run never ends, or has no work.
+// The pieces of the run in order of time; the last one ends at FinishUnder. With a budget no piece
+// spans two of its days. Empty: the run never ends, or has no work.
 std::vector<WorkPiece> PiecesUnder(const OpenTimes& windows,
                                    const std::optional<BudgetLimit>& budget, const PausingRun& run);
 
