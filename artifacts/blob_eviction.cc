@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The half of BlobStore that makes room: free space, quota, pins, eviction.
+// The part of BlobStore that makes room: free space, quota, pins, eviction.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -96,7 +96,7 @@ absl::Status BlobStore::CouldFit(int64_t upload_bytes,
   int64_t freed_bytes = 0;
   {
     absl::MutexLock lock(&mutex_);
-    std::map<ChunkId, int64_t> references;  // Of the removable artifacts.
+    std::map<ChunkId, int64_t> references;  // References from removable artifacts only.
     for (const ArtifactId& id : removable) {
       const auto entry = artifacts_.find(id);
       if (entry != artifacts_.end()) {
@@ -188,7 +188,8 @@ absl::Status BlobStore::RemoveForRoom(const ArtifactId& id) {
 }
 
 // The manifest goes first, durably: an artifact without all its chunks is never listed. Chunks that
-// came or were asked for since `young` stay: an upload under way relies on them.
+// arrived or were reported present since `young` stay, because an upload in progress relies on
+// them.
 absl::Status BlobStore::RemoveLocked(const ArtifactId& id, Monotonic young) {
   const auto it = artifacts_.find(id);
   const std::string manifest = PathOf("manifests", id.value());

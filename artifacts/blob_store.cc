@@ -35,7 +35,8 @@ absl::Time ChangeTime(const std::string& path, absl::Time otherwise) {
 
 void SetChangeTime(const std::string& path, absl::Time time) {
   const timespec both[2] = {absl::ToTimespec(time), absl::ToTimespec(time)};
-  // Losing it makes the artifact look older than it is, which at worst means fetching it again.
+  // Losing the time stamp makes the artifact look older than it is, which at worst costs another
+  // fetch.
   (void)utimensat(AT_FDCWD, path.c_str(), both, 0);
 }
 
@@ -110,7 +111,8 @@ absl::Status BlobStore::LoadManifests() {
     const ArtifactId id(it->path().filename().string());
     WATTLE_ASSIGN_OR_RETURN(const std::string form, ReadWholeFile(it->path().string()));
     absl::StatusOr<v1::Manifest> manifest = ParseCanonicalForm(form);
-    // What the disk changed is no artifact any more; it is fetched or pushed again.
+    // A manifest that the disk changed no longer makes an artifact, which must be fetched or pushed
+    // again.
     if (!manifest.ok() || Sha256Hex(form) != id.value()) {
       continue;
     }
@@ -182,7 +184,7 @@ absl::StatusOr<std::string> BlobStore::ReadChunk(const ChunkId& id) {
   return bytes;
 }
 
-// A chunk that the disk changed goes, and with it the artifacts that need it.
+// Removes a chunk that the disk changed, and the artifacts that need it.
 void BlobStore::ForgetChunk(const ChunkId& id) {
   absl::MutexLock lock(&mutex_);
   std::vector<ArtifactId> broken;
@@ -192,7 +194,8 @@ void BlobStore::ForgetChunk(const ChunkId& id) {
     }
   }
   for (const ArtifactId& artifact : broken) {
-    // Whatever cannot be unlinked is left out at the next Open, since its chunk is missing.
+    // An artifact that cannot be unlinked is left out at the next Open, because its chunk is
+    // missing.
     (void)RemoveLocked(artifact, Monotonic(-absl::InfiniteDuration()));
   }
   const auto it = chunks_.find(id);

@@ -8,11 +8,10 @@
 //   DIR/pins/ID             an artifact that eviction never takes
 //   DIR/partial/            what is being written; emptied at Open
 //
-// An artifact exists from CommitManifest on, which wants every chunk there and syncs all of it: a
-// truncated upload never becomes an artifact. Chunks without a manifest are an upload under way.
-// Where room is wanted they outlast artifacts that nothing uses, for `upload_age`: a board whose
-// link is up for minutes a day goes on with its upload the next day. Thread-safe; one process owns
-// a directory.
+// An artifact exists from CommitManifest on, which requires all chunks and syncs them: a truncated
+// upload never becomes an artifact. Chunks without a manifest belong to an upload in progress. For
+// `upload_age` they are evicted after unused artifacts, so that a board whose link is up for
+// minutes a day can resume its upload the next day. Thread-safe; one process owns a directory.
 #ifndef WATTLE_ARTIFACTS_BLOB_STORE_H_
 #define WATTLE_ARTIFACTS_BLOB_STORE_H_
 
@@ -40,21 +39,21 @@
 namespace wattle::artifacts {
 
 struct BlobStoreOptions {
-  std::string directory;    // Made if it is not there; its parent must be.
-  int64_t quota_bytes = 0;  // Of all chunks; 0: none.
-  // An upload that would leave less is refused: the journal beside the store must still be able to
-  // commit.
+  std::string directory;    // Made if missing; its parent must exist.
+  int64_t quota_bytes = 0;  // Limit of all chunks together; 0: none.
+  // An upload that would leave less is refused, because the journal beside the store must still be
+  // able to commit.
   int64_t free_space_reserve_bytes = int64_t{256} << 20;
-  // Eviction spares what was used more recently, also chunks of uploads.
+  // Eviction spares artifacts and chunks of uploads that were used more recently.
   absl::Duration young_age = absl::Minutes(10);
-  // An upload with which nobody went on for so long is given up as soon as room is wanted.
+  // An upload that was not continued for this long is dropped as soon as room is needed.
   absl::Duration upload_age = absl::Hours(24 * 7);
   FreeSpaceProbe free_space = FreeSpaceOf;
 };
 
 struct StoredArtifact {
   ArtifactId id;
-  int64_t size_bytes = 0;  // Of its files; chunks that artifacts share are counted in each.
+  int64_t size_bytes = 0;  // Size of its files; shared chunks count in each artifact.
   absl::Time last_used;
   bool pinned = false;
 };
@@ -66,30 +65,31 @@ class BlobStore {
                                                          const Clock& clock);
 
   [[nodiscard]] bool HasChunk(const ChunkId& id) const;
-  // Verifies and stores; a known chunk is not written again. kDataLoss: the bytes are not those of
-  // `id`; kInvalidArgument: longer than a chunk; kResourceExhausted: see CheckRoom.
+  // Verifies and stores a chunk; a known chunk is not written again. kDataLoss: the bytes are not
+  // those of `id`; kInvalidArgument: longer than a chunk; kResourceExhausted: see CheckRoom.
   absl::Status PutChunk(const ChunkId& id, absl::string_view bytes);
-  // Verified again on reading. kNotFound; kDataLoss: the disk changed it, the chunk is removed.
+  // Verifies the chunk again. kNotFound; kDataLoss: the disk changed the chunk, which is then
+  // removed.
   absl::StatusOr<std::string> ReadChunk(const ChunkId& id);
-  // Of a valid manifest; each once, in order of first use. The chunks that are there count as young
-  // from now on: the upload that asks relies on them.
+  // The missing chunks of a valid manifest, each once, in order of first use. The present chunks
+  // count as young from now on, because the calling upload relies on them.
   std::vector<ChunkId> MissingChunks(const v1::Manifest& manifest);
 
-  // Whether the upload fits as things are. Touches nothing, as CouldFit. Errors: as CheckRoom.
+  // Whether the upload fits now. Like CouldFit, changes nothing. Errors: those of CheckRoom.
   [[nodiscard]] absl::Status Fits(int64_t upload_bytes) const;
   // Whether the upload would fit without these artifacts, and without uploads that are not young.
   [[nodiscard]] absl::Status CouldFit(int64_t upload_bytes,
                                       const std::set<ArtifactId>& removable) const;
   // Before an upload: is there room for `upload_bytes` more beside the reserve and within the
   // quota, after evicting artifacts that are not live, and uploads older than `upload_age`?
-  // kResourceExhausted says how much is missing and what to do.
+  // kResourceExhausted states the missing amount and the remedy.
   absl::Status CheckRoom(int64_t upload_bytes, const std::set<ArtifactId>& live);
-  // Where CheckRoom still finds too little: gives up uploads that are not young, the longest unused
-  // first, until it finds enough.
+  // For an upload that CheckRoom refuses: drops uploads that are not young, the longest unused
+  // first, until there is room.
   absl::Status CheckRoomOfUploads(int64_t upload_bytes);
 
   // Makes the artifact exist, durably. kInvalidArgument: not a valid manifest; kFailedPrecondition:
-  // chunks are missing (says how many), nothing changed. Repeating it is harmless.
+  // chunks are missing (with their number), nothing changed. Repeated calls are harmless.
   absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest);
   [[nodiscard]] bool HasArtifact(const ArtifactId& id) const;
   absl::StatusOr<v1::Manifest> ReadManifest(const ArtifactId& id) const;
@@ -100,14 +100,14 @@ class BlobStore {
   void Touch(const ArtifactId& id);
 
   // Removes uploads older than `upload_age`, artifacts, the longest unused first, and then other
-  // uploads, until the chunks take at most `target_bytes`. Kept: pinned artifacts, those in `live`,
-  // and what is young. Returns the bytes freed.
+  // uploads, until the chunks take at most `target_bytes`. Pinned artifacts, those in `live`, and
+  // young artifacts and uploads are kept. Returns the bytes freed.
   absl::StatusOr<int64_t> Evict(int64_t target_bytes, const std::set<ArtifactId>& live);
   absl::Status Remove(const ArtifactId& id);
-  // As Remove, but chunks that came or were asked for a short time ago stay, for an upload.
+  // Remove, except that chunks that recently arrived or were reported present stay for an upload.
   absl::Status RemoveForRoom(const ArtifactId& id);
 
-  [[nodiscard]] int64_t used_bytes() const;  // By all chunks.
+  [[nodiscard]] int64_t used_bytes() const;  // Size of all chunks.
   [[nodiscard]] const BlobStoreOptions& options() const { return options_; }
 
  private:
@@ -115,10 +115,10 @@ class BlobStore {
     v1::Manifest manifest;
     int64_t size_bytes = 0;
     absl::Time last_used;  // a stamp, for people and for the order of eviction
-    Monotonic touched;     // the same instant; whether the artifact is young
+    Monotonic touched;     // the same instant; decides whether the artifact is young
     bool pinned = false;
   };
-  // A chunk on disk: how many committed artifacts use it, its size, and when it came.
+  // A chunk on disk: how many committed artifacts use it, its size, and its arrival.
   struct ChunkEntry {
     int64_t size_bytes = 0;
     int64_t references = 0;
@@ -133,18 +133,18 @@ class BlobStore {
   void InsertLocked(const ArtifactId& id, Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RemoveLocked(const ArtifactId& id, Monotonic young)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // When a file of this change time counts as used: its age by the wall clock, no less than zero
-  // and no more than twice `upload_age`. A stamp of the future, from a clock that was set back,
-  // ages as well.
+  // The time of last use for a file's change time: its age by the wall clock, between zero and
+  // twice `upload_age`. A stamp in the future, from before the clock was set back, ages too.
   [[nodiscard]] Monotonic UsedAt(absl::Time changed) const;
-  // Makes room for the upload by `evict`, which frees chunks down to a target. Whether there is.
+  // Makes room for the upload by `evict`, which frees chunks down to a target, and checks the
+  // result.
   absl::Status CheckRoomBy(int64_t upload_bytes,
                            const std::function<absl::Status(int64_t target_bytes)>& evict);
-  // Whether the upload fits once so many bytes are freed.
+  // Whether the upload fits once `freed_bytes` are freed.
   [[nodiscard]] absl::Status FitsAfter(int64_t upload_bytes, int64_t freed_bytes) const;
   absl::Status EvictArtifactsLocked(int64_t target_bytes, const std::set<ArtifactId>& live)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Chunks of uploads with which nobody went on for `age`, the oldest first.
+  // Evicts chunks of uploads that were not continued for `age`, the oldest first.
   void EvictUploadsLocked(int64_t target_bytes, absl::Duration age)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetChunk(const ChunkId& id);
@@ -154,7 +154,7 @@ class BlobStore {
 
   const BlobStoreOptions options_;
   const Clock& clock_;
-  mutable absl::Mutex mutex_;  // Of the tables below; files are written without it.
+  mutable absl::Mutex mutex_;  // Guards the tables below; files are written without it.
   std::map<ArtifactId, Entry> artifacts_ ABSL_GUARDED_BY(mutex_);
   std::map<ChunkId, ChunkEntry> chunks_ ABSL_GUARDED_BY(mutex_);
   int64_t used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

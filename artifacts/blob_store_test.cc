@@ -25,7 +25,7 @@ class BlobStoreTest : public StoreFixture {
     const std::string hex = Sha256Hex(bytes);
     return Path(absl::StrCat("store/chunks/", hex.substr(0, 2), "/", hex));
   }
-  // A chunk that comes now, also by the time that its file tells after a restart.
+  // Puts a chunk now, also by the time stamp that its file shows after a restart.
   void PutChunkNow(BlobStore& store, const std::string& bytes) {
     ASSERT_THAT(store.PutChunk(Sha256(bytes), bytes), IsOk());
     std::filesystem::last_write_time(
@@ -239,7 +239,7 @@ TEST_F(BlobStoreTest, WhatCouldBeFreedIsToldBeforeAnythingGoes) {
   options.quota_bytes = 2500;
   const auto store = OpenStore(options);
   const ArtifactId one = Add(*store, WriteFile("a", Bytes(1000, 'a')));
-  PutChunkNow(*store, Bytes(500, 'u'));  // Of an upload.
+  PutChunkNow(*store, Bytes(500, 'u'));  // A chunk of an upload.
   EXPECT_THAT(store->Fits(1000), IsOk());
   EXPECT_THAT(store->Fits(1001),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("raise the quota")));
@@ -251,7 +251,7 @@ TEST_F(BlobStoreTest, WhatCouldBeFreedIsToldBeforeAnythingGoes) {
   EXPECT_THAT(store->CouldFit(2500, {one}), IsOk());
   EXPECT_THAT(store->CouldFit(2501, {one}), Not(IsOk()));
   EXPECT_EQ(store->used_bytes(), 1500) << "nothing went";
-  // An upload that shares a chunk asked for it: it stays.
+  // The shared chunk stays because another upload's MissingChunks covered it.
   EXPECT_THAT(store->MissingChunks(*store->ReadManifest(one)), IsEmpty());
   EXPECT_THAT(store->CouldFit(1501, {one}), Not(IsOk()));
   EXPECT_THAT(store->RemoveForRoom(one), IsOk());

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reads one artifact of a worker's cache (file_cache.h) beside the thread that owns the cache: its
-// files stay as they are from commit to removal. Thread-safe.
+// Reads one artifact of a worker's cache (file_cache.h) beside the thread that owns the cache: the
+// files do not change between commit and removal. Thread-safe.
 #ifndef WATTLE_ARTIFACTS_CACHED_ARTIFACT_H_
 #define WATTLE_ARTIFACTS_CACHED_ARTIFACT_H_
 
@@ -18,13 +18,13 @@ namespace wattle::artifacts {
 
 class CachedArtifact {
  public:
-  // cache_directory: of the FileCache. Errors: kNotFound; kDataLoss for a damaged manifest; those
-  // of base/file.h.
+  // cache_directory: the FileCache's. Errors: kNotFound; kDataLoss for a damaged manifest; those of
+  // base/file.h.
   static absl::StatusOr<CachedArtifact> Open(const std::string& cache_directory,
                                              const ArtifactId& id);
 
-  // Verified on reading. kNotFound: the artifact has no such chunk, or is no longer there;
-  // kDataLoss: the disk changed it.
+  // Verifies the chunk. kNotFound: the artifact has no such chunk, or no longer exists; kDataLoss:
+  // the disk changed the chunk.
   [[nodiscard]] absl::StatusOr<std::string> ReadChunk(const ChunkId& id) const;
 
  private:

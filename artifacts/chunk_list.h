@@ -2,8 +2,8 @@
 //
 // The chunks of an interrupted fetch that are on the disk: a file of their digests, 32 bytes each.
 // A digest is added only after the chunk's bytes were synced, so that a resumed fetch need not read
-// and hash what came. Half a digest at the end, left by a power cut, does not count. One process
-// owns a list. Errors: those of base/file.h.
+// and hash the received chunks. Half a digest at the end, left by a power cut, does not count. One
+// process owns a list. Errors: those of base/file.h.
 #ifndef WATTLE_ARTIFACTS_CHUNK_LIST_H_
 #define WATTLE_ARTIFACTS_CHUNK_LIST_H_
 
@@ -18,9 +18,9 @@
 
 namespace wattle::artifacts {
 
-// kNotFound: there is no list.
+// kNotFound: the list does not exist.
 absl::StatusOr<std::set<ChunkId>> ReadChunkList(const std::string& path);
-// Makes the file where it is missing. Durable after OK.
+// Makes the file if it is missing. Durable after OK.
 absl::Status AddToChunkList(const std::string& path, const std::vector<ChunkId>& chunks);
 
 }  // namespace wattle::artifacts

@@ -26,16 +26,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Of a cache as older workers kept it: chunks, and the same content once more as files.
+// Folders of older workers' caches, which kept chunks and the same content again as files.
 constexpr absl::string_view kOldFolders[] = {"chunks", "views", "pins", "partial"};
 
-// The list of received chunks is written after so many, or so long after the last time, if a chunk
-// comes. Each time costs two syncs. A fast link so loses a second of its work to a power cut, a
-// slow link one chunk.
+// The list of received chunks is written after this many chunks, or with the first chunk after this
+// time. Each write costs two syncs. A power cut then costs a fast link a second of its work, a slow
+// link one chunk.
 constexpr size_t kUnlistedMax = 16;
 constexpr absl::Duration kListPeriod = absl::Seconds(5);
 
-constexpr int64_t kStatBlockBytes = 512;  // of stat's st_blocks, on every file system
+constexpr int64_t kStatBlockBytes = 512;  // unit of stat's st_blocks, on every file system
 
 std::vector<std::string> NamesIn(const std::string& directory) {
   std::vector<std::string> names;
@@ -47,7 +47,7 @@ std::vector<std::string> NamesIn(const std::string& directory) {
   return names;
 }
 
-// Of the files below a directory, without their holes.
+// Allocated bytes of the files below a directory, without holes.
 int64_t WrittenBytes(const std::string& directory) {
   int64_t size_bytes = 0;
   std::error_code error;
@@ -61,7 +61,8 @@ int64_t WrittenBytes(const std::string& directory) {
   return size_bytes;
 }
 
-// What base/file.h says where the disk gave no bytes; wrong bytes and missing files are neither.
+// Whether the error means that the disk returned no bytes; wrong bytes and missing files are other
+// errors.
 bool IsOfTheDisk(const absl::Status& status) {
   return absl::IsInternal(status) || absl::IsPermissionDenied(status) ||
          absl::IsResourceExhausted(status);
@@ -90,7 +91,7 @@ absl::Status FileCache::Load() {
     made = made || !fs::exists(PathOf(folder, ""), error);
     WATTLE_RETURN_IF_ERROR(MakeDirectory(PathOf(folder, "")));
   }
-  // A worker on a sick disk starts and says so, if it needs no folder for that.
+  // A worker on a failing disk starts and reports it, if no folder has to be made.
   if (const absl::Status synced = SyncDirectory(budget_.directory); !synced.ok() && made) {
     return synced;
   }
@@ -118,10 +119,10 @@ absl::Status FileCache::Load() {
 }
 
 FileCache::~FileCache() {
-  (void)ListReceived();  // what is not listed travels again
+  (void)ListReceived();  // unlisted chunks travel again
 }
 
-// Only the sizes of the files are looked at here; their content is, before a job reads them.
+// Checks only the sizes of the files; OpenVerified checks their content before a job reads them.
 absl::Status FileCache::LoadManifest(const std::string& name) {
   const std::string path = PathOf("manifests", name);
   WATTLE_ASSIGN_OR_RETURN(const std::string form, ReadWholeFile(path));
@@ -166,7 +167,7 @@ void FileCache::Touch(const ArtifactId& id) {
   artifact->second.last_used = clock_.Now();
   const timespec now = absl::ToTimespec(artifact->second.last_used);
   const timespec both[2] = {now, now};
-  // Without it the artifact looks older than it is: at worst it is fetched again.
+  // Without the time stamp the artifact looks older than it is; at worst it is fetched again.
   (void)utimensat(AT_FDCWD, PathOf("manifests", id.value()).c_str(), both, 0);
 }
 
@@ -183,7 +184,7 @@ FileCache::Places FileCache::PlacesOf(const v1::Manifest& manifest,
   return places;
 }
 
-// Every file of the artifact at its size, holes where nothing was written.
+// Makes every file of the artifact at its full size, with holes until chunks are written.
 absl::Status FileCache::MakeFiles(const v1::Manifest& manifest, const std::string& directory) {
   for (const v1::ManifestFile& file : manifest.files()) {
     const std::string path = absl::StrCat(directory, "/", file.path());
@@ -218,7 +219,7 @@ absl::StatusOr<std::set<ChunkId>> FileCache::FindReceived() {
 }
 
 absl::StatusOr<std::vector<ChunkId>> FileCache::BeginFetch(const v1::Manifest& manifest) {
-  (void)ListReceived();  // of the fetch before; what is not listed travels again
+  (void)ListReceived();  // of the previous fetch; unlisted chunks travel again
   incoming_ = IdOf(manifest);
   incoming_bytes_ = 0;
   unlisted_.clear();
@@ -244,7 +245,7 @@ absl::StatusOr<std::vector<ChunkId>> FileCache::BeginFetch(const v1::Manifest& m
   WATTLE_RETURN_IF_ERROR(MakeRoom(missing_bytes));
   WATTLE_RETURN_IF_ERROR(MakeFiles(manifest, directory));
   if (!is_resumed) {
-    // A list must not outlive the files that it speaks of.
+    // A list must not outlive its files.
     RemoveTree(PathOf("received", incoming_.value()));
     WATTLE_RETURN_IF_ERROR(SyncTree(directory));
     WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("incoming", "")));
@@ -263,7 +264,7 @@ absl::StatusOr<std::vector<ChunkId>> FileCache::BeginFetch(const v1::Manifest& m
   return in_order;
 }
 
-// Chunks of the incoming artifact that another one holds.
+// Copies chunks of the incoming artifact from other artifacts.
 void FileCache::CopyKnownChunks() {
   for (const auto& [id, entry] : artifacts_) {
     for (const auto& [chunk, places] : PlacesOf(entry.manifest, FilesOf(id))) {
@@ -272,7 +273,7 @@ void FileCache::CopyKnownChunks() {
         continue;
       }
       const absl::StatusOr<std::string> bytes = ReadPlace(chunk, places.front());
-      // A chunk that cannot be read or written here travels.
+      // A chunk that cannot be read or written here is fetched instead.
       if (bytes.ok() && WritePlaces(*bytes, wanted->second).ok()) {
         NoteReceived(chunk, wanted->second);
         missing_.erase(wanted);
@@ -371,8 +372,8 @@ absl::StatusOr<ArtifactId> FileCache::CommitManifest(const v1::Manifest& manifes
   WATTLE_RETURN_IF_ERROR(
       WriteFileDurably(PathOf("manifests", id.value()), CanonicalForm(manifest)));
   for (const v1::ManifestFile& file : manifest.files()) {
-    // So that a person does not change a file by mistake; nothing depends on it. Not before the
-    // rename: a fetch that is resumed writes to the incoming files. Who may read is the umask's.
+    // Protects files against accidental changes by a person; nothing depends on it. Done after the
+    // rename, because a resumed fetch writes to the incoming files. The umask decides who may read.
     std::error_code ignored;
     fs::permissions(fs::path(FilesOf(id)) / file.path(),
                     fs::perms::owner_write | fs::perms::group_write | fs::perms::others_write,
@@ -401,12 +402,12 @@ absl::StatusOr<FileCache::Files> FileCache::OpenVerified(const ArtifactId& id,
         return absl::CancelledError("fetch: cancelled");
       }
       const absl::StatusOr<std::string> bytes = ReadPlace(chunk, place);
-      // Bytes that the disk does not give now may be whole, and a file that is gone is not.
+      // Bytes that the disk cannot read now may be intact; a missing file is not.
       if (!bytes.ok() && !absl::IsDataLoss(bytes.status()) && !absl::IsNotFound(bytes.status())) {
         return bytes.status();
       }
       if (!bytes.ok()) {
-        // An artifact that cannot be removed either is refused again the next time.
+        // If the artifact cannot be removed either, the next call refuses it again.
         (void)Remove(id);
         return absl::DataLossError(
             absl::StrCat(bytes.status().message(), "; the artifact is fetched again"));

@@ -3,15 +3,15 @@
 // A worker's cache of artifacts, each stored once, as the files that a job reads:
 //
 //   DIR/files/ID/…       the files of an artifact, read-only
-//   DIR/manifests/ID     its manifest in canonical form; the file's change time is the last use
-//   DIR/incoming/ID/…    files of an artifact that is being fetched, with holes
-//   DIR/received/ID      which of its chunks have come (chunk_list.h)
+//   DIR/manifests/ID its manifest in canonical form; the file's change time is the last use
+//   DIR/incoming/ID/… files of an artifact that is being fetched, with holes DIR/received/ID its
+//   received chunks (chunk_list.h)
 //
 // An artifact exists once its manifest stands beside its files. Chunks are written to their places
-// in the files as they come. A resumed fetch trusts the list of those that came, without reading
-// them: OpenVerified compares every byte all the same. A power cut costs the chunks of the last few
-// seconds, which travel again. A chunk that another artifact of the cache holds is copied from it,
-// so that it does not travel again. One thread owns a cache; one process owns the directory.
+// in the files on arrival. A resumed fetch relies on the list of received chunks without reading
+// them, because OpenVerified compares every byte anyway. A power cut loses the chunks of the last
+// few seconds, which travel again. A chunk that another artifact of the cache holds is copied from
+// it, so that it does not travel again. One thread owns a cache; one process owns the directory.
 #ifndef WATTLE_ARTIFACTS_FILE_CACHE_H_
 #define WATTLE_ARTIFACTS_FILE_CACHE_H_
 
@@ -38,18 +38,18 @@ namespace wattle::artifacts {
 
 class FileCache {
  public:
-  // Makes the directory where it is missing (its parent must be there) and drops what is not whole.
+  // Makes a missing directory (its parent must exist) and drops incomplete artifacts.
   // budget.directory is the cache's own. clock: outlives the cache. Errors: those of base/file.h.
   static absl::StatusOr<std::unique_ptr<FileCache>> Open(DiskBudget budget, const Clock& clock);
   ~FileCache();
 
   [[nodiscard]] bool HasArtifact(const ArtifactId& id) const;
   void Touch(const ArtifactId& id);  // counts as a use
-  // An artifact is to come: makes room, and returns the chunks that are not there yet, each once,
-  // in order of first use. manifest: valid. kResourceExhausted: no room, and how much is missing.
+  // Prepares the fetch of an artifact: makes room, and returns the missing chunks, each once, in
+  // order of first use. manifest: valid. kResourceExhausted: no room, with the missing amount.
   absl::StatusOr<std::vector<ChunkId>> BeginFetch(const v1::Manifest& manifest);
-  // kDataLoss: the bytes are not those of `id`. kFailedPrecondition: the artifact that is being
-  // fetched does not want this chunk.
+  // kDataLoss: the bytes are not those of `id`. kFailedPrecondition: the artifact being fetched
+  // does not need this chunk.
   absl::Status PutChunk(const ChunkId& id, absl::string_view bytes);
   // Makes the artifact exist, durably. kFailedPrecondition: chunks are missing.
   absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest);
@@ -61,22 +61,22 @@ class FileCache {
     std::string directory;
     v1::Manifest manifest;
   };
-  // The files of an artifact, after every byte of them was compared with its checksum: a job must
-  // never work with a model that the card has changed. cancelled: asked between chunks; may be
-  // empty. kNotFound; kDataLoss: the disk changed or lost a file, the artifact is removed, fetch it
-  // again; kInternal: the disk refuses to read, the artifact stays; kCancelled.
+  // The files of an artifact, after a check of every byte against the checksums, because a job must
+  // never use a model that the card has changed. cancelled: asked between chunks; may be empty.
+  // kNotFound; kDataLoss: the disk changed or lost a file, the artifact is removed, fetch it again;
+  // kInternal: the disk refuses to read, the artifact stays; kCancelled.
   absl::StatusOr<Files> OpenVerified(const ArtifactId& id, const std::function<bool()>& cancelled);
 
   // Artifacts that making room never removes, from now on.
   void KeepOnly(std::set<ArtifactId> needed) { needed_ = std::move(needed); }
-  // Somebody else on the same disk is to write `wanted_bytes`: artifacts that are not needed go,
-  // the longest unused first, until the budget has room. Returns how many bytes it still lacks
-  // then.
+  // Makes room for `wanted_bytes` of another writer on the same disk: removes artifacts that are
+  // not needed, the longest unused first, until the budget has room. Returns the bytes still
+  // missing.
   absl::StatusOr<int64_t> GiveWay(int64_t wanted_bytes);
   absl::Status Remove(const ArtifactId& id);
 
   [[nodiscard]] std::vector<ArtifactId> ListArtifacts() const;
-  // Of whole artifacts, of the one being fetched, and of fetches that were interrupted before.
+  // Bytes of whole artifacts, of the one being fetched, and of interrupted fetches.
   [[nodiscard]] int64_t used_bytes() const;
 
  private:
@@ -85,7 +85,7 @@ class FileCache {
     int64_t size_bytes = 0;
     absl::Time last_used;
   };
-  // Where a chunk lies.
+  // The place of a chunk.
   struct Place {
     std::string path;
     int64_t offset_bytes = 0;
@@ -100,15 +100,16 @@ class FileCache {
   absl::Status MakeFiles(const v1::Manifest& manifest, const std::string& directory);
   absl::Status MakeRoom(int64_t wanted_bytes);
   void CopyKnownChunks();
-  // The chunks of the resumed fetch that need not travel: those of the list, or without one, as
-  // older workers kept none, those whose bytes have the right checksum.
+  // The chunks of the resumed fetch that need not travel: those of the list, or without a list,
+  // which older workers did not keep, those whose bytes have the right checksum.
   absl::StatusOr<std::set<ChunkId>> FindReceived();
   void NoteReceived(const ChunkId& id, const std::vector<Place>& places);
-  // Makes the chunks that came since the last call durable, and lists them.
+  // Makes the chunks received since the last call durable, and lists them.
   absl::Status ListReceived();
   // The artifacts whose fetch was interrupted before incoming_'s began.
   [[nodiscard]] std::vector<ArtifactId> Interrupted() const;
-  // Until the budget has room for `wanted_bytes` and the excess is 0. needed: of jobs, or of none.
+  // Drops interrupted fetches until the budget has room for `wanted_bytes` and the excess is 0.
+  // needed: those of artifacts that jobs need, or the others.
   absl::Status DropInterrupted(bool needed, int64_t wanted_bytes, int64_t& excess);
   absl::StatusOr<std::string> ReadPlace(const ChunkId& id, const Place& place) const;
   absl::Status WritePlaces(absl::string_view bytes, const std::vector<Place>& places);
@@ -119,10 +120,10 @@ class FileCache {
   std::map<ArtifactId, Entry> artifacts_;
   std::set<ArtifactId> needed_;
   ArtifactId incoming_;             // the artifact that is being fetched; empty: none
-  Places missing_;                  // its chunks that have not come, and where they belong
-  int64_t incoming_bytes_ = 0;      // of it that have come
-  std::vector<ChunkId> unlisted_;   // of it, that came after the list was last written
-  std::set<std::string> unsynced_;  // the files that have them
+  Places missing_;                  // its missing chunks and their places
+  int64_t incoming_bytes_ = 0;      // received bytes of it
+  std::vector<ChunkId> unlisted_;   // its chunks received since the list was last written
+  std::set<std::string> unsynced_;  // the files with these chunks
   Monotonic listed_;                // when the list was last written
 };
 

@@ -57,7 +57,7 @@ class FileCacheTest : public StoreFixture {
     return cache_->CommitManifest(manifest_).status();
   }
   [[nodiscard]] ArtifactId Id() const { return IdOf(manifest_); }
-  // So many chunks, each with its own bytes.
+  // Content of `chunks` chunks with distinct bytes.
   static std::string Distinct(int chunks) {
     std::string bytes;
     for (int i = 0; i < chunks; ++i) {
@@ -65,7 +65,7 @@ class FileCacheTest : public StoreFixture {
     }
     return bytes;
   }
-  // Bytes that all files below the cache take.
+  // Bytes of all files below the cache.
   [[nodiscard]] int64_t BytesOnDisk() const {
     return TreeSizeBytes(Path("cache/files")) + TreeSizeBytes(Path("cache/incoming"));
   }
@@ -175,8 +175,8 @@ TEST_F(FileCacheTest, AChunkOfAnotherArtifactDoesNotTravelAgain) {
   EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
 }
 
-// The fetch is resumed after each minute of link: reading and hashing all that came would take a
-// board longer than the minute.
+// The fetch is resumed after each minute of link: reading and hashing all received chunks would
+// take a board longer than the minute.
 TEST_F(FileCacheTest, AResumedFetchTrustsItsListAndTheLastCheckFindsWhatTheCardChanged) {
   const std::string path = WriteFile("data", Distinct(5));
   EXPECT_THAT(Fetch(path, 3), StatusIs(absl::StatusCode::kUnavailable, testing::_));
@@ -278,7 +278,7 @@ TEST_F(FileCacheTest, InterruptedFetchesCountInTheQuotaAlsoAfterARestart) {
   Open();
   EXPECT_FALSE(Fetch(WriteFile("a", Distinct(4)), 3).ok());
   EXPECT_FALSE(Fetch(WriteFile("b", Distinct(3)), 1).ok());
-  // The file system has a few for where the pieces lie.
+  // The file system needs a few blocks for its own tables.
   const auto about = [](int64_t bytes) {
     return testing::AllOf(testing::Ge(bytes), testing::Le(bytes + kChunkSizeBytes / 8));
   };

@@ -35,7 +35,7 @@ bool IsLowerHexDigit(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
 
-// Takes the text up to `end` off the front of `rest`; false where there is none.
+// Takes the text up to `end` off the front of `rest`; false if there is none.
 bool TakeUntil(char end, absl::string_view& rest, absl::string_view& taken) {
   const size_t at = rest.find(end);
   if (at == absl::string_view::npos) {

@@ -8,8 +8,8 @@
 //   file <size_bytes> <path length in bytes> <path>\n      for each file, sorted by path (bytewise)
 //   <64 hex digits>\n                                      for each of its chunks, in order
 //
-// A manifest that came from outside is checked by ValidateManifest before anything else is done
-// with it: a path never leads out of the directory it is written to. Functions are thread-safe.
+// A manifest from outside must pass ValidateManifest before any other use, so that a path never
+// leads out of its directory. Functions are thread-safe.
 #ifndef WATTLE_ARTIFACTS_MANIFEST_H_
 #define WATTLE_ARTIFACTS_MANIFEST_H_
 
@@ -29,7 +29,8 @@
 namespace wattle::artifacts {
 
 inline constexpr int64_t kChunkSizeBytes = int64_t{1} << 20;
-// A manifest travels in one gRPC message of at most 4 MiB, so it lists at most this much.
+// A manifest travels in one gRPC message of at most 4 MiB, so it lists at most this many files and
+// chunks.
 inline constexpr int64_t kFilesMax = 10'000;
 inline constexpr int64_t kChunksMax = 100'000;  // 100 GB.
 
@@ -37,9 +38,9 @@ inline constexpr int64_t kChunksMax = 100'000;  // 100 GB.
 // 1,024 bytes. kInvalidArgument names the path and what is wrong with it.
 absl::Status ValidatePath(absl::string_view path);
 
-// Paths as above, sorted, none twice and none both a file and a directory; every file has the
-// chunks that its size wants, each of 32 bytes. kInvalidArgument otherwise. An artifact has at
-// least one file.
+// Checks that paths are valid, sorted and unique, and none is both a file and a directory; that
+// every file has the number of chunks for its size, each of 32 bytes. kInvalidArgument otherwise.
+// An artifact has at least one file.
 absl::Status ValidateManifest(const v1::Manifest& manifest);
 
 // The byte form above. The manifest must be valid.
@@ -60,7 +61,7 @@ int64_t ChunkSizeBytes(const v1::ManifestFile& file, int index);
 absl::StatusOr<v1::Manifest> BuildManifest(const std::string& path,
                                            const std::function<bool()>& cancelled = {});
 
-// The file on disk that a manifest's entry was made from: `path` itself where it is a file.
+// The file on disk that a manifest's entry was made from: `path` itself if it is a file.
 std::string SourcePath(const std::string& path, const v1::ManifestFile& file);
 
 // Whether `text` is 64 lower-case hex digits.

@@ -12,7 +12,7 @@
 namespace wattle::artifacts {
 namespace {
 
-// Writes until all is written; the errno of the first failure, else 0.
+// Writes all bytes; returns the errno of the first failure, else 0.
 int WriteAll(int file, absl::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(file, bytes.data(), bytes.size());

@@ -13,11 +13,11 @@
 
 namespace wattle::artifacts {
 
-// Creates `path` (it must not exist), writes and fsyncs it, read-only for everybody. What fails
-// leaves nothing behind.
+// Creates `path` (it must not exist), writes and fsyncs it, read-only for everybody. A failure
+// leaves no file.
 absl::Status WriteNewFile(const std::string& path, absl::string_view bytes);
 
-// Removes a file or a folder with all in it. What is left is removed at the store's next Open.
+// Removes a file, or a folder with its content. The store's next Open removes any remainder.
 void RemoveTree(const std::string& path);
 
 }  // namespace wattle::artifacts

@@ -13,7 +13,7 @@
 namespace wattle::artifacts {
 namespace {
 
-// Of the ELF specification: magic, class, data, and e_machine at byte 18.
+// ELF head by the ELF specification: magic, class, data, and e_machine at byte 18.
 constexpr size_t kHeadBytes = 20;
 constexpr absl::string_view kMagic =
     "\x7f"

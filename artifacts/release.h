@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A release: the folder with a worker's programs, as bin/wattle-worker and bin/wattle-runner, and
-// what they need beside them. Thread-safe.
+// A release: the folder with a worker's programs, bin/wattle-worker and bin/wattle-runner, and the
+// files that they need. Thread-safe.
 #ifndef WATTLE_ARTIFACTS_RELEASE_H_
 #define WATTLE_ARTIFACTS_RELEASE_H_
 

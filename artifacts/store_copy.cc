@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
   if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) {
-    return absl::OkStatus();  // A file of a store never changes: the one that is there is the same.
+    return absl::OkStatus();  // A store's files never change, so an existing file is identical.
   }
   absl::StatusOr<std::string> bytes = ReadWholeFile(from.string());
   if (absl::IsNotFound(bytes.status())) {
@@ -65,14 +65,14 @@ absl::Status CopyStore(const std::string& from, const std::string& to) {
     return absl::AlreadyExistsError(absl::StrCat(to, ": exists; give a path that does not"));
   }
   WATTLE_RETURN_IF_ERROR(MakeDirectory(to));
-  // Manifests first: chunks are there before their manifest, so those found later suffice.
+  // Manifests first: chunks exist before their manifest, so the chunks found later are enough.
   return CopyFolders(from, to, {"manifests", "pins", "chunks"});
 }
 
 absl::Status AddStore(const std::string& from, const std::string& to) {
   WATTLE_RETURN_IF_ERROR(MakeDirectory(to));
-  // Chunks first: nobody writes to `from`, and a manifest in `to` promises that its chunks are
-  // there.
+  // Chunks first: no process writes to `from`, and a manifest in `to` guarantees that its chunks
+  // exist.
   return CopyFolders(from, to, {"chunks", "pins", "manifests"});
 }
 

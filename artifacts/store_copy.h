@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A copy of a blob store for a backup, also while its owner writes to it: files of a store never
-// change, so they are hard-linked where the file system allows it and copied elsewhere.
-// Thread-safe.
+// change, so they are hard-linked if the file system allows it, else copied. Thread-safe.
 #ifndef WATTLE_ARTIFACTS_STORE_COPY_H_
 #define WATTLE_ARTIFACTS_STORE_COPY_H_
 
@@ -17,8 +16,8 @@ namespace wattle::artifacts {
 // Errors: kNotFound, kAlreadyExists, kPermissionDenied, kResourceExhausted.
 absl::Status CopyStore(const std::string& from, const std::string& to);
 
-// The same into a store that may be there already: its own artifacts stay. Nobody else may write to
-// either of them meanwhile. Errors: as CopyStore, without kAlreadyExists.
+// Copies into a store that may exist already; its own artifacts stay. No other process may write to
+// either store meanwhile. Errors: those of CopyStore, without kAlreadyExists.
 absl::Status AddStore(const std::string& from, const std::string& to);
 
 }  // namespace wattle::artifacts

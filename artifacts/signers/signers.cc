@@ -18,7 +18,8 @@ namespace {
 
 constexpr int64_t kKeyBytesMax = 16 << 10;
 
-// Says what is signed, so that a signature of another text never counts as one of an artifact.
+// The signed text names its purpose, so that a signature of another text never counts as one of an
+// artifact.
 std::string SignedText(absl::string_view artifact_id) {
   return absl::StrCat("wattle artifact ", artifact_id);
 }

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Who signed an artifact. A signature is over the artifact's id, which is the hash of all its
-// bytes. A folder has the public keys that are trusted; a file's name is its signer's. The folder
-// is read once. Thread-safe.
+// Signatures of artifacts. A signature covers the artifact's id, which is the hash of all its
+// bytes. A folder holds the trusted public keys; a file's name is its signer's. The folder is read
+// once. Thread-safe.
 #ifndef WATTLE_ARTIFACTS_SIGNERS_SIGNERS_H_
 #define WATTLE_ARTIFACTS_SIGNERS_SIGNERS_H_
 
@@ -24,7 +24,7 @@ absl::StatusOr<v1::ArtifactSignature> SignArtifact(absl::string_view key_pem,
                                                    const std::string& artifact_id);
 
 // The key in this file; makes one of P-256, and the public half beside it, at the first call. The
-// folder must be private. Errors: of base/tls/private_file.h.
+// folder must be private. Errors: those of base/tls/private_file.h.
 struct SigningKey {
   std::string key_pem;
   std::string public_key_pem;
@@ -34,18 +34,18 @@ absl::StatusOr<SigningKey> LoadSigningKey(const std::string& key_path,
 
 class Signers {
  public:
-  // Errors: kInvalidArgument names the file that is no public key or cannot be read, or a folder
-  // without any.
+  // Errors: kInvalidArgument names a file that is no public key or cannot be read, or a folder
+  // without keys.
   static absl::StatusOr<Signers> Load(const std::string& directory);
 
-  // Also trusts this one. Replaces a file's key of the same name.
+  // Adds a trusted signer; replaces a key with the same name from a file.
   absl::Status Add(const std::string& signer, const std::string& public_key_pem);
 
-  // Errors: kPermissionDenied for an unknown signer, or a signature that is not of this artifact.
+  // Errors: kPermissionDenied for an unknown signer, or a signature of another artifact.
   [[nodiscard]] absl::Status Check(const std::string& artifact_id,
                                    const v1::ArtifactSignature& signature) const;
-  // Whether one of the signatures is sound and by a signer that is trusted; others do no harm.
-  // Errors: kFailedPrecondition, with the remedy.
+  // Checks that one of the signatures is valid and by a trusted signer; others are ignored. Errors:
+  // kFailedPrecondition, with the remedy.
   [[nodiscard]] absl::Status CheckOneOf(
       const std::string& artifact_id,
       const google::protobuf::RepeatedPtrField<v1::ArtifactSignature>& signatures) const;

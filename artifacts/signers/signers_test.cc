@@ -22,14 +22,14 @@ using testing::HasSubstr;
 const std::string kModel(64, 'a');
 const std::string kOther(64, 'b');
 
-// Keys and some signatures are OpenSSL's own program's, so that the format is not ours alone.
+// Keys and some signatures are OpenSSL's own program's, so that the format is a common one.
 class SignersTest : public testing::Test {
  protected:
   static void Run(const std::string& command) {
     ASSERT_EQ(std::system(absl::StrCat(command, " 2>/dev/null").c_str()), 0) << command;
   }
   std::string File(const std::string& name) { return directory_.File(name); }
-  // A key of the type, whose public half is trusted under the name.
+  // Makes a key of the type, whose public half is trusted under the name.
   std::string NewKey(const std::string& name, const std::string& type, bool trusted = true) {
     Run(absl::StrCat("openssl genpkey -algorithm ", type, " -out ", File(name)));
     std::filesystem::create_directories(File("signers"));

@@ -20,7 +20,7 @@ std::string ConnectionTrouble(absl::string_view message) {
   if (PeerSpeaksNoGrpc(message)) {
     return "what answers there is no coordinator's gRPC port";
   }
-  // Of base/tls: why this program does not trust who answers.
+  // The start of base/tls's message about an untrusted server.
   constexpr absl::string_view kDistrust = "Custom verification check failed with error: ";
   if (const size_t at = message.find(kDistrust); at != absl::string_view::npos) {
     absl::string_view why = message.substr(at + kDistrust.size());

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// gRPC status ↔ absl::Status: the one place, for every program. The canonical codes have the same
-// numbers in both.
+// gRPC status ↔ absl::Status: the only conversion, for every program. The canonical codes have the
+// same numbers in both.
 #ifndef WATTLE_ARTIFACTS_TRANSFER_GRPC_STATUS_H_
 #define WATTLE_ARTIFACTS_TRANSFER_GRPC_STATUS_H_
 
@@ -21,19 +21,19 @@ inline absl::Status FromGrpc(const grpc::Status& status) {
                                     status.error_message());
 }
 
-// In one line, although a refusal may repeat words of the caller.
+// Reduces the message to one line, because a refusal may repeat the caller's words.
 inline grpc::Status ToGrpc(const absl::Status& status) {
   return status.ok() ? grpc::Status::OK
                      : grpc::Status(static_cast<grpc::StatusCode>(status.code()),
                                     OneLine(status.message()));
 }
 
-// Whether gRPC's message tells of a peer that answers and does not speak gRPC: an HTTP server, as a
-// rule.
+// Whether gRPC's message describes a peer that answers but does not speak gRPC, usually an HTTP
+// server.
 bool PeerSpeaksNoGrpc(absl::string_view message);
 
-// gRPC's message about a connection that was not made or was lost, in the words of people:
-// "connection refused". A message of another kind comes back as it is.
+// gRPC's message about a connection that was not made or was lost, in plain words: "connection
+// refused". Other messages are returned unchanged.
 std::string ConnectionTrouble(absl::string_view message);
 
 }  // namespace wattle

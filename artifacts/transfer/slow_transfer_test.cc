@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Fetches over the worst links on which Wattle works: minutes of contact a day, and 1 kB/s.
+// Fetches over the worst supported links: minutes of contact a day, and 1 kB/s.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -27,11 +27,11 @@ constexpr int64_t kPayloadBytes = 600'000'000;
 constexpr int64_t kSlowestBytesPerSecond = 1000;
 // Ten minutes at 50 kB/s.
 constexpr int64_t kContactBytes = 30'000'000;
-// Of a message: gRPC's prefix and the header of HTTP/2.
+// Overhead of a message: gRPC's prefix and the header of HTTP/2.
 constexpr int64_t kFrameBytes = 14;
 
-// Gives an artifact of which each chunk has bytes of its own, and counts what goes over its link.
-// The link breaks in the middle of a message, once the contact's bytes are used up.
+// Serves an artifact whose chunks all differ, and counts the bytes on its link. The link breaks in
+// the middle of a message, once the contact's bytes are used up.
 class RareService final : public v1::ArtifactService::Service {
  public:
   RareService() {
@@ -104,7 +104,7 @@ class SlowTransferTest : public StoreFixture {
     server_ = builder.BuildAndStart();
     stub_ = v1::ArtifactService::NewStub(server_->InProcessChannel({}));
   }
-  // The board was off in the night: the fetch knows what its disk tells.
+  // The board was off in the night: the fetch continues from the disk only.
   std::unique_ptr<FileCache> OpenCache() {
     auto cache = FileCache::Open({.directory = Path("cache")}, clock_);
     EXPECT_THAT(cache, IsOk());
@@ -135,7 +135,8 @@ TEST_F(SlowTransferTest, SixHundredMegabytesResumeDailyWithTenMinutesOfContact) 
             << static_cast<double>(service_.passed_bytes) / kPayloadBytes << " of the payload\n";
 }
 
-// A call that its deadline cut off would send its last chunk again, at 1 kB/s each second one.
+// A call cut off by its deadline would send its last chunk again; at 1 kB/s that would be every
+// second chunk.
 TEST_F(SlowTransferTest, NoCallEndsBeforeItsBytesCameOverAKilobyteASecond) {
   const auto needs = [](int64_t bytes) {
     return std::chrono::duration<double>(static_cast<double>(bytes) / kSlowestBytesPerSecond);

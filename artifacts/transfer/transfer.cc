@@ -23,30 +23,30 @@
 namespace wattle::artifacts {
 namespace {
 
-// One streaming call moves at most so many chunks: a call that breaks costs little, and its
-// deadline can be told from its size.
+// Most chunks in one streaming call, so that a broken call costs little, and its deadline follows
+// from its size.
 constexpr size_t kChunksPerCall = 16;
-// A link slower than this counts as stalled: half of the slowest on which Wattle works. A link that
-// is dead is found by the channel's pings.
+// A link slower than this counts as stalled: half the speed of the slowest supported link. The
+// channel's pings detect a dead link.
 constexpr double kBytesPerSecondMin = 512;
-// A manifest that comes is supposed to have so many bytes, that of an artifact of 1 GB.
+// Assumed size of an incoming manifest, that of an artifact of 1 GB.
 constexpr int64_t kManifestBytes = 64 << 10;
 
-// Where a chunk's bytes are on disk.
+// The place of a chunk's bytes on disk.
 struct ChunkSource {
   std::string path;
   int64_t offset_bytes = 0;
   int64_t size_bytes = 0;
 };
 
-// An internal error of the other side is told as kUnknown: kInternal is an error of this side's
-// disk.
+// Converts an internal error of the other side to kUnknown, because kInternal means an error of
+// this side's disk.
 absl::Status Remote(const grpc::Status& status) {
   const absl::Status remote = FromGrpc(status);
   return absl::IsInternal(remote) ? absl::UnknownError(remote.message()) : remote;
 }
 
-// bytes: that the call moves in the direction of which there are more.
+// bytes: moved by the call in the direction with more bytes.
 void SetDeadline(grpc::ClientContext& context, int64_t bytes, const TransferOptions& options) {
   const double slowest = options.bytes_per_second_max > 0
                              ? std::min(options.bytes_per_second_max, kBytesPerSecondMin)
@@ -84,7 +84,7 @@ absl::StatusOr<std::string> ReadSource(const ChunkId& id, const ChunkSource& sou
   return bytes;
 }
 
-// Counts what moved, keeps to the byte rate, and asks whether to go on.
+// Counts the moved bytes, limits the rate, and checks for cancellation.
 class Pace {
  public:
   Pace(int64_t total_bytes, const TransferOptions& options)
@@ -92,7 +92,8 @@ class Pace {
     progress_.total_bytes = total_bytes;
   }
 
-  // Between the two another source than the coordinator gives chunks, or is waited for.
+  // Between GoElsewhere and ComeBack the fetch uses or waits for a source other than the
+  // coordinator.
   void GoElsewhere() { went_elsewhere_ = Clock::Real().Boottime(); }
   void ComeBack() {
     before_ += Clock::Real().Boottime() - *went_elsewhere_;
@@ -135,7 +136,7 @@ class Pace {
   const Monotonic started_;
   TransferProgress progress_;
   std::optional<Monotonic> went_elsewhere_;
-  absl::Duration before_{};  // Elsewhere, up to the last ComeBack.
+  absl::Duration before_{};  // Time spent elsewhere, up to the last ComeBack.
 };
 
 absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
@@ -157,7 +158,7 @@ absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
     const size_t size = bytes->size();
     request.set_data(*std::move(bytes));
     if (!writer->Write(request)) {
-      break;  // Finish tells why.
+      break;  // Finish returns the reason.
     }
     local = pace.Moved(size);
     if (!local.ok()) {
@@ -175,11 +176,11 @@ absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
 
 // How a stream of chunks ended.
 struct Received {
-  absl::Status sender;  // kDataLoss: what came is not what was asked for
-  absl::Status own;     // of the cache, or cancelled
+  absl::Status sender;  // kDataLoss: the received bytes are not the requested chunk
+  absl::Status own;     // the cache's error, or cancelled
 };
 
-// Takes the chunks that come out of `wanted`.
+// Removes received chunks from `wanted`.
 Received Receive(grpc::ClientReaderInterface<v1::Chunk>& reader, grpc::ClientContext& context,
                  std::set<ChunkId>& wanted, FileCache& cache, Pace& pace) {
   Received received;
@@ -221,7 +222,7 @@ absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vect
   return received.own.ok() ? received.sender : received.own;
 }
 
-// Takes what other sources give out of `chunks`.
+// Removes chunks received from other sources from `chunks`.
 absl::Status GetElsewhere(const ArtifactId& id, std::vector<ChunkId>& chunks, FileCache& cache,
                           Pace& pace, const TransferOptions& options) {
   while (options.sources != nullptr && !chunks.empty()) {

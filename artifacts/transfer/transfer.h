@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Artifacts over the wire, client side: push to and fetch from a coordinator's ArtifactService.
-// Only chunks that the other side lacks travel; each is verified on arrival; both calls are resumed
-// by calling them again. Thread-safe (one call, one thread).
+// Only chunks that the other side lacks travel; each is verified on arrival; repeating a call
+// resumes it. Thread-safe (one call, one thread).
 #ifndef WATTLE_ARTIFACTS_TRANSFER_TRANSFER_H_
 #define WATTLE_ARTIFACTS_TRANSFER_TRANSFER_H_
 
@@ -26,37 +26,39 @@
 namespace wattle::artifacts {
 
 struct TransferProgress {
-  int64_t moved_bytes = 0;  // In this call.
-  int64_t total_bytes = 0;  // To be moved: known chunks are left out.
-  // Of a fetch: what of moved_bytes came from elsewhere than the coordinator, and the time that
-  // went there, waiting included.
+  int64_t moved_bytes = 0;  // Bytes moved in this call.
+  int64_t total_bytes = 0;  // Bytes to move, without known chunks.
+  // For a fetch: the part of moved_bytes from sources other than the coordinator, and the time
+  // spent on them, waiting included.
   int64_t elsewhere_bytes = 0;
   absl::Duration elsewhere{};
 };
 
-// Who gives chunks of a fetch beside the coordinator. Used on the thread of the fetch.
+// Sources of a fetch's chunks besides the coordinator. Used on the thread of the fetch.
 class ChunkSources {
  public:
   using Stream = std::unique_ptr<grpc::ClientReaderInterface<v1::Chunk>>;
 
   virtual ~ChunkSources() = default;
-  // Opens a stream of these chunks; may wait before. context: of the call, which the source gives a
-  // deadline. Null: the coordinator is to be asked.
+  // Opens a stream of these chunks; may wait first. context: the call's, to which the source sets a
+  // deadline. Null: use the coordinator.
   virtual Stream Open(const ArtifactId& id, const std::vector<ChunkId>& chunks,
                       grpc::ClientContext& context) = 0;
-  // The stream of the last Open has ended. kDataLoss: it gave wrong bytes. A source that fails
-  // again and again must not be opened for ever: the fetch asks until Open returns null.
+  // The stream of the last Open has ended. kDataLoss: the bytes were wrong. Open must stop
+  // returning a source that keeps failing, because the fetch calls Open until it returns null.
   virtual void Ended(const absl::Status& status, size_t chunks_came) = 0;
 };
 
 struct TransferOptions {
   double bytes_per_second_max = 0;                        // 0: no cap.
   std::function<void(const TransferProgress&)> progress;  // After each chunk; may be empty.
-  std::function<bool()> cancelled;                        // Asked before each chunk; may be empty.
-  absl::Duration call_timeout = absl::Seconds(30);  // Of each call, beside the time of its bytes.
-  bool move_name = false;           // Of a push: its name may be taken from another artifact.
-  std::string project = {};         // Of a push: whose members may read it; empty: "default".
-  ChunkSources* sources = nullptr;  // Of a fetch: asked before the coordinator.
+  std::function<bool()> cancelled;                        // Called before each chunk; may be empty.
+  absl::Duration call_timeout = absl::Seconds(30);  // Time limit of each call, added to the time
+                                                    // for its bytes.
+  bool move_name = false;           // For a push: its name may be moved from another artifact.
+  std::string project = {};         // For a push: the project whose members may read it; empty:
+                                    // "default".
+  ChunkSources* sources = nullptr;  // For a fetch: used before the coordinator.
 };
 
 // Sends a file or a directory. info: kind, name and what is known of the content. Returns the
@@ -65,15 +67,15 @@ struct TransferOptions {
 absl::StatusOr<v1::ArtifactInfo> Push(v1::ArtifactService::StubInterface& stub,
                                       const std::string& path, const v1::ArtifactInfo& info,
                                       const TransferOptions& options = {});
-// The same, for a manifest that was built from `path` before: a push that is tried again does not
-// hash everything again.
+// Push with a manifest already built from `path`, so that a retried push does not hash everything
+// again.
 absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface& stub,
                                               const std::string& path, const v1::Manifest& manifest,
                                               const v1::ArtifactInfo& info,
                                               const TransferOptions& options = {});
 
-// Brings an artifact into `cache` and commits it there; at once where it is there already. Errors:
-// kNotFound, kResourceExhausted, kDataLoss, kCancelled, kUnavailable.
+// Fetches an artifact into `cache` and commits it there; returns at once if the cache has it.
+// Errors: kNotFound, kResourceExhausted, kDataLoss, kCancelled, kUnavailable.
 absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id, FileCache& cache,
                    const TransferOptions& options = {});
 

@@ -71,7 +71,7 @@ class FaultyService final : public v1::ArtifactService::Service {
                          grpc::ServerWriter<v1::Chunk>* writer) override {
     for (const std::string& digest : request->sha256()) {
       if (chunks_until_break-- == 0) {
-        return grpc::Status::OK;  // Ends early and says nothing.
+        return grpc::Status::OK;  // Ends early without an error.
       }
       v1::Chunk chunk;
       chunk.set_sha256(digest);
@@ -213,7 +213,7 @@ TEST_F(TransferTest, TheByteRateIsACap) {
   EXPECT_GE(Clock::Real().Boottime() - start, absl::Milliseconds(249));
 }
 
-// A board beside this one, over the same store, which is asked `calls` times.
+// A neighbouring board over the same store, used for `calls` calls.
 class Neighbour final : public ChunkSources {
  public:
   Neighbour(BlobStore& store, int calls) : service(store), calls_(calls) {

@@ -25,13 +25,13 @@ constexpr Columns kWriteOwn = {kNobodys, kOwn, kAll, kAll, kNobodys, kNobodys, k
 constexpr Columns kReadOwn = {kOwn, kOwn, kAll, kAll, kNobodys, kNobodys, kNobodys};
 constexpr Columns kOperate = {kNobodys, kNobodys, kAll, kAll, kNobodys, kNobodys, kNobodys};
 constexpr Columns kAdminister = {kNobodys, kNobodys, kNobodys, kAll, kNobodys, kNobodys, kNobodys};
-// About the caller alone.
+// For resources about the caller itself.
 constexpr Columns kSelf = {kAll, kAll, kAll, kAll, kAll, kNobodys, kAll};
 constexpr Columns kFetch = {kOwnProject, kOwnProject, kAll, kAll, kOwnDevice, kNobodys, kNobodys};
 constexpr Columns kUpload = {kNobodys, kOwnProject, kAll, kAll, kOwnDevice, kNobodys, kNobodys};
 constexpr Columns kDevice = {kNobodys,   kNobodys, kNobodys,  kNobodys,
                              kOwnDevice, kNobodys, kOwnDevice};
-// Of boards among themselves.
+// For calls between boards.
 constexpr Columns kPeers = {kNobodys, kNobodys, kNobodys, kNobodys, kOwnDevice, kNobodys, kNobodys};
 constexpr Columns kEverybody = {kAll, kAll, kAll, kAll, kAll, kAll, kAll};
 
@@ -190,7 +190,7 @@ absl::Status DecideMethod(const Identity& identity, absl::string_view method) {
   if (row != nullptr) {
     for (const Role role : identity.roles) {
       if (row->whose[static_cast<size_t>(role)] != kNobodys) {
-        return absl::OkStatus();  // For some resource.
+        return absl::OkStatus();  // Allowed for some resource.
       }
     }
   }
@@ -217,7 +217,7 @@ absl::Status DecideByRow(const AccessRow& row, const Identity& identity, const R
       return absl::OkStatus();
     }
     if (has && row.whose[i] != kNobodys) {
-      foreign = true;  // The role would do, for another resource.
+      foreign = true;  // The role is enough, but for another resource.
     } else if (row.whose[i] != kNobodys) {
       wanted.insert(role);
     }

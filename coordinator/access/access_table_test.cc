@@ -67,7 +67,7 @@ TEST(AccessTableTest, EveryRoleMayWhatIsWrittenAndNothingElse) {
   EXPECT_EQ(static_cast<size_t>(cells), AccessTable().size() * (kRoles + 1) * Cases().size());
 }
 
-// Whether the row does all that is written of its method, and nothing else.
+// Whether the row allows exactly the calls that the expectation allows for its method.
 bool IsAsWritten(const AccessRow& row) {
   const std::string letters = Expected().at(std::string(row.method));
   for (size_t role = 0; role <= kRoles; ++role) {
@@ -82,8 +82,7 @@ bool IsAsWritten(const AccessRow& row) {
   return true;
 }
 
-// What is written finds each cell that says something else, and each check of a resource that is
-// left out.
+// The expectation detects each changed cell, and each missing check of a resource.
 TEST(AccessTableTest, EveryMutantOfTheTableDies) {
   int mutants = 0;
   for (const AccessRow& row : AccessTable()) {

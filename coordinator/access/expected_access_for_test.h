@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The written expectation against which the access table is held, and the gate over real TLS.
+// The expected access rules, with which tests compare the access table and the gate over real TLS.
 #ifndef WATTLE_COORDINATOR_ACCESS_EXPECTED_ACCESS_FOR_TEST_H_
 #define WATTLE_COORDINATOR_ACCESS_EXPECTED_ACCESS_FOR_TEST_H_
 
@@ -9,9 +9,8 @@
 
 namespace wattle::access {
 
-// What each role may: viewer, submitter, operator, admin, worker, service, unapproved device,
-// stranger.
-// a: all; p: of its projects; o: its own jobs there; d: what is about itself; -: nothing.
+// The rights of each role: viewer, submitter, operator, admin, worker, service, unapproved device,
+// stranger. a: all; p: its projects; o: its own jobs there; d: resources about itself; -: nothing.
 inline const std::map<std::string, std::string>& Expected() {
   static const auto& expected = *new std::map<std::string, std::string>{
       {"/wattle.v1.JobService/SubmitJob", "-paa----"},

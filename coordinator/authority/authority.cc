@@ -24,10 +24,10 @@ namespace wattle::authority {
 namespace {
 
 constexpr absl::Duration kYear = absl::Hours(24 * 365);
-// Clocks of a fleet differ. A certificate is valid a little before it was made.
+// A certificate is valid from a little before it was made, because clocks of a fleet differ.
 constexpr absl::Duration kBackdated = absl::Hours(1);
 
-// Not the same: a second start by mistake, with fewer names, changes nothing.
+// Compares by inclusion, so that a mistaken second start with fewer names changes nothing.
 bool HasAll(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&names](const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
@@ -55,7 +55,7 @@ absl::Status RemoveDurably(const std::string& path, const std::string& folder) {
 constexpr tls::PrivateContent kOwnKey = {
     .what = "key", .remedy = "make another authority by 'wattle-coordinator access new-ca'"};
 
-// The key of that path; makes it if it is missing.
+// Reads the key at the path; makes it if missing.
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
   absl::StatusOr<std::string> key = tls::ReadPrivateFile(path, kOwnKey);
   if (key.ok() || !absl::IsNotFound(key.status())) {
@@ -66,14 +66,14 @@ absl::StatusOr<std::string> LoadKey(const std::string& path) {
   return key;
 }
 
-// The root's key may be elsewhere, and no start needs it: so a start alone would not see that
-// others may read it.
+// A start does not read the root's key, which may be elsewhere, so this check finds that others may
+// read it.
 absl::Status CheckRootKey(const std::string& folder) {
   const absl::Status read = tls::ReadPrivateFile(In(folder, "root_key.pem"), kOwnKey).status();
   return absl::IsNotFound(read) ? absl::OkStatus() : read;
 }
 
-// The certificate of that path; signs it if it is missing. Refuses one of another key.
+// Reads the certificate at the path; signs it if missing. Refuses a certificate of another key.
 absl::StatusOr<std::string> LoadCertificate(const std::string& path,
                                             const tls::CertificateContent& content,
                                             absl::string_view issuer_pem,
@@ -95,7 +95,7 @@ absl::StatusOr<std::string> LoadCertificate(const std::string& path,
   return certificate;
 }
 
-// Of each its own, so that a program finds the right one of two by its name.
+// Each generation has its own name, so that a program finds the right one of two by name.
 std::string NameOf(absl::string_view what, int number) {
   return absl::StrCat("Wattle fleet ", what, number == 1 ? "" : absl::StrCat(" ", number));
 }
@@ -155,7 +155,7 @@ absl::Status Authority::LoadGenerations() {
   std::sort(numbers.rbegin(), numbers.rend());
   for (const int number : numbers) {
     if (number != numbers.front() && !IsThere(In(FolderOf(number), "root.pem"))) {
-      WATTLE_RETURN_IF_ERROR(RemoveGeneration(number));  // Its retirement did not end.
+      WATTLE_RETURN_IF_ERROR(RemoveGeneration(number));  // Its retirement was interrupted.
       continue;
     }
     WATTLE_ASSIGN_OR_RETURN(Generation generation, LoadGeneration(number, FolderOf(number)));
@@ -329,7 +329,7 @@ absl::Status Authority::Retire(const std::string& sha256) {
   return RenewServer();
 }
 
-// root.pem goes first: without it the rest is not read any more.
+// root.pem goes first: without it the other files are no longer read.
 absl::Status Authority::RemoveGeneration(int number) const {
   const std::string folder = FolderOf(number);
   for (const char* name :
@@ -372,7 +372,7 @@ std::vector<Authority::Root> Authority::Roots() const {
 
 std::string Authority::RootOf(const std::string& chain_pem) const {
   absl::MutexLock lock(&mutex_);
-  // The newest first: by cross.pem its certificates lead to the old root too.
+  // The newest first: through cross.pem its certificates also lead to the old root.
   for (const Generation& one : generations_) {
     if (tls::VerifyChain(chain_pem, one.root_pem, tls::Use::kClient).ok()) {
       return absl::HexStringToBytes(one.pin);
@@ -394,8 +394,9 @@ std::string Authority::ClientTail() const {
   return absl::StrCat(present.issuer_pem, generations_.size() > 1 ? present.cross_pem : "");
 }
 
-// cross.pem before the root that it is of: a program takes the first of two that fit. The roots
-// because a token pins one; the old issuer for browsers, which show their own certificate alone.
+// cross.pem comes before its root, because a program takes the first of two that match. The roots
+// are included because a token pins one; the old issuer for browsers, which send only their own
+// certificate.
 std::string Authority::ServerTail() const {
   std::string tail = ClientTail();
   for (const Generation& one : generations_) {

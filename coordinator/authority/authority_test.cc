@@ -59,7 +59,7 @@ TEST_F(AuthorityTest, FilesAreForTheirUserAlone) {
   }
 }
 
-// A crash leaves some of the files: those that were written before the next one.
+// A crash leaves some of the files: those written before the crash.
 TEST_F(AuthorityTest, GoesOnAfterACrashAtAnyFile) {
   const std::string pin = Open()->pin();
   for (const char* lost : {"server.pem", "server_key.pem", "issuer.pem"}) {
@@ -122,7 +122,7 @@ TEST_F(AuthorityTest, RenewsItsOwnCertificateForAFurtherName) {
               testing::ElementsAre("hub", "10.0.0.1", "fd00::1"));
 }
 
-// Prometheus wants a server's certificate with a name that it knows.
+// Prometheus requires a server's certificate with a known name.
 TEST_F(AuthorityTest, ADeviceServesAPageAndAPersonDoesNot) {
   const auto authority = Open();
   const auto request = tls::ReadSigningRequest(*tls::NewSigningRequest(*tls::NewKey()));
@@ -177,7 +177,7 @@ TEST_F(RotationTest, TwoRootsAreTrustedUntilTheOldOneIsRetired) {
   const std::string after = Signed(*authority);
   for (const std::string& chain : {before, after}) {
     EXPECT_THAT(tls::VerifyChain(chain, authority->roots_pem(), tls::Use::kClient), IsOk());
-    // Whoever knows the old root alone trusts what is signed under the new one.
+    // A program that has only the old root accepts certificates signed under the new one.
     EXPECT_THAT(tls::VerifyChain(chain, old_root, tls::Use::kClient), IsOk());
   }
   EXPECT_EQ(authority->RootOf(after), new_root);

@@ -27,7 +27,7 @@ absl::Status ChainError(const OperatorIssuer& issuer, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("--issuer-cert ", issuer.chain_path, ": ", what));
 }
 
-// Sorts the certificates of the text. Whoever signs himself is the root.
+// Sorts the certificates of the text. A self-signed certificate is the root.
 IssuerChain Sorted(absl::string_view pem) {
   IssuerChain chain;
   for (size_t end = pem.find(kEnd); end != absl::string_view::npos; end = pem.find(kEnd)) {
@@ -48,7 +48,7 @@ IssuerChain Sorted(absl::string_view pem) {
   return chain;
 }
 
-// Whether what the issuer signs is good for this use.
+// Checks that certificates signed by the issuer are valid for this use.
 absl::Status Try(const IssuerChain& chain, const std::string& key_pem, tls::Use use,
                  absl::Time now) {
   tls::CertificateContent nobody = {.use = use,

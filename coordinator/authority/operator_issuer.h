@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// An issuing key that lies outside of the authority's folder: of a CA of the operator's, or the
-// fleet's own as a credential of the service manager.
+// An issuing key outside the authority's folder: a key of the operator's CA, or the fleet's own as
+// a credential of the service manager.
 #ifndef WATTLE_COORDINATOR_AUTHORITY_OPERATOR_ISSUER_H_
 #define WATTLE_COORDINATOR_AUTHORITY_OPERATOR_ISSUER_H_
 
@@ -15,9 +15,10 @@ namespace wattle::authority {
 // Paths, as --issuer-key and --issuer-cert name them.
 struct OperatorIssuer {
   std::string key_path = {};    // Empty: the key is in the authority's folder.
-  std::string chain_path = {};  // Empty: the certificates are there, and the root is the fleet's.
-  // The key is a file of the service manager, which shows the mask of an access list as the rights
-  // of a group.
+  std::string chain_path = {};  // Empty: the certificates are in the folder, and the root is the
+                                // fleet's.
+  // The key is a file of the service manager, for which stat shows the access list's mask as group
+  // rights.
   bool key_is_credential = false;
 };
 
@@ -27,9 +28,9 @@ absl::StatusOr<std::string> ReadIssuerKey(const OperatorIssuer& issuer);
 
 struct IssuerChain {
   std::string root_pem;
-  std::string issuer_pem;  // The issuer, and what leads from it to the root.
+  std::string issuer_pem;  // The issuer and its chain up to the root.
 };
-// key_pem: of the issuer. Signs a certificate for nobody, and follows it to the root as a program
+// key_pem: the issuer's key. Signs a test certificate and verifies it up to the root as a program
 // of the fleet would. Errors: kInvalidArgument, one line with the flag: cannot be read, no root, of
 // another key, may not sign, does not lead to the root, expired.
 absl::StatusOr<IssuerChain> ReadIssuerChain(const OperatorIssuer& issuer,

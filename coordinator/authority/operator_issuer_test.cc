@@ -153,7 +153,7 @@ TEST_F(OperatorIssuerTest, AKeyThatOthersMayReadOrOfAnotherTypeIsRefused) {
   EXPECT_THAT(Refusal(issuer), IsRefused("P-256"));
 }
 
-// As a credential of the service manager, and with the root's key in a safe.
+// The issuing key is a credential of the service manager, and the root's key is offline.
 TEST_F(OperatorIssuerTest, TheFleetsOwnIssuingKeyMayLieElsewhere) {
   const std::string pin = (*Open({}))->pin();
   std::filesystem::rename(directory_.File("authority/issuer_key.pem"),

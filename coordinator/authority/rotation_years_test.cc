@@ -31,18 +31,18 @@ constexpr absl::Duration Days(int days) {
 constexpr absl::Duration kStep = Days(10);
 constexpr absl::Duration kForAYear = Days(365);
 constexpr int kBoards = 8;
-// callers/callers.cc: an expired certificate may renew itself for so long.
+// callers/callers.cc: how long an expired certificate may still renew itself.
 constexpr absl::Duration kRenewAfterExpiry = Days(400);
-// An old root is retired after so long, whoever is left.
+// An old root is retired after this time, even if boards still use it.
 constexpr absl::Duration kRetireAfter = Days(100);
 
 struct Board {
   std::string name;
-  absl::Duration skew;  // Of its clock.
+  absl::Duration skew;  // Error of its clock.
   absl::Time away_until = absl::InfinitePast();
   tls::SigningRequest request;
   std::string chain;
-  identity::Identity identity;  // As its folder would have it.
+  identity::Identity identity;  // The identity stored in its folder.
 };
 
 class RotationYearsTest : public testing::TestWithParam<uint32_t> {
@@ -67,7 +67,7 @@ class RotationYearsTest : public testing::TestWithParam<uint32_t> {
     ASSERT_THAT(opened, IsOk());
     authority_ = *std::move(opened);
   }
-  // What enrolment and renewal give.
+  // Signs like enrolment and renewal.
   void Sign(Board& board) {
     board.chain = *authority_->SignClient(board.request, "device", board.name);
     const auto facts = tls::ReadCertificate(board.chain);
@@ -78,8 +78,8 @@ class RotationYearsTest : public testing::TestWithParam<uint32_t> {
     board.identity.renewal_asked = false;
   }
 
-  // Whether the board gets in, and renews where that is due: as identity::CredentialsOf judges the
-  // coordinator, callers::Callers the board, and identity::Renewal the certificate.
+  // Whether the board is admitted; renews its certificate when due. identity::CredentialsOf checks
+  // the coordinator, callers::Callers the board, and identity::Renewal the certificate.
   bool Meets(Board& board) {
     const std::string server = *ReadWholeFile(authority_->server_files().chain_path);
     const absl::Time at = std::max(clock_.now + board.skew, board.identity.not_before);
@@ -101,7 +101,8 @@ class RotationYearsTest : public testing::TestWithParam<uint32_t> {
   }
   bool RootIsTrusted(const Board& board) const { return !authority_->RootOf(board.chain).empty(); }
 
-  // Once a year a new root, and the old one goes when nobody is left, or after its time.
+  // Rotates to a new root once a year, and retires the old one when no board uses it, or after its
+  // time.
   void RotateAndRetire() {
     const std::vector<Authority::Root> roots = authority_->Roots();
     if (roots.size() == 1 && clock_.now >= rotated_ + kForAYear) {

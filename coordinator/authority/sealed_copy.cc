@@ -21,14 +21,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kPassphraseBytesMin = 12;
-// A rotation writes a handful of files, and then none for months.
+// A rotation writes a few files, and then none for months, so few reads find a stable state.
 constexpr int kLooks = 20;
 
-// By their paths below the folder. What a rotation has not finished is left out: the next start
-// begins it anew.
+// Keyed by path below the folder. Files of an unfinished rotation are left out, because the next
+// start begins it again.
 using Files = std::map<std::string, std::string>;
 
-// Of any generation: once the first root is retired, the root lies in the folder of a later one.
+// Whether any generation has a root: once the first root is retired, the root is in the folder of a
+// later generation.
 bool HasRoot(const Files& files) {
   return std::any_of(files.begin(), files.end(), [](const Files::value_type& file) {
     return fs::path(file.first).filename() == "root.pem";

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The authority's folder in a backup: each private key under a passphrase (base/tls/
-// encrypted_key.h), the rest as it is. Thread-safe.
+// The authority's folder in a backup: each private key under a passphrase
+// (base/tls/encrypted_key.h), other files unchanged. Thread-safe.
 #ifndef WATTLE_COORDINATOR_AUTHORITY_SEALED_COPY_H_
 #define WATTLE_COORDINATOR_AUTHORITY_SEALED_COPY_H_
 
@@ -12,17 +12,16 @@
 
 namespace wattle::authority {
 
-// The passphrase of that file: its first line. Errors: those of tls::ReadPrivateFile;
+// The passphrase, which is the file's first line. Errors: those of tls::ReadPrivateFile;
 // kInvalidArgument for one that is too short.
 absl::StatusOr<std::string> ReadPassphrase(const std::string& path);
 
 // Copies the folder, also while a coordinator uses it, into the new folder `to`. Errors: kNotFound
-// where there is no authority; kUnavailable where it changes all the while; those of files and
-// keys.
+// if there is no authority; kUnavailable if the folder keeps changing; those of files and keys.
 absl::Status SealFolder(const std::string& from, const std::string& to,
                         const std::string& passphrase);
-// The reverse. Writes nothing where a key does not open. Errors: kNotFound; kAlreadyExists for a
-// folder `to` that has files; kInvalidArgument for another passphrase.
+// The reverse of SealFolder. Writes nothing if a key does not open. Errors: kNotFound;
+// kAlreadyExists for a folder `to` that has files; kInvalidArgument for another passphrase.
 absl::Status OpenFolder(const std::string& from, const std::string& to,
                         const std::string& passphrase);
 

@@ -11,7 +11,7 @@
 namespace wattle::callers {
 namespace {
 
-// Beyond this many callers those that were quiet are forgotten, whose buckets are full anyway.
+// Beyond this many callers, quiet ones are dropped; their buckets are full anyway.
 constexpr size_t kBucketsMax = 20'000;
 
 }  // namespace
@@ -26,7 +26,7 @@ class CallLimits::Stream::Open : public std::enable_shared_from_this<CallLimits:
   Open(std::shared_ptr<Streams> all, std::string caller, std::function<void()> cancel)
       : all_(std::move(all)), caller_(std::move(caller)), cancel_(std::move(cancel)) {}
 
-  // The handler ends, and with it what `cancel` refers to.
+  // The handler ends, and with it the object that `cancel` refers to.
   void Leave() {
     {
       absl::MutexLock lock(&mutex_);
@@ -56,7 +56,7 @@ class CallLimits::Stream::Open : public std::enable_shared_from_this<CallLimits:
     }
     end(why);
   }
-  // Calls the handler without the lock: it may leave at once.
+  // Calls the handler without the lock, because it may call Leave at once.
   void End(const absl::Status& why) {
     std::function<void(const absl::Status&)> on_end;
     {
@@ -68,7 +68,7 @@ class CallLimits::Stream::Open : public std::enable_shared_from_this<CallLimits:
       on_end(why);
     }
   }
-  // Unless the handler leaves before.
+  // Cancels at `until` unless the handler leaves earlier.
   void CancelAt(Monotonic until) {
     absl::MutexLock lock(&mutex_);
     const auto has_left = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !cancel_; };

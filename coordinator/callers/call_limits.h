@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How much one caller may ask of the coordinator, so that nobody's flood stops another's call:
-// calls a second, where a large message counts as several, bytes of artifacts a second, and streams
-// at once. A caller is an identity of the fleet on whatever connection, or the address of a
-// stranger. Thread-safe.
+// Limits the load of one caller, so that no caller's flood blocks another's call: calls per second,
+// where a large message counts as several, bytes of artifacts per second, and open streams. A
+// caller is an identity of the fleet on any connection, or the address of a stranger. Thread-safe.
 #ifndef WATTLE_COORDINATOR_CALLERS_CALL_LIMITS_H_
 #define WATTLE_COORDINATOR_CALLERS_CALL_LIMITS_H_
 
@@ -27,19 +26,20 @@
 
 namespace wattle::callers {
 
-// A request or an answer of so many bytes is in the call that brings it; each further part of it is
-// a call. So a caller moves by calls no more a second than by transfers of artifacts.
+// A call includes this many bytes of its request or answer; each further part of this size counts
+// as another call. Calls therefore move no more bytes per second than transfers of artifacts.
 inline constexpr int64_t kMessageBytesOfACall = int64_t{256} << 10;
 
 class CallLimits {
  public:
   struct Most {
     double calls_per_second = 500;                // In the long run.
-    double calls_at_once = 2'000;                 // Saved up by a caller that was quiet.
-    int streams = 64;                             // Open at the same time.
-    double bytes_per_second = 256.0 * (1 << 20);  // Of artifacts, both ways, in the long run.
-    double bytes_at_once = 4.0 * (1 << 30);       // Saved up as calls are.
-    // For so long after its end a caller's certificate may renew itself.
+    double calls_at_once = 2'000;                 // Burst of a caller that was quiet.
+    int streams = 64;                             // Open streams at the same time.
+    double bytes_per_second = 256.0 * (1 << 20);  // Artifact bytes in both directions, in the long
+                                                  // run.
+    double bytes_at_once = 4.0 * (1 << 30);       // Burst of bytes.
+    // How long after its end a caller's certificate may still renew itself.
     absl::Duration renew_after_expiry = core::kRenewAfterExpiry;
   };
   struct Refusals {
@@ -58,14 +58,14 @@ class CallLimits {
   // An open stream of a caller, until it is destroyed. Holds the limits' counts alive. Thread-safe.
   class Stream {
    public:
-    Stream() = default;  // Of whom nobody counts, and whom nobody revokes.
+    Stream() = default;  // Of a caller that is neither counted nor revoked.
     Stream(Stream&&) noexcept = default;
     Stream& operator=(Stream&&) = delete;
     ~Stream();
-    // Ok until EndStreams ends the stream: its handler asks before each message.
+    // OK until EndStreams ends the stream; the handler checks before each message.
     [[nodiscard]] absl::Status Goes() const;
-    // For a handler without a thread of its own, which asks nobody while it waits: end is called
-    // once EndStreams ends the stream, also where that was before.
+    // For a handler without a thread of its own, which cannot check while it waits: `end` is called
+    // once EndStreams ends the stream, also if that already happened.
     void OnEnd(std::function<void(const absl::Status& why)> end);
 
    private:
@@ -77,40 +77,41 @@ class CallLimits {
 
   // Errors: kResourceExhausted.
   absl::Status TakeCall(const std::string& caller, Monotonic now);
-  // A message of a call came, or is about to go. It is let through; calls that follow pay for it.
+  // A message of a call arrived or is about to be sent. The message always passes; later calls pay
+  // for it.
   void NoteMessage(const std::string& caller, int64_t bytes, Monotonic now);
   // cancel: ends a call that waits for its client; is not called once the stream is destroyed.
-  // Empty: the stream's handler waits for nobody.
+  // Empty: the stream's handler waits for no client.
   absl::StatusOr<Stream> OpenStream(const std::string& caller, std::function<void()> cancel = {});
-  // The caller was revoked. Streams that are opened from now on are for their opener to refuse.
-  // Cancels those that still wait for their client after `patience`.
+  // Ends the streams of a revoked caller. The opener must refuse new streams of this caller itself.
+  // Cancels streams that still wait for their client after `patience`.
   void EndStreams(const std::string& caller, const absl::Status& why,
                   absl::Duration patience = absl::Milliseconds(600));
-  // After bytes of an artifact came from the caller or went there: how long the transfer has to
-  // wait before its next ones. No transfer is refused for them.
+  // Counts artifact bytes from or to the caller, and returns how long the transfer must wait before
+  // its next bytes. No transfer is refused for them.
   absl::Duration TakeBytes(const std::string& caller, int64_t bytes, Monotonic now);
 
-  // A connection was closed before anybody knew who calls.
+  // A connection was closed before its caller was known.
   void NoteRefusedConnection() { ++refused_connections_; }
   [[nodiscard]] Refusals refusals() const;
   [[nodiscard]] const Most& most() const { return most_; }
-  // Every call that was refused for whatever reason, of all ports.
+  // Every call refused for any reason, on all ports.
   [[nodiscard]] RefusedCalls& refused_calls() { return all_refused_; }
 
  private:
-  // Of calls or of bytes: what may come at once, and how much of it a second gives back.
+  // A token bucket for calls or bytes: its size, and the refill per second.
   struct Rate {
     double per_second = 0;
     double at_once = 0;
   };
   struct Bucket {
-    double left = 0;  // That may come at once; below zero: what came too early.
+    double left = 0;  // Remaining burst; negative: debt of earlier use.
     Monotonic filled;
   };
   using Buckets = std::map<std::string, Bucket>;
   struct Streams;
 
-  // What the caller has by now.
+  // The caller's remaining burst at `now`.
   static double& LeftOf(const std::string& caller, const Rate& rate, Monotonic now,
                         Buckets& buckets);
 

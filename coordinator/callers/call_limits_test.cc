@@ -38,7 +38,7 @@ TEST(CallLimitsTest, ACallerHasSoManyCallsASecond) {
   EXPECT_FALSE(limits.TakeCall("ann", At(0.4)).ok());
   EXPECT_THAT(limits.TakeCall("ann", At(0.5)), IsOk());
   EXPECT_FALSE(limits.TakeCall("ann", At(0.5)).ok());
-  // Quiet for long: no more than those at once.
+  // A long quiet time saves up no more than the burst.
   for (int i = 0; i < 3; ++i) {
     EXPECT_THAT(limits.TakeCall("ann", At(1000)), IsOk());
   }
@@ -81,7 +81,7 @@ TEST(CallLimitsTest, ACallersBytesWaitForTheirTurnAndNobodyElses) {
   EXPECT_EQ(limits.refusals().calls, 0U);
 }
 
-// Over an hour a caller moves what the rate gives, and what was saved up.
+// In an hour a caller moves the bytes of the rate plus the burst.
 TEST(CallLimitsTest, BytesOfAnHourAreThoseOfTheRate) {
   CallLimits limits({.bytes_per_second = 100, .bytes_at_once = 1000});
   double seconds = 0;
@@ -129,7 +129,7 @@ TEST(CallLimitsTest, TheStreamsOfARevokedCallerEndAndNobodyElses) {
   EXPECT_THAT(CallLimits::Stream().Goes(), IsOk());
 }
 
-// A handler that asks in time ends by itself, with its reason, and is not cancelled.
+// A handler that checks in time ends by itself, with its reason, and is not cancelled.
 TEST(CallLimitsTest, AStreamThatLeavesInTimeIsNotCancelled) {
   CallLimits limits;
   std::atomic<int> cancelled = 0;

@@ -98,7 +98,7 @@ v1::EventCaller Caller::At(std::string address) const {
   v1::EventCaller caller;
   if (kind == runtime::kLocalUser) {
     caller.set_identity(kind);
-  } else if (kind != kAnybody) {  // Of whom nothing is proved has no name here.
+  } else if (kind != kAnybody) {  // An unproved caller has no name here.
     caller.set_identity(absl::StrCat(kind, " ", identity.id));
   }
   caller.set_address(std::move(address));

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Certificates that the fleet's authority has signed, and that prove nobody all the same.
+// Certificates that the fleet's authority has signed, but that prove no identity.
 #include "coordinator/callers/callers.h"
 
 #include <memory>
@@ -37,7 +37,7 @@ class CallersTest : public runtime::RuntimeFixture {
                                   .not_after = absl::Now() + begin + absl::Hours(48)},
                                  "", key);
   }
-  // Of a call of this method with the certificate.
+  // The verdict on a call of this method with the certificate.
   absl::Status Judge(const std::string& certificate,
                      absl::string_view method = "/wattle.v1.FleetService/Connect",
                      const CallLimits::Most& most = {}) {
@@ -74,7 +74,7 @@ TEST_F(CallersTest, AnExpiredCertificateRenewsForAsLongAsTheFlagSays) {
       StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("enrol again by a new token")));
 }
 
-// Whoever makes methods up would fill the audit's memory with them.
+// Invented methods must not fill the audit's memory.
 TEST_F(CallersTest, MethodsThatDoNotExistCountAsOne) {
   const auto limits = std::make_shared<CallLimits>();
   const Callers callers(*runtime_, "f1", limits);
@@ -91,7 +91,7 @@ TEST_F(CallersTest, MethodsThatDoNotExistCountAsOne) {
   limits->refused_calls().SetTell(nullptr);
 }
 
-// Also what another version or a restart asks of the journal later.
+// Also readable by another version and after a restart.
 TEST_F(CallersTest, RefusalsAreAnEventOfTheJournal) {
   CallLimits limits;
   limits.refused_calls().Note("person eve", "GET /metrics", "no role", runtime_->Now().monotonic);

@@ -15,11 +15,12 @@ namespace wattle::callers {
 namespace {
 
 constexpr absl::Duration kBetweenLines = absl::Minutes(1);
-// Callers and methods that are told apart. Whoever comes beyond is told as one.
+// Most pairs of caller and method that are counted separately. Further ones share one count.
 constexpr size_t kKeptMax = 1000;
 constexpr char kOthers[] = "others";
 
-// Of strangers' words, for the journal: one line, and at most so many bytes of whole characters.
+// Shortens strangers' words for the journal: one line, at most `bytes_max` bytes of whole
+// characters.
 std::string Short(absl::string_view text, size_t bytes_max) {
   const std::string line = OneLine(text);
   if (line.size() <= bytes_max) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Calls that were refused, counted, and told once a minute for each caller and method: a flood of
-// them fills no log. Once a minute the counts of all go to the journal. Thread-safe.
+// Counts refused calls and reports them once a minute for each caller and method, so that a flood
+// does not fill a log. Once a minute the counts of all go to the journal. Thread-safe.
 #ifndef WATTLE_COORDINATOR_CALLERS_REFUSED_CALLS_H_
 #define WATTLE_COORDINATOR_CALLERS_REFUSED_CALLS_H_
 
@@ -32,29 +32,29 @@ class RefusedCalls {
   // who: "person ann"; empty for a stranger. what: the method or route. why: the refusal's message.
   void Note(absl::string_view who, absl::string_view what, absl::string_view why, Monotonic now)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // From now on; empty: nobody is told. No call of the former one is left when this returns.
+  // Sets the receiver of lines; empty: none. No call of the former receiver runs when this returns.
   void SetTell(Tell tell) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Of each event of the journal: callers and methods that it names, and the bytes of their names
-  // and of a reason. So an event is below 2 KiB, and a day of an event a minute below 3 MiB.
+  // Limits of an event of the journal: the number of callers and methods, and the bytes of their
+  // names and of a reason. An event is below 2 KiB, and a day with an event a minute below 3 MiB.
   static constexpr size_t kCountedMax = 8;
   static constexpr size_t kWhoBytesMax = 80;
   static constexpr size_t kMethodBytesMax = 64;
   static constexpr size_t kReasonBytesMax = 80;
-  // Brings the counts to the journal; false: not now, ask again later. Must not block.
+  // Writes the counts to the journal; false: try again later. Must not block.
   using Keep = std::function<bool(const v1::RefusalsCounted& counted)>;
-  // Gives `keep` what was refused since it last took counts, unless the first of it is younger than
-  // `age_min`.
+  // Passes the refusals since the last successful call to `keep`, unless the first of them is
+  // younger than `age_min`.
   void KeepCounts(const core::Instant& now, const Keep& keep,
                   absl::Duration age_min = absl::Minutes(1)) ABSL_LOCKS_EXCLUDED(mutex_);
 
   [[nodiscard]] uint64_t total() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  using Key = std::pair<std::string, std::string>;  // Who and what.
+  using Key = std::pair<std::string, std::string>;  // Caller and method.
   struct Kept {
     Monotonic told;
-    uint64_t since = 0;  // Refusals that nobody was told of.
+    uint64_t since = 0;  // Refusals not yet reported.
   };
   struct Counted {
     int64_t calls = 0;
@@ -68,9 +68,9 @@ class RefusedCalls {
 
   mutable absl::Mutex mutex_;
   std::map<Key, Kept> kept_ ABSL_GUARDED_BY(mutex_);
-  // What the journal does not have yet.
+  // Refusals that are not yet in the journal.
   std::map<Key, Counted> counted_ ABSL_GUARDED_BY(mutex_);
-  int64_t other_calls_ ABSL_GUARDED_BY(mutex_) = 0;  // Beside those.
+  int64_t other_calls_ ABSL_GUARDED_BY(mutex_) = 0;  // Further refusals.
   std::optional<Monotonic> counts_since_ ABSL_GUARDED_BY(mutex_);
   uint64_t total_ ABSL_GUARDED_BY(mutex_) = 0;
   Tell tell_ ABSL_GUARDED_BY(mutex_);

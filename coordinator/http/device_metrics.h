@@ -12,7 +12,7 @@ namespace wattle::http {
 
 // Adds metrics of every device that was not removed. A connected device without a /metrics page of
 // its own also gets the values of its heartbeats, unless its worker pushes samples. takes_pushed:
-// the coordinator passes pushed samples on to Prometheus.
+// the coordinator forwards pushed samples to Prometheus.
 void AddDeviceConditions(const core::State& state, const core::Observations& observations,
                          bool takes_pushed, telemetry::MetricsPage& page);
 

@@ -37,7 +37,7 @@ absl::Status HostNames::Check(absl::string_view host) const {
     return absl::PermissionDeniedError(parsed.status().message());
   }
   std::string name = absl::AsciiStrToLower(parsed->host);
-  // An address cannot be pointed elsewhere by whoever owns a name.
+  // An address, unlike a name, cannot be redirected by the owner of a domain.
   if (IsIpAddress(name) || names_.contains(std::string(absl::StripSuffix(name, ".")))) {
     return absl::OkStatus();
   }

@@ -55,7 +55,7 @@ void SetResult(const absl::StatusOr<Message>& result, Response& response) {
   }
 }
 
-// Leaves the kind of the job, without prompts and the names of models and data.
+// Keeps the kind of the job, and removes prompts and the names of models and data.
 void LeaveOutInputs(v1::JobSpec& spec) {
   const google::protobuf::OneofDescriptor* const kind =
       v1::JobSpec::descriptor()->FindOneofByName("kind");
@@ -87,7 +87,7 @@ absl::Status LibraryError(const Request& request, int status) {
       absl::StrCat(where, ": HTTP ", status, ": not a request that this server understands"));
 }
 
-// Waits for a reply that comes on another thread.
+// Waits for a reply from another thread.
 template <typename Message>
 absl::StatusOr<Message> Await(const std::function<void(runtime::Reply<Message>)>& ask) {
   struct Shared {
@@ -154,13 +154,13 @@ callers::Caller NamelessCaller(access::Role role) {
   return caller;
 }
 
-// Whose calls are counted: of who proves nothing, those of the address.
+// The name under which calls are counted; for an unproved caller, the address.
 std::string CountedAs(const callers::Caller& caller, const Request& request) {
   const std::string counted = caller.counted();
   return counted.empty() ? callers::StrangerAt(request.remote_addr) : counted;
 }
 
-// Who posts, and how the events of the post name them.
+// The caller of a post, and its name in the post's events.
 struct Asker {
   callers::Caller caller;
   v1::EventCaller event_caller;
@@ -291,7 +291,7 @@ v1::EventCaller HttpServer::EventCallerOf(const Request& request, absl::string_v
 
 absl::Status HttpServer::Admit(const Request& request, absl::string_view route) const {
   if (access::DecideMethod({}, route).ok()) {
-    return absl::OkStatus();  // For strangers, whatever they show.
+    return absl::OkStatus();  // Open to strangers, with any credentials.
   }
   const absl::StatusOr<callers::Caller> caller = CallerOf(request, route);
   const callers::Callers* const callers = callers_.load();
@@ -334,7 +334,7 @@ absl::Status HttpServer::CheckJob(const Request& request, absl::string_view rout
                                   const std::string& job_id) const {
   const absl::StatusOr<v1::JobUpdate> job = api_.load()->UpdateOf(JobId(job_id));
   if (!job.ok()) {
-    return absl::OkStatus();  // The call itself says that there is no such job.
+    return absl::OkStatus();  // The call itself reports the missing job.
   }
   WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, route));
   const v1::JobSpec& spec = job->job().spec();
@@ -400,7 +400,7 @@ bool HttpServer::Refuses(const Request& request, Response& response) const {
     SetError(absl::InvalidArgumentError("Host: wanted this header once"), response);
     return true;
   }
-  // A browser always names the host, so that what has none is no page.
+  // A browser always sends the Host header, so a request without one is not from a page.
   if (request.has_header("Host")) {
     if (const absl::Status named = names_.Check(request.get_header_value("Host")); !named.ok()) {
       SetError(named, response);
@@ -505,7 +505,8 @@ void HttpServer::RouteReads() {
   });
 }
 
-// Routes a post. At most kPostsMax run at once; further posts are told to try again.
+// Routes a post. At most kPostsMax run at once; further posts are refused with the advice to try
+// again.
 template <typename Request, typename Handle>
 void HttpServer::RoutePost(const std::string& path, Handle handle) {
   On("POST", path, [this, path, handle](const httplib::Request& request, Response& response) {

@@ -2,8 +2,8 @@
 //
 // The HTTP server: /metrics, /healthz, /readyz, /sd (Prometheus service discovery of the workers)
 // and /api/v1/… with the protocol's messages as JSON. Listens from Start on; until Serve is called
-// only /healthz answers OK. Speaks HTTPS; a caller shows a certificate of the fleet or a service's
-// token, and one gate asks the access table before any handler. Thread-safe.
+// only /healthz answers OK. Serves HTTPS; a caller presents a certificate of the fleet or a
+// service's token, and one gate checks the access table before any handler. Thread-safe.
 #ifndef WATTLE_COORDINATOR_HTTP_HTTP_SERVER_H_
 #define WATTLE_COORDINATOR_HTTP_HTTP_SERVER_H_
 
@@ -40,8 +40,8 @@ namespace wattle::http {
 class ThreadedServer;
 
 struct Https {
-  tls::CertificateFiles own;      // The coordinator's.
-  tls::RootsSource client_roots;  // Of the fleet.
+  tls::CertificateFiles own;      // The coordinator's certificate.
+  tls::RootsSource client_roots;  // The fleet's roots.
 };
 
 struct HttpOptions {
@@ -51,7 +51,7 @@ struct HttpOptions {
   // listen_address. A request that calls the server by another name is refused.
   std::vector<std::string> names = {};
   std::optional<Https> https = {};  // None: HTTP, for a debugger.
-  // What callers who show neither a certificate nor a token may do; none: what strangers may.
+  // Role of callers without certificate and token; none: strangers.
   std::optional<access::Role> nameless_role = {};
   ConnectionLimits limits = {};
 };
@@ -67,7 +67,7 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   // Called when the journal is replayed and gRPC listens. From now on /readyz answers OK. Both must
-  // outlive Stop. callers: null with HTTP, where nobody shows who he is.
+  // outlive Stop. callers: null with HTTP, where callers present no identity.
   void Serve(runtime::Api& api, const callers::Callers* callers) {
     callers_ = callers;
     api_ = &api;
@@ -79,40 +79,40 @@ class HttpServer {
  private:
   HttpServer(const HttpOptions& options, const std::string& listen_host,
              std::unique_ptr<tls::ServerContext> context);
-  // Serves `path`, in which {NAME} stands for a part of it, to callers whom the access table lets
-  // through. fields: those that its query may have.
+  // Serves `path`, in which {NAME} matches one part, to callers that the access table admits.
+  // fields: the allowed fields of its query.
   void On(const std::string& method, const std::string& path,
           std::function<void(const httplib::Request&, httplib::Response&)> handle,
           std::set<std::string> fields = {});
   absl::Status Route();
   [[nodiscard]] Surroundings SurroundingsNow() const;
-  // Who calls, and whether he may call the route: asked before any handler.
+  // Identifies the caller and checks that it may call the route, before any handler.
   [[nodiscard]] absl::StatusOr<callers::Caller> CallerOf(const httplib::Request& request,
                                                          absl::string_view route) const;
   // For the events of the caller's commands.
   [[nodiscard]] v1::EventCaller EventCallerOf(const httplib::Request& request,
                                               absl::string_view route) const;
   absl::Status Admit(const httplib::Request& request, absl::string_view route) const;
-  // A body came, or an answer goes: counts for who calls.
+  // Counts a received body or a sent answer for the caller.
   void NoteMessage(const httplib::Request& request, absl::string_view route,
                    const std::string& body) const;
   // For the audit.
   void NoteRefusal(const httplib::Request& request, absl::string_view route,
                    const absl::Status& why) const;
-  // For a job that exists: whether the caller may call the route for it.
+  // Checks that the caller may call the route for an existing job.
   absl::Status CheckJob(const httplib::Request& request, absl::string_view route,
                         const std::string& job_id) const;
-  // Of which projects the caller may call the route.
+  // The projects for which the caller may call the route.
   [[nodiscard]] absl::StatusOr<core::Scope> ScopeOf(const httplib::Request& request,
                                                     absl::string_view route) const;
   // A service gets no prompts, and no names of models and data.
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(
       const httplib::Request& request) const;
-  // Whether the caller may submit or plan a job of its project.
+  // Checks that the caller may submit or plan a job of its project.
   absl::Status CheckProject(const callers::Caller& caller, absl::string_view route,
                             const v1::JobSpec& spec) const;
   bool Refuses(const httplib::Request& request, httplib::Response& response) const;
-  // As in the header Allow; empty: there is no such page.
+  // The value of the header Allow; empty: the page does not exist.
   [[nodiscard]] std::string AllowedMethods(const std::string& path) const;
   void RouteReads();
   void RoutePosts();
@@ -126,7 +126,7 @@ class HttpServer {
   const std::optional<access::Role> nameless_role_;
   const std::unique_ptr<tls::ServerContext> context_;        // Null: HTTP.
   absl::Status routed_;                                      // The first route without a row.
-  std::vector<std::pair<std::string, std::string>> routes_;  // Method and path, as On has them.
+  std::vector<std::pair<std::string, std::string>> routes_;  // Method and path as passed to On.
   std::unique_ptr<ThreadedServer> server_;
   std::thread thread_;
   std::string address_;

@@ -32,7 +32,7 @@ class HttpServerTest : public runtime::RuntimeFixture {
   HttpServerTest() : runtime_(StartRuntime()), api_(*runtime_) { Start(access::Role::kOperator); }
   ~HttpServerTest() override { server_->Stop(); }
 
-  // Plain text, as for a debugger: https_test.cc has the port as it is.
+  // Plain HTTP, as for a debugger; https_test.cc tests the real port.
   void Start(access::Role role) {
     HttpOptions options;
     options.listen_address = "127.0.0.1:0";
@@ -157,7 +157,7 @@ TEST_F(HttpServerTest, ABodyThatIsTooLargeHasTheCodeOfItsStatus) {
 TEST_F(HttpServerTest, SlowPostsDoNotHoldUpHealthAndMetrics) {
   server_->Serve(api_, nullptr);
   // The HTTP library fills a table at its first request, under a guard that ThreadSanitizer does
-  // not see; requests that come together would be reported as a race.
+  // not see; simultaneous requests would be reported as a race.
   EXPECT_EQ(Get("/healthz"), "ok\n");
   // Connections that send nothing after the first byte of their body.
   std::vector<std::unique_ptr<RawConnection>> posts;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The HTTPS port: who gets through, by which proof, and what the handshake may cost.
+// Tests the HTTPS port: which callers are admitted by which proof, and the cost of the handshake.
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -43,7 +43,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-// How a caller proves who he is.
+// A caller's proof of identity.
 struct Proof {
   std::string certificate_path = {};
   std::string key_path = {};
@@ -81,7 +81,7 @@ class HttpsTest : public runtime::RuntimeFixture {
     server_->Serve(api_, callers_.get());
   }
 
-  // Anew: a caller has so many calls, and no more for minutes.
+  // Restarts the server with `calls` calls for a caller, and no more for minutes.
   void ServeFew(double calls, const HttpOptions& options = {}) {
     server_->Stop();
     callers_ = std::make_unique<callers::Callers>(
@@ -128,7 +128,7 @@ class HttpsTest : public runtime::RuntimeFixture {
     }
     return proof;
   }
-  // Enrols as a person or board does. role: of a person.
+  // Enrols like a person or a board. role: a person's.
   Proof Enrolled(const std::string& kind, const std::string& id, const std::string& role = "") {
     return Enrolled(kind, id, role, false);
   }
@@ -164,7 +164,7 @@ class HttpsTest : public runtime::RuntimeFixture {
     EXPECT_THAT(Ask(*runtime_, core::CreateTokens{{token}}).status, IsOk());
     return {.authorization = absl::StrCat("Bearer ", tls::FormatServiceToken(shown))};
   }
-  // What openssl's own client says; `flags` choose the version.
+  // The output of openssl's own client; `flags` choose the version.
   std::string OpensslSays(const std::string& flags) const {
     const std::string command = absl::StrCat("openssl s_client -connect ", server_->address(), " ",
                                              flags, " </dev/null 2>&1");
@@ -204,7 +204,7 @@ TEST_F(HttpsTest, AnEventSaysWhosePostItWasAndFromWhere) {
 }
 
 TEST_F(HttpsTest, EveryRouteIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
-  // By the column of access::Expected().
+  // In the order of the columns of access::Expected().
   const std::vector<Proof> callers = {Enrolled("person", "vera", "viewer"),
                                       Enrolled("person", "sam", "submitter"),
                                       Enrolled("person", "otto", "operator"),
@@ -233,7 +233,7 @@ TEST_F(HttpsTest, EveryRouteIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
   EXPECT_GT(cells, 100);
 }
 
-// Prometheus is not sent to the address of a board that nobody approved of.
+// Prometheus does not get the address of a board that is not approved.
 TEST_F(HttpsTest, AWaitingBoardIsNotScraped) {
   const Proof ann = Enrolled("person", "ann", "admin");
   (void)Waiting("waiting");
@@ -546,7 +546,7 @@ TEST_F(HttpsTest, ConnectionsThatStallInTheHandshakeDoNotSilenceHealth) {
   server_->Stop();
   HttpOptions options;
   options.limits.connections_max = 16;
-  // Longer than a client waits: nobody leaves by himself.
+  // Longer than a client waits, so that no client leaves by itself.
   options.limits.patience = {
       .idle = absl::Minutes(5), .silence = absl::Minutes(5), .request = absl::Minutes(5)};
   Serve(options);
@@ -560,7 +560,7 @@ TEST_F(HttpsTest, ConnectionsThatStallInTheHandshakeDoNotSilenceHealth) {
   EXPECT_EQ(stalled.front()->ReadToEnd(), "") << "the oldest made room";
 }
 
-// One byte at a time is no silence, and the request's patience has begun with the handshake.
+// Single bytes count as activity, so the request's time limit must start with the handshake.
 TEST_F(HttpsTest, ADrippingHandshakeIsGivenUp) {
   server_->Stop();
   HttpOptions options;

@@ -13,7 +13,7 @@ namespace {
 std::string Print(const google::protobuf::Message& message,
                   const google::protobuf::util::JsonPrintOptions& options) {
   std::string json;
-  // Only strings that are not UTF-8 fail, and the parser has refused those.
+  // Only strings that are not UTF-8 fail, and the parser refuses those.
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   return status.ok() ? json : "{}";
 }

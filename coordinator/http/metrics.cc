@@ -79,7 +79,7 @@ void AddFleet(MetricsPage& page, const core::State& state) {
              static_cast<double>(state.last_sequence.value()));
 }
 
-// Of the upgrade that goes on; zeros where none does.
+// Metrics of the present upgrade; zeros if there is none.
 void AddUpgrade(MetricsPage& page, const core::State& state) {
   const v1::Upgrade* const open = core::OpenUpgrade(state);
   for (int number = v1::DEVICE_UPGRADE_STATE_WAITING; number <= v1::DEVICE_UPGRADE_STATE_REFUSED;

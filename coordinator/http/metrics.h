@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What Prometheus asks the coordinator for: the /metrics page and the list of the workers to
-// scrape, both built at each request. Thread-safe.
+// The coordinator's answers to Prometheus: the /metrics page and the list of the workers to scrape,
+// both built at each request. Thread-safe.
 #ifndef WATTLE_COORDINATOR_HTTP_METRICS_H_
 #define WATTLE_COORDINATOR_HTTP_METRICS_H_
 
@@ -14,7 +14,7 @@
 
 namespace wattle::http {
 
-// What the page tells of this port and of the coordinator's own identity.
+// The page's values about this port and the coordinator's own identity.
 struct Surroundings {
   std::string version = {};
   std::string certificate_path = {};  // The coordinator's own; empty: none.

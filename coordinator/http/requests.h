@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a request's path and query ask for. Pure; thread-safe.
+// Parses a request's path and query. Pure; thread-safe.
 #ifndef WATTLE_COORDINATOR_HTTP_REQUESTS_H_
 #define WATTLE_COORDINATOR_HTTP_REQUESTS_H_
 
@@ -23,8 +23,8 @@ std::string PatternOf(const std::string& route);
 // Whether a request of this path is for the route, whatever its method.
 bool IsOnRoute(const std::string& path, const std::string& route);
 
-// Of the API alone: Prometheus may add fields to the query of a page that it scrapes. Errors:
-// kInvalidArgument for a field that is not among these, with those that are.
+// Checks the API's queries only, because Prometheus may add fields to the query of a page that it
+// scrapes. Errors: kInvalidArgument for an unknown field, with the valid ones.
 absl::Status CheckFields(const httplib::Request& request, const std::set<std::string>& fields);
 
 // The query of GET /api/v1/jobs. Errors: kInvalidArgument, which names the field.

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one file that includes spdlog, which takes longer to compile than what the others log.
+// The one file that includes spdlog, because spdlog takes long to compile.
 #include "coordinator/log/log.h"
 
 #include "absl/base/thread_annotations.h"
@@ -20,8 +20,8 @@ struct Limit {
   LineLimit lines ABSL_GUARDED_BY(mutex);
 };
 
-// Whoever answers the coordinator, such as a remote-write server, may have words in a line: here
-// alone they become text of one line, so that no caller can forget it.
+// A line may contain words of another server, such as a remote-write receiver. Only this function
+// reduces them to one line, so that no caller can forget to.
 void Write(spdlog::level::level_enum level, absl::string_view line) {
   spdlog::log(level, "{}", OneLine(line));
 }

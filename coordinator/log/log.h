@@ -10,17 +10,17 @@
 
 namespace wattle {
 
-// Sends the log to the error stream. level: the least that is written, by spdlog's names. Call
-// StartLog before the first thread starts; lines that come earlier go to the output stream.
+// Sends the log to the error stream. level: the lowest level written, by spdlog's names. Call
+// StartLog before the first thread starts; earlier lines go to the output stream.
 void StartLog(const std::string& level);
 
 // At most 20 lines a minute for one cause, then a count (base/line_limit.h).
 void LogInfo(absl::string_view line);
 void LogWarning(absl::string_view line);
-// A line that no flood of others keeps from the log. cause: whose lines are bounded as above;
-// empty: the line is written in any case.
+// A line that is logged despite a flood of other lines. cause: the cause whose lines are limited as
+// above; empty: always written.
 void LogAudit(const std::string& cause, absl::string_view line);
-// The last line of a process that ends next: the log is closed behind it.
+// The last line before the process ends: closes the log afterwards.
 void LogLastLine(absl::string_view line);
 
 }  // namespace wattle

@@ -12,7 +12,7 @@
 
 namespace wattle {
 
-// Of a runner for `spec` on a model of `shape` and these data.
+// The peak memory of a runner for `spec` on a model of `shape` and these data.
 PeakMemory EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
                              const scheduler::DataMemory& data);
 

@@ -23,7 +23,7 @@ constexpr char kPasswordFlag[] = "--remote-write-password-file";
 constexpr char kBearerFlag[] = "--remote-write-bearer-file";
 constexpr int64_t kSecretBytesMax = 16384;
 
-// What stands between the scheme and the path: "user@host:9090".
+// The part between scheme and path: "user@host:9090".
 absl::string_view AuthorityOf(absl::string_view url) {
   if (const size_t scheme = url.find("://"); scheme != absl::string_view::npos) {
     url.remove_prefix(scheme + 3);

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a remote-write receiver asks for: a user with a password, or a bearer token. The secret
-// stands in a file, since `ps` shows a command line to everybody and logs keep a URL. The file is
-// read for each request, so a new secret counts without a restart. No message has any of it.
+// The credentials for a remote-write receiver: a user with a password, or a bearer token. The
+// secret is in a file, because `ps` shows a command line to everybody and logs keep a URL. The file
+// is read for each request, so a new secret takes effect without a restart. No message contains any
+// part of the secret.
 #ifndef WATTLE_COORDINATOR_REMOTE_WRITE_CREDENTIALS_H_
 #define WATTLE_COORDINATOR_REMOTE_WRITE_CREDENTIALS_H_
 
@@ -34,8 +35,8 @@ bool IsReadOnTheWay(const std::string& url);
 // it is empty, or has more than one line. Names the file and what to do.
 absl::StatusOr<std::string> SecretIn(const std::string& path);
 
-// Name and value of the header Authorization; an empty name where there are no credentials.
-// kInvalidArgument: as SecretIn.
+// Name and value of the header Authorization; an empty name if there are no credentials.
+// kInvalidArgument: see SecretIn.
 absl::StatusOr<std::pair<std::string, std::string>> AuthorizationHeader(
     const Credentials& credentials);
 

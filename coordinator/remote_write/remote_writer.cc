@@ -23,11 +23,11 @@
 namespace wattle::remote_write {
 namespace {
 
-// Batches of one request. A device has at most two batches under way.
+// Batches of one request. A device has at most two batches in flight.
 constexpr size_t kBatchesPerRequest = 16;
 constexpr absl::Duration kWindowMargin = absl::Hours(1);
-// How far a device's clock may be ahead. One later sample would make all right samples look too
-// old.
+// How far a device's clock may be ahead. A single sample from the future would make all correct
+// samples look too old.
 constexpr absl::Duration kAheadMax = absl::Minutes(5);
 constexpr int kTimeoutSeconds = 30;
 
@@ -39,8 +39,8 @@ int64_t SamplesIn(absl::Span<const Scrape> scrapes) {
   return samples;
 }
 
-// Whether the receiver has read the request and will never take it. Any other error may pass: the
-// receiver is away, not switched on, overloaded, or wants a password.
+// Whether the receiver has read the request and will never accept it. Any other error may be
+// temporary: the receiver is away, not enabled, overloaded, or requires a password.
 bool IsRefusal(int status, const std::string& body) {
   return status == 400 || status == 413 || status == 422 ||
          absl::StrContains(absl::AsciiStrToLower(body), "too old sample");
@@ -126,7 +126,7 @@ void RemoteWriter::Take(const DeviceId& device, v1::MetricBatch batch, std::func
   if (answer == nullptr) {
     waiting_.push_back({device, std::move(batch)});
   }
-  // A batch that waits already was sent again on a new stream; the answer goes to the new stream.
+  // A waiting batch was sent again on a new stream, to which the answer now goes.
   answer = std::move(done);
 }
 
@@ -194,7 +194,7 @@ bool RemoteWriter::Send(absl::Span<const Scrape> scrapes) {
       break;
   }
   // Prometheus refuses a whole request for one bad sample, so the request is split until that
-  // sample is alone.
+  // sample is in a request of its own.
   if (scrapes.size() == 1) {
     Refuse(scrapes.front(), "refused", /*keep=*/true);
     return true;

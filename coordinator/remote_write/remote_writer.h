@@ -40,7 +40,7 @@ struct RemoteWriteOptions {
   // Prometheus' out_of_order_time_window. Samples within an hour of its edge already count as too
   // old: Prometheus answers some of them with an error that looks temporary.
   absl::Duration window = absl::Hours(7 * 24);
-  // Where samples go that Prometheus refuses as older than its window: OpenMetrics lines.
+  // File for samples that Prometheus refuses as older than its window, as OpenMetrics lines.
   std::string old_samples_path = {};
   int64_t old_samples_bytes_max = int64_t{256} << 20;
   absl::Duration backoff_min = absl::Seconds(1);

@@ -203,7 +203,7 @@ TEST_F(RemoteWriterTest, AReceiverInTroubleIsAskedAgain) {
               HasSubstr("wattle_coordinator_remote_write_failed_requests_total 3"));
 }
 
-// A wrong password is no refusal of the samples: they wait until it is right.
+// A wrong password does not refuse the samples, which wait for the right one.
 TEST_F(RemoteWriterTest, SamplesWaitForTheRightPassword) {
   const std::string secret = absl::StrCat(path_, ".secret");
   const auto write = [&secret](const std::string& text) {

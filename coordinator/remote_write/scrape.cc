@@ -13,7 +13,7 @@ namespace {
 
 std::map<std::string, std::string> LabelsOf(const DeviceId& device, const v1::MetricBatch& batch,
                                             const v1::MetricSeries& series) {
-  std::map<std::string, std::string> labels;  // Ordered by name, as remote write 1.0 demands.
+  std::map<std::string, std::string> labels;  // Ordered by name, as remote write 1.0 requires.
   for (const v1::Label& label : batch.labels()) {
     labels[label.key()] = label.value();
   }

@@ -141,7 +141,7 @@ class SqliteHistory final : public History {
       if (!row) {
         break;
       }
-      if (!select.IsNull(1)) {  // NULL: a version that did not keep the placement placed it.
+      if (!select.IsNull(1)) {  // NULL: an older version, which did not keep placements, placed it.
         placements[select.Bytes(0)] = select.Bytes(1);
       }
     }
@@ -157,7 +157,7 @@ class SqliteHistory final : public History {
   }
 
  private:
-  // Collects the newest jobs of one state, up to the query's limit. Unspecified: of all states.
+  // Collects the newest jobs of one state, up to the query's limit. Unspecified: all states.
   absl::Status Collect(const HistoryQuery& query, v1::JobState state,
                        std::map<int64_t, v1::Job, std::greater<>>& found)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The history answers for data that has left the coordinator's state: ended jobs with their
-// receipts, and the explanation of each placement. History reads what the journal commits, on its
-// own connection, so that no commit waits for a reader. Thread-safe; one query at a time.
+// Reads data that has left the coordinator's state: ended jobs with their receipts, and the
+// explanation of each placement. History reads the journal's committed data on its own connection,
+// so that no commit waits for a reader. Thread-safe; one query at a time.
 #ifndef WATTLE_COORDINATOR_STORE_HISTORY_H_
 #define WATTLE_COORDINATOR_STORE_HISTORY_H_
 
@@ -33,8 +33,8 @@ struct HistoryQuery {
 
 class History {
  public:
-  // Opens the history of the journal at `path`. vfs: as for Journal::Open. REQUIRES: Journal::Open
-  // has opened this file. Errors: as Journal::Open.
+  // Opens the history of the journal at `path`. vfs: see Journal::Open. REQUIRES: Journal::Open has
+  // opened this file. Errors: those of Journal::Open.
   static absl::StatusOr<std::unique_ptr<History>> Open(const std::string& path,
                                                        const std::string& vfs = "");
   virtual ~History() = default;
@@ -46,11 +46,11 @@ class History {
   // The archived jobs of the query, newest first.
   virtual absl::StatusOr<std::vector<v1::Job>> Jobs(const HistoryQuery& query) = 0;
   // The numbers of the jobs, archived or open, of which an attempt ended on the device at that time
-  // or later. Attempts that a restore had forgotten, and a device told again, are not found.
+  // or later. Attempts that were lost in a restore and reported again by a device are not found.
   virtual absl::StatusOr<std::vector<int64_t>> JobsEndedOn(const DeviceId& device,
                                                            double since_unix_seconds) = 0;
-  // Sets the placement of each attempt of the job as its event explained it. The job may be
-  // archived or open.
+  // Sets the placement of each attempt of the job as recorded in its event. The job may be archived
+  // or open.
   virtual absl::Status Explain(v1::Job& job) = 0;
 };
 

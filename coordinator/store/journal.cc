@@ -68,7 +68,7 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
   if (backup == nullptr) {
     return StatusOfDatabase(destination.get(), destination_path);
   }
-  // One read transaction; WAL lets the writer go on meanwhile.
+  // One read transaction; WAL lets the writer continue meanwhile.
   sqlite3_backup_step(backup, kAllPages);
   if (sqlite3_backup_finish(backup) != SQLITE_OK) {
     return StatusOfDatabase(destination.get(), destination_path);
@@ -76,7 +76,8 @@ absl::Status CopyDatabase(const std::string& source_path, const std::string& des
   return absl::OkStatus();
 }
 
-// Marks the file as a copy: the process that opens it must know that the original may have gone on.
+// Marks the file as a copy: the process that opens it must know that the original may have
+// continued.
 absl::Status MarkAsCopy(const std::string& path, const std::string& vfs) {
   if (WATTLE_FAULT_POINT("copy mark")) {
     return absl::OkStatus();
@@ -121,7 +122,7 @@ absl::Status RenameDurably(const std::string& from, const std::string& to) {
 
 class SqliteJournal final : public Journal {
  public:
-  // log: the connection for commits; each is on the disk before anybody is told of it. keeper: the
+  // log: the connection for commits; each commit is on the disk before it is reported. keeper: the
   // connection for snapshots and checkpoints beside the commits.
   SqliteJournal(std::string path, std::string vfs, std::optional<LockFile> lock, Database log,
                 Database keeper)
@@ -280,9 +281,9 @@ class SqliteJournal final : public Journal {
     return row ? static_cast<uint32_t>(select.Integer(0)) : 0;
   }
 
-  // An earlier process can have died between a write and its sync: its events are read from the
-  // kernel's memory, and a power cut would take them back from everybody who is told of them. The
-  // checkpoint syncs the write-ahead log first, then copies. A full disk refuses the copy alone.
+  // An earlier process can have died between a write and its sync: its events are then read from
+  // the kernel's memory, and a power cut would lose them after they were reported. The checkpoint
+  // syncs the write-ahead log first, then copies. On a full disk only the copy fails.
   absl::Status MakeReadDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(keeping_) {
     absl::Status copied = CopyLog().status();
     return absl::IsResourceExhausted(copied) ? absl::OkStatus() : copied;

@@ -42,8 +42,8 @@ class Journal {
  public:
   // Opens or makes the journal file `path`; its directory must exist. Open converts a file of an
   // earlier version. vfs: SQLite's name of a simulated file system; empty: the machine's. A
-  // simulated file system belongs to its one caller, so there is no lock file. Backup does not work
-  // there; CopyJournal does.
+  // simulated file system has only one user, so there is no lock file. Backup does not work there;
+  // CopyJournal does.
   // Errors: kFailedPrecondition for a newer schema, or for a lock that another process holds
   // (named); kDataLoss for a damaged file; kPermissionDenied, kNotFound, kResourceExhausted for the
   // file system, each with the remedy.
@@ -72,15 +72,16 @@ class Journal {
   virtual absl::Status ReadSnapshot(int64_t sequence, const TakeRow& take) = 0;
   // Stores the rows and reads them back through `check`. Only then does WriteSnapshot drop all but
   // the two latest snapshots, and move the events that neither of them needs to the archive.
-  // Commits go on meanwhile. REQUIRES: the event `sequence` is durable. Errors: as Append, and
-  // those of `check`; after an error all earlier snapshots still exist.
+  // Commits go on meanwhile. REQUIRES: the event `sequence` is durable. Errors: those of Append and
+  // of `check`; after an error all earlier snapshots still exist.
   virtual absl::Status WriteSnapshot(const SnapshotToWrite& snapshot) = 0;
-  // Moves committed pages from the write-ahead log into the file, so that no commit has to. The
-  // caller calls Checkpoint about every second.
+  // Moves committed pages from the write-ahead log into the file, so that commits need not do it.
+  // The caller calls Checkpoint about every second.
   virtual absl::Status Checkpoint() = 0;
 
   // Removes the history from before `before` (old_records.h), in small transactions beside the
-  // commits. stop: asked between two of them. Errors: as Append; what was removed stays removed.
+  // commits. stop: checked between two transactions. Errors: those of Append; removed records stay
+  // removed.
   virtual absl::Status RemoveHistory(absl::Time before, const std::function<bool()>& stop) = 0;
 
   // Makes a consistent copy at `destination` while appends go on, and a copy of the archive beside
@@ -96,9 +97,9 @@ class Journal {
 };
 
 // Copies the journal at `path` to `to`, and its archive to `to`.archive, also while another process
-// has the journal open. The copy is marked as one (Journal::is_copy). vfs: as for Journal::Open. OK
+// has the journal open. The copy is marked as one (Journal::is_copy). vfs: see Journal::Open. OK
 // means that the whole copy is on the disk, in these two files. After an error or a crash the files
-// are useless; the next call replaces them. Errors: as Journal::Backup.
+// are useless; the next call replaces them. Errors: those of Journal::Backup.
 absl::Status CopyJournal(const std::string& path, const std::string& to,
                          const std::string& vfs = "");
 

@@ -28,7 +28,7 @@ struct KindsQuery {
   int64_t limit = 0;
 };
 
-// Of the rows, newest first, of "SELECT sequence, event": the events in order.
+// The events in order, from rows of "SELECT sequence, event" with the newest first.
 absl::StatusOr<std::vector<v1::Event>> EventsIn(Statement& select) {
   std::vector<v1::Event> events;
   while (true) {
@@ -44,8 +44,8 @@ absl::StatusOr<std::vector<v1::Event>> EventsIn(Statement& select) {
   }
 }
 
-// Of the journal or of the archive, which have the same table. Walks back through it: what people
-// ask for is little beside the fleet's work, so that no index is kept for it.
+// Reads the journal or the archive, which have the same table, from the newest row back. Such
+// queries are rare beside the fleet's work, so no index is kept for them.
 absl::StatusOr<std::vector<v1::Event>> EventsOfKindsIn(Database& database,
                                                        const KindsQuery& query) {
   std::string wanted;
@@ -97,8 +97,8 @@ absl::StatusOr<std::vector<v1::Event>> JournalReader::EventsOfKinds(
   if (query.limit == 0 || access(archive_path_.c_str(), F_OK) != 0) {
     return events;
   }
-  // Events move from the journal to the archive, which is read last: none is missed between the
-  // two, and those that are in both come once.
+  // Events move from the journal to the archive, which is read last: no event is missed between the
+  // two, and events in both are returned once.
   if (!events.empty()) {
     query.last_sequence = events.front().sequence() - 1;
   }

@@ -30,7 +30,7 @@ struct LedgerAt {
 class JournalReader {
  public:
   // Opens a reader of the journal at `path`. REQUIRES: Journal::Open has opened this file. Errors:
-  // as StatusOfDatabase.
+  // those of StatusOfDatabase.
   static absl::StatusOr<std::unique_ptr<JournalReader>> Open(const std::string& path);
 
   // The events with a number above `after_sequence` and at most `last_sequence`, in order; at most
@@ -38,8 +38,8 @@ class JournalReader {
   // Errors: kDataLoss for an unreadable event.
   absl::StatusOr<std::vector<v1::Event>> Events(int64_t after_sequence, int64_t last_sequence,
                                                 int64_t limit);
-  // As Events, of these kinds alone (proto/kind_name.h), not older than `since_unix_seconds`, and
-  // also those of the archive. Reads no more of the archive than the limit leaves.
+  // Events of only these kinds (proto/kind_name.h), not older than `since_unix_seconds`, including
+  // the archive. Reads the archive only up to the limit.
   absl::StatusOr<std::vector<v1::Event>> EventsOfKinds(const std::vector<std::string>& kinds,
                                                        double since_unix_seconds,
                                                        int64_t last_sequence, int64_t limit);

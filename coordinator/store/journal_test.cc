@@ -300,7 +300,7 @@ TEST_F(JournalTest, KillInTheMiddleOfAppendsLeavesOnlyWholeBatches) {
       }
     });
     close(pipe_ends[1]);
-    // Kills at a commit that differs by round. The child is then in a later append.
+    // Kills at a commit that differs by round. By then the child is in a later append.
     int64_t acknowledged = 0;
     for (int seen = 0; seen < 3 + round; ++seen) {
       ASSERT_EQ(read(pipe_ends[0], &acknowledged, sizeof(acknowledged)),

@@ -12,10 +12,11 @@
 namespace wattle::store {
 namespace {
 
-// A commit may have to wait for a transaction of this size: a few milliseconds.
+// A commit may have to wait for one transaction of this size, which takes a few milliseconds.
 constexpr int64_t kRecordsRemovedAtOnce = 200;
 
-// A job that was converted from an earlier version has no row in `jobs`: its submission counts.
+// A job that was converted from an earlier version has no row in `jobs`: its submission time
+// counts.
 constexpr char kOldJobs[] =
     "SELECT a.number FROM archived_jobs AS a LEFT JOIN jobs AS j ON j.job_id = 'j' || a.number "
     "WHERE COALESCE(j.finished_unix_seconds, a.submitted_unix_seconds) < ? LIMIT ?";
@@ -90,7 +91,7 @@ absl::Status RemoveOldEvents(const std::string& archive, const std::string& vfs,
       Database::Open(archive, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                      vfs));
   WATTLE_RETURN_IF_ERROR(PrepareArchiveSchema(database));
-  // Looks at the first events alone: the archive has no index by time, and is large.
+  // Reads only the first events, because the archive is large and has no index by time.
   return RemoveRows(
       database, [&](const auto& body) { return database.InTransaction(body); },
       "DELETE FROM events WHERE sequence IN (SELECT sequence FROM (SELECT sequence, "

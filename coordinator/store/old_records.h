@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Removes records that are older than the history is kept, so that the files of a coordinator stop
-// growing: SQLite writes new records where the old ones were. The journal's events that a start
-// needs are never touched.
+// growing: SQLite reuses the space of removed records. The journal's events that a start needs are
+// never touched.
 #ifndef WATTLE_COORDINATOR_STORE_OLD_RECORDS_H_
 #define WATTLE_COORDINATOR_STORE_OLD_RECORDS_H_
 
@@ -21,7 +21,7 @@ using InTransaction = std::function<absl::Status(const std::function<absl::Statu
 
 // Removes from the journal, with their attempts, the archived jobs that ended before `before`, and
 // the ledgers from before. Each device keeps its latest ledger from before `before`, because the
-// energy of a period is the difference of two ledgers. stop: asked between two transactions.
+// energy of a period is the difference of two ledgers. stop: checked between two transactions.
 absl::Status RemoveOldRecords(Database& database, const InTransaction& in_transaction,
                               absl::Time before, const std::function<bool()>& stop);
 // Removes the archive's oldest events up to the first one that is not from before `before`.

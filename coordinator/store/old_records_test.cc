@@ -19,8 +19,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// One job a day from day 0 on: submitted, placed, ended, and archived. A ledger of each of two
-// devices stands beside it.
+// One job a day from day 0 on: submitted, placed, ended, and archived. Each of two devices adds a
+// ledger each day.
 class OldRecordsTest : public JournalFixture {
  protected:
   static constexpr int kDays = 10;
@@ -47,7 +47,7 @@ class OldRecordsTest : public JournalFixture {
       barn.mutable_ledger_recorded()->set_device_id("barn");
       barn.mutable_ledger_recorded()->mutable_ledger()->set_attempt_energy_joules(100 * day);
       EXPECT_THAT(journal_->Append({submitted, placed, archived, barn}), IsOk());
-      if (day < 2) {  // Silent since.
+      if (day < 2) {  // Only on the first two days.
         v1::Event mast = Next(day);
         mast.mutable_ledger_recorded()->set_device_id("mast");
         EXPECT_THAT(journal_->Append({mast}), IsOk());

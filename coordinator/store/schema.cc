@@ -44,7 +44,7 @@ CREATE TABLE profiles (
   PRIMARY KEY (device_class, device_id, emulated, power_mode, signature, unit)) WITHOUT ROWID;
 )sql";
 
-// New with version 2.
+// Added in version 2.
 const char* const kSnapshotsAndHistory = R"sql(
 CREATE TABLE snapshots (
   sequence INTEGER PRIMARY KEY, events_crc INTEGER NOT NULL, row_count INTEGER NOT NULL, digest INTEGER NOT NULL,

@@ -192,8 +192,8 @@ absl::Status Snapshots::KeepTheLatest() {
 }
 
 // Copies first, deletes then: a crash in between leaves events in both files, which is harmless.
-// Events that the archive has already are written once more: the process that wrote them may have
-// died before their sync.
+// Events that the archive already has are written again, because the process that wrote them may
+// have died before the sync.
 absl::Status Snapshots::ArchiveEvents(int64_t up_to_sequence) {
   WATTLE_ASSIGN_OR_RETURN(
       Database archive,

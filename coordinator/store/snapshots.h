@@ -2,7 +2,7 @@
 //
 // Snapshots of the state in the journal's file. A snapshot is many rows of one record each, so that
 // a state of any size fits. Snapshots writes the rows in small transactions between the commits. A
-// snapshot counts only after its rows were read back and found right. A crash leaves an unverified
+// snapshot counts only after its rows were read back and verified. A crash leaves an unverified
 // snapshot, which the next start removes. The two latest are kept, with all events after the older
 // one. One thread at a time uses Snapshots, beside the thread that commits.
 #ifndef WATTLE_COORDINATOR_STORE_SNAPSHOTS_H_
@@ -25,7 +25,7 @@ namespace wattle::store {
 
 class Snapshots {
  public:
-  // path: the journal's, for messages and for the archive beside it. vfs: of the archive, as for
+  // path: the journal's, for messages and for the archive beside it. vfs: the archive's, see
   // Database::Open. database: a connection that only Snapshots uses. writing: every writer to the
   // file holds this mutex, because a thread that waits on SQLite's own lock would have to poll.
   Snapshots(std::string path, std::string vfs, Database* database, absl::Mutex* writing)
@@ -33,9 +33,9 @@ class Snapshots {
 
   // The verified snapshots, newest first.
   absl::StatusOr<std::vector<int64_t>> List() const;
-  // As Journal::ReadSnapshot.
+  // Implements Journal::ReadSnapshot.
   absl::Status Read(int64_t sequence, const TakeRow& take) const;
-  // As Journal::WriteSnapshot.
+  // Implements Journal::WriteSnapshot.
   absl::Status Write(const SnapshotToWrite& snapshot);
   // Removes the snapshots that a crash left unverified. The caller does this before the first
   // commit.

@@ -45,8 +45,8 @@ absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted) {
           absl::StrCat(message, "; check that the directory exists and may be written"));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-    // The text of every statement is the program's own and tested: what SQLite refuses there is a
-    // file whose tables, version or rows are not those that the program wrote.
+    // Every statement's text is the program's own and tested, so this error means a file whose
+    // tables, version or rows the program did not write.
     case SQLITE_ERROR:
     case SQLITE_SCHEMA:
     case SQLITE_MISMATCH:

@@ -25,7 +25,7 @@ absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted);
 
 class Statement {
  public:
-  // Errors: as StatusOfDatabase.
+  // Errors: those of StatusOfDatabase.
   static absl::StatusOr<Statement> Prepare(sqlite3* database, const std::string& sql);
 
   // Binds the values to ?1, ?2, … in order; Reset starts again at ?1. A value that cannot be bound
@@ -36,7 +36,8 @@ class Statement {
   Statement& Bind(absl::string_view text);
   Statement& BindBytes(absl::string_view bytes);
 
-  // True: a row is ready to be read. False: there are no more rows. Errors: as StatusOfDatabase.
+  // True: a row is ready to be read. False: there are no more rows. Errors: those of
+  // StatusOfDatabase.
   absl::StatusOr<bool> Step();
   // Runs a statement that returns no rows: steps once and resets.
   absl::Status Run();
@@ -44,7 +45,7 @@ class Statement {
 
   [[nodiscard]] int64_t Integer(int column) const;
   [[nodiscard]] double Real(int column) const;
-  [[nodiscard]] std::string Bytes(int column) const;  // Also for text.
+  [[nodiscard]] std::string Bytes(int column) const;  // Also reads text.
   [[nodiscard]] bool IsNull(int column) const;
 
  private:
@@ -63,7 +64,7 @@ class Statement {
 class Database {
  public:
   // Opens `path` with the flags of sqlite3_open_v2. vfs: SQLite's name of the file system; empty:
-  // the machine's. Errors: as StatusOfDatabase.
+  // the machine's. Errors: those of StatusOfDatabase.
   static absl::StatusOr<Database> Open(const std::string& path, int flags,
                                        const std::string& vfs = "");
 

@@ -82,7 +82,8 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kReportAccepted:
     case v1::Event::kPolicyApplied:
     case v1::Event::kPolicyDeleted:
-    case v1::Event::kProfilesImported:  // The table of profiles has what was measured here.
+    case v1::Event::kProfilesImported:  // The table of profiles holds only rows measured in this
+                                        // fleet.
     case v1::Event::kImportedProfilesRemoved:
     case v1::Event::kArtifactCommitted:
     case v1::Event::kArtifactRemoved:

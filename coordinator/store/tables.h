@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Changes the tables (schema.h) as an event says, in the transaction that appends the event. One
-// thread at a time.
+// Applies an event to the tables (schema.h), in the transaction that appends the event. One thread
+// at a time.
 #ifndef WATTLE_COORDINATOR_STORE_TABLES_H_
 #define WATTLE_COORDINATOR_STORE_TABLES_H_
 
@@ -21,9 +21,9 @@ class Tables {
   // `database` outlives this object.
   explicit Tables(const Database* database) : database_(database) {}
 
-  // Inserts the event and updates the tables, in the caller's transaction. `chain` is the crc of
-  // the event before, and becomes this event's crc. Errors: kAborted when the event's number
-  // exists, because another coordinator leads; kDataLoss when the tables contradict the events.
+  // Inserts the event and updates the tables, in the caller's transaction. `chain` is the previous
+  // event's crc, and becomes this event's crc. Errors: kAborted when the event's number exists,
+  // because another coordinator leads; kDataLoss when the tables contradict the events.
   absl::Status Store(const v1::Event& event, uint32_t& chain);
 
  private:
@@ -38,7 +38,7 @@ class Tables {
   absl::Status On(const v1::LedgerRecorded& recorded, const v1::Event& event);
   absl::Status On(const v1::ProfileUpdated& updated, const v1::Event& event);
   absl::Status SetDrained(const std::string& device_id, bool drained);
-  // The statement of this text, prepared once. Errors: as Database::Prepare.
+  // The statement of this text, prepared once. Errors: those of Database::Prepare.
   absl::StatusOr<Statement*> Prepared(const std::string& sql);
 
   const Database* database_;
