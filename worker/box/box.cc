@@ -37,9 +37,9 @@ constexpr int kNotEntered = 126;  // exit code of a child that could not enter; 
 constexpr int kEntryMilliseconds = 10'000;
 constexpr rlim_t kOpenFilesMax = 1024;
 constexpr rlim_t kThreadsMax = 4096;
-// Beside a peak that the plan estimates: what is private and writable and hardly touched. Each
-// thread brings OpenBLAS's buffer (128 MiB of addresses) and two stacks; seen with Debian's
-// libtorch 1.13: 50 MiB, and 165 MiB a thread, more than the peak.
+// Allowance beside the planned peak for private writable memory that is hardly touched. Each thread
+// adds OpenBLAS's buffer (128 MiB of addresses) and two stacks; measured with Debian's libtorch
+// 1.13: 50 MiB plus 165 MiB a thread above the peak.
 constexpr int64_t kMemoryBeside = int64_t{256} << 20;
 constexpr int64_t kMemoryOfThread = int64_t{192} << 20;
 
@@ -63,12 +63,12 @@ constexpr const char* kReadable[] = {"/lib",
                                      "/sys/devices/system/cpu",
                                      "/sys/devices/system/node",
                                      "/sys/kernel/mm/transparent_hugepage"};
-// Also for CUDA. Container systems put the driver's libraries into /usr/local/nvidia.
+// Additional paths for CUDA. Container systems put the driver's libraries into /usr/local/nvidia.
 constexpr const char* kCudaReadable[] = {
     "/usr/local/cuda", "/usr/local/nvidia", "/proc/driver/nvidia",
     "/proc/modules",   "/proc/devices",     "/etc/nv_tegra_release",
     "/sys/devices",    "/sys/module",       "/sys/bus/pci"};
-// Names of device nodes in /dev of desktop cards and of Jetson boards begin so. Not "nv": nvme0n1
+// Prefixes of device nodes in /dev of desktop cards and of Jetson boards. Not "nv", because nvme0n1
 // is a disk.
 constexpr const char* kCudaDevices[] = {"nvidia", "nvhost",   "nvmap",
                                         "nvgpu",  "nvsciipc", "host1x-fence"};
@@ -93,7 +93,7 @@ const char* StepName(Step step) {
   return "unknown";
 }
 
-// The child's word.
+// The child's message about its entry.
 struct Word {
   Step step = Step::kEntered;
   int error = 0;
@@ -103,7 +103,7 @@ union Control {
   cmsghdr header;  // aligns the bytes
 };
 
-// listener: a descriptor that goes along, or -1.
+// listener: a descriptor to pass along, or -1.
 void Tell(int socket, Word word, int listener) {
   iovec part = {&word, sizeof(word)};
   Control control = {};
@@ -119,7 +119,8 @@ void Tell(int socket, Word word, int listener) {
     header->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(header), &listener, sizeof(listener));
   }
-  (void)!sendmsg(socket, &message, MSG_NOSIGNAL);  // an agent that is gone has killed this process
+  (void)!sendmsg(socket, &message, MSG_NOSIGNAL);  // if the agent is gone, this process is killed
+                                                   // too
 }
 
 [[noreturn]] void GiveUp(int socket, Step step) {
@@ -127,7 +128,8 @@ void Tell(int socket, Word word, int listener) {
   _exit(kNotEntered);
 }
 
-// Best effort: whoever refuses the file leaves the ids of nobody, with which a runner works too.
+// Best effort: if the kernel refuses the file, the process has the ids of nobody, with which a
+// runner also works.
 void WriteText(const char* path, const char* text) {
   const int file = open(path, O_WRONLY | O_CLOEXEC);
   if (file >= 0) {
@@ -138,7 +140,7 @@ void WriteText(const char* path, const char* text) {
 
 bool SetLimit(int resource, rlim_t value) {
   rlimit limit = {};
-  // Both vary with the C library: enum or int.
+  // Both types vary with the C library: enum or int.
   if (getrlimit(static_cast<decltype(RLIMIT_DATA)>(resource), &limit) != 0) {
     return false;
   }
@@ -147,11 +149,11 @@ bool SetLimit(int resource, rlim_t value) {
   return setrlimit(static_cast<decltype(RLIMIT_DATA)>(resource), &limit) == 0;
 }
 
-// Root's runner shall be root by name alone: exec gives no capability back.
+// A runner of root must be root without capabilities: exec must give none back.
 bool DropCapabilities() {
   for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) {
-      break;  // not root: there is none to lose, and no_new_privs lets none be won
+      break;  // not root: no capability to drop, and no_new_privs prevents gaining one
     }
   }
   const bool root_by_name_alone =
@@ -162,17 +164,17 @@ bool DropCapabilities() {
   if (syscall(SYS_capset, &header, none.data()) == 0) {
     return true;
   }
-  // A service manager may refuse the call (@privileged of systemd). Then exec takes them away.
+  // A service manager may refuse the call (@privileged of systemd). In that case exec drops them.
   return errno == EPERM && (geteuid() != 0 || root_by_name_alone) &&
          prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0;
 }
 
-// Returns the listener, -1 where this kernel has none, or nothing: errno says why.
+// Returns the listener, -1 if this kernel has none, or nullopt with the reason in errno.
 std::optional<int> EnterFilter(absl::Span<sock_filter> filter) {
   SetOwnProcess(filter, getpid());
   sock_fprog program = {static_cast<decltype(sock_fprog::len)>(filter.size()), filter.data()};
-  // Without SPEC_ALLOW kernels before 5.16 slow the whole process down for the sake of programs
-  // that keep secrets from themselves (Documentation/userspace-api/spec_ctrl.rst).
+  // Without SPEC_ALLOW kernels before 5.16 slow the whole process down to protect programs that
+  // isolate secrets within one process (Documentation/userspace-api/spec_ctrl.rst).
   unsigned long flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;  // NOLINT(google-runtime-int): the call's
   const auto listener = static_cast<int>(syscall(
       SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
@@ -272,8 +274,8 @@ absl::StatusOr<Box> Box::Prepare(const Spec& spec) {
   return Box(std::move(kept), std::move(landlock), std::move(filter));
 }
 
-// Whether the process is in a user namespace of its own now. Where the kernel refuses namespaces
-// the filter alone keeps the runner from the network.
+// Whether the process is in a user namespace of its own now. If the kernel refuses namespaces, only
+// the filter keeps the runner from the network.
 bool Box::EnterNamespaces() const {
   if (geteuid() == 0) {
     (void)!unshare(CLONE_NEWNET);
@@ -291,9 +293,10 @@ bool Box::EnterNamespaces() const {
 bool Box::SetLimits(bool own_user_namespace) const {
   const Limits& limits = spec_->limits;
   if (limits.file_bytes > 0) {
-    signal(SIGXFSZ, SIG_IGN);  // EFBIG in its place, which the runner can tell
+    signal(SIGXFSZ, SIG_IGN);  // EFBIG instead, which the runner can report
   }
-  // Processes are counted for each user, so a limit would count the user's other programs too.
+  // No limit of processes: the kernel counts them per user, which would include the user's other
+  // programs.
   return (limits.memory_bytes <= 0 ||
           SetLimit(RLIMIT_DATA, static_cast<rlim_t>(limits.memory_bytes))) &&
          (limits.file_bytes <= 0 ||
@@ -316,7 +319,7 @@ void Box::Enter(int socket) {
         landlock_->Enter())) {
     GiveUp(socket, Step::kLandlock);
   }
-  // Last: what the steps above call, a runner may not.
+  // Last, because the steps above make calls that the filter refuses.
   int listener = -1;
   if (boxed) {
     const std::optional<int> entered = EnterFilter(absl::MakeSpan(filter_));
@@ -326,7 +329,7 @@ void Box::Enter(int socket) {
     listener = *entered;
   }
   Tell(socket, {Step::kEntered, 0}, listener);
-  // Whoever holds the listener may let calls through: the runner must not.
+  // The holder of the listener may allow calls, so the runner must not have it.
   if (listener >= 0) {
     close(listener);
   }
@@ -334,9 +337,9 @@ void Box::Enter(int socket) {
 
 namespace {
 
-// The call that waits; nothing where a signal has withdrawn it.
+// The waiting call; nullopt if a signal has withdrawn it.
 std::optional<seccomp_notif> Receive(int listener) {
-  // Larger than any kernel's structure; the kernel wants it zeroed.
+  // Larger than any kernel's structure; the kernel requires zeros.
   alignas(seccomp_notif) std::array<char, 1024> bytes = {};
   if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, bytes.data()) != 0) {
     return std::nullopt;
@@ -360,7 +363,7 @@ std::string Refusals::Take() const {
 std::string Refusals::TakeAndRefuse() const {
   const std::optional<seccomp_notif> notification = Receive(listener_.get());
   if (notification.has_value()) {
-    alignas(seccomp_notif_resp) std::array<char, 1024> bytes = {};  // as of Receive
+    alignas(seccomp_notif_resp) std::array<char, 1024> bytes = {};  // see Receive
     seccomp_notif_resp answer = {};
     answer.id = notification->id;
     answer.error = -EPERM;

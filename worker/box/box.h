@@ -2,8 +2,8 @@
 //
 // The box of one runner, entered by the agent's child between fork and exec: libtorch has threads
 // before main, and Landlock holds only the thread that enters it
-// (docs/adr/0042-box-before-exec.md). All that allocates is done before the fork; in the child
-// there are system calls alone.
+// (docs/adr/0042-box-before-exec.md). All allocation happens before the fork; the child makes only
+// system calls.
 //
 //   auto box = Box::Prepare(spec);
 //   auto [here, there] = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
@@ -34,38 +34,38 @@ namespace wattle::box {
 
 // 0: no limit.
 struct Limits {
-  // Of memory that the process may write and shares with nobody (RLIMIT_DATA): heap, tensors,
-  // stacks. Not RLIMIT_AS: libraries, weights that are mapped from files and reserved addresses
-  // take no memory, and a sanitizer reserves terabytes.
+  // Limit of private writable memory (RLIMIT_DATA): heap, tensors, stacks. Not RLIMIT_AS, because
+  // libraries, weights mapped from files and reserved addresses take no memory, and a sanitizer
+  // reserves terabytes.
   int64_t memory_bytes = 0;
-  int64_t file_bytes = 0;  // of each file that is written; a write beyond it fails with EFBIG
+  int64_t file_bytes = 0;  // of each written file; a write beyond it fails with EFBIG
 };
 
 struct Spec {
   Level level = Level::kNone;
   std::string program;
-  std::vector<std::string> readable{};  // files, and directories with all that is below; must exist
+  std::vector<std::string> readable{};  // files, and directories with their content; must exist
   std::vector<std::string> writable{};
   bool cuda = false;
   Limits limits{};
 };
 
-// How much memory a runner may have whose peak the plan estimates; 0 where it is not known.
+// The memory limit of a runner with this estimated peak; 0 if the peak is unknown.
 int64_t MemoryLimit(int64_t estimated_peak_bytes, int threads);
-// How large a file may be on a disk with so much free space, of which `reserve_bytes` stay free.
+// The file size limit on a disk with this free space, of which `reserve_bytes` stay free.
 int64_t FileLimit(int64_t free_bytes, int64_t reserve_bytes);
 
 class Box {
  public:
-  // Errors: kNotFound, kPermissionDenied (of a path, by name), kUnimplemented (this kernel has not
-  // what the level wants), kInternal.
+  // Errors: kNotFound, kPermissionDenied (both name the path), kUnimplemented (this kernel lacks a
+  // feature that the level needs), kInternal.
   static absl::StatusOr<Box> Prepare(const Spec& spec);
 
-  // Pass this very pointer to execve: the filter allows no other.
+  // Pass this pointer to execve; the filter allows no other.
   [[nodiscard]] const char* program() const { return spec_->program.c_str(); }
 
-  // In the child: enters, and tells `socket` so. Where a step fails it tells that and ends the
-  // process, so that no runner is ever started outside its box.
+  // In the child: enters the box and reports it on `socket`. If a step fails, reports that and ends
+  // the process, so that no runner ever starts outside its box.
   void Enter(int socket);
 
  private:
@@ -73,35 +73,35 @@ class Box {
   [[nodiscard]] bool EnterNamespaces() const;
   [[nodiscard]] bool SetLimits(bool own_user_namespace) const;
 
-  std::unique_ptr<Spec> spec_;  // at one place, so that program() stays what it is
+  std::unique_ptr<Spec> spec_;  // on the heap, so that the pointer program() stays valid
   std::optional<Landlock> landlock_;
   Filter filter_;  // empty at kNone
-  // What is written below /proc/self to keep the user's id in a namespace of its own.
+  // Text for /proc/self/uid_map, which keeps the user's id in the new namespace.
   std::string user_map_;
   std::string group_map_;
 };
 
-// The kernel's word on calls that a runner made and may not make. Such a call waits until the
-// runner is killed, so it never happens.
+// The kernel's notifications of a runner's forbidden calls. Such a call waits until the runner is
+// killed, so it is never carried out.
 class Refusals {
  public:
-  Refusals() = default;  // of a runner whose calls are not told
+  Refusals() = default;  // for a runner without notifications
   explicit Refusals(UniqueDescriptor listener) : listener_(std::move(listener)) {}
 
   // For poll: POLLIN, a call waits (the caller takes it and kills the runner); POLLHUP, the runner
-  // is gone. -1: nothing is told.
+  // is gone. -1: no notifications.
   [[nodiscard]] int descriptor() const { return listener_.get(); }
-  // The call's name. "a call that is not known" where a signal has withdrawn it.
+  // The call's name. "a call that is not known" if a signal has withdrawn it.
   [[nodiscard]] std::string Take() const;
-  // The same, and the call fails with EPERM: the runner lives on. For those who look which calls a
-  // driver makes (bench/box_load.cc).
+  // Take, but the call fails with EPERM and the runner continues. For finding the calls of a driver
+  // (bench/box_load.cc).
   [[nodiscard]] std::string TakeAndRefuse() const;
 
  private:
   UniqueDescriptor listener_;
 };
 
-// In the agent, with its own end of the socket: waits until the child is in its box. Errors:
+// Called in the agent with its own end of the socket: waits until the child is in its box. Errors:
 // kFailedPrecondition names the step that failed; kDeadlineExceeded, kInternal.
 absl::StatusOr<Refusals> AwaitEntry(int socket);
 

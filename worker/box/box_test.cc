@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each attack is seen succeeding without the box, and refused with it.
+// Each attack succeeds without the box and is refused with it.
 #include "worker/box/box.h"
 
 #include <fcntl.h>
@@ -44,7 +44,7 @@ constexpr int kRefused = 1;
 
 struct Outcome {
   int exit_code = -1;        // -1: ended by a signal
-  std::string refused_call;  // for which the agent ended it
+  std::string refused_call;  // the call for which the agent ended the program
   std::string output;
 };
 
@@ -106,8 +106,8 @@ Outcome Attack(const Spec& spec, std::vector<std::string> words) {
   return outcome;
 }
 
-// A process that only waits: the agent of the attacks, and another program. As a service's it has
-// no capabilities, which would keep some attackers off.
+// A process that only waits: the agent of the attacks, and another program. Like a service's
+// process it has no capabilities, which would stop some attackers.
 class Bystander {
  public:
   Bystander() {
@@ -146,7 +146,8 @@ class Bystander {
   pid_t pid_ = -1;
 };
 
-// What the kernel has, not what our own code makes of it: a box that is broken fails the tests.
+// Checks the kernel's support directly instead of our own detection, so that a broken box fails the
+// tests.
 bool Has(Level level) {
   const bool seccomp = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
   const bool landlock = !absl::IsUnimplemented(Landlock::Create().status());
@@ -163,7 +164,7 @@ class HostileRunner : public testing::Test {
             .limits = {}};
   }
 
-  // A call that the filter refuses: the process ends at it, and the agent learns its name.
+  // A call that the filter refuses: the process ends at the call, and the agent gets its name.
   void ExpectCallRefused(Level level, const std::string& call,
                          const std::vector<std::string>& words) const {
     const Outcome outcome = Attack(At(level), words);
@@ -182,8 +183,8 @@ class HostileRunner : public testing::Test {
     EXPECT_THAT(outcome.output, HasSubstr("Permission denied"));
   }
 
-  TestDirectory own_;    // of the attempt
-  TestDirectory state_;  // of the worker
+  TestDirectory own_;    // the attempt's directory
+  TestDirectory state_;  // the worker's directory
   const std::string input_ = state_.Write("cache/model/config.json", "{}");
 };
 
@@ -288,7 +289,7 @@ TEST_F(HostileRunner, WritesNothingOutside) {
   ExpectCallRefused(Level::kFull, "symlinkat", {"link", own_.File("other_link")});
 }
 
-// Landlock judges neither a file's mode nor, before Linux 6.2, a cut by its path.
+// Landlock checks neither a change of a file's mode nor, before Linux 6.2, truncation by path.
 TEST_F(HostileRunner, OpensNothingToOthersAndCutsNothingOff) {
   WATTLE_NEEDS_LEVEL(Level::kSeccomp);
   const std::string key = state_.Write("identity/key.pem", "secret");
@@ -314,7 +315,7 @@ TEST_F(HostileRunner, OpensNothingToOthersAndCutsNothingOff) {
   ExpectSucceedsWithout({"cut-by-open", input_});
 }
 
-// The driver's links and processes, for a runner that is not the driver.
+// The answers that CUDA's driver gets must not help an attacker.
 TEST_F(HostileRunner, GetsNothingOfWhatCudasDriverIsToldIsDone) {
   WATTLE_NEEDS_LEVEL(Level::kSeccomp);
   Spec cuda = At(Level::kSeccomp);
@@ -378,7 +379,7 @@ TEST_F(HostileRunner, GetsNoMoreMemoryThanItsLimit) {
   EXPECT_THAT(outcome.output, HasSubstr("Cannot allocate memory"));
 }
 
-// What the kernel does not count as a process's data is not to be had.
+// Memory that the kernel does not count as a process's data must be refused.
 TEST_F(HostileRunner, GetsNoMemoryThatNobodyCounts) {
   WATTLE_NEEDS_LEVEL(Level::kSeccomp);
   for (const char* attack : {"shared-memory", "stack-memory"}) {
@@ -510,8 +511,8 @@ TEST(LibrariesTest, OfOtherFilesThereAreNone) {
               ElementsAre("/a b/libc10.so"));
 }
 
-// A libtorch of PyPI: what it loads for a GPU lies where no distribution has its libraries, and the
-// program is not linked with it.
+// A libtorch of PyPI: its GPU libraries are outside the distribution's folders, and the program is
+// not linked with them.
 TEST(LibrariesTest, FoldersForAGpuAreLibtorchsAndThoseOfWhatItLoads) {
   const TestDirectory torch;
   const auto own = LibrariesOf(kHostileRunner);

@@ -59,11 +59,11 @@ struct ChildPlan {
   int nice;
   pid_t parent;
   Box* box;   // null: none
-  int entry;  // where the child tells that it is in the box
-  int group;  // of control groups; -1: none
+  int entry;  // the socket on which the child reports that it is in the box
+  int group;  // the control group; -1: none
 };
 
-// A machine without memory loses the child, whose work is done again, before this process or a
+// A machine out of memory kills the child, whose work can be repeated, before this process or a
 // program of the owner. Any process may raise its own score (proc_pid_oom_score_adj(5)).
 void PreferForOutOfMemoryKill() {
   const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -74,14 +74,14 @@ void PreferForOutOfMemoryKill() {
   }
 }
 
-// Between fork and exec in a process with threads: only what is async-signal-safe.
+// Between fork and exec in a process with threads: only async-signal-safe calls.
 [[noreturn]] void RunChild(const ChildPlan& plan) {
-  // Dies with its parent. If the parent died before this line, it is another one by now.
+  // Dies with its parent. If the parent died before this line, the parent's id has changed.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != plan.parent) {
     _exit(kExecFailed);
   }
-  // A group of its own: Ctrl-C on the parent's terminal is the parent's to handle.
+  // A process group of its own, so that the parent handles Ctrl-C on its terminal.
   setpgid(0, 0);
   for (const int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP}) {
     signal(number, SIG_DFL);
@@ -93,10 +93,11 @@ void PreferForOutOfMemoryKill() {
   dup2(plan.output, STDOUT_FILENO);
   dup2(plan.error, STDERR_FILENO);
   const rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
-  setrlimit(RLIMIT_CORE, &no_core);  // a model-sized core file on an SD card helps nobody
+  setrlimit(RLIMIT_CORE, &no_core);  // no model-sized core files on the SD card
   PreferForOutOfMemoryKill();
   if (plan.group >= 0) {
-    (void)!write(plan.group, "0", 1);  // the writer itself; before it has a byte of the model
+    (void)!write(plan.group, "0", 1);  // moves this process itself, before it holds a byte of the
+                                       // model
   }
   if (plan.nice != 0) {
     setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + plan.nice);
@@ -105,7 +106,7 @@ void PreferForOutOfMemoryKill() {
     plan.box->Enter(plan.entry);
   }
 #ifdef SYS_close_range
-  syscall(SYS_close_range, 3U, ~0U, 0U);  // older kernels: what is not CLOEXEC stays open
+  syscall(SYS_close_range, 3U, ~0U, 0U);  // on older kernels descriptors without CLOEXEC stay open
 #endif
   execve(plan.program, plan.arguments, plan.environment);
   _exit(kExecFailed);
@@ -154,7 +155,7 @@ absl::StatusOr<BoxedProgram> StartBoxed(const Program& program, Box* box) {
   }
   Refusals refusals;
   if (box != nullptr) {
-    entry_there = UniqueDescriptor();  // so that a child which ends is heard to end
+    entry_there = UniqueDescriptor();  // so that the end of the child closes the socket
     absl::StatusOr<Refusals> entered = AwaitEntry(entry_here.get());
     if (!entered.ok()) {
       kill(pid, SIGKILL);

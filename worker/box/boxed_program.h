@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Starts a program with three pipes, in a box: a runner of the agent, or what reads foreign files
+// Starts a program with three pipes, in a box: a runner of the agent, or a reader of foreign files
 // for the coordinator. The child dies with the thread that started it (PR_SET_PDEATHSIG), so start
 // it from a thread that lives as long as its process.
 #ifndef WATTLE_WORKER_BOX_BOXED_PROGRAM_H_
@@ -26,7 +26,8 @@ struct Program {
   std::vector<std::string> arguments;    // with the program's name first
   std::vector<std::string> environment;  // "NAME=value"
   int nice = 0;                          // added to this process's own
-  int group = -1;                        // the list of processes of its control group; -1: ours
+  int group = -1;                        // the list of processes of its control group; -1: this
+                                         // process's group
 };
 
 // Our ends of the child's streams, closed with the object.
@@ -38,7 +39,7 @@ struct BoxedProgram {
   Refusals refusals;        // calls that its box refuses
 };
 
-// Returns once the child is in the box. box: of this program and for this one start; null: none.
+// Returns once the child is in the box. box: prepared for this program and this start; null: none.
 // Errors: kResourceExhausted (no process, no pipe), those of AwaitEntry.
 absl::StatusOr<BoxedProgram> StartBoxed(const Program& program, Box* box);
 

@@ -15,7 +15,7 @@ constexpr absl::string_view kNames[] = {"PATH",           "HOME",         "LANG"
 constexpr absl::string_view kPrefixes[] = {
     "LC_",   "OPENBLAS_", "MKL_",  "DNNL_",   "ONEDNN_", "ATEN_",   "TORCH_",  "PYTORCH_",
     "GOMP_", "KMP_",      "CUDA_", "CUBLAS_", "CUDNN_",  "NVIDIA_", "MALLOC_", "WATTLE_CRASH_"};
-// It would pin slower kernels.
+// This variable would select slower kernels.
 constexpr absl::string_view kRefused = "OPENBLAS_CORETYPE";
 
 bool IsAllowed(absl::string_view name) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A program that tries one attack and says how it went, for the tests of the box: exit code 0, it
-// succeeded; 1, it was refused and standard output says why; a signal, the box ended it. It uses
-// the C library alone, and no sanitizer, which would want more of the machine than a runner does.
+// A program that tries one attack, for the tests of the box. Exit code 0: the attack succeeded; 1:
+// it was refused, with the reason on standard output; a signal: the box ended it. The program uses
+// only the C library, and no sanitizer, which would need more rights than a runner.
 //
 //   wattle_hostile_runner ATTACK [ARGUMENT]     or, started by the name of an attack: ATTACK
 #include <dirent.h>
@@ -51,8 +51,8 @@ int LocalSocket(const char* /*unused*/) {
   return Judge(socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
 }
 
-// A socket that waits for other processes under a name of its own, as CUDA's driver makes one, and
-// talks to nobody through it.
+// A socket that waits for other processes under a name of its own, like that of CUDA's driver,
+// without any communication.
 int Server(const char* /*unused*/) {
   sockaddr_un name = {};
   name.sun_family = AF_UNIX;
@@ -72,7 +72,7 @@ int Server(const char* /*unused*/) {
   return Judge(accept4(server, nullptr, nullptr, SOCK_CLOEXEC) >= 0);
 }
 
-// As many as a bomb's first moment has. Each ends at once.
+// The first processes of a fork bomb. Each ends at once.
 int ForkBomb(const char* /*unused*/) {
   for (int i = 0; i < kProcesses; ++i) {
     const pid_t child = fork();
@@ -105,8 +105,7 @@ int Kill(const char* process) {
   return Judge(kill(static_cast<pid_t>(std::strtol(process, nullptr, 10)), SIGKILL) == 0);
 }
 
-// A pipe that tells its owner, who need not have it, of each byte by a signal of the owner's
-// choice.
+// A pipe that sends a chosen signal for each byte to its owner, which may be any process.
 int KillByPipe(const char* process) {
   int ends[2] = {};
   const auto pid = static_cast<pid_t>(std::strtol(process, nullptr, 10));
@@ -115,7 +114,7 @@ int KillByPipe(const char* process) {
                write(ends[1], "x", 1) == 1);
 }
 
-// To one processor, as long as it lives.
+// Pins another process to one processor.
 int Pin(const char* process) {
   cpu_set_t one = {};
   sched_getaffinity(0, sizeof(one), &one);
@@ -155,7 +154,7 @@ int Link(const char* path) {
   return Judge(symlinkat("/etc/passwd", AT_FDCWD, path) == 0);
 }
 
-// Touched, so that the machine gives it.
+// Touched, so that the memory is really used.
 int Map(const char* mebibytes, int flags) {
   const size_t size = static_cast<size_t>(std::strtol(mebibytes, nullptr, 10)) << 20;
   void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
@@ -202,8 +201,8 @@ void* Nothing(void* /*unused*/) {
   return nullptr;
 }
 
-// What a runner does: a thread, its own facts, random bytes, a file of its own, its own signals.
-// It also says whether it still dies with its agent.
+// The normal actions of a runner: a thread, its own facts, random bytes, a file of its own, its own
+// signals. Also reports whether it still dies with its agent.
 int Work(const char* folder) {
   pthread_t thread = {};
   if (pthread_create(&thread, nullptr, &Nothing, nullptr) != 0) {
@@ -223,7 +222,7 @@ int Work(const char* folder) {
   return kSucceeded;
 }
 
-// Root's are nearly all.
+// Root has nearly all capabilities.
 int Capabilities(const char* /*unused*/) {
   FILE* const status = std::fopen("/proc/self/status", "re");
   if (status == nullptr) {

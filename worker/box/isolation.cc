@@ -24,12 +24,12 @@ namespace {
 
 constexpr char kThisProgram[] = "/proc/self/exe";
 constexpr int kTrialMilliseconds = 10'000;
-// How the child of a trial ends where its box holds nothing back.
+// Exit code of a trial's child whose box restricts nothing.
 constexpr int kFilesAreOpen = 3;
 constexpr int kCallsAreOpen = 4;
 
-// In the child, in its box: the root folder may not be read at kFull, and a socket to the network
-// ends the process at both.
+// In the boxed child: reading the root folder must fail at kFull, and opening a network socket must
+// end the process at both levels.
 [[noreturn]] void TryWhatIsForbidden(Level level) {
   if (level >= Level::kFull && open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0) {
     _exit(kFilesAreOpen);
@@ -53,7 +53,7 @@ absl::Status Judge(int status) {
 
 absl::Status TryLevel(Level level) {
   if (level == Level::kNone) {
-    return absl::OkStatus();  // it holds nothing back that could be tried
+    return absl::OkStatus();  // the level has no restriction that could be tried
   }
   WATTLE_ASSIGN_OR_RETURN(Box trial, Box::Prepare({.level = level, .program = kThisProgram}));
   std::array<int, 2> ends = {};
@@ -66,8 +66,8 @@ absl::Status TryLevel(Level level) {
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) {
-    // Dies with a worker that is killed here. Its forbidden call would wait for ever, and it would
-    // hold the lock of the worker's state folder.
+    // Dies with the worker if the worker is killed here; otherwise its forbidden call would wait
+    // for ever while it holds the lock of the worker's state folder.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) {
       _exit(kCallsAreOpen);
@@ -83,7 +83,8 @@ absl::Status TryLevel(Level level) {
   const absl::StatusOr<Refusals> refusals = AwaitEntry(here.get());
   if (refusals.ok() && refusals->descriptor() >= 0) {
     pollfd told = {refusals->descriptor(), POLLIN, 0};
-    // POLLIN: the call waits for ever, so it ends here. Else the child has ended by itself.
+    // POLLIN: the forbidden call waits, so the trial passed. Otherwise the child has ended by
+    // itself.
     if (poll(&told, 1, kTrialMilliseconds) <= 0 || (told.revents & POLLIN) != 0) {
       kill(pid, SIGKILL);
     }

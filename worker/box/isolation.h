@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which box this machine can give its runners.
+// Finds the strongest box that this machine supports.
 #ifndef WATTLE_WORKER_BOX_ISOLATION_H_
 #define WATTLE_WORKER_BOX_ISOLATION_H_
 
@@ -14,17 +14,17 @@ namespace wattle::box {
 
 struct Isolation {
   Level level = Level::kNone;
-  std::string missing;  // why the level is not the one that was asked for; empty where it is
+  std::string missing;  // why the level is below the requested one; empty if it is not
 };
 
 // The highest level up to `at_most` that works here, found by entering it in a child that then
-// tries what it may not do.
+// tries forbidden actions.
 Isolation DetectIsolation(Level at_most);
 
 // One level, tried in the same way. Errors: kUnimplemented, kFailedPrecondition, kInternal.
 absl::Status TryLevel(Level level);
 
-// An error (kInvalidArgument, with the remedy) where the level is below the one that is wanted.
+// An error (kInvalidArgument, with the remedy) if the level is below `wanted`.
 absl::Status CheckAtLeast(const Isolation& isolation, Level wanted);
 
 }  // namespace wattle::box

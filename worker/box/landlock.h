@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Landlock by its system calls: which files a process may touch. Built before fork, entered by the
-// child's one thread, inherited over exec. Kernels from 5.13 have it where it is switched on.
+// Landlock by its system calls: limits the files that a process may access. Built before fork,
+// entered by the child's only thread, inherited over exec. Available in kernels from 5.13 if
+// enabled.
 #ifndef WATTLE_WORKER_BOX_LANDLOCK_H_
 #define WATTLE_WORKER_BOX_LANDLOCK_H_
 
@@ -24,21 +25,21 @@ enum class Access {
 
 class Landlock {
  public:
-  // Refuses every file, TCP, and signals and abstract sockets to the outside, as far as this kernel
-  // can. Errors: kUnimplemented, where it has no Landlock.
+  // Makes a ruleset that refuses every file, TCP, and signals and abstract sockets to the outside,
+  // as far as this kernel supports. Errors: kUnimplemented if the kernel has no Landlock.
   static absl::StatusOr<Landlock> Create();
 
   // Errors: kNotFound, kPermissionDenied, kInternal.
   absl::Status Allow(const std::string& path, Access access);
-  // The same where the path is there; boards differ.
+  // Allow if the path exists, because boards differ.
   absl::Status AllowIfThere(const std::string& path, Access access);
 
-  // Between fork and exec: system calls alone. False: errno says why. AllowOwnProcess: to read the
-  // files of the caller below /proc, which have another name in each process. AllowOwnThreads: also
-  // to write those of its threads, which CUDA's driver gives names there.
+  // Between fork and exec: only system calls. False: the reason is in errno. AllowOwnProcess:
+  // reading the caller's files below /proc, whose path differs for each process. AllowOwnThreads:
+  // also writing the files of its threads, because CUDA's driver sets thread names there.
   [[nodiscard]] bool AllowOwnProcess() const;
   [[nodiscard]] bool AllowOwnThreads() const;
-  [[nodiscard]] bool Enter() const;  // wants PR_SET_NO_NEW_PRIVS
+  [[nodiscard]] bool Enter() const;  // requires PR_SET_NO_NEW_PRIVS
 
  private:
   Landlock(UniqueDescriptor rules, int version);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How far a runner is shut off from the machine. Pure.
+// The levels of a runner's isolation from the machine. Pure.
 #ifndef WATTLE_WORKER_BOX_LEVEL_H_
 #define WATTLE_WORKER_BOX_LEVEL_H_
 
@@ -10,13 +10,15 @@
 
 namespace wattle::box {
 
-// In order: a later level has all that an earlier one has.
+// In order: a later level includes the earlier ones.
 enum class Level {
-  // Limits of memory and files, a clean environment and no new privileges, which every kernel has.
+  // Limits of memory and files, a clean environment and no new privileges, which every kernel
+  // supports.
   kNone,
-  // Also: only the system calls that jobs need, no other process, no network, no capabilities.
+  // In addition: only the system calls that jobs need, no other process, no network, no
+  // capabilities.
   kSeccomp,
-  // Also Landlock: only the files that the attempt needs.
+  // In addition Landlock: only the files that the attempt needs.
   kFull,
 };
 

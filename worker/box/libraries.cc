@@ -43,7 +43,7 @@ absl::StatusOr<std::string> ReadHead(const std::string& path) {
   return head;
 }
 
-// What "INTERPRETER --list PROGRAM" prints; empty where it prints nothing.
+// What "INTERPRETER --list PROGRAM" prints; empty if it prints nothing.
 std::string AskLinker(const std::string& interpreter, const std::string& program) {
   std::array<int, 2> ends = {};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -137,7 +137,7 @@ std::vector<std::string> CudaFoldersOf(const Libraries& libraries) {
     if (!absl::StartsWith(file.substr(folder.size()), "/libtorch_cpu.so")) {
       continue;
     }
-    // Which it asks for by name, once it runs: NVRTC among them.
+    // Libraries that libtorch loads by name at run time, NVRTC among them.
     for (const char* name : {"/libtorch_cuda.so", "/libcaffe2_nvrtc.so"}) {
       const std::string loaded = folder + name;
       if (access(loaded.c_str(), R_OK) != 0) {
@@ -169,8 +169,8 @@ absl::StatusOr<Libraries> LibrariesOf(const std::string& program) {
       return found->second;
     }
   }
-  // Without the lock, so that nobody waits for another's program: at worst two threads ask the
-  // linker the same.
+  // Runs without the lock, so that no caller waits for another's program; at worst two threads run
+  // the linker for the same program.
   WATTLE_ASSIGN_OR_RETURN(const std::string head, ReadHead(program));
   Libraries libraries = {.interpreter = InterpreterOf(head), .files = {}};
   if (!libraries.interpreter.empty()) {

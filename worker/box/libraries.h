@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which files the dynamic linker reads for a program. libtorch need not lie in the system's
-// folders.
+// Finds the files that the dynamic linker reads for a program, because libtorch need not be in the
+// system's folders.
 #ifndef WATTLE_WORKER_BOX_LIBRARIES_H_
 #define WATTLE_WORKER_BOX_LIBRARIES_H_
 
@@ -15,17 +15,17 @@ namespace wattle::box {
 
 struct Libraries {
   std::string interpreter;         // the dynamic linker; empty: the program needs none
-  std::vector<std::string> files;  // of the libraries that it finds
+  std::vector<std::string> files;  // the libraries that the linker finds
 };
 
-// Asks the program's own dynamic linker, as ldd does; the program is not run. An answer is kept as
-// long as the program's file does not change. Errors: those of reading the program. A linker that
-// gives no answer finds no libraries. Thread-safe.
+// Asks the program's own dynamic linker, as ldd does; the program is not run. The answer is cached
+// while the program's file does not change. Errors: those of reading the program. If the linker
+// does not answer, there are no libraries. Thread-safe.
 absl::StatusOr<Libraries> LibrariesOf(const std::string& program);
 
-// Folders of what libtorch loads for a GPU when a job asks for one: its own folder, which is that
-// of libtorch_cpu.so among `files`, and those of the libraries that its library for GPUs needs.
-// None where this libtorch has none. interpreter: as above.
+// Folders of the libraries that libtorch loads for a job on a GPU: its own folder, which is that of
+// libtorch_cpu.so among `files`, and those of the libraries that its GPU library needs. Empty if
+// this libtorch has no GPU library.
 std::vector<std::string> CudaFoldersOf(const Libraries& libraries);
 
 // The interpreter that an ELF file of this processor's kind names; empty: none, or no such file.

@@ -27,11 +27,10 @@
 namespace wattle::box {
 namespace {
 
-// Allowed with any arguments. Names that a processor does not have (arm64 has no open) are left
-// out.
+// Allowed with any arguments. Names that a processor lacks (arm64 has no open) are skipped.
 constexpr const char* kAllowed[] = {
-    // Files: Landlock decides which. Not chmod, utimensat and truncate, by which a path is enough:
-    // Landlock judges neither of the first two, nor before Linux 6.2 the third.
+    // Files: Landlock decides which. Without chmod, utimensat and truncate, which act on a path:
+    // Landlock does not check the first two, nor the third before Linux 6.2.
     "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev",
     "pwritev2", "creat", "close", "close_range", "lseek", "stat", "lstat", "fstat", "newfstatat",
     "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
@@ -50,51 +49,53 @@ constexpr const char* kAllowed[] = {
     "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigsuspend", "rt_sigpending",
     "sigaltstack", "pause", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres",
     "gettimeofday", "time", "times", "restart_syscall", "exit", "exit_group",
-    // What the process is.
+    // The process's own ids and facts.
     "getpid", "gettid", "getppid", "getpgrp", "getpgid", "getuid", "geteuid", "getgid", "getegid",
     "getgroups", "getresuid", "getresgid", "getrusage", "getrlimit", "sysinfo", "uname",
     "getrandom", "capget",
-    // The child's last word to the agent before it becomes the runner. Without sockets it is of no
-    // use later.
+    // For the child's last message to the agent before it becomes the runner. Useless later without
+    // sockets.
     "sendmsg"};
 
-// Of a descriptor. Not F_SETOWN and F_SETSIG: a pipe would send any process of this user a signal.
+// Controls of a descriptor. Without F_SETOWN and F_SETSIG, by which a pipe could signal any process
+// of this user.
 constexpr int kFileControls[] = {F_DUPFD,     F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,    F_GETFL,
                                  F_SETFL,     F_GETLK,         F_SETLK,     F_SETLKW,   F_OFD_GETLK,
                                  F_OFD_SETLK, F_OFD_SETLKW,    F_ADD_SEALS, F_GET_SEALS};
 
-// Of a terminal's or a file's own state. No other: TIOCSTI types into a terminal.
+// Controls of a terminal's or a file's own state. No others: TIOCSTI types into a terminal.
 constexpr unsigned int kControls[] = {TCGETS, TIOCGWINSZ, FIONREAD, FIOCLEX, FIONCLEX};
 
-// PR_SET_PDEATHSIG is allowed with SIGKILL alone: a runner may not outlive its agent.
+// PR_SET_PDEATHSIG is allowed only with SIGKILL: a runner may not outlive its agent.
 constexpr int kProcessControls[] = {
     PR_SET_NAME,      PR_GET_NAME,       PR_GET_DUMPABLE, PR_CAPBSET_READ,   PR_GET_NO_NEW_PRIVS,
     PR_GET_PDEATHSIG, PR_SET_TIMERSLACK, PR_GET_SECCOMP,  PR_GET_SECUREBITS, PR_SET_VMA};
 
-// Of CUDA's driver alone. What it is answered where it lives on with the answer:
+// Calls of CUDA's driver that get a fixed answer, with which the driver works:
 struct DriverAnswer {
   const char* call;
-  int error;  // 0: the call is said to be done, and is not
+  int error;  // 0: the call returns success without being carried out
 };
-// - As it starts, the driver looks after the nodes of its GPUs in /dev, as NVIDIA's nvidia-modprobe
-//   does, whose source is public. It removes the node's link in /dev/char and makes it again, and
-//   no job needs that link. A process would be nvidia-modprobe; without one the driver takes the
-//   nodes that are there.
-// - It asks for a server that shares GPUs (MPS), and goes on without one.
+// - At its start the driver maintains the nodes of its GPUs in /dev, like NVIDIA's nvidia-modprobe,
+//   whose source is public. It removes the node's link in /dev/char and makes it again, and no job
+//   needs that link. The driver would start nvidia-modprobe as a process; without it, the driver
+//   uses the existing nodes.
+// - The driver looks for a server that shares GPUs (MPS), and continues without one.
 constexpr DriverAnswer kDriverAnswers[] = {
     {"symlink", 0},     {"symlinkat", 0},  {"chown", 0},        {"lchown", 0},
     {"fchownat", 0},    {"chmod", 0},      {"fchmod", 0},       {"fchmodat", 0},
     {"utimensat", 0},   {"mknod", EPERM},  {"mknodat", EPERM},  {"fork", EPERM},
     {"vfork", EPERM},   {"setsockopt", 0}, {"connect", ENOENT}, {"accept", EAGAIN},
     {"accept4", EAGAIN}};
-// And what it needs. ioctl is how it speaks to the GPU: Landlock decides to which nodes. Without a
-// socket that waits for other processes of the same user, the driver gives the GPU up (error 304).
-// No process ever gets through: accept is refused, and no name is of another network namespace.
+// Calls that CUDA's driver needs. ioctl is its interface to the GPU: Landlock decides to which
+// nodes. Without a socket that listens for other processes of the same user, the driver gives up
+// the GPU (error 304). No process can connect: accept is refused, and no name belongs to another
+// network namespace.
 constexpr unsigned int kDriverSocket = SOCK_SEQPACKET | SOCK_CLOEXEC;
 constexpr const char* kDriverCalls[] = {
     "ioctl", "memfd_create", "sched_setaffinity", "sched_setscheduler", "bind", "listen"};
 
-// Stands for the process's own id until there is a process.
+// Placeholder for the process's own id until the process exists.
 constexpr uint32_t kOwnProcess = 0x7a7a7a7aU;
 
 struct ContextDeleter {
@@ -109,10 +110,10 @@ class Rules {
       status_ = absl::InternalError("libseccomp: no filter; is it older than 2.5?");
       return;
     }
-    // A call of another architecture, such as 32-bit code's, means other things by its number.
+    // The numbers of another architecture, such as 32-bit code, mean other calls.
     Check("architecture",
           seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
-    // A binary tree of the numbers: the kernel asks the program at every call.
+    // A binary tree of the numbers: the kernel runs the program at every call.
     Check("optimize", seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
   }
 
@@ -157,12 +158,13 @@ class Rules {
 constexpr scmp_arg_cmp Equals(unsigned int argument, uint64_t value) {
   return {argument, SCMP_CMP_EQ, value, 0};
 }
-// The kernel reads the low half of the argument alone.
+// The kernel reads only the low half of the argument.
 constexpr scmp_arg_cmp EqualsInt(unsigned int argument, uint32_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, 0xffffffffU, value};
 }
 
-// Whoever cuts a file off opens it to write. Landlock asks for that right since Linux 6.2 alone.
+// Truncation requires opening for writing here, because Landlock checks that right only since Linux
+// 6.2.
 void AllowOpen(const char* name, unsigned int flags, Rules& rules) {
   rules.Allow(name, {{flags, SCMP_CMP_MASKED_EQ, O_TRUNC, 0}});
   for (const unsigned int mode : {O_WRONLY, O_RDWR}) {
@@ -170,7 +172,7 @@ void AllowOpen(const char* name, unsigned int flags, Rules& rules) {
   }
 }
 
-// The limit of memory counts what is private and grows upwards. A GPU's driver has mappings of its
+// The memory limit counts private mappings that grow upwards. A GPU's driver has mappings of its
 // own.
 void AllowMappings(bool cuda, Rules& rules) {
   if (cuda) {
@@ -190,8 +192,8 @@ absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program) {
   for (const char* name : kAllowed) {
     rules.Allow(name);
   }
-  // Threads, but no other process. The flags of clone3 lie in memory, where no filter can look:
-  // without it the C library takes clone.
+  // Threads, but no other process. The flags of clone3 are in memory, which a filter cannot read;
+  // without clone3 the C library uses clone.
   rules.Allow("clone", {{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}});
   rules.Answer(SCMP_ACT_ERRNO(ENOSYS), "clone3");
   rules.Allow("execve", {Equals(0, reinterpret_cast<uintptr_t>(program))});
@@ -209,8 +211,8 @@ absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program) {
   for (const int control : kProcessControls) {
     rules.Allow("prctl", {EqualsInt(0, static_cast<uint32_t>(control))});
   }
-  // Libraries that libtorch brings ask the name service for the user's name as they are loaded, and
-  // live without an answer.
+  // Libraries of libtorch query the name service for the user's name when loaded, and work without
+  // an answer.
   if (cuda) {
     rules.Allow("socket", {EqualsInt(0, AF_UNIX), Equals(1, kDriverSocket)});
     rules.Answer(SCMP_ACT_ERRNO(EACCES), "socket",
@@ -223,7 +225,7 @@ absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program) {
     }
     rules.Answer(SCMP_ACT_ERRNO(EPERM), "clone", {{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0}});
   } else {
-    // Of the calling thread, and of no other process.
+    // Only for the calling thread, not for other processes.
     rules.Allow("sched_setaffinity", {Equals(0, 0)});
     rules.Answer(SCMP_ACT_ERRNO(EPERM), "sched_setaffinity", {{0, SCMP_CMP_NE, 0, 0}});
     rules.Answer(SCMP_ACT_ERRNO(EACCES), "socket", {EqualsInt(0, AF_UNIX)});

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The system calls of a runner as a BPF program for seccomp. libseccomp writes the program for the
-// processor that it runs on, so calls are named and never numbered here. Thread-safe.
+// present processor, so calls are named here, never numbered. Thread-safe.
 #ifndef WATTLE_WORKER_BOX_SYSTEM_CALLS_H_
 #define WATTLE_WORKER_BOX_SYSTEM_CALLS_H_
 
@@ -19,22 +19,22 @@ namespace wattle::box {
 
 using Filter = std::vector<sock_filter>;
 
-// What jobs need is allowed; every other call waits for the agent (SECCOMP_RET_USER_NOTIF), which
-// names it and kills the runner. With `cuda` also what NVIDIA's driver needs, and some calls that
-// it makes and lives without are answered and not carried out.
+// Calls that jobs need are allowed; every other call waits for the agent (SECCOMP_RET_USER_NOTIF),
+// which names it and kills the runner. With `cuda` the calls of NVIDIA's driver are allowed too,
+// and some that it can do without get an answer without being carried out.
 //
-// execve is allowed with one pointer alone, `program`: the address of the path that the agent's
-// child passes. It is an address in the agent's memory, which the runner does not know. kill and
-// tgkill are allowed to the process itself, whose id is set by SetOwnProcess.
-// Errors: kInternal, where libseccomp refuses a rule.
+// execve is allowed with only one pointer, `program`: the address of the path that the agent's
+// child passes, which the runner does not know. kill and tgkill are allowed for the process itself,
+// whose id SetOwnProcess sets. Errors: kInternal if libseccomp refuses a rule.
 absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program);
 
-// Between fork and exec: these only write into the program. SetOwnProcess wants to be called once.
+// Between fork and exec: both only write into the program. Call SetOwnProcess once.
 void SetOwnProcess(absl::Span<sock_filter> filter, pid_t process);
-// For kernels before 5.0, which cannot tell the agent: a refused call kills (SIGSYS), unnamed.
+// For kernels before 5.0, which cannot notify the agent: a refused call kills the runner (SIGSYS),
+// without its name.
 void KillInsteadOfTelling(absl::Span<sock_filter> filter);
 
-// "socket"; "number 41" where libseccomp does not know the call.
+// "socket"; "number 41" if libseccomp does not know the call.
 std::string SystemCallName(uint32_t architecture, int number);
 
 }  // namespace wattle::box

@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A runner for tests: speaks the frames, trains nothing, needs no libtorch. It makes `steps` of the
-// task's finetune spec (default 5) steps of 8 examples each, keeps its step in
-// work_directory/step, and writes output_directory/config.json. The job's name may ask for trouble:
-// "crash-at:N" (SIGKILL to itself after step N, once), "abort-at:N", "fail" (a failure frame of
-// class data), "garbage" (no frames), "oversize" (a frame without an end), "flood-frames" (500 of
-// 0.9 MiB), "flood" (200,000 lines), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself
-// after step N, once), "sleep-ms:N" (per step), "tell-score" (a line with its out-of-memory score).
-// It says only once that it is alive.
+// task's finetune spec (default 5) steps of 8 examples each, keeps its step in work_directory/step,
+// and writes output_directory/config.json. The job's name selects a fault: "crash-at:N" (SIGKILL to
+// itself after step N, once), "abort-at:N", "fail" (a failure frame of class data), "garbage" (no
+// frames), "oversize" (a frame without an end), "flood-frames" (500 of 0.9 MiB), "flood" (200,000
+// lines), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself after step N, once),
+// "sleep-ms:N" (per step), "tell-score" (a line with its out-of-memory score). Sends only one sign
+// of life.
 #include <sanitizer/lsan_interface.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -28,7 +28,7 @@
 #include "wattle/v1/runner.pb.h"
 #include "worker/child/frames/frames.h"
 
-// A leak check at the end makes a thread by clone, which a runner's box refuses.
+// Off, because the leak check at the end makes a thread by clone, which a runner's box refuses.
 int __lsan_is_turned_off() {
   return 1;
 }  // NOLINT(bugprone-reserved-identifier): AddressSanitizer's
@@ -81,9 +81,9 @@ std::optional<int> Trouble(const v1::RunnerTask& task, absl::string_view prefix)
   return std::nullopt;
 }
 
-// True: go on.
+// Returns true to continue.
 bool AwaitContinue(FrameReader& reader, bool gated, int step) {
-  // Without a gate a stop is looked for too, but not waited for: the tests stop gated runs only.
+  // Without a gate, checks for a stop without waiting, because the tests stop only gated runs.
   if (!gated) {
     return true;
   }
@@ -189,7 +189,7 @@ std::string FoundKernel() {
   return code;
 }
 
-// What the worker asks a runner before any task. nullopt: the runner gets a task.
+// Answers the worker's questions before any task. nullopt: the runner gets a task.
 std::optional<int> AnswerFlags(int argc, char** argv) {
   if (argc > 2 && std::strcmp(argv[1], "--check-device") == 0) {
     std::printf("%s\n", HasDevice(argv[2]) ? "ok" : "no such device here");
@@ -227,7 +227,7 @@ std::optional<int> AnswerFlags(int argc, char** argv) {
   return std::nullopt;
 }
 
-// The troubles before which the runner trains as well.
+// The faults before which the runner also trains.
 void Tell(const std::string& trouble) {
   if (trouble == "tell-score") {
     std::string score;

@@ -11,12 +11,12 @@
 namespace wattle::child {
 
 struct RunnerExit {
-  // The process left by itself with exit code 0. Its last frame says with what result.
+  // The process ended by itself with exit code 0. Its last frame has the result.
   bool clean = false;
-  // Of an exit that is not clean: whose fault it is, and one line for people.
+  // For an exit that is not clean: the class of the failure, and one line for people.
   v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
   std::string message;
-  // SIGSEGV or SIGABRT: the program failed, or a library that it has of the board.
+  // SIGSEGV or SIGABRT: the program failed, or a library of the board.
   bool crashed = false;
 };
 

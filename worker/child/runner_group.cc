@@ -27,7 +27,7 @@ std::string TextOf(const std::string& path) {
   return ReadWholeFile(path).value_or("");
 }
 
-// The kernel's files are there already and take one value for each write.
+// The kernel's files exist already and accept one value for each write.
 absl::Status Set(const std::string& path, absl::string_view value) {
   const UniqueDescriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (file.get() < 0) {
@@ -50,7 +50,7 @@ std::vector<std::string> WordsOf(const std::string& path) {
   return absl::StrSplit(TextOf(path), absl::ByAnyChar(" \n"), absl::SkipEmpty());
 }
 
-// Hands each controller on that the group has. Returns those that its children lack.
+// Enables each of the group's controllers for its children. Returns those that its children lack.
 std::string HandOn(const std::string& directory) {
   std::string missing;
   const std::vector<std::string> available = WordsOf(directory + "/cgroup.controllers");
@@ -99,7 +99,7 @@ absl::StatusOr<std::unique_ptr<RunnerGroup>> RunnerGroup::Open(const std::string
   WATTLE_RETURN_IF_ERROR(Set(own + "/cgroup.procs", "0"));
   const std::string missing = HandOn(directory);
   if (!WordsOf(directory + "/cgroup.procs").empty()) {
-    // Others are in the group, as a shell that started the worker is.
+    // Other processes are in the group, such as a shell that started the worker.
     (void)Set(directory + "/cgroup.procs", "0");
     rmdir(own.c_str());
     return absl::FailedPreconditionError(
@@ -122,7 +122,7 @@ absl::StatusOr<UniqueDescriptor> RunnerGroup::Make(const GroupLimits& limits) co
        {"io.weight", absl::StrCat("default ", limits.io_weight)}}};
   for (const auto& [name, value] : values) {
     const std::string path = absl::StrCat(group, "/", name);
-    if (access(path.c_str(), F_OK) == 0) {  // not where the controller is missing
+    if (access(path.c_str(), F_OK) == 0) {  // absent if the controller is missing
       WATTLE_RETURN_IF_ERROR(Set(path, value));
     }
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The runner's control group, in a file tree like the kernel's, and in the kernel's own where this
-// machine lets the test make a group there.
+// The runner's control group, in a file tree like the kernel's, and in the kernel's own tree if
+// this machine allows the test to make a group there.
 #include "worker/child/runner_group.h"
 
 #include <sys/stat.h>
@@ -33,7 +33,7 @@ std::string TextOf(const std::string& path) {
   return ReadWholeFile(path).value_or("");
 }
 
-// A tree as the kernel's of a service with a delegated group.
+// A tree like the kernel's for a service with a delegated group.
 class FakeTreeTest : public testing::Test {
  protected:
   FakeTreeTest() {

@@ -32,11 +32,12 @@ namespace {
 
 // A line of the runner's standard error is cut here; it is shown to people.
 constexpr size_t kLineMax = 2000;
-// Of a frame from the runner. The longest real one is a result with its recipe, of some kilobytes.
+// Limit of a frame from the runner. The longest real one is a result with its recipe, of some
+// kilobytes.
 constexpr size_t kFrameUpMax = size_t{1} << 20;
 
-// What of the agent's environment a runner may have, with what makes libtorch behave. A passive
-// wait policy: spinning OpenMP threads on a busy machine starve each other.
+// The allowed part of the agent's environment, with settings for libtorch. A passive wait policy,
+// because spinning OpenMP threads starve each other on a busy machine.
 std::vector<std::string> ChildEnvironment(const RunnerOptions& options) {
   std::vector<std::string> environment = box::CleanEnvironment(environ);
   environment.emplace_back("OMP_WAIT_POLICY=passive");
@@ -153,13 +154,13 @@ RunnerProcess::~RunnerProcess() {
   talker_.join();
 }
 
-// The talking thread writes it: a child that does not read holds up nobody.
+// The talking thread writes the frame, so a child that does not read blocks no caller.
 void RunnerProcess::Write(const std::string& frame) {
   {
     absl::MutexLock lock(&mutex_);
     outgoing_ += frame;
   }
-  // An eventfd that is full has woken the thread already.
+  // If the eventfd is full, the thread is already awake.
   const uint64_t one = 1;
   (void)!write(streams_.wake.get(), &one, sizeof(one));
 }
@@ -181,7 +182,7 @@ bool RunnerProcess::HasOutgoing() {
   return !outgoing_.empty();
 }
 
-// Writes what the pipe takes; false once the child reads no more.
+// Writes as much as the pipe accepts; false once the child reads no more.
 bool RunnerProcess::WriteOutgoing() {
   absl::MutexLock lock(&mutex_);
   while (!outgoing_.empty()) {
@@ -197,7 +198,7 @@ bool RunnerProcess::WriteOutgoing() {
   return true;
 }
 
-// Hands every whole frame on; false once the stream is of no more use.
+// Passes on every whole frame; false once the stream is broken.
 bool RunnerProcess::ReadFrames() {
   while (true) {
     absl::StatusOr<std::optional<std::string>> message = frames_.Next();
@@ -239,7 +240,7 @@ void RunnerProcess::TellLine(const std::string& line) {
   }
 }
 
-// The call waits until the child is gone, so it never happens.
+// The call waits until the child is gone, so it is never carried out.
 void RunnerProcess::TakeRefusal() {
   const std::string call = streams_.refusals.Take();
   {
@@ -253,7 +254,7 @@ void RunnerProcess::TakeRefusal() {
 
 // Reads until both of the child's streams have ended, and writes meanwhile.
 void RunnerProcess::TalkUntilExit() {
-  // A write to a child that has left answers EPIPE; the signal must not end this process.
+  // A write to a child that has ended returns EPIPE; the signal must not end this process.
   sigset_t pipe_signal;
   sigemptyset(&pipe_signal);
   sigaddset(&pipe_signal, SIGPIPE);
@@ -281,7 +282,7 @@ void RunnerProcess::TalkUntilExit() {
     }
     if (streams[2].revents != 0) {
       uint64_t count = 0;
-      (void)!read(wake.fd, &count, sizeof(count));  // it only wakes
+      (void)!read(wake.fd, &count, sizeof(count));  // only clears the wake-up
     }
     if (streams[3].revents != 0) {
       input_open = WriteOutgoing();
@@ -340,8 +341,7 @@ RunnerExit RunnerProcess::Reap() {
 
 namespace {
 
-// The lines that the program prints when it is started with the flag (and its value); one at
-// least.
+// The lines that the program prints when started with the flag (and its value); at least one.
 absl::StatusOr<std::vector<std::string>> LinesOf(const RunnerOptions& options,
                                                  const std::vector<std::string>& flag,
                                                  absl::Duration timeout) {

@@ -2,8 +2,8 @@
 //
 // One wattle-runner as a child process. A crash, an out-of-memory kill or a CUDA fault ends the
 // child, never the agent. The child dies with the thread that started it (PR_SET_PDEATHSIG), so
-// start it from a thread that lives as long as the agent. No call waits for the child, but for its
-// entry into its box: what the child does not read at once is kept and written later.
+// start it from a thread that lives as long as the agent. No call waits for the child, except for
+// its entry into its box: bytes that the child does not read at once are kept and written later.
 #ifndef WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 #define WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 
@@ -36,7 +36,7 @@ struct RunnerOptions {
   std::string program;  // path of wattle-runner
   int threads = 1;      // OMP_NUM_THREADS
   int nice = 0;         // added to the agent's own
-  // Of this program and for this one start. Null: none, which only tests want.
+  // Prepared for this program and this start. Null: none, only for tests.
   box::Box* box = nullptr;
   std::string kernels = {};  // WATTLE_KERNEL_CACHE: a folder that its box may read; empty: none
   int group = -1;  // the list of processes of its control group (runner_group.h); -1: the agent's
@@ -45,7 +45,8 @@ struct RunnerOptions {
 // Called in order on the thread that talks to the child; on_exit is the last call.
 struct RunnerCallbacks {
   std::function<void(v1::RunnerFrame)> on_frame;
-  std::function<void(std::string)> on_line;  // of its standard error, bounded by base/line_limit.h
+  std::function<void(std::string)> on_line;  // a line of standard error, limited by
+                                             // base/line_limit.h
   std::function<void(RunnerExit)> on_exit;
 };
 
@@ -71,7 +72,7 @@ class RunnerProcess {
   RunnerProcess(const RunnerProcess&) = delete;
   RunnerProcess& operator=(const RunnerProcess&) = delete;
 
-  // A command for the child. Dropped where the child reads no more: then its exit follows.
+  // A command for the child. Dropped if the child reads no more; its exit then follows.
   void Send(const v1::RunnerCommand& command);
   void Kill();  // SIGKILL; the exit follows
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -95,48 +96,49 @@ class RunnerProcess {
   std::string outgoing_ ABSL_GUARDED_BY(mutex_);  // not yet taken by the child's standard input
   bool reaped_ ABSL_GUARDED_BY(mutex_) = false;   // the pid is no longer ours
   bool killed_by_us_ ABSL_GUARDED_BY(mutex_) = false;
-  // Of the talking thread.
+  // Used only by the talking thread.
   FrameReader frames_;
-  std::string line_;           // of standard error, not yet whole
-  LineLimit lines_;            // nobody's runner floods the agent, the link and the coordinator
+  std::string line_;           // an incomplete line of standard error
+  LineLimit lines_;            // prevents a flood to the agent, the link and the coordinator
   std::string broken_stream_;  // why it stopped reading frames
-  std::string refused_call_;   // of the child, for which it was killed
+  std::string refused_call_;   // the forbidden call for which the child was killed
   std::thread talker_;
 };
 
-// Whether it can be run at all. Errors: kNotFound, kPermissionDenied.
+// Checks that the program can be run. Errors: kNotFound, kPermissionDenied.
 absl::Status CheckRunnerProgram(const std::string& program);
 
-// What the program prints with --version, one line, in its box. Errors: kNotFound,
+// The one line that the program prints with --version, run in its box. Errors: kNotFound,
 // kDeadlineExceeded, kInternal.
 absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Duration timeout);
 
-// Whether the runner can use the device ("cuda"), asked before any job comes, and what it tells of
-// the device's memory: the fields of DeviceInfo for that, none where the driver or an older runner
-// does not know. kFailedPrecondition: it cannot, and why; else the errors of RunnerVersion: the
-// runner gave no answer.
+// Checks, before any job, that the runner can use the device ("cuda"), and returns the DeviceInfo
+// fields of the device's memory, unset if the driver or an older runner does not report them.
+// kFailedPrecondition: it cannot, with the reason; else the errors of RunnerVersion: the runner did
+// not answer.
 absl::StatusOr<v1::DeviceInfo> CheckRunnerDevice(const RunnerOptions& options,
                                                  const std::string& device, absl::Duration timeout);
 
-// Lets the runner test itself on the device. kFailedPrecondition: a result is wrong, and which;
-// else the errors of RunnerVersion.
+// Runs the runner's self-test on the device. kFailedPrecondition: names the wrong result; else the
+// errors of RunnerVersion.
 absl::Status TestRunner(const RunnerOptions& options, const std::string& device,
                         absl::Duration timeout);
 
-// Compiles the device's kernels into options.kernels, which the box may write. What it says of
-// that. kFailedPrecondition: it cannot, and why; else the errors of RunnerVersion.
+// Compiles the device's kernels into options.kernels, which the box may write. Returns the runner's
+// output. kFailedPrecondition: cannot compile, with the reason; else the errors of RunnerVersion.
 absl::StatusOr<std::string> CompileRunnerKernels(const RunnerOptions& options,
                                                  const std::string& device, absl::Duration timeout);
 
-// What the runner measures of the device with options.threads. Errors: those of RunnerVersion.
+// The device's rates as measured by the runner with options.threads. Errors: those of
+// RunnerVersion.
 absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& options,
                                                      const std::string& device,
                                                      absl::Duration timeout);
 
-// Of a wait status: exit code or signal. killed_by_us: the agent sent SIGKILL.
+// Classifies a wait status: exit code or signal. killed_by_us: the agent sent SIGKILL.
 RunnerExit ClassifyExit(int wait_status, bool killed_by_us);
 
-// Of a runner that called what its box refuses, such as "socket".
+// The exit of a runner that made a call forbidden by its box, such as "socket".
 RunnerExit RefusedCallExit(const std::string& call);
 
 }  // namespace wattle::child

@@ -54,7 +54,7 @@ struct Listener {
                   done.Notify();
                 }};
   }
-  // Until `count` steps were told.
+  // Waits until `count` steps were reported.
   void AwaitSteps(int count) {
     absl::MutexLock lock(&mutex);
     auto reached = [&]() {
@@ -94,7 +94,7 @@ TEST_F(RunnerProcessTest, ACleanRunTellsItsFramesLinesAndEnd) {
   EXPECT_THAT(listener.lines, testing::ElementsAre("fake runner for j1.1"));
 }
 
-// 40 MB of lines: what comes through is bounded, and its end is told.
+// 40 MB of lines: the forwarded lines are limited, and the number of dropped ones is reported.
 TEST_F(RunnerProcessTest, AFloodOfLinesIsCounted) {
   Listener listener;
   const auto process =
@@ -219,7 +219,7 @@ TEST_F(RunnerProcessTest, WithoutDescriptorsNothingStartsAndNothingLeaks) {
   const int before = OpenDescriptors();
   rlimit limit = {};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  // Enough for one, two or three pipes, never for all that a runner wants.
+  // Enough for one, two or three pipes, but never for all descriptors of a runner.
   for (int spare = 1; spare < 7; ++spare) {
     const rlimit small = {.rlim_cur = LimitWithSpare(spare), .rlim_max = limit.rlim_max};
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &small), 0);

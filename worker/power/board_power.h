@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What sets the power of this board. Only root may: a worker that runs as root does it by itself
-// (PowerSettings), any other one asks wattle-powerd (PowerdClient). One thread owns an object.
+// Sets the power mode of this board, which requires root: a worker that runs as root does so itself
+// (PowerSettings), any other worker through wattle-powerd (PowerdClient). One thread owns an
+// object.
 #ifndef WATTLE_WORKER_POWER_BOARD_POWER_H_
 #define WATTLE_WORKER_POWER_BOARD_POWER_H_
 
@@ -17,9 +18,10 @@ class BoardPower {
 
   // Sets one of the board's modes. After an error the board is restored as far as possible.
   virtual absl::Status Set(const PowerModeRow& mode) = 0;
-  // Restores the board as it was before the first Set, also of an earlier process in this boot.
+  // Restores the board's state before the first Set in this boot, also if an earlier process made
+  // it.
   virtual absl::Status Restore() = 0;
-  // What is set now stays: somebody else has set it since.
+  // Keeps the present settings, because another program has set them since.
   virtual absl::Status Forget() = 0;
 
   // Whether PowerOff may work here.

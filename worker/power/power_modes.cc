@@ -24,12 +24,12 @@ constexpr double kPlausibleFactor = 10;
 
 constexpr double kKilohertzPerMegahertz = 1e3;
 constexpr double kHertzPerMegahertz = 1e6;
-// No processor, GPU or memory of a board has another clock; what lies beyond is not known.
+// Bounds of the clocks of processors, GPUs and memory; other values count as unknown.
 constexpr double kMegahertzMin = 10;
 constexpr double kMegahertzMax = 20'000;
 
-// The highest draw that a class's datasheet names, of its strongest mode. The board around the
-// module and its peaks stay below four times as much.
+// The highest draw in a class's datasheet, for its strongest mode. The whole board with its peaks
+// stays below four times this.
 struct ClassPower {
   absl::string_view device_class;
   double watts = 0;
@@ -79,7 +79,7 @@ using NvpmodelLine = std::vector<std::string>;
 struct NvpmodelFile {
   std::map<std::string, std::map<std::string, std::string>> paths{};  // keys: parameter, argument
   std::map<int, PowerModeRow> modes{};                                // key: id
-  std::map<int, std::vector<NvpmodelLine>> lines{};                   // of each mode
+  std::map<int, std::vector<NvpmodelLine>> lines{};                   // lines of each mode
 };
 
 // A mode names a parameter and one of its arguments. Newer kernels have other paths for some
@@ -152,7 +152,7 @@ double KnownMegahertz(double megahertz) {
   return megahertz >= kMegahertzMin && megahertz <= kMegahertzMax ? megahertz : 0;
 }
 
-// The highest clock that the hardware has behind a parameter's files; 0: it does not say.
+// The hardware's highest clock for a parameter's files; 0: unknown.
 double HighestOf(const std::map<std::string, std::string>& paths, const std::string& root) {
   for (const char* const suffix : {"_KNEXT", ""}) {
     if (const auto table = paths.find(absl::StrCat("FREQ_TABLE", suffix)); table != paths.end()) {
@@ -173,7 +173,7 @@ double HighestOf(const std::map<std::string, std::string>& paths, const std::str
 }
 
 // The cap that a mode's line sets, in the parameter's own unit; "-1" is none, so the hardware's
-// highest clock counts. 0: not known.
+// highest clock counts. 0: unknown.
 double CapOf(const NvpmodelFile& file, const NvpmodelLine& line, const std::string& root) {
   const auto paths = file.paths.find(line[0]);
   if (line[2] == "-1") {
@@ -183,9 +183,9 @@ double CapOf(const NvpmodelFile& file, const NvpmodelLine& line, const std::stri
   return absl::SimpleAtod(line[2], &cap) ? cap : 0;
 }
 
-// The cores that the mode switches on; 0: it leaves one of those that the file names as it is.
+// The number of cores that the mode switches on; 0: the mode does not set every core of the file.
 int CoresOf(const NvpmodelFile& file, const std::vector<NvpmodelLine>& lines) {
-  std::map<std::string, std::string> values;  // of each core; empty: the mode does not say
+  std::map<std::string, std::string> values;  // for each core; empty: the mode does not set it
   if (const auto paths = file.paths.find("CPU_ONLINE"); paths != file.paths.end()) {
     for (const auto& [core, path] : paths->second) {
       values[core] = "";
@@ -211,8 +211,8 @@ int CoresOf(const NvpmodelFile& file, const std::vector<NvpmodelLine>& lines) {
   return on;
 }
 
-// A processor's clocks are in kHz, those of GPU and memory in Hz. Of two kinds of cores the faster
-// one counts.
+// A processor's clocks are in kHz, those of GPU and memory in Hz. If there are two kinds of cores,
+// the faster kind counts.
 void AddNumbers(const NvpmodelFile& file, const std::vector<NvpmodelLine>& lines,
                 const std::string& root, PowerModeRow* mode) {
   for (const NvpmodelLine& line : lines) {

@@ -25,7 +25,7 @@ struct PowerModeRow {
   std::string name{};
   double nominal_power_watts = 0;        // 0: unknown
   std::vector<PowerSetting> settings{};  // in the order of writing
-  // What the mode sets, as v1::PowerMode tells it. 0: not known.
+  // The mode's numbers, as in v1::PowerMode. 0: unknown.
   double cpu_mhz = 0;
   double gpu_mhz = 0;
   double memory_mhz = 0;
@@ -39,28 +39,28 @@ std::string ActiveNvpmodelMode(const std::string& root);
 // Modes that Wattle defines from the kernel's interfaces. Each mode sets every setting that any of
 // them sets. Empty if no frequency can be capped.
 std::vector<PowerModeRow> KernelModes(const std::string& root);
-// The modes that the board has: those of nvpmodel.conf, or where there is none the kernel's.
+// The board's modes: those of nvpmodel.conf, or the kernel's if that file is absent.
 std::vector<PowerModeRow> BoardModes(const std::string& root);
 
 // The mode whose settings all equal the files' present content; empty: none.
 std::string ActiveKernelMode(const std::string& root, const std::vector<PowerModeRow>& modes);
 
-// Notices that somebody else has set the board's mode: nvpmodel by its status file, Wattle's own
-// modes by the kernel's files. Caps that fit no mode are none: a hot board's kernel lowers them by
-// itself, which is why a kernel mode must be there at two looks.
+// Detects that another program has set the board's mode: nvpmodel's by its status file, Wattle's
+// own modes by the kernel's files. Caps that match no mode are ignored. A hot board's kernel lowers
+// caps by itself, so a kernel mode counts only if two checks see it.
 class PowerModeWatch {
  public:
-  // kernel_modes: empty where the board has nvpmodel's.
+  // kernel_modes: empty if the board has nvpmodel's modes.
   PowerModeWatch(std::string root, std::vector<PowerModeRow> kernel_modes);
-  // The mode that others have set since the last look; nullopt: none. known: the mode that the
-  // board should be in.
+  // The mode that another program has set since the last check; nullopt: none. known: the mode that
+  // the board should be in.
   std::optional<std::string> Look(const std::string& known);
 
  private:
   const std::string root_;
   const std::vector<PowerModeRow> kernel_modes_;
-  std::string nvpmodel_;     // its mode at the last look
-  std::string kernel_mode_;  // unexpected, at the last look
+  std::string nvpmodel_;     // its mode at the last check
+  std::string kernel_mode_;  // unexpected mode at the last check
 };
 
 // Fills power_modes and power_mode from nvpmodel's files, if the board has them. root: "" for this
@@ -68,8 +68,8 @@ class PowerModeWatch {
 void AddPowerModes(const std::string& root, v1::DeviceInfo* info);
 void AddModes(const std::vector<PowerModeRow>& modes, v1::DeviceInfo* info);
 
-// Largest plausible power of this device: ten times its largest mode; where a mode names no watts,
-// as MAXN, what the device's class can draw. nullopt: neither is known.
+// Largest plausible power of this device: ten times its largest mode; if a mode names no watts,
+// like MAXN, the largest draw of the device's class. nullopt: neither is known.
 std::optional<Watts> PlausiblePower(const v1::DeviceInfo& info);
 
 }  // namespace wattle::agent

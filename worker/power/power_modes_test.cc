@@ -113,7 +113,7 @@ TEST_F(PowerModesTest, TellsWhatAModeSets) {
   const v1::DeviceInfo info = Read();
   ASSERT_EQ(info.power_modes_size(), 3);
   EXPECT_EQ(NumbersOf(info.power_modes(0)), "15W: 1497.6 612 2133 6");
-  // No cap: the highest clock that the hardware lists. Nothing lists the memory's.
+  // No cap: the highest clock that the hardware lists. The memory's clocks are not listed.
   EXPECT_EQ(NumbersOf(info.power_modes(1)), "MAXN_SUPER: 1728 1020 0 6");
   EXPECT_EQ(NumbersOf(info.power_modes(2)), "7W: 960 408 2133 4");
 }

@@ -28,8 +28,8 @@ class PowerSettings final : public BoardPower {
   // Writes the mode's settings. After an error the board is restored as far as possible. Errors:
   // kPermissionDenied with the remedy; those of writing a file.
   absl::Status Set(const PowerModeRow& mode) override;
-  // Restores the content from before the first Set of this process, or of one that was killed. OK
-  // if nothing was set.
+  // Restores the content from before the first Set of this process, or of a killed process. OK if
+  // nothing was set.
   absl::Status Restore() override;
   absl::Status Forget() override;
 

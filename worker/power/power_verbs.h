@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What wattle-powerd does for the worker, and nothing else. No request names a path or a value: the
-// modes are those of the board's own files, which belong to root.
+// The complete list of requests that wattle-powerd serves. No request names a path or a value: the
+// modes come from the board's own files, which belong to root.
 #ifndef WATTLE_WORKER_POWER_POWER_VERBS_H_
 #define WATTLE_WORKER_POWER_POWER_VERBS_H_
 
@@ -20,9 +20,9 @@ namespace wattle::agent {
 
 inline constexpr char kVerbsVerb[] = "verbs";         // the verbs that are allowed here
 inline constexpr char kSetVerb[] = "set";             // set MODE
-inline constexpr char kRestoreVerb[] = "restore";     // as the board was before the first `set`
-inline constexpr char kForgetVerb[] = "forget";       // what is set now stays
-inline constexpr char kPowerOffVerb[] = "power-off";  // with --allow-power-off alone
+inline constexpr char kRestoreVerb[] = "restore";     // restores the state before the first `set`
+inline constexpr char kForgetVerb[] = "forget";       // keeps the present settings
+inline constexpr char kPowerOffVerb[] = "power-off";  // only with --allow-power-off
 
 class PowerVerbs {
  public:

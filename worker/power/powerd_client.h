@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Asks wattle-powerd, the one program of a board that runs as root.
+// Client of wattle-powerd, the only program of a board that runs as root.
 #ifndef WATTLE_WORKER_POWER_POWERD_CLIENT_H_
 #define WATTLE_WORKER_POWER_POWERD_CLIENT_H_
 
@@ -13,12 +13,13 @@
 
 namespace wattle::agent {
 
-// Where the service listens.
+// The service's socket.
 inline constexpr char kPowerdSocket[] = "/run/wattle-powerd/powerd.sock";
 
 class PowerdClient final : public BoardPower {
  public:
-  // Asks what the program may do. Errors: those of AskLineSocket; kNotFound: none runs.
+  // Connects and asks for the allowed verbs. Errors: those of AskLineSocket; kNotFound:
+  // wattle-powerd does not run.
   static absl::StatusOr<std::unique_ptr<PowerdClient>> Connect(const std::string& socket);
 
   absl::Status Set(const PowerModeRow& mode) override;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-powerd: the one program of a board that runs as root. It sets the board's power modes and
-// switches the board off, for the worker alone, so that the worker and its runners need no rights.
+// wattle-powerd: the only program of a board that runs as root. It sets the board's power modes and
+// switches the board off, only for the worker, so that the worker and its runners need no rights.
 #include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -117,7 +117,7 @@ int Serve(const Flags& flags, const sigset_t& ends) {
 
 int main(int argc, char** argv) {
   umask(S_IRWXG | S_IRWXO);
-  // Before any thread, so that each inherits it.
+  // Blocked before any thread starts, so that each thread inherits the mask.
   sigset_t ends;
   sigemptyset(&ends);
   sigaddset(&ends, SIGTERM);

@@ -51,7 +51,7 @@ class PowerdTest : public testing::Test {
     }
   }
 
-  // Returns once the program serves: it tells the service manager, which is this test.
+  // Returns once the program serves, which it reports to the service manager, here this test.
   void Start(const std::vector<std::string>& flags = {}) {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-launch: what the service starts, and what no upgrade changes. It counts the starts of a
-// release on trial, goes back where the trial is over, and becomes the worker of the release that
-// the link points to. While a trial goes on, a second process ends a worker that hangs.
+// wattle-launch: the program that the service starts and that no upgrade changes. It counts the
+// starts of a release on trial, returns to the old release when the trial is over, and becomes the
+// worker of the release that the link points to. During a trial, a second process ends a worker
+// that hangs.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -60,7 +61,7 @@ std::string BootId() {
   return text.ok() ? std::string(absl::StripAsciiWhitespace(*text)) : "";
 }
 
-// The value of a flag that stands apart from it, "--state-dir DIR"; "": it is not there.
+// The value of a flag in the form "--state-dir DIR"; "": absent.
 std::string ValueOf(absl::string_view flag, int argc, char** argv) {
   for (int i = 1; i + 1 < argc; ++i) {
     if (flag == argv[i]) {
@@ -70,8 +71,8 @@ std::string ValueOf(absl::string_view flag, int argc, char** argv) {
   return "";
 }
 
-// Stays beside the worker, whose process is the one of /proc that `process` names, until that ends
-// or the trial's time does. Reads the record by itself: the worker holds the folder's lock.
+// Waits until the worker (`process`, its directory in /proc) ends or the trial's time is over.
+// Reads the record directly, because the worker holds the folder's lock.
 void WatchTrial(int process, pid_t worker, const std::string& record_path, Monotonic until) {
   while (faccessat(process, "stat", F_OK, 0) == 0) {
     if (Clock::Real().Boottime() < until) {
@@ -89,7 +90,7 @@ void WatchTrial(int process, pid_t worker, const std::string& record_path, Monot
   }
 }
 
-// By two forks, so that the worker has no child that it does not know.
+// Forks twice, so that the worker has no unknown child.
 void StartWatch(const std::string& state_dir, Monotonic until) {
   const pid_t worker = getpid();
   const int process =
@@ -120,8 +121,8 @@ std::string ProgramToStart(const Releases& releases) {
   return releases.Current().empty() ? InstalledWorker() : releases.Program(kWorker);
 }
 
-// What may run in place of a program that cannot be executed, the best first. A release that failed
-// its test is none.
+// Programs that may replace one that cannot be executed, the best first, without releases that
+// failed their test.
 std::vector<std::string> OtherPrograms(const Releases& releases, const v1::UpgradeRecord& record) {
   std::vector<std::string> programs;
   for (const std::string& version : releases.Kept()) {
@@ -136,14 +137,14 @@ std::vector<std::string> OtherPrograms(const Releases& releases, const v1::Upgra
   return programs;
 }
 
-// Becomes the program. Returns why it cannot.
+// Executes the program. Returns only on failure, with the reason.
 std::string Become(std::string program, char** argv) {
   argv[0] = program.data();
   execv(program.c_str(), argv);
   return absl::StrCat(program, ": cannot be started: ", std::strerror(errno));
 }
 
-// The link stays: a disk that is mounted late brings the release back at the next start.
+// The link stays: if a disk was mounted late, the next start finds the release again.
 void BecomeAnother(std::string problem, const std::vector<std::string>& programs, char** argv) {
   for (const std::string& program : programs) {
     Say(absl::StrCat(problem, "; starts ", program, " in its place"));
@@ -152,7 +153,7 @@ void BecomeAnother(std::string problem, const std::vector<std::string>& programs
   Say(absl::StrCat(problem, "; install wattle-worker beside wattle-launch"));
 }
 
-// The record first, then the link. Where the disk refuses the record, the link stays: the next
+// The record first, then the link. If the disk refuses the record, the link stays, and the next
 // start tries again.
 void Follow(const wattle::upgrade::Launch& launch, const Releases& releases, PosixDisk& disk,
             v1::UpgradeRecord& record) {
@@ -195,7 +196,7 @@ int Launch(const std::string& state_dir, const std::string& releases_dir, char**
     Say(problem);
     disk = PosixDisk::Open(state_dir);
     if (!disk.ok()) {
-      return 1;  // The trial goes on at the next start.
+      return 1;  // The trial continues at the next start.
     }
     v1::UpgradeRecord failed = record;
     failed.set_failure(problem + "; is the build of this board's architecture?");

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The real wattle-launch, with scripts for workers: each says which it is, and ends as it is told.
+// The real wattle-launch, with scripts as workers: each logs its version, and ends as specified.
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -97,7 +97,7 @@ class LaunchTest : public testing::Test {
     return disk.ok() ? agent::ReadUpgradeRecord(**disk) : v1::UpgradeRecord();
   }
 
-  // One start by the service manager; how it ended, as waitpid tells. crash_at: WATTLE_CRASH_AT.
+  // One start by the service manager; how it ended, by waitpid. crash_at: WATTLE_CRASH_AT.
   int Launch(const std::string& crash_at = "") {
     const pid_t child = fork();
     if (child == 0) {
@@ -134,7 +134,7 @@ TEST_F(LaunchTest, WithoutAnUpgradeTheLinkSaysWhatRuns) {
   Launch();
   EXPECT_THAT(Ran(), testing::ElementsAre(kOld));
   EXPECT_EQ(absl::StripAsciiWhitespace(*ReadWholeFile((root_ / "log").string())),
-            "1.4.0 --label");  // its flags go through
+            "1.4.0 --label");  // its flags are passed on
 }
 
 TEST_F(LaunchTest, AWorkerThatCrashesIsLeftAfterThreeStarts) {
@@ -234,7 +234,7 @@ TEST_F(LaunchTest, AWorkerThatHangsIsEndedAndLeft) {
 
 TEST_F(LaunchTest, ACutOfTheLinkIsMadeUpFor) {
   Switch();
-  ASSERT_THAT(releases_.Switch(kOld), IsOk());  // as before the switch
+  ASSERT_THAT(releases_.Switch(kOld), IsOk());  // the state before the switch
   Launch();
   EXPECT_THAT(Ran(), testing::ElementsAre(kNew));
 }

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The trial of a release that a worker switched to: the release has three starts and ten minutes to
-// pass its test, else the board goes back to what ran before. The record (upgrade.pb) is written
-// before the link `current` follows, so a cut at any place leaves a pair from which the next start
-// goes on to the old or to the new release. Pure; thread-safe.
+// pass its test, else the board returns to the former release. The record (upgrade.pb) is written
+// before the link `current` follows, so after a power cut at any place the next start continues to
+// the old or to the new release. Pure; thread-safe.
 #ifndef WATTLE_WORKER_UPGRADE_TRIAL_H_
 #define WATTLE_WORKER_UPGRADE_TRIAL_H_
 
@@ -18,27 +18,27 @@
 namespace wattle::upgrade {
 
 inline constexpr int kStartsMax = 3;
-// The board is back within ten minutes, and the kill and the start that lead back take their time.
+// The board is back within ten minutes; the difference is for the kill and the start of the old
+// release.
 inline constexpr absl::Duration kTrialTime = absl::Seconds(570);
 
-// Whether the order's release was switched to, and neither passed nor failed yet.
+// Whether the worker switched to the order's release, which has neither passed nor failed yet.
 [[nodiscard]] bool OnTrial(const v1::UpgradeRecord& record);
-// Whether the order came to an end: the release passed, was left, or was never switched to.
+// Whether the order is finished: the release passed, was abandoned, or was never switched to.
 [[nodiscard]] bool HasEnded(const v1::UpgradeRecord& record);
 
-// The trial begins now, with all its time and all its starts.
+// Starts the trial now, with its full time and all its starts.
 void BeginTrial(const std::string& boot_id, Monotonic boottime, v1::UpgradeRecord& record);
-// What is left of the trial's time; zero: it is over. A reboot gives all of the time again, and the
-// count of starts bounds the reboots. REQUIRES: OnTrial.
+// The remaining time of the trial; zero: over. A reboot restores the full time, and the count of
+// starts limits the reboots. REQUIRES: OnTrial.
 [[nodiscard]] absl::Duration TrialLeft(const v1::UpgradeRecord& record, const std::string& boot_id,
                                        Monotonic boottime);
 
-// What a start of the worker does before anything else: first the record is written, then the link
-// is set.
+// The first actions of a start of the worker: write the record, then set the link.
 struct Launch {
-  std::optional<v1::UpgradeRecord> record;  // nothing: it stays as it is
-  // The release that the link is to point to; "": there is no link, the installed programs run;
-  // nothing: as it is.
+  std::optional<v1::UpgradeRecord> record;  // nullopt: unchanged
+  // The new target of the link; "": no link, so that the installed programs run; nullopt:
+  // unchanged.
   std::optional<std::string> release;
 };
 [[nodiscard]] Launch PlanLaunch(const v1::UpgradeRecord& record, const std::string& boot_id,

@@ -33,7 +33,7 @@ struct Board {
   int left = -1;  // changes until a cut; negative: none comes
 
   bool Change() { return left < 0 || left-- > 0; }
-  // As wattle-launch. False: it was cut.
+  // Acts like wattle-launch. False: the power was cut.
   bool Launch(Monotonic now) {
     const upgrade::Launch plan = PlanLaunch(record, boot_id, now);
     if (plan.record.has_value()) {

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The worker's own files as bytes under names such as "spool" or "attempts/j1.1/state.pb". Spool
-// and StateDirectory use this interface, so that a simulation runs their code on a disk that loses,
-// refuses and damages data. PosixDisk is a directory of this machine; MemoryDisk is in memory. One
-// thread owns a disk.
+// and StateDirectory use this interface, so that a simulation can run their code on a disk that
+// loses, refuses and damages data. PosixDisk is a directory of this machine; MemoryDisk is in
+// memory. One thread owns a disk.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_DISK_H_
 #define WATTLE_WORKER_AGENT_STORAGE_DISK_H_
 

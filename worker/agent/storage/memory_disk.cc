@@ -75,7 +75,7 @@ absl::Status MemoryDisk::Replace(const std::string& name, absl::string_view cont
   WATTLE_RETURN_IF_ERROR(Operate());
   WATTLE_RETURN_IF_ERROR(Refusal(name));
   files_[name] = std::string(content);
-  unreadable_.erase(name);  // the new content is elsewhere on the card
+  unreadable_.erase(name);  // the new content uses other blocks of the card
   directories_[ParentOf(name)] = operations_;
   return absl::OkStatus();
 }

@@ -35,11 +35,11 @@ class MemoryDisk final : public Disk {
   uint64_t Random() override;
 
   enum class Fault { kNone, kFull, kReadOnly, kError };
-  // While there is one, every Replace and Append answers as that of a disk which has it.
+  // While a fault is set, every Replace and Append answers like a disk with this fault.
   void set_fault(Fault fault) { fault_ = fault; }
   void set_full(bool full) { fault_ = full ? Fault::kFull : Fault::kNone; }
   // Cuts the power during a changing operation after `operations` more of them. If this operation
-  // is an Append, `torn_bytes` of it reach the disk; of any other operation nothing does. From then
+  // is an Append, `torn_bytes` of it reach the disk; any other operation has no effect. From then
   // on every call answers kUnavailable and changes nothing, until RestorePower.
   void CutPowerAfter(int64_t operations, size_t torn_bytes = 0);
   void RestorePower();
@@ -56,9 +56,9 @@ class MemoryDisk final : public Disk {
   [[nodiscard]] const std::map<std::string, std::string>& files() const { return files_; }
 
  private:
-  // Counts a changing operation. An error: the operation does not take place.
+  // Counts a changing operation. After an error the operation does not take place.
   absl::Status Operate();
-  // What the disk's fault answers to a write; OK: it has none.
+  // The answer of the disk's fault to a write; OK: no fault.
   [[nodiscard]] absl::Status Refusal(const std::string& name) const;
 
   std::map<std::string, std::string> files_;  // by name

@@ -40,7 +40,8 @@ int64_t LastTime(const v1::MetricBatch& batch) {
   return batch.at_unix_milliseconds(batch.at_unix_milliseconds_size() - 1);
 }
 
-// Adds every `stride`-th scrape of `from`. A series that is new in `to` counts as absent before.
+// Adds every `stride`-th scrape of `from`. A series that is new in `to` counts as absent in earlier
+// scrapes.
 void AppendScrapes(const v1::MetricBatch& from, int stride, v1::MetricBatch& to) {
   const int before = to.at_unix_milliseconds_size();
   std::map<std::string, int> places;
@@ -75,7 +76,7 @@ void AppendScrapes(const v1::MetricBatch& from, int stride, v1::MetricBatch& to)
   }
 }
 
-// Whether a scrape is from before.
+// Whether the batch has a scrape from before the time.
 bool IsBefore(const v1::MetricBatch& batch, int64_t before) {
   return std::any_of(batch.at_unix_milliseconds().begin(), batch.at_unix_milliseconds().end(),
                      [&](int64_t at) { return at < before; });

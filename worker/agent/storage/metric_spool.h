@@ -40,8 +40,8 @@ class MetricSpool {
 
   // Adds a scrape: the series of one time.
   void Add(const v1::MetricBatch& scrape);
-  // Gives the scrapes from before this moment their dates, which are this much later, and marks
-  // their batches. Without the difference, or where the disk refuses, they are dropped.
+  // Adds `difference` to the times of scrapes from before this moment, and marks their batches.
+  // Without a difference, or if the disk refuses, these scrapes are dropped.
   void DateScrapesBefore(int64_t unix_milliseconds, std::optional<int64_t> difference_milliseconds);
   // The oldest batch with a number above `after`; nullopt: none. The batch stays until it is
   // acknowledged.

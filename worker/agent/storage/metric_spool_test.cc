@@ -70,7 +70,7 @@ TEST(MetricSpoolTest, ScrapesOfAnUnknownTimeGetTheirDates) {
   spool.Add(Scrape(6 * kDated, 1));
   wanted.push_back(6 * kDated);
   EXPECT_TRUE(spool.Next(0)->restamped());
-  spool.DateScrapesBefore(kDated, 5 * kDated);  // what has a date keeps it
+  spool.DateScrapesBefore(kDated, 5 * kDated);  // dated scrapes keep their dates
   EXPECT_EQ(Drain(spool), wanted);
   EXPECT_EQ(spool.dropped_samples(), 0);
 }

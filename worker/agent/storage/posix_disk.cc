@@ -73,7 +73,8 @@ absl::Status MakeStateFolder(const std::string& path) {
 absl::StatusOr<std::unique_ptr<PosixDisk>> PosixDisk::Open(const std::string& path) {
   WATTLE_RETURN_IF_ERROR(MakeDirectories(path));
   const std::string lock_path = path + "/lock";
-  // Not for writing: a worker on a file system that went read-only starts and says so.
+  // Opened only for reading, so that a worker on a file system that went read-only starts and
+  // reports it.
   const int lock = open(lock_path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) {
     return FileError(errno, lock_path, "cannot open");

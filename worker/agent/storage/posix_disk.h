@@ -15,9 +15,9 @@
 
 namespace wattle::agent {
 
-// Makes the worker's folder. What is in it is for the worker's user alone. Its group may pass to a
-// name that it knows, the socket of the board's owner, and list nothing. On a disk that went
-// read-only a folder that others cannot read stays as it is.
+// Makes the worker's folder. Only the worker's user may read its content. The group may open known
+// names in it, such as the socket of the board's owner, but not list it. On a disk that went
+// read-only, a folder that others cannot read is left unchanged.
 absl::Status MakeStateFolder(const std::string& path);
 
 class PosixDisk final : public Disk {

@@ -16,7 +16,7 @@ namespace wattle::agent {
 
 std::string EncodeRecord(const google::protobuf::MessageLite& message);
 
-// Reads a record into `message`. Also reads records of older workers, which are the bare message.
+// Reads a record into `message`. Also reads records of older workers, which hold only the message.
 // Errors: kDataLoss if the bytes are no complete record; `message` is then empty.
 absl::Status DecodeRecord(absl::string_view bytes, google::protobuf::MessageLite& message);
 

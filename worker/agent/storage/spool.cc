@@ -24,7 +24,7 @@ constexpr size_t kNumbersSize = 16;
 constexpr size_t kSpoolHeaderSize = kSpoolMagic.size() + kNumbersSize + 4;
 constexpr size_t kSpoolHeader1Size = kSpoolMagic1.size() + kNumbersSize;
 constexpr size_t kRecordHeaderSize = 8;
-// No worker ever makes so many reports.
+// More reports than any worker makes.
 constexpr int64_t kDroppedMax = int64_t{1} << 53;
 // The file is rewritten once its acknowledged part has this size, which is harmless for an SD card.
 constexpr int64_t kRewriteAtBytes = int64_t{256} << 10;
@@ -97,7 +97,7 @@ size_t Spool::ReadHeader(absl::string_view content) {
   incarnation_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(0, 8)));
   dropped_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(8, 8)));
   if (incarnation_ <= 0 || dropped_ < 0 || dropped_ > kDroppedMax) {
-    return 0;  // of version 1, whose numbers have no checksum
+    return 0;  // version 1, whose numbers have no checksum
   }
   return is_version_1 ? kSpoolHeader1Size : kSpoolHeaderSize;
 }
@@ -135,7 +135,7 @@ absl::Status Spool::Load() {
   if (absl::IsNotFound(content.status())) {
     return BeginIncarnation();
   }
-  // Unsent reports that the disk does not give now may be whole.
+  // Unsent reports that the disk cannot read now may be intact.
   WATTLE_RETURN_IF_ERROR(content.status());
   const size_t header_size = ReadHeader(*content);
   ReadRecords(absl::string_view(*content).substr(header_size));
@@ -224,7 +224,7 @@ absl::Status Spool::Acknowledge(int64_t sequence) {
   for (const v1::Report& report : pending_) {
     pending_bytes += static_cast<int64_t>(report.ByteSizeLong());
   }
-  // Acknowledged records that are still in the file are only sent once more after a restart.
+  // Acknowledged records still in the file only cause a repeated report after a restart.
   return size_bytes_ - pending_bytes < kRewriteAtBytes ? absl::OkStatus() : Rewrite();
 }
 

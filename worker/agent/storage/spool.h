@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The reports that the coordinator must get. They are numbered from 1 without gaps within an
-// incarnation, on disk before they are sent, and kept until they are acknowledged. The file has a
-// header (magic, incarnation, number of the last report that was dropped from the front, CRC-32C of
-// the two numbers), then records (length, CRC-32C, report).
+// The reports that the coordinator must receive. Reports are numbered from 1 without gaps within an
+// incarnation, stored on disk before they are sent, and kept until they are acknowledged. The file
+// has a header (magic, incarnation, number of the last report that was dropped from the front,
+// CRC-32C of the two numbers), then records (length, CRC-32C, report).
 //
 // A damaged file, or one that ends within a record, may have lost reports whose numbers the
 // coordinator knows. The numbers therefore begin anew: all readable reports, also those after the
@@ -52,7 +52,7 @@ class Spool {
   // changes nothing.
   absl::Status Acknowledge(int64_t sequence);
   // Changes the pending reports, whose numbers must stay. Errors: those of the disk; the reports
-  // then stay as they were.
+  // are then unchanged.
   absl::Status Change(const std::function<void(v1::Report&)>& change);
   // Draws a new incarnation and numbers the pending reports from 1. Errors: those of the disk; the
   // old numbering then stays.

@@ -81,7 +81,7 @@ TEST_F(SpoolTest, AcknowledgedReportsLeaveTheFileOnceTheyAreMany) {
     ASSERT_EQ(*spool_->Append(large), i);
   }
   ASSERT_THAT(spool_->Acknowledge(1), IsOk());
-  EXPECT_GT(FileSize(), 400'000U);  // most of the file is still wanted
+  EXPECT_GT(FileSize(), 400'000U);  // most of the file is still needed
   ASSERT_THAT(spool_->Acknowledge(4), IsOk());
   EXPECT_LT(FileSize(), 1000U);
   Open();
@@ -138,7 +138,7 @@ TEST_F(SpoolTest, ADamagedHeaderCostsNoReport) {
   }
 }
 
-// The disk may give the reports the next time.
+// The disk may be able to read the reports the next time.
 TEST_F(SpoolTest, AFileThatTheDiskRefusesToReadStaysAndIsNotReplaced) {
   Fill(2);
   const int64_t incarnation = spool_->incarnation();

@@ -32,8 +32,8 @@ constexpr char kEnded[] = "ended.pb";
 constexpr char kRates[] = "rates.pb";
 constexpr char kHeat[] = "heat.pb";
 constexpr char kFormat[] = "format";
-// The formats of the state that this version reads. One that it cannot read as it is gets a higher
-// number, and the version that writes it makes the file `format`: without the file it is 1.
+// The formats of the state that this version reads. An incompatible format gets a higher number,
+// and the version that writes it makes the file `format`; without the file the format is 1.
 constexpr int kFormatOldest = 1;
 constexpr int kFormatNewest = 1;
 
@@ -43,7 +43,7 @@ std::string PreviousOf(const std::string& name) {
 std::string DesiredCopy() {
   return absl::StrCat(kDesired, ".copy");
 }
-// The coordinator sends the id, and the id becomes the name of a directory: it is never a path.
+// The coordinator sends the id, which becomes the name of a directory, so it must not be a path.
 absl::Status CheckAttemptId(const std::string& id) {
   if (id.empty() || id[0] == '.' || id.find('/') != std::string::npos || id.size() > 100) {
     return absl::InvalidArgumentError(absl::StrCat("\"", id, "\" is not an attempt id"));
@@ -64,7 +64,7 @@ std::string RecordOf(const std::string& attempt_id) {
 std::string FormatIdentity(const std::string& device_id) {
   return absl::StrFormat("%s\ncrc32c %08x\n", device_id, Crc32c(device_id));
 }
-// Also reads the file of older workers, which is the id alone.
+// Also reads the file of older workers, which has only the id.
 absl::StatusOr<std::string> ParseIdentity(const std::string& text) {
   const std::string id = text.substr(0, text.find('\n'));
   const bool is_id =
@@ -77,7 +77,7 @@ absl::StatusOr<std::string> ParseIdentity(const std::string& text) {
   return id;
 }
 
-// Before anything is written: another version's records would look damaged, and begin anew.
+// Checked before any write: another version's records would look damaged and be replaced.
 absl::Status CheckFormat(Disk& disk) {
   const absl::StatusOr<std::string> text = disk.Read(kFormat);
   if (absl::IsNotFound(text.status())) {
@@ -195,7 +195,7 @@ absl::Status StateDirectory::CheckReadable() {
 absl::Status StateDirectory::WriteAndKeepPrevious(const std::string& name,
                                                   const google::protobuf::MessageLite& record) {
   if (whole_.count(name) > 0) {
-    // Without the second copy the record is merely less safe.
+    // A record without a second copy is only less safe.
     (void)disk_->KeepAs(name, PreviousOf(name));
   }
   WATTLE_RETURN_IF_ERROR(disk_->Replace(name, EncodeRecord(record)));
@@ -256,7 +256,7 @@ absl::Status StateDirectory::WriteAttempt(const v1::HeldAttemptRecord& record) {
 }
 
 void StateDirectory::RemoveAttempt(const std::string& attempt_id) {
-  // Removes the copy first: a copy alone would bring the attempt back at the next start.
+  // Removes the copy first: a copy without the record would restore the attempt at the next start.
   disk_->Remove(PreviousOf(RecordOf(attempt_id)));
   disk_->Remove(RecordOf(attempt_id));
   whole_.erase(RecordOf(attempt_id));

@@ -50,9 +50,9 @@ struct StoredRecord {
 class StateDirectory {
  public:
   // disk: must outlive the object. Makes the identity at the first start. Errors: kDataLoss if the
-  // identity cannot be read; kInvalidArgument if another version wrote the state in a format
-  // that this one does not read: nothing is written then. kUnavailable if the disk refuses to read
-  // a record of this device or of an attempt, whose bytes may be whole: to begin without it would
+  // identity cannot be read; kInvalidArgument if another version wrote the state in an unknown
+  // format, in which case nothing is written. kUnavailable if the disk refuses to read a record of
+  // this device or of an attempt, whose bytes may be intact: starting without the record would
   // replace it.
   static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(Disk* disk);
   StateDirectory(const StateDirectory&) = delete;
@@ -63,21 +63,22 @@ class StateDirectory {
   [[nodiscard]] Disk& disk() { return *disk_; }
 
   // An unreadable record never counts as one that was never written: unreadable limits do not mean
-  // "no limits". The worker starts all the same where the bytes were read and are wrong.
+  // "no limits". The worker still starts if the bytes were read but are wrong.
   StoredRecord<v1::WorkerRecord> ReadDevice();
   absl::Status WriteDevice(const v1::WorkerRecord& record);
   StoredRecord<v1::DesiredSet> ReadDesired();
   absl::Status WriteDesired(const v1::DesiredSet& desired);
 
-  // What the processor was measured to do, with the cores and power modes of then (probe_rates.h).
+  // The measured rates of the processor, with the cores and power modes at that time
+  // (probe_rates.h).
   StoredRecord<v1::DeviceInfo> ReadRates();
   absl::Status WriteRates(const v1::DeviceInfo& record);
-  // How the board's temperature follows its watts, as the samples of earlier processes told it.
+  // The model of the board's temperature by its watts, from the samples of earlier processes.
   StoredRecord<v1::HeatModel> ReadHeat();
   absl::Status WriteHeat(const v1::HeatModel& record);
 
-  // The journal that this device works for, and the ends of its latest attempts. Without the first
-  // the worker treats the next coordinator as its first.
+  // The journal for which this device works, and the ends of its latest attempts. Without the
+  // journal's lineage the worker accepts the next coordinator as its first.
   StoredRecord<v1::LineageRecord> ReadLineage();
   absl::Status WriteLineage(const v1::LineageRecord& record);
   StoredRecord<v1::EndedRecord> ReadEnded();
@@ -87,25 +88,25 @@ class StateDirectory {
   // only if its bytes were read and are wrong.
   std::map<std::string, v1::HeldAttemptRecord> ReadAttempts();
   absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // also makes its directories
-  // Removes the record and the output. The work directory with the last checkpoints stays: of open
-  // jobs (KeepWorkOf), for a later attempt of the job, those of the eight newest such attempts; of
-  // other jobs, for inspection, those of the two newest.
+  // Removes the record and the output. The work directory with the last checkpoints stays: for open
+  // jobs (KeepWorkOf) those of the eight newest attempts, for a later attempt; for other jobs those
+  // of the two newest, for inspection.
   void RemoveAttempt(const std::string& attempt_id);
   void KeepWorkOf(std::set<std::string> job_ids) { open_jobs_ = std::move(job_ids); }
   // Lets an attempt resume from the checkpoints of another one, which is no longer held. Errors:
-  // kNotFound if that attempt left none here, kInvalidArgument for what is no attempt id.
+  // kNotFound if that attempt left none here, kInvalidArgument for an invalid attempt id.
   absl::Status TakeWork(const std::string& from_attempt_id, const std::string& to_attempt_id);
   // Frees `wanted_bytes` on a full disk: removes work directories of attempts that are no longer
-  // held and whose jobs are not open, then kept results, then work directories of open jobs; of
-  // each the oldest first. Returns the freed bytes.
+  // held and whose jobs are not open, then kept results, then work directories of open jobs; the
+  // oldest of each kind first. Returns the freed bytes.
   int64_t FreeLeftWork(int64_t wanted_bytes);
   // Removes the work directories of attempts that are no longer held, and all kept results.
   void RemoveAllWork();
   void RemoveOutput(const std::string& attempt_id);
   // Keeps the uploaded output of an attempt, in case the coordinator is restored from an older
-  // backup. Errors: of the disk; the output is removed then.
+  // backup. Errors: those of the disk; the output is then removed.
   absl::Status KeepResult(const std::string& attempt_id);
-  // Nobody else has the results of these attempts yet: they stay, whatever is to be freed.
+  // Protects the results of these attempts, which are not uploaded yet, from every removal.
   void HoldResults(std::set<std::string> attempt_ids) { held_results_ = std::move(attempt_ids); }
   // Keeps the results of these attempts, newest first, up to 1 GiB together. Removes all others.
   void KeepResultsOf(const std::vector<std::string>& attempt_ids);

@@ -100,7 +100,7 @@ TEST_F(StateDirectoryTest, ADamagedAttemptIsReadAsItStoodBefore) {
   disk_.FlipBit("attempts/j1.1/state.pb", 200);
   Open();
   EXPECT_EQ(state_->ReadAttempts().at("j1.1").assignment().fencing_token(), 1);
-  // The damaged record must not take the place of the good copy.
+  // The damaged record must not replace the good copy.
   ASSERT_THAT(state_->WriteAttempt(Held("j1.1", 3)), IsOk());
   disk_.FlipBit("attempts/j1.1/state.pb", 200);
   Open();
@@ -171,7 +171,8 @@ TEST_F(StateDirectoryTest, ResultsAreKeptUntilTheyGiveWay) {
   EXPECT_EQ(*disk_.Read(state_->ResultDirectory("j2.1") + "/weights"), "1234");
   state_->KeepResultsOf({"j3.1", "j1.1"});
   EXPECT_EQ(state_->ResultSizeBytes("j2.1"), 0);
-  // Checkpoints of jobs that are not open go before results, those of open jobs after them.
+  // Checkpoints of jobs that are not open are removed before results, those of open jobs after
+  // them.
   for (const char* id : {"j8.1", "j9.1"}) {
     ASSERT_THAT(state_->WriteAttempt(Held(id)), IsOk());
     ASSERT_THAT(disk_.Replace(state_->WorkDirectory(id) + "/checkpoint", "12"), IsOk());

@@ -32,7 +32,8 @@ absl::Status WriteUpgradeRecord(const v1::UpgradeRecord& record, Disk& disk) {
 }
 
 void RemoveUpgradeRecord(Disk& disk) {
-  disk.Remove(kUpgradeCopy);  // first: alone it would be read as the record
+  disk.Remove(kUpgradeCopy);  // first, because without the record the copy would be read as the
+                              // record
   disk.Remove(kUpgrade);
 }
 

@@ -11,7 +11,8 @@
 
 namespace wattle::agent {
 
-// Empty where there is none, or where no copy can be read: the link then says what runs.
+// Empty if there is none, or if no copy can be read; the link `current` then decides which release
+// runs.
 v1::UpgradeRecord ReadUpgradeRecord(Disk& disk);
 absl::Status WriteUpgradeRecord(const v1::UpgradeRecord& record, Disk& disk);
 void RemoveUpgradeRecord(Disk& disk);

@@ -17,22 +17,22 @@ namespace wattle::child {
 // A frame larger than this is a broken stream: the largest real one carries a few prompts.
 inline constexpr size_t kFrameSizeMax = size_t{64} << 20;
 
-// message, framed.
+// The message as a frame.
 std::string EncodeFrame(absl::string_view message);
 
 class FrameReader {
  public:
-  // Bytes that came, in any pieces.
+  // Adds received bytes, in any pieces.
   void Append(absl::string_view bytes) { buffer_.append(bytes.data(), bytes.size()); }
-  // The next whole message; nullopt: more bytes are wanted. kDataLoss: the bytes are no frame, and
+  // The next whole message; nullopt: more bytes are needed. kDataLoss: the bytes are no frame, and
   // nothing after them can be read.
   absl::StatusOr<std::optional<std::string>> Next();
-  // Bytes that came and are not yet part of a message handed out.
+  // Received bytes that are not yet part of a returned message.
   [[nodiscard]] size_t buffered() const { return buffer_.size() - read_; }
 
  private:
   std::string buffer_;
-  size_t read_ = 0;  // bytes of buffer_ that were handed out
+  size_t read_ = 0;  // returned bytes of buffer_
 };
 
 }  // namespace wattle::child
