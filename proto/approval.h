@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A device that enrolled by a token of `wattle device token --approve` may connect, and gets no
-// work before an operator approves of it (v1.Device.waits_for_approval). Thread-safe.
+// work before an operator approves it (v1.Device.waits_for_approval). Thread-safe.
 #ifndef WATTLE_PROTO_APPROVAL_H_
 #define WATTLE_PROTO_APPROVAL_H_
 
@@ -11,7 +11,7 @@
 
 namespace wattle {
 
-// What a device that waits for approval has as its problem, with the remedy.
+// The problem text of a device that waits for approval, with the remedy.
 std::string ApprovalProblem(const v1::DeviceInfo& info);
 
 }  // namespace wattle

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which events of the fleet are its audit: what somebody asked for, who was let in or shut out, and
-// what was refused; and how the audit tells them. Pure; thread-safe.
+// Defines the audit: the events that record requests, admissions, revocations and refusals, and
+// their text in the audit. Pure; thread-safe.
 #ifndef WATTLE_PROTO_AUDITED_EVENTS_H_
 #define WATTLE_PROTO_AUDITED_EVENTS_H_
 
@@ -17,20 +17,20 @@ namespace wattle {
 // The kind of an event that is not in the journal: a call was refused, counted over a minute.
 inline constexpr char kCallRefused[] = "call_refused";
 
-// Of the journal: the calls that were refused in a minute.
+// The journal's kind for the calls refused in a minute.
 inline constexpr char kRefusalsCounted[] = "refusals_counted";
-// Whether it is one of these two, which a stranger makes as often as they like.
+// Whether the kind is one of these two, which a stranger can cause at any rate.
 bool IsRefusal(absl::string_view kind);
 
-// kind: of a FleetEvent.
+// kind: a FleetEvent's.
 bool IsAudited(absl::string_view kind);
 
-// Those of the journal but kRefusalsCounted.
+// The audited kinds of the journal, except kRefusalsCounted.
 const std::vector<std::string>& AuditedKinds();
-// Whether it is audited as what people do all day, many times a minute: jobs and artifacts.
+// Whether the kind is audited but frequent daily work: jobs and artifacts.
 bool IsOfDailyWork(absl::string_view kind);
 
-// The event's sentence, and whose call it was: "policy solar applied; person ada from 10.0.0.7".
+// The event's sentence and the caller: "policy solar applied; person ada from 10.0.0.7".
 std::string AuditText(const v1::FleetEvent& event);
 
 }  // namespace wattle

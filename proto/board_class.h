@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The class of a board that has an accelerator names the accelerator's rows and rates. Its cores
-// have a class of their own, "jetson-orin-nano/cpu", so that no prediction mixes the two. Pure.
+// The class of a board with an accelerator identifies the accelerator's rows and rates. The board's
+// cores have a class of their own, "jetson-orin-nano/cpu", so that no prediction mixes the two.
+// Pure.
 #ifndef WATTLE_PROTO_BOARD_CLASS_H_
 #define WATTLE_PROTO_BOARD_CLASS_H_
 
@@ -20,7 +21,7 @@ inline std::string ClassOfCores(absl::string_view board_class) {
   return absl::StrCat(board_class, kClassOfCores);
 }
 
-// "jetson-orin-nano" of itself and of the class of its cores.
+// Returns "jetson-orin-nano" for the class itself and for the class of its cores.
 inline absl::string_view BoardClassOf(absl::string_view device_class) {
   return absl::StripSuffix(device_class, kClassOfCores);
 }

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How long a run works between two checkpoints. A checkpoint costs the time that its write takes; a
-// cut costs the work since the last one. The worker chooses by what it has measured; the predictor
-// counts checkpoints by what it expects. Pure; thread-safe.
+// Chooses the time between two checkpoints. A checkpoint costs the time of its write; a power cut
+// costs the work since the last checkpoint. The worker chooses by measured values; the predictor
+// counts checkpoints by expected ones. Pure; thread-safe.
 #ifndef WATTLE_PROTO_CHECKPOINT_INTERVAL_H_
 #define WATTLE_PROTO_CHECKPOINT_INTERVAL_H_
 
@@ -10,27 +10,27 @@
 
 namespace wattle {
 
-// The mean time between cuts on a board of which nothing is known.
+// The assumed mean time between cuts on an unknown board.
 inline constexpr absl::Duration kBetweenCutsPrior = absl::Hours(24);
 
-// What an interval has to respect. All in device time.
+// The inputs of the choice, in device time.
 struct CheckpointFacts {
   absl::Duration write{};         // of one checkpoint
   absl::Duration between_cuts{};  // mean
-  // What a cut may cost; infinite: no bound.
+  // Most work that a cut may cost; infinite: no bound.
   absl::Duration loss_max = absl::InfiniteDuration();
-  // Until the card's budget has room for the next checkpoint.
+  // Time until the card's budget has room for the next checkpoint.
   absl::Duration flash_wait{};
-  // The work that the latest cut ended before its first checkpoint; zero: none did.
+  // The work lost in the latest cut before a first checkpoint; zero: none.
   absl::Duration cut_off{};
-  // How long the charge above the reserve lasts under the work; infinite: no reserve bounds it.
+  // Time for which the charge above the reserve lasts under the work; infinite: no reserve.
   absl::Duration until_reserve = absl::InfiniteDuration();
 };
 
 enum class CheckpointBound {
   kNone,     // the optimum of the costs
-  kReserve,  // earlier: the battery nears the reserve, where a worn one gives out
-  kFlash,    // later, for the card's sake
+  kReserve,  // earlier: the battery is near the reserve, where a worn battery may fail
+  kFlash,    // later, to save the card
   kLoss,     // earlier: a cut may cost no more
   kCutOff    // earlier: cuts come before the optimum
 };
@@ -40,22 +40,22 @@ struct CheckpointInterval {
   CheckpointBound bound = CheckpointBound::kNone;
 };
 
-// √(2·write·between_cuts) loses the least time (Young, "A first order approximation to the optimum
-// checkpoint interval", CACM 17(9), 1974); at most between_cuts, where the approximation ends
-// (Daly, FGCS 22(3), 2006).
+// √(2·write·between_cuts) minimizes the lost time (Young, "A first order approximation to the
+// optimum checkpoint interval", CACM 17(9), 1974); at most between_cuts, the limit of the
+// approximation (Daly, FGCS 22(3), 2006).
 absl::Duration OptimalCheckpointInterval(absl::Duration write, absl::Duration between_cuts);
 
 // The optimum within its bounds. Near the reserve the work at risk takes no more joules than are
-// left above it; a quarter of the optimum is the shortest interval of that kind, so that a charge
-// that stays there for days costs little. The card's budget yields to a loss that is bounded, and
-// to half of what a cut has ended: a run that never reaches a checkpoint never ends. Never less
-// than a write takes.
+// left above the reserve; a quarter of the optimum is the shortest such interval, so that a charge
+// that stays there for days costs little. A bounded loss and half of the work lost in a cut
+// override the card's budget, because a run that never reaches a checkpoint never ends. Never
+// shorter than a write.
 CheckpointInterval ChooseCheckpointInterval(const CheckpointFacts& facts);
 
-// How many checkpoints a run of this length writes on a board with kBetweenCutsPrior.
+// The number of checkpoints of a run of this length on a board with kBetweenCutsPrior.
 double ExpectedCheckpoints(absl::Duration run, absl::Duration write);
 
-// What one write takes, where all those checkpoints and one more write, the result's, take `total`.
+// The time of one write if all those checkpoints and one more write, the result's, take `total`.
 absl::Duration WriteTimeOf(absl::Duration total, absl::Duration run);
 
 }  // namespace wattle

@@ -12,7 +12,7 @@ namespace wattle {
 // time at half the speed makes it a twentieth slower, about as much as repeats differ.
 inline constexpr double kContendedRatioMax = 0.10;
 
-// Such a run moves no measured row.
+// A contended run changes no measured row.
 inline bool IsContended(const v1::Receipt& receipt) {
   return receipt.contended_seconds() > kContendedRatioMax * receipt.run().seconds();
 }

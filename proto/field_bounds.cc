@@ -35,8 +35,8 @@ double NumberIn(const pb::Message& message, const pb::FieldDescriptor* field) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-// Nothing where a message on the way is not set. NaN, which no bound allows, where the path names
-// no number: the check then names the path.
+// nullopt if a message on the path is not set. NaN, which no bound allows, if the path leads to no
+// number, so that the check names the path.
 std::optional<double> NumberAt(const pb::Message& message, absl::string_view path) {
   const size_t dot = path.find('.');
   const pb::FieldDescriptor* field =
@@ -53,7 +53,7 @@ std::optional<double> NumberAt(const pb::Message& message, absl::string_view pat
   return NumberAt(message.GetReflection()->GetMessage(message, field), path.substr(dot + 1));
 }
 
-// In plain digits: "31622400", not "3.16224e+07".
+// The value in plain digits: "31622400", not "3.16224e+07".
 std::string Words(double value) {
   return value == std::floor(value) && std::abs(value) < 1e15 ? absl::StrFormat("%.0f", value)
                                                               : absl::StrCat(value);

@@ -17,9 +17,9 @@ struct FieldBound {
   double max;
 };
 
-// Checks that each number is from `min` to `max`; NaN never is. A number in a message that is not
-// set is not checked. Errors: kInvalidArgument, for example "finetune.batch_size: -1: want 0 to
-// 4096"; `prefix` stands before the path.
+// Checks that each number is from `min` to `max`; NaN never is. Numbers in unset messages are not
+// checked. Errors: kInvalidArgument, for example "finetune.batch_size: -1: want 0 to 4096";
+// `prefix` stands before the path.
 absl::Status CheckBounds(const google::protobuf::Message& message, absl::string_view prefix,
                          absl::Span<const FieldBound> bounds);
 

@@ -65,7 +65,7 @@ double NumberIn(const v1::Heartbeat& heartbeat, const FieldDescriptor& field) {
              : reflection.GetDouble(heartbeat, &field);
 }
 
-// Equal bytes say it soonest. Only of other bytes the fields are compared.
+// Compares the bytes first, which is fastest; compares fields only if the bytes differ.
 bool Equal(const Message& a, const Message& b) {
   return a.SerializePartialAsString() == b.SerializePartialAsString() ||
          MessageDifferencer::Equals(a, b);
@@ -112,8 +112,8 @@ void Clear(const FieldDescriptor& field, v1::Heartbeat& heartbeat) {
   v1::Heartbeat::GetReflection()->ClearField(&heartbeat, &field);
 }
 
-// A whole list or message takes the place of the one before. A field that this program does not
-// know is dropped: it would else come again with each change.
+// A list or message replaces the earlier one as a whole. Unknown fields are dropped, because they
+// would otherwise be added again with each change.
 void Replace(const v1::Heartbeat& by, v1::Heartbeat& heartbeat) {
   std::vector<const FieldDescriptor*> fields;
   v1::Heartbeat::GetReflection()->ListFields(by, &fields);

@@ -37,7 +37,7 @@ constexpr v1::Method kEvaluateMethods[] = {v1::METHOD_EVALUATE, v1::METHOD_EVALU
 constexpr double kCountMax = 1e12;      // Steps, examples, prompts, tokens to read.
 constexpr double kBatchMax = 4096;      // Also gradient accumulation steps.
 constexpr double kTokensMax = 1 << 24;  // In a sequence, or newly generated.
-constexpr double kMeanTokensMax = 1e9;  // Of a declared data set's examples.
+constexpr double kMeanTokensMax = 1e9;  // Tokens of a declared data set's examples.
 
 constexpr FieldBound kFinetuneBounds[] = {
     {"finetune.data_shape.examples", 1, kCountMax},
@@ -120,7 +120,7 @@ constexpr JobKind kNoKind = {};
 
 // The section of the spec's kind; null: the spec has none.
 const pb::Message* SectionOf(const v1::JobSpec& spec) {
-  // Looked for once: a plan of a large fleet asks millions of times.
+  // Looked up once, because a plan of a large fleet calls this millions of times.
   static const pb::OneofDescriptor* const kinds =
       v1::JobSpec::descriptor()->FindOneofByName("kind");
   const pb::FieldDescriptor* field = spec.GetReflection()->GetOneofFieldDescriptor(spec, kinds);

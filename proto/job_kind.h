@@ -1,14 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The kinds of jobs: a table of what generic code must know of each. A new kind is a section of
-// JobSpec (spec.proto), its methods (profile.proto), a row here, and a part in each layer that does
-// something of its own for it: the scheduler's (scheduler/predict/job_kinds.cc: amount of work,
-// cost of a method, memory), the coordinator's (coordinator/core/job_kinds.cc: checks, leaner
-// forms) and the runner's (worker/runner/job_kinds.cc: settings, run, result files). No other code
-// branches on a kind. JobKindsWithout tells each layer's test which part is missing. Thread-safe.
+// The kinds of jobs: a table of the properties that generic code needs. A new kind is a section of
+// JobSpec (spec.proto), its methods (profile.proto), a row here, and a part in each layer with
+// kind-specific code: the scheduler's (scheduler/predict/job_kinds.cc: amount of work, cost of a
+// method, memory), the coordinator's (coordinator/core/job_kinds.cc: checks, leaner forms) and the
+// runner's (worker/runner/job_kinds.cc: settings, run, result files). No other code branches on a
+// kind. JobKindsWithout tells each layer's test which part is missing. Thread-safe.
 //
 // A profile job wraps the section of another kind. Its runs are jobs of that kind (ProfileRunOf),
-// so it has a part in the coordinator alone, which chooses the runs.
+// so it has a part only in the coordinator, which chooses the runs.
 #ifndef WATTLE_PROTO_JOB_KIND_H_
 #define WATTLE_PROTO_JOB_KIND_H_
 
@@ -32,27 +32,28 @@ inline constexpr absl::string_view kModelInput = "model";
 // A field of the kind's section that names an artifact.
 struct JobInput {
   absl::string_view field;  // "model", "heldout_data"; also in ResolvedInput.field.
-  bool is_model = false;    // Otherwise a data set.
+  bool is_model = false;    // False for a data set.
 };
 
 struct JobKind {
   v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
   absl::string_view name;             // The section in job files: "finetune".
   absl::string_view main_phase = {};  // The phase of the job's own work: "train".
-  bool makes_model = false;      // The result is a model. Without result files the job has failed.
-  bool quantizes_model = false;  // The result is the model of the input, in another form.
-  bool keeps_checkpoints = false;    // The run is resumed from its checkpoints.
+  bool makes_model = false;        // The result is a model. A run without result files has failed.
+  bool quantizes_model = false;    // The result is the input model in another form.
+  bool keeps_checkpoints = false;  // The run can be resumed from its checkpoints.
   bool takes_quality_floor = false;  // JobSpec.quality_floor lets the planner choose the model.
-  bool wraps_workload = false;       // The section holds that of another kind (profile).
-  // Makes the spec a run of the point's batch and steps, without what a measurement does not need:
-  // evaluations, checkpoints. Null: no profile job can wrap the kind.
+  bool wraps_workload = false;       // The section contains the section of another kind (profile).
+  // Changes the spec to a run with the point's batch and steps, without evaluations and
+  // checkpoints. Null: no profile job can wrap the kind.
   void (*shorten)(const v1::ProfilePoint& point, v1::JobSpec& spec) = nullptr;
-  absl::Span<const absl::string_view> data_formats = {};  // As in DatasetStatistics.format.
-  v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;          // Of a run on real data.
+  absl::Span<const absl::string_view> data_formats = {};  // See DatasetStatistics.format.
+  v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;          // Unit of a run on real data.
   absl::Span<const JobInput> inputs = {};     // In the order in which a spec lists them.
   absl::Span<const v1::Method> methods = {};  // The plain one first.
-  absl::Span<const FieldBound> bounds = {};   // Of the section's numbers (proto/spec_bounds.h).
-  // The first worker that knows the kind (proto/spec_revision.h); 0: each of them.
+  absl::Span<const FieldBound> bounds = {};   // Bounds of the section's numbers
+                                              // (proto/spec_bounds.h).
+  // The first spec revision with the kind (proto/spec_revision.h); 0: every worker has it.
   int32_t spec_revision = 0;
   // Under `work` in an emulated board's file (deploy/emulated): the rate of a run, and that of a
   // run with `quantization: int8`; empty: the same.
@@ -67,25 +68,24 @@ const JobKind& KindOf(const v1::JobSpec& spec);
 // The row of the kind that works by `method`; the same empty row if there is none.
 const JobKind& KindOf(v1::Method method);
 
-// The job of the workload that a profile job wraps, with everything else of the spec; without a
-// kind if it wraps none. Any other spec as it is.
+// The job of the workload that a profile job wraps, with all other fields of the spec; without a
+// kind if it wraps none. Any other spec is returned unchanged.
 v1::JobSpec WorkloadOf(const v1::JobSpec& spec);
-// The job that one run of a profile job is.
+// The job of one run of a profile job.
 v1::JobSpec ProfileRunOf(const v1::JobSpec& spec, const v1::ProfilePoint& point);
 
-// The row of the kind in `parts`, a layer's table, whose rows have a kind_case; null: there is
-// none.
+// The row of the kind in `parts`, a layer's table, whose rows have a kind_case; null: none.
 template <typename Part>
 const Part* PartOfKind(v1::JobSpec::KindCase kind, absl::Span<const Part> parts);
 
-// The names of those of `kinds` that have no row in `parts`; "": each has one, but kinds that wrap
-// another's workload, whose runs are of that kind.
+// The names of the kinds without a row in `parts`; "": every kind has one. Kinds that wrap another
+// kind's workload need none.
 template <typename Part>
 std::string JobKindsWithout(absl::Span<const Part> parts,
                             absl::Span<const JobKind> kinds = JobKinds());
 
-// The formats that a spec's data sets may have, and what asks for them: the kind ("finetune"), or a
-// field that narrows the kind's formats ("evaluate.score_answers").
+// The formats that a spec's data sets may have, and the origin of this restriction: the kind
+// ("finetune"), or a field that narrows the kind's formats ("evaluate.score_answers").
 struct WantedData {
   absl::string_view asked_by;
   absl::Span<const absl::string_view> formats;
@@ -98,25 +98,24 @@ bool IsModelInput(absl::string_view field);
 // "finetune, quantize, generate, evaluate, profile"
 std::string JobKindNames();
 
-// The reference to an artifact in the field of the spec's section; empty: none is given, or the
-// section has no such field.
+// The reference to an artifact in the field of the spec's section; empty: unset, or the section has
+// no such field.
 const std::string& ReferenceIn(const v1::JobSpec& spec, absl::string_view field);
 
-// The shape that stands in the spec instead of a model, and the one instead of data; null: the spec
-// names files, or nothing.
+// The shapes that replace the model and the data in a spec; null: the spec names files, or nothing.
 const v1::ModelShape* DeclaredModel(const v1::JobSpec& spec);
 const v1::DataShape* DeclaredData(const v1::JobSpec& spec);
 
 // The integer in the field of the spec's section; 0: the section has no such field.
 int64_t IntegerIn(const v1::JobSpec& spec, absl::string_view field);
 
-// Of the factors of the section's products; unspecified: the section has no such field.
+// Precision of the factors of matrix products; unspecified: the section has no such field.
 v1::Precision PrecisionIn(const v1::JobSpec& spec);
 
-// The form of weights that the section asks for: `quantization`, or `recipe` (null: none).
+// The form of weights requested in the section: `quantization`, or `recipe` (null: none).
 v1::Quantization QuantizationIn(const v1::JobSpec& spec);
 const v1::QuantizationRecipe* RecipeIn(const v1::JobSpec& spec);
-// Whether it asks for one; otherwise the model is taken as its files are.
+// Whether the section requests a form; otherwise the form of the model's files is used.
 bool NamesQuantization(const v1::JobSpec& spec);
 // REQUIRES: the section has a recipe.
 void SetRecipe(const v1::QuantizationRecipe& recipe, v1::JobSpec& spec);

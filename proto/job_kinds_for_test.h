@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A kind of job that no layer has a part for, to see each layer's table reported as incomplete.
+// A kind of job without a part in any layer, for which each layer's table must be reported as
+// incomplete.
 #ifndef WATTLE_PROTO_JOB_KINDS_FOR_TEST_H_
 #define WATTLE_PROTO_JOB_KINDS_FOR_TEST_H_
 

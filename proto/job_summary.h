@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A job as a list shows it, and what a reader of its attempts asks most. Pure; thread-safe.
+// A job's fields in a list, and frequent questions about its attempts. Pure; thread-safe.
 #ifndef WATTLE_PROTO_JOB_SUMMARY_H_
 #define WATTLE_PROTO_JOB_SUMMARY_H_
 
@@ -12,7 +12,7 @@ namespace wattle {
 // The fields of the job that a list shows.
 v1::JobSummary Summarize(const v1::Job& job);
 
-// What the joules of the receipt come from. All readings of an emulated device are emulated.
+// The energy source of the receipt. All readings of an emulated device are emulated.
 v1::EnergySource SourceOf(const v1::Receipt& receipt);
 
 // The candidate of the device that the placement names; null: the explanation has none.

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What kind a message is, in the word that the .proto, job files, the journal and the CLI have for
-// it: the name of the field that its oneof holds. Thread-safe.
+// The name of a message's kind in the .proto files, job files, the journal and the CLI: the name of
+// the field set in its oneof. Thread-safe.
 #ifndef WATTLE_PROTO_KIND_NAME_H_
 #define WATTLE_PROTO_KIND_NAME_H_
 
@@ -12,10 +12,10 @@
 
 namespace wattle {
 
-// "finetune", "quantize", "generate", "evaluate"; empty: none is set.
+// "finetune", "quantize", "generate", "evaluate"; empty: not set.
 std::string KindName(const v1::JobSpec& spec);
 
-// "job_submitted" …; empty: none is set, or one of a newer version.
+// "job_submitted" …; empty: not set, or a kind of a newer version.
 std::string KindName(const v1::Event& event);
 
 }  // namespace wattle

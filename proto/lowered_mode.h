@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How a receipt says that its run went on in a lower power mode than that of its placement, for
-// some of its time or all of it. Pure; thread-safe.
+// How a receipt records that its run continued in a lower power mode than that of its placement,
+// for some or all of its time. Pure; thread-safe.
 #ifndef WATTLE_PROTO_LOWERED_MODE_H_
 #define WATTLE_PROTO_LOWERED_MODE_H_
 
@@ -22,7 +22,7 @@ inline std::string LoweredMode(absl::string_view lower, absl::string_view placed
   return absl::StrCat(lower, kLoweredFrom, placed);
 }
 
-// Such a run teaches neither mode.
+// Whether the run's mode was lowered; such a run updates the row of neither mode.
 inline bool IsOfLoweredMode(const v1::Receipt& receipt) {
   return absl::StrContains(receipt.power_mode(), kLoweredFrom);
 }

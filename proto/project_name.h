@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The project of what names none, such as jobs of before there were projects. Thread-safe.
+// The default project, for objects that name none, such as jobs from before projects existed.
+// Thread-safe.
 #ifndef WATTLE_PROTO_PROJECT_NAME_H_
 #define WATTLE_PROTO_PROJECT_NAME_H_
 
@@ -10,7 +11,7 @@ namespace wattle {
 
 inline constexpr char kDefaultProject[] = "default";
 
-// project: as a message has it.
+// project: the field of a message.
 inline std::string ProjectName(const std::string& project) {
   return project.empty() ? kDefaultProject : project;
 }

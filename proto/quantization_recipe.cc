@@ -33,7 +33,7 @@ v1::TensorFormat Float32() {
   return format;
 }
 
-// The same format with the default of every field that was left out.
+// The format with defaults for unset fields.
 v1::TensorFormat Complete(const v1::TensorFormat& format) {
   v1::TensorFormat complete = format;
   if (complete.scheme() == v1::NUMBER_SCHEME_UNSPECIFIED) {
@@ -123,7 +123,7 @@ absl::Status CheckFormat(absl::string_view field, const v1::TensorFormat& format
   return absl::OkStatus();
 }
 
-// What a job may ask for: files alone have 6 bits.
+// Checks a format requested by a job; 6 bits occur only in files.
 absl::Status CheckAskedFormat(absl::string_view field, const v1::TensorFormat& format) {
   const absl::Status status = CheckFormat(field, format);
   return status.ok() && IsQ6(Complete(format))

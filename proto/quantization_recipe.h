@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What quantization recipes (quantization.proto) mean: their names, their identity as one text, and
-// the format of a tensor. The job file, the artifact, the profile row, the predictor and the engine
-// all use these functions. Pure; thread-safe.
+// Interprets quantization recipes (quantization.proto): their names, their identity as one text,
+// and the format of a tensor. The job file, the artifact, the profile row, the predictor and the
+// engine all use these functions. Pure; thread-safe.
 #ifndef WATTLE_PROTO_QUANTIZATION_RECIPE_H_
 #define WATTLE_PROTO_QUANTIZATION_RECIPE_H_
 
@@ -17,36 +17,35 @@
 
 namespace wattle {
 
-// The identities of the two recipes that every version knows.
+// The identities of the two recipes that every version has.
 inline constexpr char kNoQuantization[] = "none";
 inline constexpr char kInt8Quantization[] = "int8";
-// What a quantize job asks for whose recipe is yet to be found: an identity that names no recipe.
+// The identity for a quantize job that searches its recipe; it names no recipe.
 inline constexpr char kAdaptiveQuantization[] = "adaptive";
 
 // One text for one recipe: equal recipes have equal identities. "none" is FP32 everywhere; "int8",
-// "int4-g64" (group of 64), "nf4-g64", "int4a-g32" (asymmetric) or "bf16" say the format of the
-// layers' matrices and the head. What differs from that follows: "int4-g64+head=int8+kv=int8". A
-// recipe with exceptions for single tensors ends with their number and a hash of all of them,
-// "+3x8b31f0429f0c21d4"; an exception that says what holds without it does not count.
+// "int4-g64" (group of 64), "nf4-g64", "int4a-g32" (asymmetric) or "bf16" name the format of the
+// layers' matrices and the head. Differences from that format follow: "int4-g64+head=int8+kv=int8".
+// A recipe with exceptions for single tensors ends with their number and a hash of all of them,
+// "+3x8b31f0429f0c21d4"; an exception equal to the default for its tensor does not count.
 [[nodiscard]] std::string RecipeIdentity(const v1::QuantizationRecipe& recipe);
 
-// The recipe of an identity. Errors: kInvalidArgument for a text that is none, or one with
-// exceptions, which the text does not hold.
+// The recipe of an identity. Errors: kInvalidArgument for an invalid identity, or one with
+// exceptions, which the text does not contain.
 absl::StatusOr<v1::QuantizationRecipe> RecipeOfIdentity(absl::string_view identity);
 
-// What a spec asks for: its recipe if it has one, else its quantization. An empty identity means
-// "as the model's files are". Errors: kInvalidArgument for both at once, or an invalid recipe.
+// The identity that a spec requests: its recipe if set, else its quantization. Empty means the form
+// of the model's files. Errors: kInvalidArgument for both at once, or an invalid recipe.
 absl::StatusOr<std::string> WantedQuantization(v1::Quantization quantization,
                                                const v1::QuantizationRecipe* recipe);
 
-// Whether every format of the recipe is one that exists. Errors: kInvalidArgument, naming the
-// field.
+// Checks that every format of the recipe exists. Errors: kInvalidArgument, naming the field.
 absl::Status CheckRecipe(const v1::QuantizationRecipe& recipe);
-// Likewise of what a job asks for: a form that files alone have is refused.
+// CheckRecipe for a job's request, which also refuses formats that occur only in files.
 absl::Status CheckAskedRecipe(const v1::QuantizationRecipe& recipe);
 
-// The format of a matrix. is_head: of the output head, or a token embedding that is the head as
-// well. tensor: its name in the model's files, for the exceptions.
+// The format of a matrix. is_head: the matrix is the output head, or a token embedding that is also
+// the head. tensor: its name in the model's files, for the exceptions.
 [[nodiscard]] v1::TensorFormat MatrixFormat(const v1::QuantizationRecipe& recipe,
                                             absl::string_view tensor, bool is_head);
 // The format of a token embedding that is not the head.

@@ -16,10 +16,10 @@ constexpr double kBytesMin = 1e8;
 constexpr double kBytesMax = 8e12;
 constexpr double kOperationsMin = 1e7;
 constexpr double kOperationsMax = 2e16;
-// A product reads each weight at least as 4 bits, of the memory above or of a cache before it.
+// A product reads at least 4 bits for each weight, from the memory above or from a cache.
 constexpr double kWeightsMin = 1e7;
 constexpr double kWeightsOfByte = 2;
-// By how much a measurement may exceed a datasheet: clocks are rounded there.
+// Factor by which a measurement may exceed a datasheet, because datasheets round clocks.
 constexpr double kAboveDatasheet = 1.1;
 
 struct Bounded {

@@ -24,7 +24,7 @@ std::optional<int64_t> ParseNumber(absl::string_view text) {
   return digits && absl::SimpleAtoi(text, &number) ? std::optional<int64_t>(number) : std::nullopt;
 }
 
-// As in semver.org: numbers by value and before words, words by their letters.
+// The order of semver.org: numbers by value and before words, words alphabetically.
 bool IsOlderPart(absl::string_view a, absl::string_view b) {
   const std::optional<int64_t> number_a = ParseNumber(a);
   const std::optional<int64_t> number_b = ParseNumber(b);

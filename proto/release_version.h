@@ -19,7 +19,7 @@ struct ReleaseVersion {
   std::string candidate;  // "rc.1"; empty: the release itself, which is newer than its candidates.
 };
 
-// nullopt for any other text, also for the tag "v1.4.0".
+// nullopt for any other text, including the tag "v1.4.0".
 std::optional<ReleaseVersion> ParseReleaseVersion(absl::string_view text);
 
 // Whether release `a` came before `b`.

@@ -63,7 +63,8 @@ uint64_t ReportDigest(const v1::Report& report) {
       break;
     case v1::Report::kLedger:
     case v1::Report::kUpgradeEnded:
-    case v1::Report::FACT_NOT_SET:  // A fact of a newer version: number and time tell it apart.
+    case v1::Report::FACT_NOT_SET:  // A fact of a newer version is distinguished by number and
+                                    // time.
       break;
   }
   return hash.value();

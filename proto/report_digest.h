@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tells two reports with the same number apart. Worker and coordinator of different versions get
-// the same digest for the same report, so it covers only what every version knows: the number, the
-// time stamp, the kind of the fact, and the attempt with its token. Thread-safe.
+// A digest that distinguishes two reports with the same number. Worker and coordinator of different
+// versions must compute equal digests for a report, so the digest covers only fields that every
+// version has: the number, the time stamp, the kind of the fact, and the attempt with its token.
+// Thread-safe.
 #ifndef WATTLE_PROTO_REPORT_DIGEST_H_
 #define WATTLE_PROTO_REPORT_DIGEST_H_
 
@@ -12,8 +13,8 @@
 
 namespace wattle {
 
-// FNV-1a (64 bits) of those parts; never 0, which stands for "not known". Not cryptographic: the
-// case it is for is an SD card that was copied, not a forger.
+// FNV-1a (64 bits) of those parts; never 0, which means "unknown". Not cryptographic: the digest
+// detects a copied SD card, not a forger.
 uint64_t ReportDigest(const v1::Report& report);
 
 }  // namespace wattle

@@ -11,7 +11,7 @@ RunCurve::RunCurve(const Points& earlier, const Totals& totals) : last_(totals) 
   int64_t step_before = 0;
   for (const v1::CurvePoint& point : earlier) {
     if (points_.size() == kPointsMax) {
-      break;  // Not one of ours.
+      break;  // Not written by this class.
     }
     Point& kept = points_.emplace_back();
     kept.seconds = point.seconds();
@@ -74,7 +74,7 @@ void RunCurve::Close() {
 }
 
 RunCurve::Point RunCurve::Join(const Point& a, const Point& b) {
-  Point joined = b;  // Its time, its step, and its held-out loss, which is the later one.
+  Point joined = b;  // Keeps b's time, step, and held-out loss, which is the later one.
   joined.steps += a.steps;
   joined.loss_sum += a.loss_sum;
   joined.losses += a.losses;

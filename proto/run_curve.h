@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How a run went, in at most 128 points however long it was: a point stands for the same number of
-// steps as every other, and when there are too many, neighbours become one. Pure; one thread.
+// The course of a run in at most 128 points, whatever its length: all points cover equally many
+// steps, and when there are too many points, neighbours are merged. Pure; one thread.
 #ifndef WATTLE_PROTO_RUN_CURVE_H_
 #define WATTLE_PROTO_RUN_CURVE_H_
 
@@ -21,32 +21,32 @@ class RunCurve {
   static constexpr size_t kPointsMax = 128;
   using Points = google::protobuf::RepeatedPtrField<v1::CurvePoint>;
 
-  // Of the run since it began.
+  // Totals since the begin of the run.
   struct Totals {
     double seconds = 0;          // device time
     double energy_joules = 0;    // measured
-    double covered_seconds = 0;  // in which they were measured
+    double covered_seconds = 0;  // time in which the joules were measured
   };
 
   RunCurve() = default;
-  // Goes on from a curve that an earlier process made; totals: as of its last point.
+  // Continues a curve of an earlier process; totals: at its last point.
   RunCurve(const Points& earlier, const Totals& totals);
 
-  // A step ended. loss: of that step; 0: none. Joules that went back, because a
-  // sensor was stuck, are left out, and so is what is not a finite number.
+  // A step ended. loss: that step's; 0: none. Leaves out joules that decreased because a sensor was
+  // stuck, and numbers that are not finite.
   void AddStep(int64_t step, double loss, const Totals& totals);
-  // Measured after the latest step, or before the first.
+  // Adds a loss measured after the latest step, or before the first.
   void AddHeldoutLoss(double loss);
 
   [[nodiscard]] bool empty() const { return points_.empty() && open_.steps == 0; }
-  // Ascending in time; the last one stands for the steps since the one before.
+  // Ascending in time; the last point covers the steps since the previous one.
   [[nodiscard]] Points ToProto() const;
 
  private:
   struct Point {
-    double seconds = 0;  // at the end
-    int64_t step = 0;    // the last one
-    int64_t steps = 0;   // how many
+    double seconds = 0;  // at the end of the point
+    int64_t step = 0;    // the last step of the point
+    int64_t steps = 0;   // number of steps of the point
     double loss_sum = 0;
     int64_t losses = 0;
     double heldout_loss = 0;

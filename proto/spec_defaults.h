@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a number that a spec leaves out means, as spec.proto documents it. The runner, the predictor
-// and the estimate of memory take the values from here. Thread-safe.
+// The defaults of unset numbers in a spec, as documented in spec.proto. The runner, the predictor
+// and the memory estimate use these values. Thread-safe.
 #ifndef WATTLE_PROTO_SPEC_DEFAULTS_H_
 #define WATTLE_PROTO_SPEC_DEFAULTS_H_
 
@@ -11,10 +11,10 @@
 
 namespace wattle {
 
-inline constexpr int kBatchSizeDefault = 8;  // Examples; of finetune and evaluate jobs.
-// Of a runner without an agent that says when a checkpoint pays.
+inline constexpr int kBatchSizeDefault = 8;  // Examples, for finetune and evaluate jobs.
+// For a runner without an agent that decides when a checkpoint pays.
 inline constexpr int kCheckpointEveryStepsDefault = 50;
-inline constexpr int kNewTokensDefault = 32;  // Also of an answer.
+inline constexpr int kNewTokensDefault = 32;  // Also for an answer.
 inline constexpr int kTextWindowTokensMax =
     1024;  // A text file is scored in windows of this length.
 
@@ -23,7 +23,7 @@ inline int AdapterRankOf(const v1::LoraSpec& lora) {
   return lora.rank() > 0 ? lora.rank() : 8;
 }
 
-// A precision of training as signatures name it.
+// The name of a training precision in signatures.
 inline const char* PrecisionName(v1::Precision precision) {
   switch (precision) {
     case v1::PRECISION_BF16:

@@ -66,9 +66,9 @@ constexpr SpecFeature kFeatures[] = {
     {SpecPart::kField, "finetune.precision: tf32", 2},
 };
 
-// Whether an element of the field, or the field itself, is as the path says: set, or with `value`,
-// which job files write as the end of its name ("int4" of QUANTIZATION_INT4). path: from the
-// message on, "lora.rank".
+// Whether the field at `path`, or one of its elements, is set, or has `value`, which is the end of
+// the enum name as in job files ("int4" for QUANTIZATION_INT4). path: relative to the message, such
+// as "lora.rank".
 bool IsSet(const pb::Message& message, absl::string_view path, absl::string_view value) {
   const std::pair<std::string, absl::string_view> parts =
       absl::StrSplit(path, absl::MaxSplits('.', 1));

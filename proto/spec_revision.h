@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Revisions of what a job may ask for. An older worker skips a field that it does not know, and
-// would run another job than the one that was asked for. So a worker tells the newest revision that
-// it understands (DeviceInfo.spec_revision), and the planner gives it no job that needs a newer
-// one. To add a field or a value to spec.proto: its row in the table of spec_revision.cc, under
-// kSpecRevision, which becomes one more where a worker with the present number was released. A kind
-// of job has its revision in its own row (proto/job_kind.h), and so has a family of models
-// (model_shape.cc). Pure; thread-safe.
+// Revisions of the job spec. An older worker ignores unknown fields, and would run a different job
+// than requested. Each worker therefore reports the newest revision that it supports
+// (DeviceInfo.spec_revision), and the planner gives it no job that needs a newer one. To add a
+// field or a value to spec.proto: its row in the table of spec_revision.cc, under kSpecRevision,
+// which is incremented if a worker with the present number was released. A kind of job has its
+// revision in its own row (proto/job_kind.h), and so has a family of models (model_shape.cc). Pure;
+// thread-safe.
 #ifndef WATTLE_PROTO_SPEC_REVISION_H_
 #define WATTLE_PROTO_SPEC_REVISION_H_
 
@@ -21,32 +21,32 @@
 
 namespace wattle {
 
-// The newest revision. Workers of before the revisions tell 0.
+// The newest revision. Workers older than revisions report 0.
 inline constexpr int32_t kSpecRevision = 2;
 
-// The first at which a GPU trains weights_precision: bf16. Older workers have the field, and train
-// such weights on their cores alone, so no row of the table tells them apart.
+// The first revision at which a GPU trains weights_precision: bf16. Older workers have the field
+// and train such weights only on their cores, so no row of the table distinguishes them.
 inline constexpr int32_t kRevisionOfBf16WeightsOnGpus = 2;
 
 enum class SpecPart {
-  kField,        // A field that is set: "finetune.lora". Or one value of an older field:
+  kField,        // A set field, "finetune.lora", or one value of an older field,
                  // "quantize.quantization: int4".
-  kDataFormat,   // Of an input, as in DatasetStatistics.format.
-  kModelFamily,  // Of an input, as in ModelShape.architecture.
+  kDataFormat,   // Format of an input, see DatasetStatistics.format.
+  kModelFamily,  // Family of an input, see ModelShape.architecture.
 };
 
 struct SpecFeature {
   SpecPart part = SpecPart::kField;
   absl::string_view name;
-  int32_t revision = 0;  // The first that has it.
+  int32_t revision = 0;  // The first revision with the feature.
 };
 
-// What the first spec did not have.
+// The features that the first revision did not have.
 absl::Span<const SpecFeature> SpecFeatures();
 
-// The first row of the table that the spec, or an input, needs and that a worker of `revision` does
-// not know, in words: "finetune.lora", "conversations as data", "models of the family llama".
-// Empty: the worker understands it.
+// The first feature in the table that the spec or an input needs and that a worker of `revision`
+// lacks, in words: "finetune.lora", "conversations as data", "models of the family llama". Empty:
+// the worker supports the spec.
 std::string UnknownToWorker(const v1::JobSpec& spec, int32_t revision);
 std::string UnknownToWorker(const v1::ArtifactInfo& input, int32_t revision);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Enum values as the words that tables, metrics and reasons have for them, and which states of jobs
-// and attempts are final. Thread-safe.
+// Names of enum values in tables, metrics and reasons, and the final states of jobs and attempts.
+// Thread-safe.
 #ifndef WATTLE_PROTO_STATE_NAMES_H_
 #define WATTLE_PROTO_STATE_NAMES_H_
 
@@ -14,8 +14,8 @@
 
 namespace wattle {
 
-// The value's name without the prefix that its type gives it, in lower case: JOB_STATE_ACTIVE →
-// "active". A value that this version does not know: its number.
+// The value's name in lower case without the prefix of its type: JOB_STATE_ACTIVE → "active". The
+// number for a value unknown to this version.
 std::string LowerName(const google::protobuf::EnumDescriptor& type, int value);
 
 template <typename Enum>
@@ -23,7 +23,7 @@ std::string LowerName(Enum value) {
   return LowerName(*google::protobuf::GetEnumDescriptor<Enum>(), static_cast<int>(value));
 }
 
-// The state is final: nothing follows it.
+// Whether the state is final.
 bool IsTerminal(v1::JobState state);
 bool IsTerminal(v1::AttemptState state);
 

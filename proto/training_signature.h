@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the settings of a training are in the signature of its workload. The predictor and the
-// runner take them from here, so that a run is learned under the signature that predicted it.
-// Thread-safe.
+// The settings of a training in its workload signature. The predictor and the runner both use these
+// functions, so that a run is learned under the signature that predicted it. Thread-safe.
 #ifndef WATTLE_PROTO_TRAINING_SIGNATURE_H_
 #define WATTLE_PROTO_TRAINING_SIGNATURE_H_
 
@@ -19,8 +18,7 @@ namespace wattle {
 
 inline constexpr char kMezoOptimizer[] = "mezo";
 
-// Empty: AdamW. Training by forward passes tells its directions, "mezo-4": a step passes forward
-// twice for each.
+// Empty: AdamW. MeZO includes its directions, "mezo-4": a step has two forward passes for each.
 inline std::string OptimizerInSignature(const v1::FinetuneSpec& spec) {
   if (spec.optimizer() != v1::OPTIMIZER_MEZO) {
     return std::string(OptimizerIdentity(spec.optimizer()));
@@ -29,7 +27,8 @@ inline std::string OptimizerInSignature(const v1::FinetuneSpec& spec) {
   return directions == 1 ? kMezoOptimizer : absl::StrCat(kMezoOptimizer, "-", directions);
 }
 
-// "bf16": of the products' factors. Matrices that are held in BF16 follow: "bf16+bf16-weights".
+// "bf16" names the precision of the products' factors. A suffix marks matrices held in BF16:
+// "bf16+bf16-weights".
 inline std::string PrecisionInSignature(const v1::FinetuneSpec& spec) {
   const bool bf16_weights = spec.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
   return absl::StrCat(PrecisionName(spec.precision()), bf16_weights ? "+bf16-weights" : "");
