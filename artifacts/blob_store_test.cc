@@ -59,7 +59,7 @@ TEST_F(BlobStoreTest, ATruncatedUploadNeverBecomesAnArtifact) {
   EXPECT_THAT(store->CommitManifest(manifest),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("1 of 3 chunks")));
   EXPECT_FALSE(store->HasArtifact(IdOf(manifest)));
-  store = OpenStore();  // As after a crash.
+  store = OpenStore();  // Reopens like after a crash.
   EXPECT_THAT(store->ListArtifacts(), IsEmpty());
   EXPECT_THAT(store->MissingChunks(manifest), SizeIs(1)) << "the upload resumes";
 }

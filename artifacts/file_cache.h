@@ -3,9 +3,9 @@
 // A worker's cache of artifacts, each stored once, as the files that a job reads:
 //
 //   DIR/files/ID/…       the files of an artifact, read-only
-//   DIR/manifests/ID its manifest in canonical form; the file's change time is the last use
-//   DIR/incoming/ID/… files of an artifact that is being fetched, with holes DIR/received/ID its
-//   received chunks (chunk_list.h)
+//   DIR/manifests/ID     its manifest in canonical form; the file's change time is the last use
+//   DIR/incoming/ID/…    files of an artifact that is being fetched, with holes
+//   DIR/received/ID      its received chunks (chunk_list.h)
 //
 // An artifact exists once its manifest stands beside its files. Chunks are written to their places
 // in the files on arrival. A resumed fetch relies on the list of received chunks without reading

@@ -38,7 +38,7 @@ absl::Status RenameFile(const std::string& from, const std::string& to);
 absl::StatusOr<std::string> ReadWholeFile(
     const std::string& path, int64_t limit_bytes = std::numeric_limits<int64_t>::max());
 
-// The bytes of a line "NAME: 123 kB" in a file below /proc, such as MemTotal of /proc/meminfo or
+// The bytes of a line "NAME:   123 kB" in a file below /proc, such as MemTotal of /proc/meminfo or
 // VmHWM of /proc/self/status. Errors: kNotFound for a file without such a line, and those of
 // ReadWholeFile.
 absl::StatusOr<int64_t> ReadKibibyteLine(const std::string& path, absl::string_view name);

@@ -56,7 +56,7 @@ std::optional<absl::Duration> LongestStep(const SpecSteps& steps,
 }
 
 // Time of one checkpoint. The prediction's figure covers all checkpoints and the result together.
-// Of both ways to divide it the larger result counts: the more checkpoints are assumed, the shorter
+// The larger result of both ways to divide it counts: the more checkpoints are assumed, the shorter
 // each one is.
 absl::Duration OneCheckpoint(const SpecSteps& steps, const v1::Prediction& prediction) {
   const absl::Duration all = absl::Seconds(prediction.checkpoint_seconds());

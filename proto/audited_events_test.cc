@@ -12,7 +12,7 @@
 namespace wattle {
 namespace {
 
-// A new event of the journal is of the audit, or is written here.
+// A new event of the journal is either in the audit or listed here.
 TEST(AuditedEventsTest, EveryEventIsOfTheAuditOrOfTheWork) {
   const std::set<std::string> of_the_work = {
       "job_state_changed", "job_input_resolved",  "attempt_placed",        "attempt_state_changed",

@@ -14,7 +14,7 @@ CheckpointFacts Facts() {
   return {.write = absl::Seconds(37), .between_cuts = absl::Hours(1)};
 }
 
-// The figures that the reading gives for GPT-2 Small at 40 MB/s.
+// The figures for GPT-2 Small at 40 MB/s.
 TEST(CheckpointIntervalTest, IsYoungsOptimum) {
   EXPECT_NEAR(absl::ToDoubleSeconds(OptimalCheckpointInterval(absl::Seconds(37), absl::Hours(1))),
               516, 1);
@@ -26,7 +26,7 @@ TEST(CheckpointIntervalTest, IsYoungsOptimum) {
   EXPECT_EQ(OptimalCheckpointInterval(absl::Hours(10), absl::Hours(1)), absl::Hours(1));
 }
 
-// A simulation that knows no formula: cuts come at random, work since the checkpoint is lost.
+// A simulation without the formula: cuts come at random, work since the checkpoint is lost.
 double ProgressOf(absl::Duration interval, absl::Duration write, absl::Duration between_cuts,
                   unsigned seed) {
   std::mt19937_64 random(seed);

@@ -17,7 +17,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// Draws messages by their fields, so that a field that is added to Heartbeat is drawn too.
+// Draws messages by their fields, so that new fields of Heartbeat are drawn too.
 class Drawn {
  public:
   explicit Drawn(uint64_t seed) : random_(seed) {}
@@ -168,7 +168,8 @@ TEST(HeartbeatChangesTest, ASensorThatTremblesSaysNothing) {
   EXPECT_EQ(ChangesOf(told, now).changed().ShortDebugString(), "power_watts: 5.03");
 }
 
-// Small steps in one direction add up: the difference is to what was told, not to the last value.
+// Small steps in one direction add up: the difference counts from the last sent value, not from the
+// last value.
 TEST(HeartbeatChangesTest, ASlowDriftIsTold) {
   v1::Heartbeat told;
   told.set_temperature_celsius(30.0);

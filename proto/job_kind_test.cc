@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Walks spec.proto: the table has each kind, and its rows name fields that there are. Walks the
-// sources too: the tables alone branch on a kind.
+// Walks spec.proto: the table has each kind, and its rows name existing fields. Walks the sources
+// too: only the tables branch on a kind.
 #include "proto/job_kind.h"
 
 #include <algorithm>
@@ -248,7 +248,7 @@ TEST(JobKindTest, EachKindHasItsBoundsAndItsEmulatedRun) {
   }
 }
 
-// What code writes to ask for one kind: "has_finetune()", "JobSpec::kFinetune", its methods.
+// Code patterns that test for one kind: "has_finetune()", "JobSpec::kFinetune", its methods.
 std::vector<std::string> QuestionsForOneKind() {
   std::vector<std::string> questions;
   for (const JobKind& kind : JobKinds()) {

@@ -104,7 +104,7 @@ TEST(QuantizationRecipeTest, AnExceptionThatChangesNothingIsNotInTheIdentity) {
 }
 
 TEST(QuantizationRecipeTest, ATensorHasOneException) {
-  // The first of them would hold, and the identity would not say which that is.
+  // The first exception would apply, but the identity would not show which one is first.
   EXPECT_THAT(CheckRecipe(Int4With({{"layers.0.qkv.weight", 8}, {"layers.0.qkv.weight", 32}})),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("recipe.exceptions: layers.0.qkv.weight is named twice")));

@@ -29,9 +29,9 @@ TEST(ReportDigestTest, WhatANewerVersionAddsChangesNothing) {
   newer.GetReflection()->MutableUnknownFields(&newer)->AddVarint(999, 1);
   newer.mutable_finished()->mutable_receipt()->set_threads(4);
   EXPECT_EQ(ReportDigest(Finished()), ReportDigest(newer));
-  // The value is part of the protocol: no version may change it. Computed apart from this code, as
-  // FNV-1a over sequence, time, length and bytes of the attempt's id, and token, each number as 8
-  // bytes, little-endian.
+  // The value is part of the protocol: no version may change it. Computed independently of this
+  // code, as FNV-1a over sequence, time, length and bytes of the attempt's id, and token, each
+  // number as 8 bytes, little-endian.
   EXPECT_EQ(ReportDigest(Finished()), 13616328997164489286U);
 }
 

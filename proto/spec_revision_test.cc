@@ -28,8 +28,8 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// Workers do not read them: they are for plans, and a run of a profile job is a job of the kind
-// that it wraps.
+// Fields that workers do not read: they are for plans, and a run of a profile job is a job of the
+// wrapped kind.
 constexpr absl::string_view kNotForWorkers[] = {"quality_floor", "model_shape", "data_shape",
                                                 "profile", "apart"};
 
@@ -113,7 +113,8 @@ TEST(SpecRevisionTest, WhatARevisionAddsHasARow) {
   for (int32_t revision = 1; revision <= kSpecRevision; ++revision) {
     const std::set<std::string> before = ReadList(revision - 1);
     for (const std::string& line : ReadList(revision)) {
-      // The coordinator alone acts on these. A worker that computes elsewhere offered it.
+      // Only the coordinator uses these fields. A worker computes on its cores only if it offered
+      // to.
       const bool of_coordinator = line == "quality_floor" || line == "energy_budget_wh" ||
                                   line == "project" || line == "apart" ||
                                   absl::StartsWith(line, "accelerator");

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Messages as this version puts them on the wire and into the journal, recorded for later versions:
-// their bytes must always read as the same content. A fixture in tests/golden/wire is never changed
-// and never removed; a field that is added gets a fixture of its own.
+// Messages in this version's wire and journal form, recorded for later versions: their bytes must
+// always read as the same content. A fixture in tests/golden/wire is never changed and never
+// removed; a field that is added gets a fixture of its own.
 #include <filesystem>
 #include <fstream>
 #include <map>

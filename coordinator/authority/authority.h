@@ -5,10 +5,10 @@
 // and person certificates last 30 days, the coordinator's own 90. After a crash at any step the
 // next start continues with the files. The operator's own CA may replace both keys. Thread-safe.
 //   root_key.pem root.pem issuer_key.pem issuer.pem   of the first root
-//   N/ these files of the Nth root, and cross.pem: that root, signed by the one before N.partial/
-//   an unfinished rotation; the next start removes it
-//   fleet the fleet's name, from its first root; unchanged when the root changes server_key.pem
-//   server.pem
+//   N/                files of the Nth root, and cross.pem: that root, signed by the one before
+//   N.partial/        an unfinished rotation; the next start removes it
+//   fleet             the fleet's name, from its first root; unchanged when the root changes
+//   server_key.pem server.pem
 // While two roots are trusted, the coordinator and new certificates show cross.pem too: a program
 // that has only the old root thereby accepts certificates signed under the new one.
 #ifndef WATTLE_COORDINATOR_AUTHORITY_AUTHORITY_H_

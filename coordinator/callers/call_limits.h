@@ -58,7 +58,7 @@ class CallLimits {
   // An open stream of a caller, until it is destroyed. Holds the limits' counts alive. Thread-safe.
   class Stream {
    public:
-    Stream() = default;  // Of a caller that is neither counted nor revoked.
+    Stream() = default;  // For a caller that is neither counted nor revoked.
     Stream(Stream&&) noexcept = default;
     Stream& operator=(Stream&&) = delete;
     ~Stream();

@@ -24,9 +24,9 @@ DrawnFleetShape SmallShape(uint64_t seed) {
   return {.devices = 1 + static_cast<int>(seed % 8), .jobs = 24};
 }
 
-// Of equally cheap ways the planner and a schedule may take different ones, so the schedule follows
-// the planner, and each job is compared by itself. The planner also looks at the begin of a gap
-// that a schedule skips for the next quarter of an hour, so it may be cheaper by that.
+// The planner and a schedule may take different ways of equal cost, so the schedule follows the
+// planner, and each job is compared by itself. The planner also tries the begin of a gap, which a
+// schedule rounds up to the next quarter of an hour, so the planner may be cheaper by that.
 TEST(FleetPlanFuzzTest, KeepsAllRulesAndPlacesEachJobAsCheaplyAsAScheduleDoes) {
   int cheaper = 0;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
@@ -76,7 +76,7 @@ TEST(FleetPlanFuzzTest, EveryJobHasAPlaceOrATimeOrNeverRuns) {
         continue;
       }
       ++never;
-      // Nothing else is planned, and still the job has no place.
+      // The job has no place although nothing else is planned.
       const timetable::Instance instance = InstanceOf(fleet);
       timetable::Schedule schedule(instance);
       schedule.Insert(job);
@@ -98,7 +98,7 @@ TEST(FleetPlanFuzzTest, LargePoolsBreakNoRule) {
   }
 }
 
-// A plan after changes is a plan of the fleet as it is now.
+// A plan after changes must be valid for the changed fleet.
 TEST(FleetPlanFuzzTest, ChangedBoardsBreakNoRule) {
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

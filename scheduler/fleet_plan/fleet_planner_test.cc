@@ -85,7 +85,7 @@ TEST(FleetPlannerTest, ABoardThatHasTheModelIsTakenBeforeOneThatFetchesIt) {
   Fleet fleet = ThreeBoards(1);
   fleet.devices[0].cached = {};
   EXPECT_EQ(PlanAll(fleet).place(0)->device, 1);
-  // Also where many boards of the class are free and only the last one has the model.
+  // Many boards of the class are free, and only the last one has the model.
   fleet.devices.assign(40, fleet.devices[0]);
   fleet.devices.back().cached = {0};
   EXPECT_EQ(PlanAll(fleet).place(0)->device, 39);

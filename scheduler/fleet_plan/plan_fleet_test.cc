@@ -67,7 +67,7 @@ TEST(PlanFleetTest, AnAnswerWithoutUseIsDroppedAndThePlanStands) {
          return absl::StatusOr<solve::Solution>(solution);
        }),
        SolverOutcome::kWrongAnswer},
-      // Prices of nothing change nothing.
+      // Zero prices change nothing.
       {Fake([](const solve::LinearProgram& program, const solve::Budget&) {
          return absl::StatusOr<solve::Solution>(LeaveAllOut(program, 0));
        }),
@@ -96,7 +96,7 @@ TEST(PlanFleetTest, TheBuiltInSolverNeverMakesAPlanDearerAndBreaksNoRule) {
     ASSERT_LE(plan.cost, without.cost);
     ASSERT_EQ(CheckFleetPlan(fleet, plan.places), std::nullopt);
     used += plan.solver == SolverOutcome::kUsed ? 1 : 0;
-    // The same again, also from where the solver ended.
+    // Repeats the plan, starting from the solver's final basis.
     const FleetPlan again = PlanFleet(fleet, solver, kOptions, &plan.basis);
     ASSERT_TRUE(again.solver == SolverOutcome::kUsed || again.solver == SolverOutcome::kNotCheaper);
   }

@@ -100,7 +100,7 @@ TEST(RulesTest, WhatJustFitsIsAllowed) {
             Answer::kOk);
 }
 
-// Without a deadline the job may wait for a day whose sun nobody told yet.
+// Without a deadline the job may wait for a day beyond the forecast.
 TEST(RulesTest, AnEmptyPackThatWouldDoWhenFullIsAskedAgainInAnHour) {
   Fleet fleet = OneBoard();
   fleet.jobs[0].deadline.reset();

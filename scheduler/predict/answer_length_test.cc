@@ -91,7 +91,7 @@ TEST(AnswerLengthTest, ATextThatNobodySawTakesAllItsTokens) {
 TEST(AnswerLengthTest, SeenTextsTellHowLongARunTakes) {
   int covered = 0;
   double error = 0;
-  double error_of_most = 0;  // Of a prediction in which no text ends early.
+  double error_of_most = 0;  // Error of a prediction in which no text ends early.
   constexpr int kSeeds = 100;
   for (unsigned seed = 1; seed <= kSeeds; ++seed) {
     std::mt19937 random(seed);
@@ -160,7 +160,7 @@ TEST(AnswerLengthTest, ARowTellsTheLatestTwentyModels) {
   }
 }
 
-// Three boards tell answers of 40 tokens. One that was taken over tells in 200 runs that they are
+// Three boards report answers of 40 tokens. A compromised board reports in 200 runs that they are
 // one token, or that no text ends.
 TEST(AnswerLengthTest, OneBoardsWordMovesALengthByOnePlaceAtMost) {
   for (const int told : {1, 10'000}) {

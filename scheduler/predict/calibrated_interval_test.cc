@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Plays a fleet whose boards differ and whose runs are noisy, and tests that intervals hold nine in
-// ten runs at each level, by predictions that were made before their runs.
+// ten runs at each level, with predictions made before their runs.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -34,8 +34,8 @@ WorkAmount WorkOfModel(int layers, int batch) {
   return DeclaredWork(Gpt2Shape(layers, 384), 1000, 128, batch);
 }
 
-// Runs of boards of one class, whose speeds differ by a deviation of 0.2 and whose runs do by 0.1:
-// both are more than the levels suppose.
+// Runs of boards of one class, with deviations of 0.2 between speeds and 0.1 between runs, both
+// more than the levels assume.
 std::vector<DrawnRun> DrawRuns(unsigned seed, int count) {
   std::mt19937 random(seed);
   std::normal_distribution<double> normal(0, 1);
@@ -65,7 +65,7 @@ v1::Device Board(int number) {
   return device;
 }
 
-// The prediction of each run, made before it, and what the table became.
+// The prediction of each run, made before it, and the resulting table.
 struct Played {
   std::vector<v1::Prediction> predictions;
   ProfileTable table;
@@ -155,7 +155,7 @@ TEST(CalibratedIntervalTest, ARunIsScoredAgainstThePredictionBeforeIt) {
   EXPECT_EQ(found, 1);
 }
 
-// As a restart reads the rows from a snapshot.
+// Loads the rows like a restart from a snapshot.
 TEST(CalibratedIntervalTest, AReloadedTablePredictsTheSame) {
   const std::vector<DrawnRun> runs = DrawRuns(/*seed=*/8, 200);
   const Played played = Play(runs);

@@ -24,7 +24,7 @@ InputView SmallModel() {
   return model;
 }
 
-// The SQuAD 2.0 training set, more or less: 130,000 questions about 19,000 paragraphs.
+// About the SQuAD 2.0 training set: 130,000 questions about 19,000 paragraphs.
 InputView Squad(const char* field, int64_t examples = 130'000, double longest = 5'000) {
   InputView input{.field = field, .artifact = {}};
   input.artifact.set_size_bytes(43'000'000 * examples / 130'000);
@@ -96,7 +96,7 @@ TEST(DataMemoryTest, OfTheFirstExamplesAloneTheTokensAreKept) {
   EXPECT_GT(some.reading_bytes, 70'000'000) << "the whole file is read";
 }
 
-// Lines are not its examples: windows are, of whatever length the job says.
+// The examples of a text are windows of the job's length, not lines.
 TEST(DataMemoryTest, ATextsLongestExampleMayBeAllOfIt) {
   const DataMemory memory =
       DataMemoryOf(FinetuneWithData(),

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// An operator edits what a power mode of the same name sets: the runs from before serve as runs of
-// another mode.
+// An operator edits the settings of a power mode but keeps its name: earlier runs then serve as
+// runs of another mode.
 #include <string>
 #include <tuple>
 #include <vector>
@@ -84,7 +84,7 @@ TEST(EditedModeTest, AnObservationKeepsWhatItsModeSet) {
       ++found;
     }
   }
-  EXPECT_EQ(found, 3 + 1);  // Of the device, and the latest of the class.
+  EXPECT_EQ(found, 3 + 1);  // Three of the device, and the latest of the class.
 }
 
 TEST(EditedModeTest, RunsFromBeforeServeAsAnotherMode) {
@@ -97,7 +97,7 @@ TEST(EditedModeTest, RunsFromBeforeServeAsAnotherMode) {
     EXPECT_NEAR(edited.run_seconds().mean() / SecondsAt(kEditedMhz), 1, 0.03) << id;
     EXPECT_THAT(edited.provenance_note(), HasSubstr("(7W, 15W (15 W, 1500 MHz, 4 cores))"));
   }
-  // The mode that was not edited is as measured as before.
+  // The mode that was not edited still counts as measured.
   EXPECT_EQ(PredictIn(table, BoardInMode("7W", kEditedMhz)).provenance(),
             v1::PROVENANCE_MEASURED_DEVICE);
 }
@@ -120,7 +120,7 @@ TEST(EditedModeTest, OneMeasuredModeIsCarriedWithAWiderInterval) {
   EXPECT_GT(edited.time_deviation(), 0.35);
   EXPECT_THAT(edited.provenance_note(),
               HasSubstr("measured in power mode 15W (15 W, 1500 MHz, 4 cores)"));
-  // Carried by the watts of then and now.
+  // Carried by the ratio of the former to the present watts.
   EXPECT_NEAR(edited.mean_power_watts() / before.mean_power_watts(), 10.0 / 15, 1e-9);
 }
 
@@ -135,12 +135,12 @@ TEST(EditedModeTest, EachSetOfNumbersHasMeansOfItsOwn) {
   EXPECT_THAT(after.provenance_note(), HasSubstr("2 runs"));
   EXPECT_EQ(PredictIn(table, BoardInMode("15W", kEditedMhz, "d2")).provenance(),
             v1::PROVENANCE_MEASURED_CLASS);
-  // The edit is taken back: what was measured then serves as it did.
+  // The edit is undone, and the old measurements serve as before.
   EXPECT_EQ(PredictIn(table, BoardInMode("15W", kMhz)).SerializeAsString(),
             before.SerializeAsString());
 }
 
-// Rows of older versions know the name alone, and a worker may not know what its modes set.
+// Rows of older versions have only the name, and a worker may not know its modes' numbers.
 TEST(EditedModeTest, RunsThatDoNotKnowTheirModeGoByItsName) {
   ProfileTable table;
   for (v1::ProfileRow row : MeasuredBeforeTheEdit().Rows()) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests what the first steps of a board's first job change in its predictions, and what they leave
-// alone.
+// Tests what the first steps of a board's first job change in its predictions, and which they leave
+// unchanged.
 #include <cmath>
 #include <string>
 #include <vector>
@@ -120,7 +120,7 @@ std::vector<std::string> PlayFirstRuns(const std::vector<FirstRun>& runs) {
   return told;
 }
 
-// What comes after a moment is turned around and stretched: no prediction until then may change.
+// The runs after a moment are reversed and stretched; no prediction before that moment may change.
 TEST(FirstJobTest, NoPredictionKnowsWhatComesLater) {
   std::vector<FirstRun> runs;
   for (int i = 0; i < 40; ++i) {

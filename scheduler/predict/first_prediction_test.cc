@@ -142,7 +142,7 @@ struct PublishedTruth {
   double seconds_per_layer;
   double flops_per_second;
   double bytes_per_second;
-  double new_token_share;  // Of max_new_tokens that a prompt makes before its text ends.
+  double new_token_share;  // Share of max_new_tokens that a prompt generates before its text ends.
 
   [[nodiscard]] double PassSeconds(const v1::ModelShape& shape) const {
     return seconds_per_layer * shape.layers();
@@ -164,8 +164,8 @@ struct PublishedTruth {
   }
 };
 
-// The share of drawn cases that end in their interval is what the interval says: nine in ten. Wider
-// intervals would be honest and useless, so their width has a bound too.
+// Nine in ten drawn cases must end in their interval. Wider intervals would be correct but useless,
+// so their width is bounded too.
 TEST(FirstPredictionTest, NineInTenDrawnCasesEndInTheirIntervals) {
   constexpr unsigned kSeed = 20261121;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
@@ -177,7 +177,8 @@ TEST(FirstPredictionTest, NineInTenDrawnCasesEndInTheirIntervals) {
                                               Shape(4, 256, 4000, 256)};
   const std::vector<v1::ModelShape> kLarge = {Shape(6, 384, 8000, 512), Shape(6, 768, 50257, 1024),
                                               Shape(12, 768, 50257, 1024)};
-  // Each situation has its own nine in ten: large models must not hide what small ones miss.
+  // The share is checked for each situation separately, so that large models do not hide misses of
+  // small ones.
   for (const bool accelerator : {true, false}) {
     for (const bool finetuned :
          {true, false}) {  // The board has measured a fine-tune of the model.
@@ -225,7 +226,8 @@ TEST(FirstPredictionTest, NineInTenDrawnCasesEndInTheirIntervals) {
   }
 }
 
-// A row of another batch or length does not know how its time splits: the interval says so.
+// A row of another batch or length does not show how its time splits, which the interval must
+// cover.
 TEST(FirstPredictionTest, AMeasuredEvaluationOfAnotherBatchIsHonest) {
   const v1::Device device = XavierNx();
   const PublishedTruth truth{3e-3, 2.6e11, 14e9, 1};

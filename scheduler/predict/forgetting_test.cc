@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests how soon predictions follow a device that has changed, and that they stay where they are
-// while it has not.
+// Tests how soon predictions follow a device that has changed, and that they stay unchanged while
+// it has not.
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -23,7 +23,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr double kCoolSeconds = 1000;
-constexpr double kHotSeconds = 1500;  // Of the same work, after the fan has died.
+constexpr double kHotSeconds = 1500;  // Seconds of that work after the fan has died.
 constexpr double kNoise = 0.04;
 
 v1::Device Board() {
@@ -143,12 +143,12 @@ TEST(ForgettingTest, NoOldRowOfTheDeviceOutlivesItsChange) {
   }
   // A row of the same model that was measured since says more than an older one of this batch.
   EXPECT_GT(history.Seconds(other_batch).mean(), 0.9 * kHotSeconds);
-  // Whether the other model is slower too is not known: both answers lie in the interval.
+  // Whether the other model is slower too is unknown, so the interval contains both cases.
   EXPECT_TRUE(Covers(history.Seconds(other_model), kCoolSeconds));
   EXPECT_TRUE(Covers(history.Seconds(other_model), kHotSeconds));
   EXPECT_THAT(Predict(history.table(), Board(), other_model, {}).provenance_note(),
               HasSubstr("before the device changed its speed by a factor of 1.50"));
-  // The first run after the change counts alone.
+  // Only the first run after the change counts.
   history.Run(other_model, kHotSeconds);
   EXPECT_NEAR(history.Seconds(other_model).mean(), kHotSeconds, 1);
 }
@@ -183,8 +183,8 @@ TEST(ForgettingTest, WorkloadsTogetherShowAChangeThatNoneShowsAlone) {
   }
 }
 
-// An update may make anything of the speed. The old row tells the mean and no more; one run of the
-// new version has a row of its own.
+// An update may change the speed by any factor. The old row gives only the mean; one run of the new
+// version makes a row of its own.
 TEST(ForgettingTest, NewSoftwareStartsWideFromTheOldRow) {
   ProfileTable table;
   const WorkAmount work = WorkInBatchesOf(8);
@@ -211,7 +211,7 @@ TEST(ForgettingTest, NewSoftwareStartsWideFromTheOldRow) {
   EXPECT_TRUE(Covers(updated.run_seconds(), 1.5 * kCoolSeconds));
   EXPECT_TRUE(Covers(updated.run_seconds(), kCoolSeconds / 1.5));
   EXPECT_THAT(updated.provenance_note(), HasSubstr("another version of the engine"));
-  // Of another batch too.
+  // Holds for another batch too.
   const v1::Interval other = Predict(table, board, WorkInBatchesOf(4), {}).run_seconds();
   EXPECT_GT(other.high() / other.low(), 2);
 
@@ -219,7 +219,7 @@ TEST(ForgettingTest, NewSoftwareStartsWideFromTheOldRow) {
   const v1::Interval measured = Predict(table, board, work, {}).run_seconds();
   EXPECT_NEAR(measured.mean(), 1.4 * kCoolSeconds, 1);
   EXPECT_LT(measured.high() / measured.low(), 1.3);
-  // A board that tells no version has that of the rows.
+  // A board without a version counts as having the rows' version.
   board.mutable_info()->clear_engine_version();
   EXPECT_LT(Predict(table, board, work, {}).run_seconds().high(), 1.2 * measured.mean());
 }

@@ -53,14 +53,14 @@ v1::Prediction CoolRun(double seconds, double watts) {
   return run;
 }
 
-// The truth, second by second: full speed below the limit, else what holds it.
+// The truth, second by second: full speed below the limit, else the speed that holds the limit.
 double SimulatedSeconds(const v1::HeatModel& heat, double limit, HeatRises rises, double watts,
                         double idle, double cool_seconds) {
   constexpr double kStep = 0.25;
   double done = 0.0;
   double at = 0.0;
   while (done < cool_seconds) {
-    double others = 0.0;  // What the rises become without watts in this step.
+    double others = 0.0;  // The rises after this step without watts.
     double gain = 0.0;
     for (int i = 0; i < heat.stages_size(); ++i) {
       const double kept = std::exp(-kStep / heat.stages(i).time_constant_seconds());
@@ -191,7 +191,7 @@ TEST(HeatTest, HeatComesAndGoesOverAPlan) {
               1e-6);
 }
 
-// The fast stage follows the watts; what is left of the temperature is the slow one's.
+// The fast stage follows the watts; the slow stage has the rest of the temperature.
 TEST(HeatTest, TheTemperatureOfTwoStagesIsSplitByTheWatts) {
   v1::Device board = WarmBoard();
   v1::Heartbeat& heartbeat = *board.mutable_heartbeat();

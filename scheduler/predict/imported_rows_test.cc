@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests which place another fleet's rows have among the levels, and which rows are not taken.
+// Tests the place of another fleet's rows among the levels, and which rows are refused.
 #include "scheduler/predict/imported_rows.h"
 
 #include <algorithm>
@@ -134,7 +134,7 @@ TEST(ImportedRowsTest, AMeasuredRowOfTheClassOrTheDeviceDisplacesThem) {
   const v1::Prediction own = Predict(table, BoardOf("d1"), WorkOfLayers(6, 4), {});
   EXPECT_EQ(own.provenance(), v1::PROVENANCE_MEASURED_DEVICE);
   EXPECT_NEAR(SecondsPerToken(own), 0.0013, 1e-9);
-  // Another batch too: what was measured here, if elsewhere the very batch was.
+  // For another batch, a local measurement wins over an imported one of that batch.
   EXPECT_EQ(Predict(table, BoardOf("d1"), WorkOfLayers(6), {}).provenance(),
             v1::PROVENANCE_INTERPOLATED);
   EXPECT_EQ(Predict(table, BoardOf("d2"), WorkOfLayers(6, 4), {}).provenance(),
@@ -142,7 +142,7 @@ TEST(ImportedRowsTest, AMeasuredRowOfTheClassOrTheDeviceDisplacesThem) {
   EXPECT_EQ(Predict(table, BoardOf("d2"), WorkOfLayers(12), {}).provenance(),
             v1::PROVENANCE_IMPORTED)
       << "of this workload nothing was measured";
-  // A run counts alone: the imported row is no run of it.
+  // Only the run counts: the imported row is no run of this row.
   for (const v1::ProfileRow& row : table.Rows()) {
     if (row.source() == v1::PROFILE_SOURCE_MEASURED) {
       EXPECT_EQ(row.seconds_per_unit().count(), 1);
@@ -336,7 +336,7 @@ TEST(ImportedRowsTest, ARowFarFromWhatIsKnownHereIsRefused) {
                        HasSubstr("a factor of "), HasSubstr("is allowed; check unit"))))
         << seconds;
   }
-  // The twice as large model was never run here; what is known scales.
+  // The twice as large model was never run here, so known rows are scaled.
   v1::ProfileExport larger = FileOf(0.001);
   larger.mutable_rows()->DeleteSubrange(larger.rows(0).signature().model().layers() == 6 ? 0 : 1,
                                         1);
@@ -371,11 +371,12 @@ TEST(ImportedRowsTest, MachinesOfAGenericClassContradictNothing) {
 }
 
 TEST(ImportedRowsTest, AnEarlierImportIsNoKnowledge) {
-  const ProfileTable table = Import(FileOf(0.05));  // A slip of the unit that nothing showed.
+  const ProfileTable table = Import(FileOf(0.05));  // A wrong unit that no earlier check detected.
   EXPECT_THAT(ImportedRows(table, FileOf(0.001), "rows.json"), IsOk());
 }
 
-// A paper's engine differs from ours by more than boards of a class do; a thousand is a unit.
+// A paper's engine may differ from Wattle's by more than boards of a class do, but a factor of a
+// thousand is a wrong unit.
 TEST(ImportedRowsTest, AgainstAPublishedRowOnlyAUnitShows) {
   const WorkAmount gpt2 = DeclaredWork(Gpt2Shape(12, 768), 1000, kTokens, 8);
   const auto imported = [&gpt2](double seconds_per_token) {

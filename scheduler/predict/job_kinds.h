@@ -35,7 +35,7 @@ struct MethodCost {
   bool steps_cost = false;           // An optimizer step costs by itself, besides its tokens.
   double seconds_per_parameter = 0;  // For Currency::kParameters, on a board without a row.
   // Passes over the model: one for each unit of a batch, or one of each model for a batch of
-  // examples; 0: the sizes alone explain the time.
+  // examples; 0: the sizes explain the whole time.
   bool pass_per_unit = false;
   double models_per_batch = 0;
   bool passes_read_weights = false;  // A pass reads all weights for one token.

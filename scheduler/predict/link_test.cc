@@ -43,7 +43,7 @@ TEST(LinkTest, AnHourOrTwoTellNothingOfTheContact) {
   EXPECT_EQ(LinkOf(device).download_bytes_per_second, 1.25e6);
 }
 
-// Contact on Mondays and Tuesdays from 14:00 to 14:10, as far as three days have told.
+// Contact on Mondays and Tuesdays from 14:00 to 14:10, observed for three days.
 ContactWeek ThreeDays(v1::Device& device) {
   v1::LinkMeasure& measure = *device.mutable_heartbeat()->mutable_link();
   measure.clear_contact_ratio_by_hour();

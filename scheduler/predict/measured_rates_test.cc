@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A class that has measured nothing is predicted by what its processor and memory were measured to
-// do, beside a class that has.
+// A class without measured work is predicted from its measured processor and memory rates and from
+// a class with measured work.
 #include "scheduler/predict/measured_rates.h"
 
 #include <cmath>
@@ -69,7 +69,7 @@ TEST(MeasuredRatesTest, AClassNeverSeenFollowsTheRatioOfItsRates) {
   EXPECT_NEAR(twice.run_seconds().mean(), 500, 1e-6);
   EXPECT_THAT(twice.provenance_note(),
               HasSubstr("by measured rates from taught, x0.5 by FP32 products"));
-  // Much nearer than the datasheet.
+  // Much closer than the datasheet.
   const v1::Prediction untold = PredictOn(table, BoardWith("n1", "new", 0));
   EXPECT_EQ(untold.provenance(), v1::PROVENANCE_DATASHEET);
   EXPECT_LT(3 * twice.time_deviation(), untold.time_deviation());
@@ -91,7 +91,7 @@ TEST(MeasuredRatesTest, TheKindOfWorkDecidesWhichRate) {
   board.mutable_info()->mutable_rates(0)->set_bf16_flops(kTeacherFlops);
   EXPECT_NEAR(PredictOn(table, board, WorkOfLayers(6, "bf16")).run_seconds().mean(), 140, 1e-6);
   EXPECT_NEAR(PredictOn(table, board).run_seconds().mean(), 1000, 1e-6);
-  // A rate that one of them did not measure compares nothing.
+  // A rate that one of them lacks cannot be compared.
   board.mutable_info()->mutable_rates(0)->set_bf16_flops(0);
   EXPECT_EQ(PredictOn(table, board, WorkOfLayers(6, "bf16")).provenance(),
             v1::PROVENANCE_DATASHEET);
@@ -165,7 +165,7 @@ TEST(MeasuredRatesTest, EmulatedBoardsRatesNeverServeRealOnes) {
   board.mutable_info()->set_emulated(true);
   EXPECT_EQ(PredictOn(Taught(emulated), board).provenance(), v1::PROVENANCE_MEASURED_RATES);
   EXPECT_EQ(PredictOn(Taught(), board).provenance(), v1::PROVENANCE_DATASHEET);
-  // A real board measured the work, and an emulated one of its class told the rates.
+  // A real board measured the work, and an emulated one of its class reported the rates.
   v1::Device real = BoardWith("t1", "taught", 0);
   ProfileTable table = Taught(real);
   table.mutable_rates().Put(emulated.info());
@@ -184,7 +184,7 @@ TEST(MeasuredRatesTest, RatesThatNoBoardHasTeachNothing) {
             .provenance(),
         v1::PROVENANCE_DATASHEET);
   }
-  // Off by 1,000, and no more than some accelerator has: the class's datasheet tells.
+  // Off by 1,000 but below some accelerator's rate; only the class's datasheet detects it.
   v1::Device pi = BoardWith("n1", "raspberry-pi-5", 60e9);
   EXPECT_EQ(PredictOn(Taught(), pi).provenance(), v1::PROVENANCE_MEASURED_RATES);
   pi.mutable_info()->mutable_rates(0)->set_fp32_flops(60e12);
@@ -214,7 +214,7 @@ TEST(MeasuredRatesTest, ADeviceThatLeavesTakesItsRatesWithIt) {
   EXPECT_TRUE(table.rates().empty());
 }
 
-// The level learns how wide it has to be, from errors of its own alone.
+// The level learns its width only from its own errors.
 TEST(MeasuredRatesTest, TheLevelLearnsItsOwnError) {
   constexpr unsigned kSeed = 3;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);

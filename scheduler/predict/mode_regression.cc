@@ -32,7 +32,7 @@ constexpr double kTermsNoise = 0.05;
 // Deviation of a coefficient's logarithm from other boards' value, and without other boards.
 constexpr double kCoefficientOfOthers = 0.5;
 constexpr double kCoefficientAlone = 1.0;
-// That deviation in the fit of a board's own terms to many observations.
+// Deviation of a coefficient's logarithm in the fit of a board's own terms to many observations.
 constexpr double kCoefficientFree = 2.0;
 // The priors of the hyperparameters in degrees of freedom: the logarithm of a deviation known from
 // n degrees of freedom has itself a deviation of 1 / √(2 n), and the noise's prior has 0.7.

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The regression over modes on boards whose truth is known.
+// Tests the regression over modes on boards with known laws.
 #include "scheduler/predict/mode_regression.h"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// A board: seconds and watts of a cell, as physics would have them with a bend that no term has.
+// A board: seconds and watts of a cell, like physics, with a bend that no term describes.
 struct BoardLaw {
   double speed = 1;
   double power = 1;
@@ -66,7 +66,7 @@ std::vector<ModeObservation> All(const std::string& board, const BoardLaw& truth
 struct ProbeErrors {
   double seconds = 0;  // Mean of |measured / predicted - 1| over all cells.
   double joules = 0;
-  double covered = 0;  // As CoveredBy.
+  double covered = 0;  // Result of CoveredBy.
 };
 
 ModeRegression MustLearn(const std::vector<ModeObservation>& runs) {
@@ -140,8 +140,8 @@ TEST(ModeRegressionTest, IntervalsHoldNineRunsInTen) {
   EXPECT_LT(covered, 0.98);
 }
 
-// A quiet board that teaches the shape says nothing of another board's noise, and the other way
-// round.
+// The noise of a board that contributes the shape does not predict another board's noise, nor the
+// reverse.
 TEST(ModeRegressionTest, TheNoiseOfABoardIsItsOwn) {
   for (const auto& [own_noise, of_other] : {std::pair{0.05, 0.005}, std::pair{0.005, 0.05}}) {
     double covered = 0;
@@ -213,7 +213,7 @@ TEST(ModeRegressionTest, WithoutASensorTheTimeAloneIsLearned) {
   EXPECT_NEAR(std::exp(learned.estimates()[0].log_seconds) / runs[0].seconds, 1, 0.02);
 }
 
-// Three corners of clock and memory tell the fourth.
+// Three corners of clock and memory determine the fourth.
 TEST(ModeRegressionTest, TheMemorysClockHasTermsOfItsOwn) {
   const std::vector<ModeCell> cells = {{.clock_mhz = 600, .memory_mhz = 800},
                                        {.clock_mhz = 1200, .memory_mhz = 800},

@@ -85,7 +85,8 @@ TEST(ModelCostTest, FormatsOfSingleTensorsCount) {
     signature.set_quantization(RecipeIdentity(recipe));
     return WeightBytesPerToken(signature) - BytesOf("int4-g64");
   };
-  constexpr double kMore = 1 - 0.5 - 2.0 / 64;  // Of a weight; a row has its FP32 scale as well.
+  constexpr double kMore = 1 - 0.5 - 2.0 / 64;  // Bytes for a weight; a row also has its FP32
+                                                // scale.
   EXPECT_DOUBLE_EQ(with("layers.3.qkv.weight"), 3 * 768 * (768 * kMore + 4));
   EXPECT_DOUBLE_EQ(with("layers.11.down.weight"), 768 * (3072 * kMore + 4));
   EXPECT_DOUBLE_EQ(with("tokens.weight"), 50257 * (768 * kMore + 4)) << "which is the head";

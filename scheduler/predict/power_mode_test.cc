@@ -58,7 +58,7 @@ TEST(PowerModeTest, FactorsFollowTheNominalWatts) {
   const v1::DeviceInfo info = Board("10W").info();
   EXPECT_DOUBLE_EQ(PowerModeFactor(info, {"20W"}), 0.5);
   EXPECT_DOUBLE_EQ(PowerModeFactor(info, {"10W"}), 1);
-  EXPECT_DOUBLE_EQ(PowerModeFactor(info, {"quiet"}), 1);  // its watts are not told
+  EXPECT_DOUBLE_EQ(PowerModeFactor(info, {"quiet"}), 1);  // its watts are unknown
   EXPECT_DOUBLE_EQ(PowerModeFactor(info, {""}), 1);
   EXPECT_EQ(LargestPowerMode(info), "20W");
   EXPECT_EQ(LargestPowerMode({}), "");
@@ -87,7 +87,7 @@ TEST(PowerModeTest, AModeThatNobodyMeasuredIsCarriedFromAnotherAndTheIntervalIsW
   EXPECT_NEAR(carried.net_energy_joules(), measured.net_energy_joules(), 1e-6);
   EXPECT_GT(WidthOverModes(carried.run_seconds()), 2 * WidthOverModes(measured.run_seconds()));
   EXPECT_THAT(carried.provenance_note(), HasSubstr("measured in power mode 10W"));
-  // Nothing is known of the watts of the third mode: as the row, with the wider interval.
+  // The watts of the third mode are unknown: the row's numbers with the wider interval.
   const v1::Prediction unknown = Predict(table, Board("quiet"), Work(), {});
   EXPECT_NEAR(unknown.run_seconds().mean(), 100, 1e-6);
   EXPECT_GT(WidthOverModes(unknown.run_seconds()), 2 * WidthOverModes(measured.run_seconds()));

@@ -262,8 +262,8 @@ TEST(PredictTest, AdaptiveModelsOfDifferentAssignmentsShareNoMeasurement) {
   Learn(device, one, {0.1, 5e10, 9}, &table);
   EXPECT_TRUE(IsMeasured(table, {device.info(), one}));
   EXPECT_FALSE(IsMeasured(table, {device.info(), other}));
-  // The signature tells which matrices the other reads in FP32, so that the two are no neighbours
-  // in cost either.
+  // The signature contains the matrices read in FP32, so that the two works are not neighbours in
+  // cost either.
   EXPECT_GT(CostPerToken(other.signature), 3 * CostPerToken(one.signature));
 }
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The interval that a row states for itself is that of a prediction which stands on the row alone.
+// A row's own interval equals that of a prediction based only on the row.
 #include "scheduler/profiles/run_interval.h"
 
 #include <cmath>
@@ -30,7 +30,7 @@ WorkAmount FineTuneOfLayers(int layers) {
   return DeclaredWork(Gpt2Shape(layers, 384), 1000, 128, 8);
 }
 
-// Runs on d1, each placed by a prediction, as a coordinator learns them.
+// Runs on d1, each placed by a prediction, learned like in a coordinator.
 class RunIntervalTest : public ::testing::Test {
  protected:
   void Run(const WorkAmount& work, double seconds) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The fit of positive terms, and the factor that it stands on.
+// Tests the fit of positive terms and the Cholesky factor that it uses.
 #include "scheduler/predict/sum_of_terms.h"
 
 #include <cmath>

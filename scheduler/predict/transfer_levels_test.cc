@@ -21,7 +21,7 @@ namespace {
 enum class Kind { kBatch, kMode, kModel };
 constexpr Kind kKinds[] = {Kind::kBatch, Kind::kMode, Kind::kModel};
 
-// The only board of a class of its own, so that boards share nothing but the errors of levels.
+// Each board is the only one of its class, so that boards share only the errors of levels.
 v1::Device BoardOf(int number, const std::string& mode) {
   v1::Device device;
   v1::DeviceInfo& info = *device.mutable_info();
@@ -43,7 +43,7 @@ WorkAmount WorkOfBoard(int number, int times, int batch) {
   return DeclaredWork(Gpt2Shape((10 + number) * times, 384), 1000, 128, batch);
 }
 
-// What the board measured before it is asked for a transfer.
+// The board's measurements before a transfer is predicted.
 void MeasureBase(int number, ProfileTable* table) {
   for (const std::string mode : {"7W", "15W"}) {
     LearnRun(BoardOf(number, mode), WorkOfBoard(number, 1, 8), mode == "7W" ? 2000 : 1000, {},
@@ -87,7 +87,7 @@ TEST(TransferLevelsTest, EachKindIsALevelOfItsOwn) {
   EXPECT_EQ(level(Kind::kBatch), v1::PROVENANCE_INTERPOLATED);
   EXPECT_EQ(level(Kind::kMode), v1::PROVENANCE_OTHER_MODE);
   EXPECT_EQ(level(Kind::kModel), v1::PROVENANCE_OTHER_MODEL);
-  // Also where no clock is known and the mode is carried, and of a job that leaves its batch open.
+  // Holds also if no clock is known and the mode is carried, and for a job with an open batch.
   v1::Device board = BoardOf(1, "10W");
   board.mutable_info()->mutable_power_modes()->Clear();
   EXPECT_EQ(Predict(table, board, WorkOfBoard(1, 1, 8), {}).provenance(),

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Predictions in modes that nobody measured, on boards whose law is known.
+// Predictions in unmeasured modes, on boards with known laws.
 #include "scheduler/predict/unmeasured_mode.h"
 
 #include <cmath>
@@ -117,7 +117,7 @@ void Measure(const Law& law, const std::vector<std::string>& modes, ProfileTable
   }
 }
 
-// The table's rows of boards, without those of the class, which are found before.
+// The table's rows of boards, without those of the class, which would be used first.
 ProfileTable OfBoards(const ProfileTable& table) {
   ProfileTable boards;
   for (const v1::ProfileRow& row : table.Rows()) {
@@ -155,7 +155,7 @@ TEST(UnmeasuredModeTest, AModeBetweenTwoMeasuredOnesFollowsItsClock) {
     EXPECT_EQ(ten.provenance(), v1::PROVENANCE_OTHER_MODE);
     EXPECT_THAT(ten.provenance_note(),
                 HasSubstr("by the clocks of 2 measured modes of this device (7W, 15W)"));
-    // Carrying would give it the net joules of a measured mode.
+    // Carrying from another mode would give the net joules of a measured mode.
     for (const double mhz : {600.0, kLargestMhz}) {
       apart += std::abs(std::log(ten.net_energy_joules() / law.NetJoules(mhz))) > 0.02 ? 1 : 0;
     }
@@ -163,8 +163,8 @@ TEST(UnmeasuredModeTest, AModeBetweenTwoMeasuredOnesFollowsItsClock) {
   EXPECT_GT(apart, kSeeds * 2 * 9 / 10);
 }
 
-// Each workload of the board follows its clock by a law of its own. The interval of an unmeasured
-// mode is as wide as the errors of the workloads before it.
+// Each workload of the board follows its clock by a law of its own. The width of an unmeasured
+// mode's interval follows the errors of earlier workloads.
 TEST(UnmeasuredModeTest, PastErrorsSayHowWideAnIntervalIs) {
   constexpr int kWorkloads = 60;
   std::mt19937 random(11);
@@ -299,7 +299,7 @@ TEST(UnmeasuredModeTest, WithoutNumbersOrWithBadOnesTheModeIsCarried) {
   }
 }
 
-// A few clocks do not tell what far higher and far lower ones draw.
+// A few clocks do not determine the draw at far higher and far lower ones.
 TEST(UnmeasuredModeTest, AClockFarFromTheMeasuredOnesIsCarried) {
   ProfileTable table;
   Measure({}, {"7W", "10W"}, &table);
@@ -350,7 +350,7 @@ v1::PowerMode& TenWatts(v1::Device* device) {
   return *device->mutable_info()->mutable_power_modes(1);
 }
 
-// With fewer threads than cores, cores that are off are not missed.
+// With fewer threads than cores, switched-off cores have no effect.
 TEST(UnmeasuredModeTest, CoresCountAsFarAsTheWorkerHasThreads) {
   const Law law;
   ProfileTable table;
@@ -377,7 +377,7 @@ TEST(UnmeasuredModeTest, ANumberThatOnlySomeModesTellComparesNone) {
             without.SerializeAsString());
 }
 
-// The GPU computes: its clock is the mode's number, and the processor's is none.
+// The GPU computes, so its clock is the mode's number, not the processor's.
 v1::Device GpuBoard(const std::string& mode) {
   v1::Device device = BoardInMode(mode);
   v1::DeviceInfo& info = *device.mutable_info();
@@ -403,13 +403,13 @@ TEST(UnmeasuredModeTest, ABoardWithAGpuGoesByTheGpusClock) {
   }
   const v1::Prediction ten = Predict(table, GpuBoard("10W"), WorkInModes(), {});
   EXPECT_NEAR(ten.run_seconds().mean() / law.Seconds(1000), 1, 0.03);
-  // The same GPU beside another processor: about the same, and nobody knows how nearly.
+  // This GPU beside another processor: about equal, with an unknown difference.
   const v1::Prediction desktop = Predict(table, GpuBoard("15W_DESKTOP"), WorkInModes(), {});
   EXPECT_NEAR(desktop.run_seconds().mean() / law.Seconds(kLargestMhz), 1, 0.02);
   EXPECT_GT(desktop.time_deviation(), 0.10);
 }
 
-// Two modes of one GPU clock are one cell: they say nothing of a third.
+// Two modes of one GPU clock are one cell: they do not predict a third.
 TEST(UnmeasuredModeTest, ModesOfTheSameNumbersShowNoShape) {
   ProfileTable table;
   for (const std::string mode : {"15W", "15W_DESKTOP"}) {
@@ -448,7 +448,7 @@ TEST(UnmeasuredModeTest, RowsOfAnotherBatchHaveAWiderInterval) {
             1.3 * Width(Predict(table, BoardInMode("10W"), WorkInModes(), {}).run_seconds()));
 }
 
-// What was learned for one board must not answer for another.
+// A cached answer for one board must not be used for another.
 TEST(UnmeasuredModeTest, TheOrderOfTheQuestionsChangesNoAnswer) {
   ProfileTable table;
   Measure({}, {"7W", "15W"}, &table);
@@ -472,7 +472,7 @@ TEST(UnmeasuredModeTest, TheOrderOfTheQuestionsChangesNoAnswer) {
   EXPECT_NE(forwards[0], forwards[2]);
 }
 
-// No sensor: the time alone is learned, and the watts come from where they came before.
+// Without a sensor only the time is learned, and the source of the watts stays unchanged.
 TEST(UnmeasuredModeTest, WithoutWattsTheTimeFollowsTheClock) {
   const Law law;
   ProfileTable table;
@@ -492,14 +492,15 @@ TEST(UnmeasuredModeTest, WithoutWattsTheTimeFollowsTheClock) {
   EXPECT_THAT(ten.provenance_note(), HasSubstr("watts from the power mode's nominal"));
 }
 
-// A board whose idle draw is nearly all that it draws: no mode works for nothing.
+// A board whose idle draw is nearly its whole draw: no mode works without power.
 TEST(UnmeasuredModeTest, NoModeComesOutAtItsIdleWatts) {
   ProfileTable table;
   Measure({.fixed_watts = 0.5, .clock_watts = 8}, {"10W", "15W"}, &table);
   EXPECT_GT(Predict(table, BoardInMode("7W"), WorkInModes(), {}).net_energy_joules(), 1);
 }
 
-// After a change of the device old rows go on at the middle of both speeds, as in measured modes.
+// After a change of the device old rows count with the middle of both speeds, like in measured
+// modes.
 TEST(UnmeasuredModeTest, RowsFromBeforeAChangeSaySo) {
   ProfileTable table;
   const WorkAmount since = WorkInModes(1000, /*layers=*/12);

@@ -77,7 +77,7 @@ TEST(WorkTest, FinetuneCountsPaddedTokensOfEveryEpoch) {
   EXPECT_EQ(work->signature.batch_size(), 4);
   EXPECT_EQ(work->signature.sequence_length(), 512);
   EXPECT_DOUBLE_EQ(work->checkpoint_bytes, 12 * ParameterCount(SmallShape()));
-  EXPECT_DOUBLE_EQ(work->checkpoint_every_steps, 0);  // By time.
+  EXPECT_DOUBLE_EQ(work->checkpoint_every_steps, 0);  // The worker decides by time.
 }
 
 // 100 questions of 25 paragraphs: an example shares its paragraph with the next one three times of
@@ -108,7 +108,7 @@ TEST(WorkTest, PackedTrainingComputesAParagraphOnceForTheQuestionsOfABatch) {
   EXPECT_NEAR(tokens(), 151, 1e-9);
 }
 
-// As the files of a GGUF model are; a measurement of one form never serves another.
+// The form of a GGUF model's files is kept; a measurement of one form never serves another.
 TEST(WorkTest, InferenceKeepsTheFormOfTheFilesAndTrainingReadsFloats) {
   InputView model = Model();
   model.artifact.set_quantization("none");
@@ -216,7 +216,8 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   EXPECT_DOUBLE_EQ(CostPerToken(work_of(more_directions).signature),
                    4 * CostPerToken(work_of(mezo).signature));
   EXPECT_DOUBLE_EQ(work_of(mezo).checkpoint_bytes, work_of(full).checkpoint_bytes / 3);
-  // Weights and moments of a byte with a scale for 256 numbers; the weights alone.
+  // Checkpoint: weights, and one-byte moments with a scale for 256 numbers. Result: only the
+  // weights.
   EXPECT_DOUBLE_EQ(work_of(in_8_bits).checkpoint_bytes,
                    (4 + 2 + 2 * 4.0 / 256) * ParameterCount(SmallShape()));
   EXPECT_DOUBLE_EQ(work_of(factored).checkpoint_bytes, 4 * ParameterCount(SmallShape()));
@@ -294,7 +295,7 @@ TEST(WorkTest, BytesPerTokenAreFoundFromRealTokens) {
   EXPECT_EQ(BytesPerTokenOf(v1::WorkDone(), data, nullptr), 0);
 }
 
-// Otherwise the tokens of a template would pass for short tokens of text.
+// Otherwise the tokens of a template would count as short tokens of text.
 TEST(WorkTest, BytesPerTokenAreThoseOfTheContents) {
   v1::WorkDone done;
   *done.mutable_signature()->mutable_model() = SmallShape();

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The choice against a search that learns and predicts by hand, on boards whose law is known.
+// Compares the choice with a search that learns and predicts by hand, on boards with known laws.
 #include "scheduler/profile_run/choose_point.h"
 
 #include <cmath>
@@ -191,7 +191,7 @@ TEST(ChoosePointTest, APointWithARowOfTheDeviceIsMeasured) {
   EXPECT_THAT(measured, ElementsAre("10W, batch 8"));
 }
 
-// From nothing known until no candidate is left, in drawn worlds: each choice is that of the
+// In drawn worlds, from an empty table until no candidate is left, each choice equals that of the
 // search.
 TEST(ChoosePointTest, ChoosesWhatASearchByHandChooses) {
   for (const unsigned seed : {1U, 2U, 3U}) {
@@ -231,7 +231,7 @@ TEST(ChoosePointTest, ChoosesWhatASearchByHandChooses) {
   }
 }
 
-// One more run tells less than the first one, and a run that tells too little is not made.
+// A further run gains less than the first one, and a run with too little gain is not made.
 TEST(ChoosePointTest, ARunBelowTheWantedGainIsNotChosen) {
   World world(Front({8}));
   const std::vector<PointForecast> points = world.Points();

@@ -87,7 +87,7 @@ TEST(CalibrationTest, MissesOfALevelDoNotWidenTheDevicesOtherLevels) {
   EXPECT_EQ(factor(v1::PROVENANCE_MEASURED_DEVICE, "d1"), kInterval90);
 }
 
-// As a row of a newer version may hold.
+// A level that a row of a newer version may have.
 TEST(CalibrationTest, AnUnknownLevelIsNotCounted) {
   v1::ProfileRow row = RowOf("d1", {1});
   row.mutable_runs(0)->set_predicted_by(static_cast<v1::Provenance>(1000));
@@ -130,8 +130,8 @@ TEST(CalibrationTest, AScoreIsTheErrorInDeviationsOfItsOwnPrediction) {
   EXPECT_FALSE(run.energy_missed());
 }
 
-// A run that heat was predicted to make longer tells nothing of the rate, as long as it took no
-// less than on a cool board and no more than predicted.
+// A run with a predicted stretch by heat does not show an error of the rate if its time lies
+// between that of a cool board and the prediction.
 TEST(CalibrationTest, HeatIsNoErrorOfTheRate) {
   v1::Prediction predicted;
   predicted.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
@@ -170,7 +170,8 @@ TEST(CalibrationTest, WithoutAPredictionInTheSameUnitThereIsNoScore) {
   predicted.set_provenance(kLevel);
   v1::RunObservation run;
   run.set_seconds_per_unit(2);
-  Score(predicted, v1::WORK_UNIT_TRAINING_TOKEN, &run);  // Of a version without deviations.
+  Score(predicted, v1::WORK_UNIT_TRAINING_TOKEN, &run);  // A prediction of a version without
+                                                         // deviations.
   predicted.set_time_deviation(0.1);
   Score(predicted, v1::WORK_UNIT_EXAMPLE, &run);
   EXPECT_EQ(run.predicted_by(), v1::PROVENANCE_UNSPECIFIED);

@@ -61,7 +61,7 @@ TEST_F(ClassRowTest, OneBoardsWordMovesTheClassByOnePlaceAtMost) {
   const double watts_before = OfClass().power_watts().mean();
   const double joules_before = OfClass().energy_joules_per_unit().mean();
   EXPECT_NEAR(before, 1.00, 1e-9);
-  // A board tells that the work takes a tenth of the time, twice the watts and all the memory.
+  // A board reports a tenth of the time, twice the watts and all the memory.
   for (int i = 0; i < 200; ++i) {
     Run("poison", 0.1, 20, 1'000'000);
   }

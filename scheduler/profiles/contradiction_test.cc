@@ -32,7 +32,7 @@ TEST(ContradictionTest, TwoBoardsThatDifferByFortyPerCent) {
 
 TEST(ContradictionTest, WhatTheIntervalsAllowIsNone) {
   EXPECT_TRUE(Find({RowForTest("d1", 0.010), RowForTest("d2", 0.0125)}).empty());
-  // The same 40 %, where repeats of one board differ as much.
+  // A difference of 40 % again, while repeats of one board differ as much.
   v1::ProfileRow noisy = RowForTest("d2", 0.014);
   noisy.mutable_seconds_per_unit()->set_relative_deviation(0.2);
   EXPECT_TRUE(Find({RowForTest("d1", 0.010), noisy}).empty());

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests which rows leave a fleet and what they tell of it, and which heads of files are read.
+// Tests which rows are exported, what they reveal about the fleet, and which heads of files are
+// read.
 #include "scheduler/profiles/exported_rows.h"
 
 #include <cmath>

@@ -273,7 +273,7 @@ v1::Receipt Contended(v1::Receipt receipt, double ratio) {
   return receipt;
 }
 
-// Placed with the prediction that the row of runs of 100 s gives.
+// Placed with the prediction from the row of 100 s runs.
 v1::Receipt PlacedByTheRow(double seconds) {
   v1::Receipt receipt = MakeReceipt(seconds);
   v1::Prediction& predicted = *receipt.mutable_predicted();
@@ -346,7 +346,7 @@ TEST(LearnTest, ARunThatWasHardlyContendedIsARun) {
   EXPECT_GT(move.seconds_per_unit_after(), move.seconds_per_unit_before());
 }
 
-// A board that is never left alone has a row nevertheless.
+// A board whose runs are always contended still gets a row.
 TEST(LearnTest, AContendedFirstRunMakesARowThatTheNextRunReplaces) {
   ProfileTable table;
   MoveBy(Contended(MakeReceipt(300), 0.9), kNow, &table);

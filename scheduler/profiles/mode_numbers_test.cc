@@ -29,7 +29,7 @@ TEST(ModeNumbersTest, ANumberThatBothKnowTellsTwoModesApart) {
   mode.set_nominal_power_watts(10);
   EXPECT_FALSE(MaySetTheSame(known, ModeNumbersOf(mode)));
   mode = ModeForTest(1500, 4);
-  mode.set_memory_mhz(2133);  // A newer worker tells more.
+  mode.set_memory_mhz(2133);  // A newer worker reports more.
   EXPECT_TRUE(MaySetTheSame(known, ModeNumbersOf(mode)));
   EXPECT_TRUE(MaySetTheSame(known, ModeNumbers()));
 }

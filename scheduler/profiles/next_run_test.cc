@@ -52,7 +52,7 @@ TEST(NextRunTest, APublishedRowIsWiderThanAClasss) {
                          {InfoOf("d1"), InfoOf("d2")});
   ASSERT_TRUE(next.has_value());
   EXPECT_EQ(next->row.signature().model().layers(), 12);
-  // A measured row of the class stands in its place, and a measured board has no need.
+  // A measured row of the class replaces it, and a measured board needs no run.
   EXPECT_FALSE(Next({RowForTest("", 0.01), RowForTest("d1", 0.01), Published(6)}, {InfoOf("d1")})
                    .has_value());
 }

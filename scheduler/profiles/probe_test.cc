@@ -55,7 +55,7 @@ v1::Receipt ReceiptOf(double seconds) {
   run.set_source(v1::ENERGY_SOURCE_INA3221);
   v1::WorkDone& work = *receipt.mutable_work();
   *work.mutable_signature() = RowForTest("a1", 1).signature();
-  work.mutable_signature()->set_engine("wattle");  // Which a plan does not name.
+  work.mutable_signature()->set_engine("wattle");  // A plan does not name the engine.
   work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
   work.set_units(10'000);
   return receipt;
@@ -116,7 +116,7 @@ TEST(ProbeTest, AGenerationThatMayEndEarlyIsNotWide) {
   EXPECT_TRUE(IsWide(prediction));
 }
 
-// The receipt counts the whole run, its probe included: the probe must not count beside it.
+// The receipt counts the whole run, its probe included: so the probe must not count in addition.
 TEST(ProbeTest, TheReceiptReplacesItsProbe) {
   ProfileTable table;
   ASSERT_THAT(table.Put(*Learn(Steady(20, 10, 1000))), IsOk());
@@ -124,7 +124,7 @@ TEST(ProbeTest, TheReceiptReplacesItsProbe) {
   ASSERT_NE(FindProbe(table, Board(), "j1.1"), nullptr);
   LearnReceipt(220, table);
   EXPECT_EQ(FindProbe(table, Board(), "j1.1"), nullptr);
-  ASSERT_EQ(table.size(), 2);  // Of the device and of its class.
+  ASSERT_EQ(table.size(), 2);  // The device's row and its class's.
   for (const v1::ProfileRow& row : table.Rows()) {
     EXPECT_EQ(row.source(), v1::PROFILE_SOURCE_MEASURED);
     EXPECT_EQ(row.seconds_per_unit().count(), 1);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Walks profile.proto: the table has each field of a signature, and each field tells rows apart.
+// Walks profile.proto: the table has each field of a signature, and each field distinguishes rows.
 #include "scheduler/profiles/signature_fields.h"
 
 #include <set>

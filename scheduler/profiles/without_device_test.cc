@@ -34,7 +34,7 @@ class WithoutDeviceTest : public testing::Test {
       ASSERT_THAT(table_.Put(row), IsOk());
     }
   }
-  // The table once the device's word since then counts no more.
+  // The table after the device's reports since then are discarded.
   [[nodiscard]] ProfileTable Rest(const std::string& device_id,
                                   absl::Time since = absl::InfinitePast()) const {
     ProfileTable rest = WithoutDevice(table_, device_id);

@@ -10,8 +10,8 @@
 namespace wattle::scheduler {
 
 // A prompt token costs this share of a generated one. All prompt tokens pass the model in one
-// batch; a generated token passes alone, and each weight is read from memory for it. Measured on
-// one x86 core with a model of 30 million parameters: 0.03. A Pi 5 has fewer operations for each
+// batch; a generated token passes by itself, and each weight is read from memory for it. Measured
+// on one x86 core with a model of 30 million parameters: 0.03. A Pi 5 has fewer operations for each
 // byte by its datasheet: about 0.07.
 inline constexpr double kPromptTokenWeight = 0.05;
 

@@ -39,7 +39,7 @@ TEST(SolverTest, FindsTheOptimumAndWhatTheScarceMachineIsWorth) {
   EXPECT_TRUE(CheckSolution(program, *solution).ok());
   EXPECT_NEAR(solution->cost, 9, 1e-9);
   EXPECT_NEAR(solution->row_prices[2], -4, 1e-9);
-  // Again from where it ended: no step is left to make.
+  // Starting from the final basis, no step is left.
   EXPECT_TRUE(solver->solve(program, {.iterations = 1, .start = &solution->basis}).ok());
 }
 

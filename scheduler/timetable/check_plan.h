@@ -23,9 +23,9 @@ namespace wattle::timetable {
 //   deadline   an entry claims to be in time if and only if its job ends by its deadline;
 //   window     no job runs on a device that is closed;
 //   overlap    a device runs one job at a time;
-//   floor      work breaks a pack's floor in at most its broken_paths_max paths. Where settled runs
-//              alone break it in more, each planned run does in at most as many, and it breaks the
-//              floor of no settled run in a path in which that run keeps it;
+//   floor      work breaks a pack's floor in at most its broken_paths_max paths. If settled runs by
+//              themselves break it in more, each planned run does in at most as many, and it breaks
+//              the floor of no settled run in a path in which that run keeps it;
 //   apart      no two jobs of a group run in one place, whenever;
 //   power_cap  the boards of a supply never draw more together than its cap.
 std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const Planned> plan);

@@ -186,7 +186,7 @@ TEST(CheckPlanTest, EachPathHasItsQuantileOfTheDraw) {
   EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
 }
 
-// As TheFloorHoldsForAllBoardsOfAPack, but the first run is settled.
+// TheFloorHoldsForAllBoardsOfAPack with a settled first run.
 TEST(CheckPlanTest, SettledRunsDraw) {
   Instance instance = TwoJobs();
   const std::vector<Planned> plan = {{.job = 0}, GoodPlan()[1]};
@@ -208,7 +208,8 @@ TEST(CheckPlanTest, SettledRunsDraw) {
   EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
 }
 
-// Path 0 has no sun, and the settled run of four hours breaks the floor there. No path may.
+// Path 0 has no sun, and the settled run of four hours breaks the floor there. No path may break
+// it.
 TEST(CheckPlanTest, BesideWorkThatBreaksTheFloorARunCountsAlone) {
   Instance instance = TwoJobs();
   PackSpec& pack = instance.packs[0];
@@ -314,8 +315,8 @@ std::vector<Planned> PlanGreedily(const Instance& instance) {
   return plan;
 }
 
-// What is planned with Timeline and Pack passes the check, which knows neither. A start that is
-// moved by a second where the plan was tight does not always pass, so the check is not blind.
+// Plans made with Timeline and Pack pass the check, which uses neither. A start that is moved by a
+// second where the plan was tight does not always pass, so the check is not blind.
 TEST(CheckPlanTest, PlansMadeWithTimelineAndPackPass) {
   int placed = 0;
   int left_out = 0;
@@ -341,8 +342,8 @@ TEST(CheckPlanTest, PlansMadeWithTimelineAndPackPass) {
   EXPECT_GT(caught, placed / 2);
 }
 
-// As PlanGreedily's fleets, with work that goes on already, and draws that are not known. The
-// settled work of some packs breaks their floor alone.
+// Fleets like PlanGreedily's, with running work and uncertain draws. In some packs the settled work
+// by itself breaks the floor.
 TEST(CheckPlanTest, PlansBesideSettledRunsPass) {
   int placed = 0;
   int caught = 0;

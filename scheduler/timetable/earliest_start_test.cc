@@ -56,8 +56,8 @@ TEST(EarliestStartTest, BothMustAgree) {
   EXPECT_EQ(EarliestStart(timeline, {.pack = &pack}, draw, 22 * kHour + 1, kNever), std::nullopt);
 }
 
-// Two boards on one pack: what one has reserved, the other cannot have. With a pack for each board
-// both would start at once.
+// Two boards on one pack: energy reserved by one is not available to the other. With a pack for
+// each board both would start at once.
 TEST(EarliestStartTest, ASharedPackCountsOnceForItsBoards) {
   Pack pack = MorningPack();
   Timeline first;

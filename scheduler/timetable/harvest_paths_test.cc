@@ -59,7 +59,7 @@ TEST(HarvestPathsTest, NoHourGivesMoreThanAClearSky) {
   EXPECT_LT(paths.front()[0], 3000);
 }
 
-// What fits under a risk of k paths is what fits under the path that k paths are darker than.
+// Work fits under a risk of k paths exactly if it fits in the path than which k paths are darker.
 TEST(HarvestPathsTest, OnePathDecidesForARisk) {
   constexpr int kHours = 30;
   uint64_t state = 7;
@@ -119,7 +119,7 @@ TEST(HarvestPathsTest, AnUsualMorningMakesTheDarkPathsOfTheDayBrighter) {
   EXPECT_GT(seen[1][0], unseen[1][0] * 3 / 2);
   EXPECT_LT(seen[62][0], unseen[62][0] * 4 / 5);
   EXPECT_NEAR(static_cast<double>(seen[32][0]), 10000, 500);
-  // Behind the night the day is as uncertain as it was.
+  // After the night the day is as uncertain as before.
   EXPECT_NEAR(static_cast<double>(seen[1][20]), static_cast<double>(unseen[1][20]), 200);
   EXPECT_EQ(seen[1][44], unseen[1][44]);
 }

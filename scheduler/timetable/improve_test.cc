@@ -27,7 +27,7 @@ Schedule InOrder(const Instance& instance) {
   return InsertInOrder(instance, order);
 }
 
-// The least cost of all plans with starts on the grid. Nothing but CheckPlan and CostOf judges.
+// The least cost of all plans with starts on the grid. Uses only CheckPlan and CostOf.
 class BruteForce {
  public:
   explicit BruteForce(const Instance& instance) : instance_(instance) {}
@@ -140,7 +140,7 @@ TEST(ImproveTest, TheBestPlanCountsAndNotTheLastOne) {
   }
 }
 
-// Integers and random numbers of its own: these plans are the same on every architecture.
+// Integers and the search's own random numbers make these plans equal on every architecture.
 TEST(ImproveTest, TheNumbersAreTheSameEverywhere) {
   std::vector<Millijoules> costs;
   for (unsigned seed = 1; seed <= 5; ++seed) {
@@ -150,7 +150,8 @@ TEST(ImproveTest, TheNumbersAreTheSameEverywhere) {
   EXPECT_THAT(costs, testing::ElementsAre(939027465, 735594618, 562639929, 347675580, 897053466));
 }
 
-// An optimum cannot become dearer when a rule is loosened, and the search by little.
+// Loosening a rule cannot make an optimum dearer, and makes the search's result dearer by little at
+// most.
 constexpr SearchBudget kLongBudget = {.moves = 3000, .seed = 32};
 TEST(ImproveTest, ALooserDeadlineOrMoreSunCostsLittleMoreAtMost) {
   for (unsigned seed = 1; seed <= 8; ++seed) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The closed form against a walk through every second.
+// Compares the closed form with a simulation of every second.
 #include "scheduler/timetable/level.h"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ TEST(LevelTest, AFloorThatNoPackHoldsKeepsWorkAtRest) {
       AdvanceBeside({.power = 300, .floor = kCapacity + 1}, kCapacity, 0, 60, kCapacity).worked, 0);
 }
 
-// What a second of work takes beyond the floor is the sun's of a later second. So the floor is some
+// A second of work may borrow from the sun of a later second. The floor must therefore be some
 // seconds of work away from an empty pack, and from a full one, which would lose that sun.
 TEST(LevelTest, AgreesWithAWalkThroughEverySecond) {
   const unsigned seed = std::random_device{}();

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Drawn packs against a walk through every second, written from the rules in pack.h.
+// Compares drawn packs with a simulation of every second, written from the rules in pack.h.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -32,8 +32,8 @@ class Dice {
   std::mt19937 generator_;
 };
 
-// A whole deviation in watts, a third of the power at most: what is drawn in a path needs no
-// rounding, and is never less than nothing.
+// A whole deviation in watts, a third of the power at most: the draw in a path then needs no
+// rounding, and is never negative.
 Demand DrawDemand(int job, Seconds now, Dice& dice) {
   const Milliwatts deviation = 1000 * dice.Below(2);
   return {.job = job,
@@ -242,7 +242,7 @@ TEST(PackOracleTest, TheEarliestFitIsTheFirstThatFits) {
   EXPECT_GT(found_beside_broken, 50);
 }
 
-// What was added and taken away leaves no trace.
+// Adding and removing a demand leaves no trace.
 TEST(PackOracleTest, RemoveUndoesAdd) {
   for (unsigned seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A pack looks at few of its paths where each path is brighter than the one before. Its answers are
-// those of a pack that looks at all: the same paths with a last hour, behind all work, in which the
-// darkest path is the brightest.
+// A pack follows few of its paths if each path is brighter than the one before. Its answers must
+// equal those of a pack that follows all paths: the paths extended by a last hour, after all work,
+// in which the darkest path is the brightest.
 #include <cmath>
 #include <optional>
 #include <random>
@@ -76,14 +76,14 @@ Pack WithLastHour(PackSpec spec, bool crossed) {
   return Pack(std::move(spec));
 }
 
-// One that ends behind the hours that both packs share counts as none.
+// A fit that ends after the hours that both packs share counts as none.
 std::optional<Seconds> EarliestShared(const Pack& pack, const Draw& draw, Seconds after) {
   const std::optional<Seconds> begin = pack.EarliestFit(draw, after);
   return begin.has_value() && *begin + draw.length <= kSince + kToldHours * kHour ? begin
                                                                                   : std::nullopt;
 }
 
-// The pack as it would be if it were full at `begin` and had no work.
+// The pack if it were full at `begin` and had no work.
 Pack FullAt(Seconds begin, const PackSpec& spec) {
   PackSpec full = spec;
   full.now = begin;
@@ -102,8 +102,8 @@ struct Answers {
   int later = 0;
   int fits_when_full = 0;
   int never_fits = 0;
-  int risky = 0;   // Some paths are broken, and no more than may be.
-  int broken = 0;  // More are.
+  int risky = 0;   // Some paths are broken, but not more than allowed.
+  int broken = 0;  // More paths are broken than allowed.
 };
 
 void Ask(const Pack& nested, const Pack& crossed, const PackSpec& spec, Drawing& drawing,

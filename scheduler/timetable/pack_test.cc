@@ -88,7 +88,7 @@ TEST(PackTest, TheFloorBindsOnlyWhileWorkRuns) {
   Pack pack(spec);
   EXPECT_TRUE(pack.Fits({.begin = 0, .draw = {.length = 3 * kHour}}));
   EXPECT_FALSE(pack.Fits({.begin = 0, .draw = {.length = 3 * kHour + 1}}));
-  // Idle alone leaves 1 Wh at 4 h. A run that was over by then is no breach.
+  // Idle draw leaves 1 Wh at 4 h. A run that has ended by then breaks no floor.
   pack.Add({.job = 1, .begin = 0, .draw = {.length = kHour, .power = 2000}});
   EXPECT_EQ(pack.broken_paths(), 0);
 }
@@ -116,7 +116,7 @@ TEST(PackTest, NewWorkMayNotTakeTheChargeOfReservedWork) {
   EXPECT_EQ(pack.broken_paths(), 0);
   const Draw small{.length = 60, .power = 1};
   EXPECT_FALSE(pack.Fits({.begin = 0, .draw = small}));
-  // Behind the reserved run nothing is left.
+  // After the reserved run nothing is left.
   EXPECT_EQ(pack.EarliestFit(small, 0), std::nullopt);
   pack.Remove(1);
   EXPECT_EQ(pack.EarliestFit(small, 0), 0);
@@ -153,8 +153,8 @@ TEST(PackTest, TheRiskIsThatOfAllWorkTogether) {
   EXPECT_FALSE(pack.Fits(second));
 }
 
-// The running attempt's reserve is broken in each path. That refuses only what makes it worse, and
-// what would break the floor itself.
+// The running attempt's reserve is broken in each path. Only work that makes it worse, or breaks
+// the floor itself, is refused.
 TEST(PackTest, ABrokenRunDoesNotRefuseLaterWorkForEver) {
   PackSpec spec = Dark();
   spec.harvest = {{0, 8000, 8000, 8000}, {0, 8000, 8000, 0}};
@@ -189,7 +189,7 @@ TEST(PackTest, NothingFitsThatEndsBehindTheHorizon) {
   EXPECT_TRUE(pack.Fits({.begin = 3 * kHour, .draw = draw}));
   EXPECT_FALSE(pack.Fits({.begin = 8 * kHour + 1, .draw = draw}));
   EXPECT_EQ(pack.EarliestFit(draw, 8 * kHour + 1), std::nullopt);
-  // A running attempt that lasts longer draws until there.
+  // A running attempt that lasts longer draws until the horizon.
   pack.Add({.job = 1, .begin = 0, .draw = {.length = 100 * kHour, .power = 1000}});
   EXPECT_EQ(pack.ChargeByHour().back().at, 10 * kHour);
 }
@@ -247,7 +247,7 @@ TEST(PackTest, WhatWorkDrawsIsARiskToo) {
               static_cast<double>(spec.charge - 4000 * kHour), 10.0 * kHour);
 }
 
-// Three days of sun, and work that draws in each path another quantile.
+// Three days of sun, and work that draws a different quantile in each path.
 PackSpec ThreeDays() {
   PackSpec spec = Dark();
   spec.harvest = {{0, 0, 1000, 1000, 1000, 1000, 0, 0, 0, 0},

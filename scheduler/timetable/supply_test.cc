@@ -35,7 +35,7 @@ TEST(SupplyTest, AReservedRunKeepsItsPower) {
   EXPECT_EQ(supply.EarliestFit({.begin = 0, .length = 501, .power = 4000}), 600);
 }
 
-// The earliest begin is that of a search second by second, which adds up each second for itself.
+// The earliest begin is that of a search second by second, which adds up each second separately.
 TEST(SupplyTest, AgreesWithASearchSecondBySecond) {
   int waited = 0;
   for (unsigned seed = 1; seed <= 300; ++seed) {

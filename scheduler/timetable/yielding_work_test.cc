@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Work that rests at the floor of its pack, and what other work sees of it.
+// Tests work that rests at the floor of its pack, and its effect on other work.
 #include <optional>
 #include <random>
 #include <vector>
@@ -84,7 +84,7 @@ TEST(YieldingWorkTest, IsRefusedWhereAReservedRunNeedsTheCharge) {
   EXPECT_TRUE(pack.Fits(Yielding(kNow, kHour / 2, 10'000)));
 }
 
-// The check of plans is written apart from the pack.
+// CheckPlan shares no code with the pack.
 TEST(YieldingWorkTest, CheckPlanAgreesOnRunsBesideIt) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The folder of a board's releases:
-//   VERSION/bin/{wattle-worker,wattle-runner} one release, complete or absent
-//   current -> VERSION the release that the service starts
+//   VERSION/bin/{wattle-worker,wattle-runner}    one release, complete or absent
+//   current -> VERSION                           the release that the service starts
 // Each change is one rename, durable when it returns. One thread at a time.
 #ifndef WATTLE_WORKER_UPGRADE_RELEASES_H_
 #define WATTLE_WORKER_UPGRADE_RELEASES_H_
