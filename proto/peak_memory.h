@@ -9,7 +9,7 @@
 
 namespace wattle {
 
-// 0: not known.
+// 0: unknown.
 struct PeakMemory {
   [[nodiscard]] bool knows_gpu() const { return gpu_bytes > 0 || beside_gpu_bytes > 0; }
 

@@ -11,7 +11,7 @@ namespace wattle {
 
 std::string FormatEnergy(Joules energy) {
   const double watt_hours = ToWattHours(energy);
-  // Four digits tell all that a sensor of these boards can know.
+  // Four digits cover the accuracy of these boards' sensors.
   if (std::abs(watt_hours) >= 1000.0) {
     const double kilowatt_hours = watt_hours / 1000.0;
     return absl::StrFormat("%.*f kWh", std::abs(kilowatt_hours) < 100.0 ? 2 : 1, kilowatt_hours);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Quantities as people read them, in tables, receipts and messages. The unit is always there, the
-// size picks it: 0.04 Wh would say nothing, so small energies are written in joules.
+// Quantities as people read them, in tables, receipts and messages. The unit is always shown and
+// depends on the size: small energies are written in joules, because 0.04 Wh would be hard to read.
 #ifndef WATTLE_UNITS_FORMAT_H_
 #define WATTLE_UNITS_FORMAT_H_
 

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Identifiers as types: a job's id cannot be passed where a device's is wanted. Ordered, hashable,
-// printable.
+// Identifiers as types: a job's id cannot be passed as a device's. Ordered, hashable, printable.
 #ifndef WATTLE_UNITS_ID_H_
 #define WATTLE_UNITS_ID_H_
 
@@ -38,8 +37,8 @@ using DeviceId =
 using ArtifactId =
     Id<struct ArtifactIdTag, std::string>;  // SHA-256 of the manifest, lower-case hex
 using SequenceNumber = Id<struct SequenceNumberTag, int64_t>;  // of an event in the journal, from 1
-// Fencing token of an attempt: higher for each later attempt of a job. What carries a lower one
-// than the job's current attempt is refused.
+// Fencing token of an attempt: higher for each later attempt of a job. Messages with a lower token
+// than the job's current attempt are refused.
 using FencingToken = Id<struct FencingTokenTag, int64_t>;
 
 }  // namespace wattle

@@ -63,7 +63,7 @@ constexpr double ToWattHours(Joules energy) {
   return energy.value() / kJoulesPerWattHour;
 }
 
-// The only way from watts to joules, and back.
+// The only conversion between watts and joules.
 inline Joules operator*(Watts power, absl::Duration time) {
   return Joules(power.value() * absl::ToDoubleSeconds(time));
 }

@@ -568,7 +568,7 @@ TEST_F(HttpsTest, ADrippingHandshakeIsGivenUp) {
       .idle = absl::Minutes(1), .silence = absl::Minutes(1), .request = absl::Milliseconds(200)};
   Serve(options);
   RawConnection connection(server_->address());
-  // A record of 16,000 bytes that never comes to its end.
+  // A record of 16,000 bytes that is never completed.
   ASSERT_TRUE(connection.Send("\x16\x03\x01\x3e"));
   int bytes = 0;
   while (bytes < 15'000 && connection.Send("\x01")) {

@@ -39,8 +39,8 @@ constexpr int kAllPages = -1;
 // kLogPagesForCommit a commit copies the log itself, if nobody calls Checkpoint.
 constexpr int kLogPagesForCheckpoint = 2'000;
 constexpr int kLogPagesForCommit = 8'000;
-// SQLite's application_id of a copy that nobody has opened yet ("copy" in ASCII); 0 otherwise. The
-// id is in the file's header, so it stays with a copy that somebody moves.
+// SQLite's application_id of a copy that has not been opened yet ("copy" in ASCII); 0 otherwise.
+// The id is in the file's header, so it stays with a moved copy.
 constexpr int kCopyMark = 0x636f7079;
 
 std::string ArchivePath(const std::string& path) {

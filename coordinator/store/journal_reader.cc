@@ -111,7 +111,7 @@ absl::StatusOr<std::vector<v1::Event>> JournalReader::EventsOfKinds(
 }
 
 // The query takes one step through the primary key for each device, then goes back from the
-// device's newest row. It reads the rows after `unix_seconds`, not the device's whole history.
+// device's newest row. Only rows after `unix_seconds` are read, not the device's whole history.
 absl::StatusOr<std::vector<LedgerAt>> JournalReader::LedgersBefore(double unix_seconds) {
   return Ledgers(
       absl::StrCat("WITH RECURSIVE ids(id) AS (SELECT min(device_id) FROM energy_ledger UNION ALL "

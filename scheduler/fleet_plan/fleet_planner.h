@@ -98,7 +98,7 @@ class FleetPlanner {
   // Work was added to or removed from the device. may_start_earlier: removed.
   void NoteChange(size_t device, bool may_start_earlier);
   static size_t BucketOf(Seconds length);
-  // The bound as of now. REQUIRES: a run of the bucket is at least so long.
+  // The bound for the shortest run of the bucket at the lowest power, recomputed after changes.
   Seconds BoundOf(size_t device, size_t bucket);
   [[nodiscard]] std::vector<size_t> SharingPower(size_t device) const;
   [[nodiscard]] timetable::PowerSource PowerOf(size_t device) const;

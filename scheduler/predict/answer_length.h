@@ -25,7 +25,7 @@ struct AnswerLength {
 
 struct AnsweringModel {
   const v1::ModelShape& shape;
-  std::string artifact_id;  // Empty: not known.
+  std::string artifact_id;  // Empty: unknown.
 };
 
 // The mean over `prompts` prompts, each of at most `most` tokens. Without a measured generation by

@@ -22,6 +22,7 @@ class Cholesky {
       double* const row = &matrix[i * size];
       for (size_t j = 0; j <= i; ++j) {
         const double* const other = &matrix[j * size];
+        // Row by row (Cholesky-Banachiewicz), in place: the factor replaces the lower triangle.
         double rest = row[j];
         for (size_t k = 0; k < j; ++k) {
           rest -= row[k] * other[k];
@@ -51,6 +52,7 @@ class Cholesky {
 
   // x of L L^T x = b.
   [[nodiscard]] std::vector<double> Solve(std::vector<double> b) const {
+    // Forward substitution with L, then backward substitution with L^T, by rows of L.
     std::vector<double> x = HalfSolve(std::move(b));
     for (size_t i = size_; i-- > 0;) {
       x[i] /= At(i, i);
@@ -64,6 +66,7 @@ class Cholesky {
   [[nodiscard]] double LogDeterminant() const {
     double sum = 0;
     for (size_t i = 0; i < size_; ++i) {
+      // ln |L L^T| as a sum of logarithms, because the product itself would over- or underflow.
       sum += 2 * std::log(At(i, i));
     }
     return sum;

@@ -134,8 +134,8 @@ TEST(DataMemoryTest, AnswersAreScoredBesideTheQuestions) {
   EXPECT_GT(memory.reading_questions_bytes, memory.questions_bytes + 43'000'000);
 }
 
-// Perplexity per word: the bounds of each word (16 bytes for 6 of the text) stand beside the
-// tokens, 8 bytes each as they are made and 4 as they are held.
+// Perplexity per word: the bounds of each word (16 bytes for 6 of the text) are held beside the
+// tokens, which have 8 bytes each when made and 4 when held.
 TEST(DataMemoryTest, AnEvaluatedTextHasItsWordsBesideIt) {
   v1::JobSpec spec;
   spec.mutable_evaluate();

@@ -33,7 +33,7 @@ WorkAmount WorkOfBatch(int batch) {
   return DeclaredWork(Gpt2Shape(6, 384), 1000, 128, batch);
 }
 
-// The work of ten steps at so many seconds a token and watts.
+// Probes ten steps at the given seconds per token and watts.
 void ProbeTenSteps(const v1::Device& device, const WorkAmount& work, const std::string& attempt,
                    double seconds_per_token, double watts, ProfileTable& table) {
   const double tokens = 10 * work.units / work.steps;

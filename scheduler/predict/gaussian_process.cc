@@ -62,8 +62,12 @@ class Covariance {
 
   double operator()(const ProcessPoint& a, const ProcessPoint& b) const {
     const bool one_board = a.board == b.board;
+    // Squared exponentials: cells with similar numbers have similar residuals, on one board more
+    // than on two.
     double sum = (shared_ + (one_board ? own_ : 0)) *
                  std::exp(-0.5 * SquaredDistance(a.place, b.place, inverse_squares_));
+    // An error of the terms' coefficients moves all cells of the predicted board by their shares,
+    // and its level moves them equally.
     if (one_board && a.board == 0) {
       double common = 0;
       for (size_t k = 0; k < a.shares.size(); ++k) {
@@ -83,6 +87,7 @@ class Covariance {
 
 // Noise variance of a run of the predicted board, or of another board.
 double NoiseVariance(const Hyperparameters& of, bool asked_board) {
+  // The floor keeps the covariance well conditioned.
   return SquareOf(kNoiseDeviationMin) +
          std::exp(2 * (asked_board ? of.log_noise : of.log_noise_of_others));
 }
@@ -144,6 +149,8 @@ double LogPriorOf(const Hyperparameters& of, double coefficient_deviation) {
 // Logarithm of the marginal likelihood times the priors, up to a constant.
 double Evidence(const std::vector<ProcessPoint>& points, const Hyperparameters& of,
                 double coefficient_deviation) {
+  // Log marginal likelihood -(r' K^-1 r + ln |K|) / 2 by the Cholesky factor (Rasmussen and
+  // Williams, algorithm 2.1).
   const std::optional<Cholesky> factor = FactorOf(points, of);
   if (!factor.has_value()) {
     return -1e300;
@@ -161,6 +168,7 @@ std::vector<ProcessPoint> SearchPoints(const std::vector<ProcessPoint>& points) 
   for (const ProcessPoint& point : points) {
     others += point.board == 0 ? 0 : 1;
   }
+  // A fixed stride instead of random draws keeps the result deterministic.
   const size_t stride = std::max<size_t>(1, (others + kSearchPointsMax - 1) / kSearchPointsMax);
   std::vector<ProcessPoint> chosen;
   size_t seen = 0;
@@ -176,6 +184,7 @@ std::vector<ProcessPoint> SearchPoints(const std::vector<ProcessPoint>& points) 
 // halves the step when no move does.
 Hyperparameters Search(const std::vector<ProcessPoint>& points, double coefficient_deviation) {
   Hyperparameters best;
+  // Starts at the priors' means, so that few points stay near the priors.
   best.log_scales.assign(points.front().place.size(), kScalePrior.mean);
   if (std::any_of(points.begin(), points.end(),
                   [](const ProcessPoint& point) { return point.board != 0; })) {
@@ -191,6 +200,7 @@ Hyperparameters Search(const std::vector<ProcessPoint>& points, double coefficie
     for (bool moved = true; moved;) {
       moved = false;
       for (double* const number : NumbersIn(&best)) {
+        // Without derivatives: the number of hyperparameters is small, and the evidence is smooth.
         for (const double move : {step, -step}) {
           const double before = *number;
           *number += move;
@@ -214,6 +224,8 @@ GaussianProcess::GaussianProcess(std::vector<ProcessPoint> points, double coeffi
     : points_(std::move(points)),
       hyperparameters_(Search(SearchPoints(points_), coefficient_deviation)),
       factor_(FactorOf(points_, hyperparameters_)) {
+  // Factor and weights are computed once for all points; predictions then cost only products with
+  // them.
   WATTLE_CHECK(factor_.has_value(), "the noise makes every covariance positive definite");
   weights_ = factor_->Solve(ResidualsOf(points_));
 }
@@ -234,6 +246,7 @@ GaussianProcess::Estimate GaussianProcess::At(const ProcessPoint& cell) const {
     estimate.mean += covariances[i] * weights_[i];
   }
   estimate.variance = Covariance(hyperparameters_)(cell, cell);
+  // The points explain |L^-1 k|² of the prior variance (Rasmussen and Williams, algorithm 2.1).
   for (const double value : factor_->HalfSolve(covariances)) {
     estimate.variance -= value * value;
   }
@@ -249,6 +262,7 @@ std::vector<double> GaussianProcess::Reductions(const std::vector<ProcessPoint>&
   const Covariance covariance(hyperparameters_);
   std::vector<std::vector<double>> halves;
   for (const ProcessPoint& cell : cells) {
+    // Half-solved covariances make every posterior covariance one inner product.
     halves.push_back(factor_->HalfSolve(CovariancesTo(cell)));
   }
   // Posterior covariance of two cells.
@@ -266,6 +280,8 @@ std::vector<double> GaussianProcess::Reductions(const std::vector<ProcessPoint>&
   }
   for (size_t a = 0; a < cells.size(); ++a) {
     for (size_t b = 0; b <= a; ++b) {
+      // A noisy run in cell a lowers the variance of cell b by left(a, b)² / (left(a, a) + noise);
+      // the matrix is symmetric, so one half is enough.
       const double square = SquareOf(left(a, b));
       reductions[a] += square / variances[a];
       reductions[b] += a == b ? 0 : square / variances[b];

@@ -59,7 +59,7 @@ void Learn(const v1::Device& device, const WorkAmount& work, double seconds_per_
   }
 }
 
-// What a fleet exports whose board took `seconds_per_token` for work of 6 and of 12 layers.
+// The export of a fleet whose board took `seconds_per_token` for work of 6 and of 12 layers.
 v1::ProfileExport FileOf(double seconds_per_token, bool emulated = false) {
   ProfileTable table;
   Learn(BoardOf("elsewhere", emulated), WorkOfLayers(6), seconds_per_token, 9, &table);
@@ -163,7 +163,7 @@ TEST(ImportedRowsTest, TheyDisplacePublishedRowsOfTheirWorkload) {
   const v1::Prediction same = Predict(table, BoardOf("d1"), gpt2, {});
   EXPECT_EQ(same.provenance(), v1::PROVENANCE_IMPORTED);
   EXPECT_NEAR(SecondsPerToken(same), 0.004, 1e-9);
-  // Also where the job scales from them.
+  // Holds also for a job scaled from these rows.
   const v1::Prediction scaled =
       Predict(table, BoardOf("d1"), DeclaredWork(Gpt2Shape(13, 768), 1000, kTokens, 8), {});
   EXPECT_EQ(scaled.provenance(), v1::PROVENANCE_IMPORTED);

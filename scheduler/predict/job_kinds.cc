@@ -114,7 +114,7 @@ int64_t AtMost(int64_t tokens, int64_t longest) {
   return longest > 0 ? std::min(tokens, longest) : tokens;
 }
 
-// What is trained, and beside which form of the weights.
+// Sets the trained parameters and the form of the other weights.
 absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const InputView> inputs,
                                WorkAmount* work) {
   SetTrainingSettings(spec, work->signature);

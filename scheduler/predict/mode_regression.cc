@@ -68,6 +68,7 @@ absl::StatusOr<Axes> AxesOf(const std::vector<ModeCell>& cells) {
     axes.smallest[number] = NumbersOf(cells.front())[number];
     for (const ModeCell& cell : cells) {
       const double value = NumbersOf(cell)[number];
+      // A number that only some cells have could not be compared between cells.
       if (!std::isfinite(value) || value < 0 ||
           (value > 0) != (NumbersOf(cells.front())[number] > 0)) {
         return absl::InvalidArgumentError(absl::StrFormat(
@@ -83,6 +84,7 @@ absl::StatusOr<Axes> AxesOf(const std::vector<ModeCell>& cells) {
     const double variance = squares / static_cast<double>(cells.size()) - mean * mean;
     axes.log_means[number] = mean;
     axes.log_deviations[number] = std::sqrt(std::max(0.0, variance));
+    // A number that is equal in all cells carries no information and gets no axis.
     if (axes.log_deviations[number] > 1e-6) {
       axes.numbers.push_back(number);
     }
@@ -121,6 +123,7 @@ LogTerms TimeTerms(const ModeCell& cell, const Axes& axes) {
     }
     sizes.push_back(std::log(numbers[a]));
     for (const size_t b : axes.numbers) {
+      // Squares model attention, which is quadratic in tokens but linear in the batch.
       if (b > a || (b == a && a != kBatch)) {
         sizes.push_back(std::log(numbers[a]) + std::log(numbers[b]));
       }
@@ -152,6 +155,7 @@ LogTerms WattsTerms(const ModeCell& cell, const Axes& axes) {
   LogTerms busy = {0};
   for (const size_t a : axes.numbers) {
     if (a >= kBatch) {
+      // A saturating term: half at the smallest size, near one for large work.
       busy.push_back(std::log(numbers[a] / (numbers[a] + axes.smallest[a])));
     }
   }
@@ -176,6 +180,7 @@ std::vector<double> EvenCoefficients(const std::vector<Sample>& samples) {
     }
   }
   for (double& coefficient : even) {
+    // Divides the mean value equally among the terms.
     coefficient -= std::log(static_cast<double>(even.size()));
   }
   return even;
@@ -223,6 +228,7 @@ BoardTerms TermsOfBoard(const std::vector<Sample>& own,
       }
     }
   }
+  // Few own samples stay near the expectation; many override it.
   board.fitted = FitOf(own, {board.expected, board.deviation});
   // The board's level is independent of the others.
   double level = 0;
@@ -252,6 +258,8 @@ class QuantityFit {
       coefficients.push_back(FitOf(theirs, {EvenCoefficients(theirs), kCoefficientFree}));
       for (const Sample& sample : theirs) {
         const TermSum sum = SumTerms(coefficients.back(), sample.terms);
+        // The process models only the residuals after the terms; each board keeps its own
+        // coefficients.
         points.push_back({number, sample.place, {}, sample.log_value - sum.log_value});
       }
     }
@@ -268,6 +276,7 @@ class QuantityFit {
     const TermSum sum = SumTerms(terms_.fitted, cell.terms);
     GaussianProcess::Estimate estimate = process_->At({0, cell.place, sum.shares, 0});
     estimate.mean += terms_.Expected(sum);
+    // The estimate is for one run, so the run's noise is part of its variance.
     estimate.variance += process_->noise_variance();
     // The noise is estimated from the board's own points, so an error has Student's distribution,
     // not a normal one. The deviation is widened to that distribution's 90 % interval, by the first
@@ -321,6 +330,7 @@ std::vector<ModeObservation> Thinned(absl::Span<const ModeObservation> observati
   const auto others = static_cast<size_t>(
       std::count_if(observations.begin(), observations.end(),
                     [&](const ModeObservation& seen) { return seen.board != board; }));
+  // An even stride keeps the result deterministic and all boards represented.
   const size_t stride = std::max<size_t>(1, (others + kOthersMax - 1) / kOthersMax);
   std::vector<ModeObservation> kept;
   size_t count = 0;
@@ -339,6 +349,7 @@ absl::StatusOr<ModeRegression> ModeRegression::Learn(absl::Span<const ModeObserv
                                                      const std::vector<ModeCell>& cells) {
   WATTLE_RETURN_IF_ERROR(CheckObservations(observations, cells));
   const std::vector<ModeObservation> kept = Thinned(observations, board);
+  // The axes cover measured and asked cells together, so that both use one scale.
   std::vector<ModeCell> all_cells = cells;
   for (const ModeObservation& seen : kept) {
     all_cells.push_back(seen.cell);

@@ -30,6 +30,7 @@ std::vector<double> Unlikeliness(const TermPrior& prior, const std::vector<doubl
   for (const double value : x) {
     sum += value;
   }
+  // Sherman-Morrison formula for the inverse of a diagonal plus a rank-one matrix.
   const double shared = level * sum / (own + level * static_cast<double>(x.size()));
   std::vector<double> out;
   for (const double value : x) {
@@ -46,6 +47,7 @@ Objective ObjectiveAt(const std::vector<double>& coefficients, const std::vector
     offset[k] = coefficients[k] - prior.log_coefficients[k];
   }
   Objective objective;
+  // The prior contributes a quadratic form: its gradient and its constant curvature.
   objective.gradient = Unlikeliness(prior, offset);
   objective.curvature.assign(size * size, 0.0);
   for (size_t k = 0; k < size; ++k) {
@@ -59,6 +61,8 @@ Objective ObjectiveAt(const std::vector<double>& coefficients, const std::vector
   const double weight = 1 / (noise * noise);
   for (size_t i = 0; i < terms.size(); ++i) {
     const TermSum sum = SumTerms(coefficients, terms[i]);
+    // Gauss-Newton: the derivative of the log sum by a log coefficient is the term's share, and
+    // second derivatives are neglected.
     const double error = sum.log_value - log_values[i];
     objective.value += 0.5 * weight * error * error;
     for (size_t k = 0; k < size; ++k) {
@@ -82,6 +86,7 @@ TermSum SumTerms(const std::vector<double>& log_coefficients, const LogTerms& te
   }
   double total = 0;
   for (double& share : sum.shares) {
+    // Relative to the largest term, so that no exponential overflows.
     share = std::exp(share - largest);
     total += share;
   }
@@ -102,6 +107,7 @@ std::vector<double> FitTerms(const std::vector<LogTerms>& terms,
   for (int step = 0; step < kStepsMax && damping < kDampingMax; ++step) {
     std::vector<double> damped = at.curvature;
     for (size_t k = 0; k < size; ++k) {
+      // Marquardt's scaling of the diagonal makes the damping independent of the terms' units.
       damped[k * size + k] *= 1 + damping;
     }
     const std::optional<Cholesky> factor = Cholesky::Of(damped, size);
@@ -115,10 +121,12 @@ std::vector<double> FitTerms(const std::vector<LogTerms>& terms,
       trial[k] -= move[k];
     }
     Objective there = ObjectiveAt(trial, terms, log_values, prior, noise);
+    // The quadratic model did not hold over this step: a stronger damping gives a shorter step.
     if (!(there.value < at.value)) {
       damping *= 10;
       continue;
     }
+    // Stops once a step no longer lowers the objective noticeably.
     const bool settled = at.value - there.value < 1e-9 * (1 + at.value);
     best = std::move(trial);
     at = std::move(there);

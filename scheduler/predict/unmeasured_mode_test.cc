@@ -428,7 +428,8 @@ TEST(UnmeasuredModeTest, JobsOfAnotherSizeHaveTheSameRates) {
   EXPECT_NEAR(large.mean_power_watts(), small.mean_power_watts(), 1e-4);
 }
 
-// Rows of other batches are interpolated where a mode has none of the job's; here each has one.
+// Rows of other batches are interpolated if a mode has none of the job's batch; here each mode has
+// one.
 TEST(UnmeasuredModeTest, RowsAtTheJobsBatchAndLengthCountAlone) {
   const Law law;
   ProfileTable table;

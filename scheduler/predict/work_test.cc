@@ -209,7 +209,7 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   EXPECT_DOUBLE_EQ(work_of(last).checkpoint_bytes,
                    12.0 * (2 * (12.0 * 384 * 384 + 13 * 384) + 2 * 384));
   EXPECT_DOUBLE_EQ(work_of(last).result_bytes, work_of(full).result_bytes);
-  // Two forward passes for each direction, where backward and forward are three; no moments.
+  // Two forward passes for each direction, while forward and backward cost three; no moments.
   EXPECT_EQ(work_of(mezo).signature.optimizer(), "mezo");
   EXPECT_DOUBLE_EQ(CostPerToken(work_of(mezo).signature),
                    CostPerToken(work_of(full).signature) * 2 / 3);

@@ -15,9 +15,9 @@ constexpr double kMissShare = 0.1;
 constexpr double kPriorScores = 12;
 // Scores are counted in bins of this many deviations. The last bin holds all higher ones.
 constexpr double kBinWidth = 0.05;
-// A device that misses more often than one run in ten gets wider intervals, and a narrower one
-// where it misses less often. The step for each run is that of adaptive conformal inference (Gibbs
-// and Candès, "Adaptive Conformal Inference Under Distribution Shift", 2021).
+// A device that misses more often than one run in ten gets wider intervals, and narrower ones if it
+// misses less often. The step for each run is that of adaptive conformal inference (Gibbs and
+// Candès, "Adaptive Conformal Inference Under Distribution Shift", 2021).
 constexpr double kDeviceStep = 0.02;
 constexpr double kDeviceMissShareMin = 0.02;
 constexpr double kDeviceMissShareMax = 0.25;
@@ -109,9 +109,9 @@ double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool
 
 namespace {
 
-// The error of ln(measured / predicted), where a hot board's heat may have stretched the run by any
-// part of what was predicted: a run that stayed cooler shows no error of the rate. log_cool: the
-// error against the prediction of a board that stays cool.
+// The error of ln(measured / predicted), if heat may have stretched the run by any part of the
+// predicted stretch: a run that stayed cooler shows no error of the rate. log_cool: the error
+// against the prediction of a board that stays cool.
 double ErrorWithin(double log_cool, double log_stretch) {
   return std::abs(log_cool - std::clamp(log_cool, 0.0, log_stretch));
 }

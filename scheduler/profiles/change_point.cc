@@ -30,6 +30,7 @@ struct Part {
   double squares = 0;
 
   void Add(double value) {
+    // Welford's update, which stays accurate for a small spread about a large mean.
     const double before = value - mean;
     count += 1;
     mean += before / count;
@@ -71,6 +72,8 @@ Fit FitShift(absl::Span<const RowRuns> rows, const std::vector<PlacedRun>& place
     }
   }
   double weights = 0;
+  // The prior counts as runs whose noise is known, so that two equal runs do not make the noise
+  // zero.
   double squares = kPriorRuns * kPriorDeviation * kPriorDeviation;
   double runs = kPriorRuns;
   double weighted_squares = 0;
@@ -78,6 +81,8 @@ Fit FitShift(absl::Span<const RowRuns> rows, const std::vector<PlacedRun>& place
     const Part& old = fit.before[row];
     const Part& young = after[row];
     if (old.count > 0 && young.count > 0) {
+      // The inverse variance of the row's shift, in units of the noise: the best weights for one
+      // common shift.
       const double weight = 1 / (1 / old.count + 1 / young.count);
       const double shift = young.mean - old.mean;
       weights += weight;
@@ -89,6 +94,8 @@ Fit FitShift(absl::Span<const RowRuns> rows, const std::vector<PlacedRun>& place
   }
   if (weights > 0) {
     fit.log_ratio /= weights;
+    // With normal noise of unknown size the log likelihood ratio is n/2 ln(1 + explained /
+    // unexplained squares).
     const double explained = weights * fit.log_ratio * fit.log_ratio;
     fit.likelihood = runs / 2 * std::log1p(explained / (squares + weighted_squares - explained));
   }
@@ -115,6 +122,7 @@ size_t FarthestRun(const std::vector<PlacedRun>& placed, size_t split, const Fit
 
 std::optional<ChangePoint> FindChangePoint(absl::Span<const RowRuns> rows) {
   const std::vector<PlacedRun> placed = InTime(rows);
+  // Older splits were tested when their runs were the latest.
   const size_t oldest = placed.size() > kSplitsMax ? placed.size() - kSplitsMax : 0;
   std::optional<ChangePoint> best;
   double best_likelihood = kLikelihoodMin;
@@ -124,6 +132,8 @@ std::optional<ChangePoint> FindChangePoint(absl::Span<const RowRuns> rows) {
     if (fit.likelihood <= best_likelihood) {
       continue;
     }
+    // Judged without the most extreme run, so that a single outlier is no change; the shift
+    // itself uses all runs.
     const double likelihood =
         FitShift(rows, placed, split, FarthestRun(placed, split, fit)).likelihood;
     if (likelihood > best_likelihood) {

@@ -72,8 +72,8 @@ TEST(ChangePointTest, RowsThatMoveApartAreNoChangeOfTheDevice) {
   EXPECT_EQ(change->runs_after, std::vector<size_t>(4, 1));
 }
 
-// 500 series of 20 runs, looked at after each run: of 10,000 looks, fewer than 1 in 200 sees a
-// change, whatever the noise is.
+// 500 series of 20 runs, each tested after every run: fewer than 1 in 200 of the 10,000 tests may
+// find a change, at any noise.
 TEST(ChangePointTest, NoiseSeldomLooksLikeAChange) {
   for (const double noise : {0.01, 0.04, 0.15}) {
     std::mt19937 random(7);

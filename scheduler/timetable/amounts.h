@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The numbers of a timetable. They are integers, so a comparison of two plans has the same outcome
-// on every architecture: milliwatts times seconds are millijoules without a rounding.
+// The numbers of a timetable. All amounts are integers, so a comparison of two plans has the same
+// outcome on every architecture: milliwatts times seconds are millijoules without a rounding.
 //
 // A conversion rounds once, at the border, to the safe side: draws and times round up; charges and
 // harvests round down. Pure.

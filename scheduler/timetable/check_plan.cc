@@ -158,7 +158,7 @@ struct Stretch {
 // The work of one pack.
 struct PackRuns {
   std::vector<Placed> runs;
-  size_t settled = 0;  // The settled runs come first. They end by the horizon here.
+  size_t settled = 0;  // The settled runs come first. Settled runs end by the horizon here.
 };
 
 std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>& runs) {

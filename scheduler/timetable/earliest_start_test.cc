@@ -66,8 +66,8 @@ TEST(EarliestStartTest, ASharedPackCountsOnceForItsBoards) {
   ASSERT_EQ(EarliestStart(first, {.pack = &pack}, draw, 0, kNever), 0);
   first.Reserve({.begin = 0, .end = kHour, .job = 1});
   pack.Add({.job = 1, .begin = 0, .draw = draw});
-  // From 4 Wh at 1 h on the pack falls to 1 Wh at 4 h. In the sun it gains nothing while the run
-  // goes on, and 5 W without: 2 Wh are there at 4 h 12 min.
+  // From 4 Wh at 1 h on the pack falls to 1 Wh at 4 h. In the sun the pack gains nothing during the
+  // run, and 5 W without it: it holds 2 Wh at 4 h 12 min.
   EXPECT_EQ(EarliestStart(second, {.pack = &pack}, draw, 0, kNever), 4 * kHour + 900);
 }
 

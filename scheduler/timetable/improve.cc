@@ -53,16 +53,20 @@ class Search {
   Schedule Run() {
     const int moves = std::max(budget_.moves / kRounds, 1);
     for (int move = 0; move < budget_.moves && instance_.jobs.size() >= kTakenOutMin; ++move) {
+      // Each round restarts at the best plan, because the last round may have ended at a worse one.
       if (move % moves == 0) {
         now_ = best_;
       }
       next_ = now_;
       Move(next_);
+      // Threshold accepting (Dueck and Scheuer 1990) with a threshold that falls linearly to 0
+      // within the round.
       const Millijoules threshold =
           best_.cost() / kFirstThresholdShare / moves * (moves - move % moves - 1);
       if (next_.cost() > now_.cost() + threshold) {
         continue;
       }
+      // Swapping instead of copying keeps the memory of both schedules.
       std::swap(now_, next_);
       if (now_.cost() < best_.cost()) {
         best_ = now_;
@@ -90,6 +94,7 @@ class Search {
     if (relation == Relation::kNone || to.device == Planned::kLeftOut) {
       return 0;  // Any move may find a place for a job that is left out.
     }
+    // Unrelated jobs are not excluded but chosen last, so that small instances still fill a move.
     constexpr Seconds kFar = 1000 * kHour;
     const Seconds apart = std::abs(TimeOf(from) - TimeOf(to));
     if (from.device == Planned::kLeftOut) {
@@ -124,6 +129,7 @@ class Search {
                             static_cast<Seconds>(random_.Below(6 * kHour)),
                         job);
     }
+    // The first job itself is always taken out.
     near[static_cast<size_t>(first.job)].first = -1;
     std::partial_sort(near.begin(), near.begin() + static_cast<std::ptrdiff_t>(count), near.end());
     near.resize(count);
@@ -132,6 +138,7 @@ class Search {
     }
     for (size_t left = near.size(); left > 0; --left) {
       const size_t pick = random_.Below(left);
+      // The conjunction of three random words sets each bit with a chance of 1 in 8.
       schedule.Insert(near[pick].second, random_.Next() & random_.Next() & random_.Next());
       std::swap(near[pick], near[left - 1]);
     }

@@ -28,6 +28,8 @@ constexpr double kRestShare = 0.2;
 void ChargeCounter::Begin(const BatteryCurrent& reading) {
   const Watts rest = reading.rest_drain;
   const double width = (reading.high - reading.low).value();
+  // A charging current raises the voltage, so the true charge may be a whole width lower; a
+  // discharge lowers it, so the charge may be a whole width higher.
   charge_.low = reading.low.value() - (reading.drain < -rest ? width : 0.5 * width);
   charge_.high = reading.high.value() + (reading.drain > rest ? width : 0.5 * width);
   charge_.low = std::max(charge_.low, 0.0);
@@ -40,8 +42,9 @@ void ChargeCounter::Count(const BatteryCurrent& reading) {
   double moved = 0;
   double error = absl::FDivDuration(elapsed, kOffsetTime);
   if (drain_ && elapsed <= kGapMax) {
+    // The trapezoid rule over the time since the last reading.
     moved = -(0.5 * (*drain_ + reading.drain) * elapsed) / reading.capacity;
-    // When the load changed between the two readings is not known.
+    // The time at which the load changed between the two readings is unknown.
     error += std::abs(0.5 * ((reading.drain - *drain_) * elapsed) / reading.capacity);
   } else {
     loaded_.last = charged_.last = reading.at;
@@ -50,6 +53,8 @@ void ChargeCounter::Count(const BatteryCurrent& reading) {
     error += absl::FDivDuration(elapsed, ChargeCounter::kUnseenTime);
   }
   if (moved > 0) {
+    // Between nothing and charge_loss of the inflow is lost: the middle is assumed, and half of the
+    // loss is error.
     error += 0.5 * reading.charge_loss * moved;
     moved *= 1 - 0.5 * reading.charge_loss;
   }
@@ -62,6 +67,7 @@ void ChargeCounter::Count(const BatteryCurrent& reading) {
 bool ChargeCounter::Stir::Moves(Monotonic at, Watts now, const BatteryCurrent& reading) {
   const Watts rest = reading.rest_drain;
   const double kept = std::exp(-kRestConstants * absl::FDivDuration(at - seen, reading.rest_time));
+  // The voltage forgets a current exponentially; a stronger present current replaces the memory.
   strength = std::max(strength * kept, now);
   seen = at;
   if (now > rest) {
@@ -73,9 +79,13 @@ bool ChargeCounter::Stir::Moves(Monotonic at, Watts now, const BatteryCurrent& r
 void ChargeCounter::Bound(const BatteryCurrent& reading) {
   const bool charged = charged_.Moves(reading.at, -reading.drain, reading);
   const bool loaded = loaded_.Moves(reading.at, reading.drain, reading);
+  // A charge current lifts the voltage, so its lower bound is not valid; a load lowers it, so its
+  // upper bound is not.
   const double low = charged ? charge_.low : reading.low.value();
   const double high = loaded ? charge_.high : reading.high.value();
   const double width = charge_.high - charge_.low;
+  // The intervals do not meet: the voltage is right, and the interval keeps its width beside the
+  // voltage's bound.
   if (low > charge_.high) {
     charge_ = {low, std::max(high, std::min(low + width, 1.0))};
   } else if (high < charge_.low) {

@@ -28,6 +28,7 @@ void BatteryForecast::Add(const BatteryReading& reading) {
   }
   if (reading.discharge) {
     power_ = -*reading.discharge;
+    // A gauge with its own power needs no slope, and a slope must not span both kinds of readings.
     slope_from_.reset();
     if (last_ && reading.at - last_->at <= kGapMax) {
       CountHarvest({.end = reading.civil,
@@ -83,9 +84,12 @@ void BatteryForecast::CountWithinHour(int64_t hour, absl::Duration length,
   const Watts before = HarvestAt(of_day).value_or(Watts(0));
   if (hour_ != hour) {
     hour_ = hour;
+    // Halved once for each new day, so that the mean follows the season.
     counted.energy = 0.5 * counted.energy;
     counted.observed *= 0.5;
   }
+  // A full battery takes less than the sun gives, so its reading is only a lower bound of the
+  // harvest.
   const absl::Duration seen = observed.hidden ? absl::ZeroDuration() : length;
   recent_.Add(hour, observed.power * seen, seen);
   counted.energy += (observed.hidden ? std::max(observed.power, before) : observed.power) * length;
@@ -116,6 +120,7 @@ std::optional<absl::Duration> BatteryForecast::ToFull(Monotonic now) const {
   std::array<Watts, kHoursOfDay> net;
   for (int of_day = 0; of_day < kHoursOfDay; ++of_day) {
     const std::optional<Watts> harvest = HarvestAt(of_day);
+    // An hour without observation is assumed to continue the present power.
     net[static_cast<size_t>(of_day)] = harvest ? *harvest - device : *power_;
   }
   Joules missing = *capacity_ * (1 - last_->charge.value());

@@ -99,8 +99,8 @@ TEST(BatteryForecastTest, TheTimeToFullMayBeDaysOrNever) {
       reading.capacity = FromWattHours(kLargePackWh);
       forecast.Add(reading);
       const std::optional<absl::Duration> told = forecast.ToFull(Now(begin_hour));
-      // What AfterDays teaches is off by a minute of sun, so the pack of the oracle lacks a little
-      // less and a little more.
+      // The harvest learned in AfterDays is off by a minute of sun, so the oracle runs with a
+      // slightly smaller and a slightly larger deficit.
       const std::optional<double> soonest = HoursToFull(begin_hour, 198, device_watts);
       const std::optional<double> latest = HoursToFull(begin_hour, 202, device_watts);
       if (told.has_value()) {
@@ -132,7 +132,8 @@ TEST(BatteryForecastTest, ASuspendIsNoHarvestAndAnUnsetClockHasNoHours) {
   EXPECT_EQ(forecast.harvest()[0].observed, absl::ZeroDuration());
 }
 
-// Begin and end of work move the draw at once, and the slope of the charge only a quarter later.
+// Begin and end of work change the draw at once, but the slope of the charge only a quarter of an
+// hour later.
 TEST(BatteryForecastTest, WorkAtNightIsNoSunForAGaugeWithoutPower) {
   BatteryForecast forecast({});
   double charge = 0.9;

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The guard decides whether work may go on, with or without a coordinator. It checks the battery's
-// reserve and the charge that the device needs to stay alive, the temperature limit, the day's
-// energy budget, and the windows of the day. The promise: above idle draw, no joule is spent on
-// Wattle's work once the true state of charge is at the reserve, the budget is spent, or the window
-// is closed. policy/held_back.h says how much earlier work must stop.
+// The guard decides whether work may go on, with or without a coordinator. The guard checks the
+// battery's reserve and the charge that the device needs to stay alive, the temperature limit, the
+// day's energy budget, and the windows of the day. The promise: above idle draw, no joule is spent
+// on Wattle's work once the true state of charge is at the reserve, the budget is spent, or the
+// window is closed. policy/held_back.h says how much earlier work must stop.
 //
 // Three rules for readings. First, a reading that is older than policy::kReadingAgeMax does not
 // count: work stops at its next step, and without a reading no work starts. Second, one failed or

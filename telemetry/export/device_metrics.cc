@@ -14,7 +14,7 @@ namespace {
 struct HeartbeatMetric {
   const char* name = "";
   const char* help = "";
-  std::optional<double> value;  // nullopt: not known, so not shown
+  std::optional<double> value;  // nullopt: unknown, so not shown
   bool names_source = false;    // with the labels source and emulated
 };
 

@@ -58,8 +58,8 @@ class MetricsPage {
   // The text format 0.0.4.
   [[nodiscard]] std::string Text() const;
 
-  // The page as values, for a worker that nobody can scrape. REQUIRES: only gauges and counters; no
-  // worker has a histogram.
+  // The page as values, for a worker that Prometheus cannot scrape. REQUIRES: only gauges and
+  // counters; no worker has a histogram.
   struct Sample {
     std::string name;
     MetricLabels labels;

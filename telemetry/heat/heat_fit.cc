@@ -12,8 +12,7 @@ constexpr double kNextFilter = 1.3;
 // Window of the means that remove the air's temperature: short enough to follow a morning, and
 // longer than a board takes to warm up.
 constexpr double kMeanSeconds = 3600.0;
-// The watts before the first sample are not known. After this time they no longer affect most
-// boards.
+// The watts before the first sample are unknown. After this time they no longer affect most boards.
 constexpr absl::Duration kSettleTime = absl::Minutes(20);
 // After this many seconds of changing watts a sample's weight has fallen to a third, so that a
 // dusty fan shows within days.
@@ -75,6 +74,8 @@ bool IsNoise(const FittedHeat& before, const FittedHeat& now) {
 void HeatFit::Restart(Monotonic at, Watts power, Celsius temperature) {
   last_ = at;
   restarted_ = at;
+  // The filters start settled at the present watts; kSettleTime then lets the unknown past fade
+  // before learning.
   watts_.fill(power.value());
   mean_seconds_ = 0.0;
   last_temperature_ = temperature;
@@ -86,6 +87,7 @@ void HeatFit::PassFilters(double seconds, double watts) {
   if (seconds != step_seconds_) {
     step_seconds_ = seconds;
     for (size_t i = 0; i < kFilters; ++i) {
+      // The exact step of a first-order low-pass filter; expm1 keeps precision for short steps.
       step_share_[i] = -std::expm1(-seconds / SecondsOf(i));
     }
   }
@@ -113,6 +115,8 @@ bool HeatFit::StandsStill(Celsius temperature) {
 }
 
 void HeatFit::Learn(double seconds, double kelvin) {
+  // Subtracting sliding means removes the slowly changing air, which would otherwise correlate with
+  // the watts of the day.
   mean_seconds_ = std::min(mean_seconds_ + seconds, kMeanSeconds);
   const double share = std::min(1.0, seconds / mean_seconds_);
   OfFilters over{};
@@ -122,6 +126,8 @@ void HeatFit::Learn(double seconds, double kelvin) {
   }
   kelvin_mean_ += (kelvin - kelvin_mean_) * share;
   const double over_kelvin = kelvin - kelvin_mean_;
+  // Only changes of the watts carry information, so samples at the mean have no weight and do not
+  // displace older ones.
   const double changing = Square(over[0]) / (Square(over[0]) + Square(kHalfWeightWatts));
   if (changing < kWeightMin) {
     return;
@@ -130,6 +136,8 @@ void HeatFit::Learn(double seconds, double kelvin) {
   const double kept = 1.0 - std::min(1.0, weight / kMemorySeconds);
   for (size_t i = 0; i < kFilters; ++i) {
     for (size_t j = i; j < kFilters; ++j) {
+      // Sums of the normal equations for all pairs of filters, so that every choice of stages can
+      // be solved later without the samples.
       watts_watts_[i][j] = kept * watts_watts_[i][j] + weight * over[i] * over[j];
     }
     watts_kelvin_[i] = kept * watts_kelvin_[i] + weight * over[i] * over_kelvin;
@@ -153,6 +161,8 @@ void HeatFit::Add(Monotonic at, Watts power, Celsius temperature) {
     stands_still_ = true;
     return;
   }
+  // The temperature moves again after standing still: the samples of that time were wrong, so the
+  // filters start anew.
   if (stands_still_) {
     return Restart(at, power, temperature);
   }
@@ -171,6 +181,7 @@ HeatFit::Choice HeatFit::OneStage(size_t filter) const {
   if (squares <= 0.0) {
     return {};
   }
+  // Least squares with one unknown.
   const double kelvin_per_watt = watts_kelvin_[filter] / squares;
   return {.filters = {filter},
           .kelvin_per_watt = {kelvin_per_watt},
@@ -188,8 +199,10 @@ HeatFit::Choice HeatFit::TwoStages(size_t fast, size_t slow) const {
   if (determinant <= 1e-6 * a * c) {
     return {};
   }
+  // Least squares with two unknowns by Cramer's rule.
   const double of_fast = (c * watts_kelvin_[fast] - b * watts_kelvin_[slow]) / determinant;
   const double of_slow = (a * watts_kelvin_[slow] - b * watts_kelvin_[fast]) / determinant;
+  // A negative or tiny stage is no physical part of a board but fits noise.
   if (std::min(of_fast, of_slow) < kStageShareMin * (of_fast + of_slow)) {
     return {};
   }
@@ -211,6 +224,7 @@ HeatFit::Choice HeatFit::Choose() const {
     if (const Choice choice = OneStage(i); is_better(one, choice)) {
       one = choice;
     }
+    // Time constants closer than kApart filters cannot be separated.
     for (size_t j = i + kApart; j < kFilters; ++j) {
       if (const Choice choice = TwoStages(i, j); is_better(two, choice)) {
         two = choice;
@@ -229,8 +243,12 @@ bool HeatFit::IsKnown(const Choice& choice) const {
   const double time_constant = SecondsOf(slowest);
   const double kelvin_per_watt = choice.kelvin_per_watt[0] + choice.kelvin_per_watt[1];
   const double error = std::sqrt(std::max(0.0, choice.unexplained) / weight_seconds_);
+  // Correlated errors make the samples of one time constant count as one, which widens the
+  // deviation by its root.
   const double deviation =
       error * std::sqrt(std::max(time_constant, kErrorSeconds)) * choice.deviation;
+  // The slowest filter is excluded, because a best fit at the end of the range means a longer time
+  // constant.
   return slowest + 1 < kFilters && weight_seconds_ >= kTimeConstantsMin * time_constant &&
          kelvin_per_watt >= kKelvinPerWattMin && kelvin_per_watt <= kKelvinPerWattMax &&
          error <= kErrorKelvinMax && deviation <= kDeviationMax * kelvin_per_watt;
@@ -241,6 +259,8 @@ FittedHeat HeatFit::Describe(const Choice& choice) const {
   double ambient = kelvin_mean_;
   for (size_t i = 0; i < choice.stages; ++i) {
     heat.stages.push_back({choice.kelvin_per_watt[i], absl::Seconds(SecondsOf(choice.filters[i]))});
+    // The fit is of differences from the means, so the ambient temperature follows from the means
+    // themselves.
     ambient -= choice.kelvin_per_watt[i] * watts_mean_[choice.filters[i]];
   }
   heat.ambient = Celsius(ambient);

@@ -328,7 +328,7 @@ TEST(HeatFitTest, AKeptModelServesUntilTheSamplesTellAnother) {
   Lab first(OneStage(5.0, 400.0));
   first.WorkAndRest(4);
   ASSERT_TRUE(first.fit.fitted());
-  Lab lab(OneStage(8.0, 400.0));  // Dust has come into its fan meanwhile.
+  Lab lab(OneStage(8.0, 400.0));  // The fan has become dusty meanwhile.
   lab.fit.Resume(*first.fit.fitted());
   ASSERT_TRUE(lab.fit.fitted());
   EXPECT_NEAR(KelvinPerWattOf(*lab.fit.fitted()), 5.0, 0.25);

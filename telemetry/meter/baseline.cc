@@ -18,6 +18,8 @@ void IdleBaseline::Add(Watts power) {
   if (!std::isfinite(power.value())) {
     return;
   }
+  // A running mean while the window fills, then an exponential one: the capped count limits the
+  // weight of old samples.
   samples_ = std::min(samples_ + 1, kIdleWindow);
   mean_ += (power - mean_) / static_cast<double>(samples_);
 }
@@ -28,6 +30,7 @@ std::optional<Watts> IdleBaseline::power() const {
 
 void RecentPeak::Add(Watts power, absl::Duration length) {
   const double kept = std::exp(-absl::FDivDuration(length, kPeakTimeConstant));
+  // Rises at once and decays exponentially, so that a gap right after a peak is priced at the peak.
   peak_ = peak_ ? std::max(power, power + (*peak_ - power) * kept) : power;
 }
 

@@ -95,12 +95,15 @@ std::vector<EnergyIncrement> EnergyMeter::AddPower(Monotonic at, Watts power,
   power = std::max(power, Watts(0));
   counts_ = false;
   std::vector<EnergyIncrement> increments;
+  // A longer interval may hide any load, so its energy is missing instead of interpolated.
   if (at - settled_ > std::max(kGapCadences * settings_.cadence, kGapMin)) {
     increments = Missing(at, marks);
   } else {
     // If there was no reading at settled_, the new reading's power counts back to it.
     const Watts before = contiguous_ && last_power_ ? *last_power_ : power;
     const double step_watts = (power - before).value();
+    // The trapezoid rule assumes a gradual change. A mark or another source means a sudden one, so
+    // each side keeps its own reading's power.
     const bool slope = marks.empty() && !switched_;
     const std::vector<absl::Duration> lengths = Pieces(at, marks);
     for (size_t i = 0; i < lengths.size(); ++i) {
@@ -112,11 +115,13 @@ std::vector<EnergyIncrement> EnergyMeter::AddPower(Monotonic at, Watts power,
       increment.measured = mean * lengths[i];
       increment.peak = std::max(mean, slope ? std::max(before, power) : mean);
       const double seconds = absl::ToDoubleSeconds(lengths[i]);
+      // Squared seconds, because the error of the mean power is the same over the whole piece.
       increment.variance = HiddenVariance(step_watts) * seconds * seconds;
       Describe(&increment, lengths[i]);
     }
   }
   increments.back().samples = 1;
+  // Samples from before a change of the load would count the step itself as noise of the new load.
   if (!marks.empty() || !contiguous_ || switched_) {
     spread_ = {.mean = power};
   }
@@ -131,6 +136,7 @@ std::vector<EnergyIncrement> EnergyMeter::AddPower(Monotonic at, Watts power,
 void EnergyMeter::Spread::Add(Watts power) {
   const double difference = (power - mean).value();
   mean += (power - mean) / kSpreadSamples;
+  // Exponentially weighted variance, updated by one sample.
   variance = (1 - 1 / kSpreadSamples) * (variance + difference * difference / kSpreadSamples);
 }
 
@@ -152,6 +158,8 @@ std::optional<Joules> EnergyMeter::Difference(absl::Span<const CounterValue> cou
   Joules sum;
   for (size_t i = 0; i < counters.size(); ++i) {
     Joules difference = counters[i].value - last_counters_[i].value;
+    // A counter that fell has wrapped at its modulus; with an unknown modulus of 0 it stays
+    // negative and counts as a reset.
     if (difference < Joules(0)) {
       difference += counters[i].modulus;
     }
@@ -178,6 +186,7 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
     return {};
   }
   counts_ = true;
+  // Without a previous reading there is no difference to credit, only a value to wait for.
   const bool known = contiguous_ && last_counters_.size() == counters.size();
   if (!known && still_.empty()) {
     still_.assign(counters.begin(), counters.end());
@@ -196,6 +205,8 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   // A board that reads its counter draws some power. A counter that stands still is either coarse
   // or stuck, so its joules are unknown until it moves.
   if (difference == Joules(0) && !WATTLE_FAULT_POINT("equal value trusted")) {
+    // After an absurd step the counter may be back at the value at which it was stuck, so the time
+    // of standing still is unknown again.
     if (after_absurd_step_) {
       still_ = std::exchange(last_counters_, {});
       contiguous_ = false;
@@ -204,6 +215,8 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   }
   std::vector<EnergyIncrement> increments;
   if (!difference) {
+    // The first step after an unknown time has the joules of all of it, so none of them are
+    // credited.
     increments = Missing(at, marks);
     last_power_.reset();
   } else {

@@ -298,8 +298,8 @@ class SquareWaveTest : public testing::TestWithParam<Wave> {
     const double begin = 1.0;
     double at = begin;
     double end = at;
-    // With the error that the source states (sensors/ina3221.cc): what lies between the end of one
-    // average and the begin of the next is in no value.
+    // With the source's stated error (sensors/ina3221.cc): no value covers the time between the end
+    // of one average and the begin of the next.
     MeterSettings ina3221 = kIna3221;
     ina3221.error_ratio = 0.0025;
     ina3221.error_floor = Watts(0.08);

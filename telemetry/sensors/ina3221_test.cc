@@ -121,7 +121,7 @@ TEST(Ina3221Test, TheSixRailsOfAnAgxXavierAreSummed) {
   EXPECT_EQ(source->info().scope, "rails_sum");
 }
 
-// TX2: the module's input is on the second chip, and the carrier's own chip measures beside it.
+// TX2: the module's input is on the second chip, and the carrier board has another chip of its own.
 TEST(Ina3221Test, TheModuleInputOfATx2IsOnItsSecondChip) {
   Tree tree;
   WriteIioChips(tree, {{"0-0040/iio:device0", {"VDD_SYS_GPU", "VDD_SYS_SOC", "VDD_4V0_WIFI"}},

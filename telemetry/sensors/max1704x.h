@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Fuel gauges MAX17040, 41, 43, 44, 48 and 49 of UPS HATs (the chips' data sheets), read over I2C
-// if no kernel driver is bound; with the driver they are a power_supply. They report voltage and
-// percent, no current. They are read only if the settings name them, because another chip may have
-// their address.
+// if no kernel driver is bound; with the driver they are a power_supply. These gauges report
+// voltage and percent, no current, and are read only if the settings name them, because another
+// chip may have their address.
 #ifndef WATTLE_TELEMETRY_SENSORS_MAX1704X_H_
 #define WATTLE_TELEMETRY_SENSORS_MAX1704X_H_
 

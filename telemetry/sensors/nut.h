@@ -2,7 +2,7 @@
 //
 // A UPS behind Network UPS Tools: its charge, and its output power if the settings state that the
 // UPS supplies only this device. Uses upsd's protocol (RFC 9271, LIST VAR) over TCP; reading needs
-// no login. It is read only if the settings name it.
+// no login. Such a UPS is read only if the settings name it.
 #ifndef WATTLE_TELEMETRY_SENSORS_NUT_H_
 #define WATTLE_TELEMETRY_SENSORS_NUT_H_
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A smart plug that supplies the device, asked by HTTP: Shelly of the first and of later
-// generations, Tasmota. It is read only if the settings name it. The plug measures the mains,
+// generations, Tasmota. A plug is read only if the settings name it. The plug measures the mains,
 // including the power supply's loss and everything else on the plug.
 #include <cstdint>
 #include <memory>

@@ -68,7 +68,7 @@ class TegrastatsLog final : public Source {
              .rank = 90,
              .averages = true,
              .plausible_max = Watts(300),
-             .steady_max = absl::InfiniteDuration()};  // knows nothing of this device's load
+             .steady_max = absl::InfiniteDuration()};  // independent of this device's load
     for (const auto& [rail, power] : first.rails) {
       info_.channels.push_back({.name = rail,
                                 .file = file_,

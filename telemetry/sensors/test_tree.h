@@ -58,7 +58,7 @@ inline void WriteOrinNano(Tree& tree) {
                                          {"update_interval", "430"}});
 }
 
-// What the kind of this name finds in the tree at root.
+// The candidates that the kind of this name finds in the tree at root.
 inline std::vector<Candidate> Discover(const std::string& kind, const std::string& root,
                                        const std::vector<SourceSettings>& entries = {}) {
   for (const SourceKind& row : AllSourceKinds()) {

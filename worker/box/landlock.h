@@ -15,7 +15,7 @@
 
 namespace wattle::box {
 
-// What is allowed at a path and, for a directory, at everything below it.
+// The access allowed at a path and, for a directory, at everything below it.
 enum class Access {
   kRead,
   kExecute,  // and read

@@ -43,7 +43,7 @@ absl::StatusOr<std::string> ReadHead(const std::string& path) {
   return head;
 }
 
-// What "INTERPRETER --list PROGRAM" prints; empty if it prints nothing.
+// The output of "INTERPRETER --list PROGRAM"; may be empty.
 std::string AskLinker(const std::string& interpreter, const std::string& program) {
   std::array<int, 2> ends = {};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {

@@ -77,9 +77,9 @@ struct DriverAnswer {
   int error;  // 0: the call returns success without being carried out
 };
 // - At its start the driver maintains the nodes of its GPUs in /dev, like NVIDIA's nvidia-modprobe,
-//   whose source is public. It removes the node's link in /dev/char and makes it again, and no job
-//   needs that link. The driver would start nvidia-modprobe as a process; without it, the driver
-//   uses the existing nodes.
+//   whose source is public. The driver removes the node's link in /dev/char and makes it again, but
+//   no job needs that link. The driver would start nvidia-modprobe as a process; without it, the
+//   driver uses the existing nodes.
 // - The driver looks for a server that shares GPUs (MPS), and continues without one.
 constexpr DriverAnswer kDriverAnswers[] = {
     {"symlink", 0},     {"symlinkat", 0},  {"chown", 0},        {"lchown", 0},

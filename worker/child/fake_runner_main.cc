@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A runner for tests: speaks the frames, trains nothing, needs no libtorch. It makes `steps` of the
-// task's finetune spec (default 5) steps of 8 examples each, keeps its step in work_directory/step,
-// and writes output_directory/config.json. The job's name selects a fault: "crash-at:N" (SIGKILL to
-// itself after step N, once), "abort-at:N", "fail" (a failure frame of class data), "garbage" (no
-// frames), "oversize" (a frame without an end), "flood-frames" (500 of 0.9 MiB), "flood" (200,000
-// lines), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself after step N, once),
-// "sleep-ms:N" (per step), "tell-score" (a line with its out-of-memory score). Sends only one sign
-// of life.
+// A runner for tests: speaks the frames, trains nothing, needs no libtorch. The program makes
+// `steps` of the task's finetune spec (default 5) steps of 8 examples each, keeps its step in
+// work_directory/step, and writes output_directory/config.json. The job's name selects a fault:
+// "crash-at:N" (SIGKILL to itself after step N, once), "abort-at:N", "fail" (a failure frame of
+// class data), "garbage" (no frames), "oversize" (a frame without an end), "flood-frames" (500 of
+// 0.9 MiB), "flood" (200,000 lines), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself
+// after step N, once), "sleep-ms:N" (per step), "tell-score" (a line with its out-of-memory score).
+// Sends only one sign of life.
 #include <sanitizer/lsan_interface.h>
 #include <signal.h>
 #include <sys/stat.h>

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-powerd: the only program of a board that runs as root. It sets the board's power modes and
-// switches the board off, only for the worker, so that the worker and its runners need no rights.
+// wattle-powerd: the only program of a board that runs as root. wattle-powerd sets the board's
+// power modes and switches the board off, only for the worker, so that the worker and its runners
+// need no rights.
 #include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-launch: the program that the service starts and that no upgrade changes. It counts the
-// starts of a release on trial, returns to the old release when the trial is over, and becomes the
-// worker of the release that the link points to. During a trial, a second process ends a worker
-// that hangs.
+// wattle-launch: the program that the service starts and that no upgrade changes. wattle-launch
+// counts the starts of a release on trial, returns to the old release when the trial is over, and
+// becomes the worker of the release that the link points to. During a trial, a second process ends
+// a worker that hangs.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>

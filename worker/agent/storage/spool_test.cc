@@ -210,8 +210,8 @@ TEST_F(SpoolTest, ReadsTheFileOfAnOlderWorker) {
   EXPECT_EQ(*spool_->Append(Ledger(2)), 6);
 }
 
-// A child appends and reports each number only after Append returned. It is killed at a seeded
-// moment. Every reported number must be in the file.
+// A child appends and reports each number only after Append returned. The child is killed at a
+// seeded moment. Every reported number must be in the file.
 TEST(PosixSpoolTest, EveryAppendedReportSurvivesAKillAtAnyMoment) {
   constexpr uint64_t kSeed = 7;
   std::printf("seed %llu\n", static_cast<unsigned long long>(kSeed));
