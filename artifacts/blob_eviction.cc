@@ -55,11 +55,13 @@ absl::Status BlobStore::CheckRoomOfUploads(int64_t upload_bytes) {
 
 absl::Status BlobStore::CheckRoomBy(
     int64_t upload_bytes, const std::function<absl::Status(int64_t target_bytes)>& evict) {
+  // The quota first: freeing chunks for it may also free enough of the disk.
   if (options_.quota_bytes > 0 && used_bytes() > options_.quota_bytes - upload_bytes) {
     WATTLE_RETURN_IF_ERROR(evict(options_.quota_bytes - upload_bytes));
   }
   const int64_t wanted_bytes = upload_bytes + options_.free_space_reserve_bytes;
   WATTLE_ASSIGN_OR_RETURN(const int64_t free_bytes, options_.free_space(options_.directory));
+  // Other programs may fill the disk too, so the target is relative to the store's present use.
   if (free_bytes < wanted_bytes) {
     WATTLE_RETURN_IF_ERROR(evict(used_bytes() - (wanted_bytes - free_bytes)));
   }
@@ -109,6 +111,7 @@ absl::Status BlobStore::CouldFit(int64_t upload_bytes,
     for (const auto& [id, chunk] : chunks_) {
       const auto found = references.find(id);
       const int64_t gone = found == references.end() ? 0 : found->second;
+      // A chunk is freed only if every artifact with it is removable.
       freed_bytes += chunk.references == gone && chunk.arrived < young ? chunk.size_bytes : 0;
     }
   }
@@ -148,6 +151,7 @@ absl::Status BlobStore::Unpin(const ArtifactId& id) {
 absl::StatusOr<int64_t> BlobStore::Evict(int64_t target_bytes, const std::set<ArtifactId>& live) {
   absl::MutexLock lock(&mutex_);
   const int64_t before_bytes = used_bytes_;
+  // Abandoned uploads go first, then unused artifacts, then uploads that may still be resumed.
   EvictUploadsLocked(target_bytes, options_.upload_age);
   WATTLE_RETURN_IF_ERROR(EvictArtifactsLocked(target_bytes, live));
   EvictUploadsLocked(target_bytes, options_.young_age);
@@ -160,6 +164,7 @@ absl::Status BlobStore::EvictArtifactsLocked(int64_t target_bytes,
   std::vector<std::pair<absl::Time, ArtifactId>> oldest_first;
   for (const auto& [id, entry] : artifacts_) {
     if (!entry.pinned && entry.touched < young && !live.contains(id)) {
+      // Least recently used first; the id breaks ties deterministically.
       oldest_first.emplace_back(entry.last_used, id);
     }
   }
@@ -200,6 +205,7 @@ absl::Status BlobStore::RemoveLocked(const ArtifactId& id, Monotonic young) {
   unlink(PathOf("pins", id.value()).c_str());
   for (const ChunkId& chunk : UniqueChunksOf(it->second.manifest)) {
     const auto found = chunks_.find(chunk);
+    // Shared chunks stay until their last artifact is removed.
     if (found != chunks_.end() && --found->second.references == 0 &&
         found->second.arrived < young) {
       used_bytes_ -= found->second.size_bytes;

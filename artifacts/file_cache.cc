@@ -105,6 +105,8 @@ absl::Status FileCache::Load() {
     }
   }
   for (const std::string& name : NamesIn(PathOf("files", ""))) {
+    // Files without a manifest are remains of a removal, unless the disk merely refused to read the
+    // manifest.
     if (artifacts_.count(ArtifactId(name)) == 0 && unread.count(name) == 0) {
       RemoveTree(PathOf("files", name));
     }
@@ -239,6 +241,7 @@ absl::StatusOr<std::vector<ChunkId>> FileCache::BeginFetch(const v1::Manifest& m
       chunk_bytes += place.size_bytes;
     }
     const bool there = received.count(chunk->first) > 0;
+    // Only missing chunks need room: received ones are on the disk already.
     (there ? incoming_bytes_ : missing_bytes) += chunk_bytes;
     chunk = there ? missing_.erase(chunk) : std::next(chunk);
   }

@@ -47,6 +47,8 @@ class Owned {
   }
 
   [[nodiscard]] bool IsOnlyOwner() const {
+    // Acquire pairs with the release in the destructor: the reads of former owners happen before
+    // this owner's change.
     return object_->owners.load(std::memory_order_acquire) == 1;
   }
   [[nodiscard]] T* get() const { return object_; }
@@ -57,6 +59,7 @@ class Owned {
  private:
   void Retain() {
     if (object_ != nullptr) {
+      // Relaxed is enough, because the copied owner keeps the object alive.
       object_->owners.fetch_add(1, std::memory_order_relaxed);
     }
   }
@@ -186,6 +189,8 @@ class PersistentMap {
     const Node* node = root_.get();
     while (node != nullptr) {
       at.Push(node);
+      // Pushes the whole search path and cuts it at the end, because the answer may be any node of
+      // the path.
       if (node->entry->pair.first < key) {
         node = node->right.get();
       } else {
@@ -237,6 +242,7 @@ class PersistentMap {
   void clear() { *this = PersistentMap(); }
 
   friend bool operator==(const PersistentMap& a, const PersistentMap& b) {
+    // Copies that share the root are equal without a comparison of entries.
     return a.root_.get() == b.root_.get() ||
            (a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin()));
   }
@@ -274,6 +280,7 @@ class PersistentMap {
   }
   static void BalanceTowards(NodePointer& top, NodePointer Node::*light, NodePointer Node::*heavy) {
     Node& child = Own((*top).*heavy);
+    // An inner grandchild that is too high needs a double rotation.
     if (HeightOf(child.*light) > HeightOf(child.*heavy)) {
       Rotate((*top).*heavy, light, heavy);
     }
@@ -314,6 +321,7 @@ class PersistentMap {
     } else if (here < key) {
       EraseIn(node.right, key);
     } else if (node.left && node.right) {
+      // Only the pointer to the successor's entry moves, so the entry itself stays in place.
       node.entry = TakeFirst(node.right);
     } else {
       NodePointer child = std::move(node.left ? node.left : node.right);

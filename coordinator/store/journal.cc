@@ -171,6 +171,8 @@ class SqliteJournal final : public Journal {
     uint32_t chain = chain_;
     {
       absl::MutexLock lock(&writing_);
+      // One transaction for the whole batch: one sync for all its events, and none is stored
+      // without the others.
       const absl::Status stored = log_.InTransaction([&]() -> absl::Status {
         for (const v1::Event& event : events) {
           WATTLE_RETURN_IF_ERROR(tables_.Store(event, chain));
@@ -179,6 +181,8 @@ class SqliteJournal final : public Journal {
       });
       WATTLE_RETURN_IF_ERROR(stored);
     }
+    // The members change only after the commit, so a failed append leaves them at the last durable
+    // event.
     chain_ = chain;
     last_sequence_ = expected;
     is_copy_ = is_copy_ && !opens;
@@ -204,6 +208,7 @@ class SqliteJournal final : public Journal {
         return Damaged(expected, "is missing");
       }
       const std::string bytes = select.Bytes(1);
+      // The chained checksum also finds an event that was replaced by a valid one.
       chain = ExtendCrc32c(chain, bytes);
       if (int64_t{chain} != select.Integer(2)) {
         return Damaged(expected, "is damaged: its checksum does not follow from the one before");
@@ -212,6 +217,7 @@ class SqliteJournal final : public Journal {
       if (!event.ParseFromString(bytes) || event.sequence() != expected) {
         return Damaged(expected, "cannot be read");
       }
+      // An unknown event would change the state in an unknown way, so it must not be skipped.
       if (event.event_case() == v1::Event::EVENT_NOT_SET) {
         return absl::FailedPreconditionError(
             absl::StrCat(path_, ": event ", expected,
@@ -240,6 +246,8 @@ class SqliteJournal final : public Journal {
   absl::Status Checkpoint() override {
     absl::MutexLock lock(&keeping_);
     WATTLE_ASSIGN_OR_RETURN(const int pages, CopyLog());
+    // SQLite reuses the log from its start only if every page is copied, which needs a pause of the
+    // commits.
     if (pages < kLogPagesForCheckpoint) {
       return absl::OkStatus();
     }

@@ -112,6 +112,7 @@ absl::Status Snapshots::WriteRows(const SnapshotToWrite& snapshot) {
     digest = ExtendCrc32c(digest, record);
     bytes += record.size();
     records.emplace_back(record);
+    // Small transactions, so that a commit between two of them waits only milliseconds.
     return bytes < kTransactionBytes ? absl::OkStatus() : flush();
   });
   WATTLE_RETURN_IF_ERROR(given);
@@ -131,6 +132,8 @@ absl::Status Snapshots::WriteRows(const SnapshotToWrite& snapshot) {
 }
 
 absl::Status Snapshots::Verify(const SnapshotToWrite& snapshot) {
+  // Compares the stored rows with the state itself, because a checksum of the written bytes would
+  // not find an error in encoding.
   WATTLE_RETURN_IF_ERROR(
       snapshot.check([&](const TakeRow& take) { return Read(snapshot.sequence, take); }));
   // The snapshot and its rows must be durable before anything that they replace is deleted.
@@ -187,6 +190,7 @@ absl::Status Snapshots::KeepTheLatest() {
   for (size_t i = kSnapshotsKept; i < sequences.size(); ++i) {
     WATTLE_RETURN_IF_ERROR(Remove(sequences[i]));
   }
+  // A start from the older snapshot still needs the events after it.
   return sequences.size() < kSnapshotsKept ? absl::OkStatus()
                                            : ArchiveEvents(sequences[kSnapshotsKept - 1]);
 }

@@ -76,6 +76,8 @@ FleetPlanner::FleetPlanner(const Fleet& fleet)
   for (const WaysOfWork& work : ways_.of_work) {
     const auto lower = [this](const Rate& rate, int device_class) {
       Milliwatts& least = least_power_[static_cast<size_t>(device_class)];
+      // The bound of a device must hold for every run of its class, so it uses the lowest power of
+      // all.
       least = std::min(least, LeastPower(rate));
     };
     for (const ClassWay& way : work.by_class) {
@@ -119,6 +121,7 @@ void FleetPlanner::NoteChange(size_t device, bool may_start_earlier) {
   if (!may_start_earlier) {
     return;
   }
+  // Freed time may allow any earlier start, so all bounds of the device start over.
   state.bounds.fill({.start = fleet_->now});
   for (const auto& [pool, slot] : state.slots) {
     for (Pool& of_bucket : pools_[pool]) {
@@ -144,6 +147,7 @@ Seconds FleetPlanner::BoundOf(size_t device, size_t bucket) {
     const auto device_class = static_cast<size_t>(fleet_->devices[device].device_class);
     const timetable::Draw lightest{.length = kShortest[bucket],
                                    .power = least_power_[device_class]};
+    // Reserved work only grows between two resets, so the search resumes at the former bound.
     bound.start = timetable::EarliestStart(state.timeline, PowerOf(device), lightest, bound.start,
                                            fleet_->end)
                       .value_or(Pool::kNever);
@@ -202,11 +206,13 @@ void FleetPlanner::AskPool(const Job& job, const ClassWay& way, Fetching fetchin
   hidden_.clear();
   for (int asked = 0; asked < kAsked;) {
     const Seconds earliest = pool.earliest();
+    // The pool is sorted by the bound, so no later device can be cheaper.
     if (earliest > latest_start || least_cost(earliest) >= best.priced) {
       break;
     }
     const size_t slot = pool.EarliestSlot();
     const int device = devices[slot];
+    // Bounds are refreshed lazily, only when a device reaches the front.
     if (const Seconds bound = BoundOf(static_cast<size_t>(device), bucket); bound > earliest) {
       pool.Set(slot, bound);
       continue;
@@ -218,6 +224,8 @@ void FleetPlanner::AskPool(const Job& job, const ClassWay& way, Fetching fetchin
       ++asked;
     }
     pool.Set(slot, Pool::kNever);
+    // Removed from the tree until all devices of this job are asked, so that the next one comes to
+    // the front.
     hidden_.emplace_back(slot, earliest);
   }
   for (const auto& [slot, time] : hidden_) {
@@ -353,6 +361,7 @@ void FleetPlanner::TakeOut(size_t index) {
 
 std::vector<size_t> FleetPlanner::ChangeDevice(size_t device) {
   std::vector<size_t> lost;
+  // A changed pack or supply affects every device on it, directly or through others.
   const std::vector<size_t> sharing = SharingPower(device);
   for (const size_t one : sharing) {
     const std::vector<timetable::Busy> busy(devices_[one].timeline.busy().begin(),
@@ -396,6 +405,7 @@ std::vector<size_t> PlanningOrder(const Fleet& fleet) {
     const Job& job = fleet.jobs[index];
     const Rate* const rate = quickest[static_cast<size_t>(job.work_class)];
     const Seconds run = rate == nullptr ? 0 : EstimateOf(*rate, job.units).seconds.mean;
+    // Jobs with a deadline by their latest start; the others follow by priority, then release.
     return std::tuple(job.deadline ? *job.deadline - run : Pool::kNever, -job.priority,
                       job.released, index);
   };

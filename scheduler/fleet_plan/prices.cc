@@ -65,6 +65,7 @@ class PriceProgram {
   Prices Read(const solve::Solution& solution) {
     for (size_t group = 0; group < prices_.groups.size(); ++group) {
       for (size_t bucket = 0; bucket < prices_.groups[group].size(); ++bucket) {
+        // The price of a scarce row is negative, because more of its resource would lower the cost.
         const auto price_of = [&](const std::vector<int>& rows) {
           return rows.empty()
                      ? 0.0
@@ -100,6 +101,7 @@ class PriceProgram {
       }
     }
     for (size_t group = 0; group < free.size(); ++group) {
+      // One row for each group and bucket: its runs together take at most the group's free time.
       for (const Seconds seconds : free[group]) {
         time_rows_[group].push_back(
             program_.AddRow(-kInfinity, static_cast<double>(seconds) / kSecondsUnit));
@@ -152,11 +154,12 @@ class PriceProgram {
       }
       const double begins_with = bucket == 0 ? charge : 0;
       rows.push_back(program_.AddRow(begins_with + sun - idle, begins_with + sun - idle));
-      program_.AddColumn(0, idle, {{rows.back(), -1}});      // Idle draw that empty packs do not
-                                                             // supply.
-      program_.AddColumn(0, kInfinity, {{rows.back(), 1}});  // Sun that full packs lose.
+      program_.AddColumn(0, idle, {{rows.back(), -1}});      // Unmet idle draw.
+      program_.AddColumn(0, kInfinity, {{rows.back(), 1}});  // Lost sun.
     }
     for (size_t bucket = 0; bucket < rows.size(); ++bucket) {
+      // The charge kept at the end of a bucket is an outflow there and an inflow of the next,
+      // bounded by the packs' capacity.
       std::vector<LinearProgram::Term> kept = {{rows[bucket], 1}};
       if (bucket + 1 < rows.size()) {
         kept.push_back({rows[bucket + 1], -1});
@@ -179,12 +182,15 @@ class PriceProgram {
     }
     const Ways ways = WaysOf(fleet_);
     for (auto& [key, group] : groups) {
+      // The program uses a mean job, so that its size depends on classes and not on the number of
+      // jobs.
       for (int64_t* const sum :
            {&group.units, &group.left_out_price, &group.released, &group.latest_end}) {
         *sum /= group.count;
       }
       const auto count = static_cast<double>(group.count);
       const int row = program_.AddRow(count, count);
+      // Leaving jobs out is always possible, so the program always has a solution.
       program_.AddColumn(static_cast<double>(group.left_out_price) / kUnit, kInfinity, {{row, 1}});
       const std::vector<ClassWay>& by_class =
           ways.of_work[static_cast<size_t>(std::get<0>(key))].by_class;

@@ -41,6 +41,7 @@ struct Stages {
   [[nodiscard]] HeatRises After(HeatRises rises, double watts, double passed) const {
     for (size_t i = 0; i < rises.size(); ++i) {
       const double steady = kelvin_per_watt[i] * watts;
+      // The exact solution of a first-order stage at constant watts.
       rises[i] = steady + (rises[i] - steady) * std::exp(-passed / seconds[i]);
     }
     return rises;
@@ -55,6 +56,7 @@ template <typename Function>
 double WhereReached(double wanted, double most, const Function& function) {
   double low = 0;
   double high = most;
+  // A fixed number of bisections gives the same result on every machine.
   for (int i = 0; i < kSearchSteps; ++i) {
     const double middle = (low + high) / 2;
     (function(middle) < wanted ? low : high) = middle;
@@ -83,6 +85,7 @@ struct Course {
     }
     const double until_hot =
         SumOf(begin) >= rise_max ? 0 : WhereReached(rise_max, cool_seconds, rise);
+    // Full speed until the limit, then the remaining work at the speed that holds it.
     const double left = cool_seconds - until_hot;
     if (left <= 0) {
       return cool_seconds;
@@ -100,8 +103,11 @@ struct Course {
         (rise_max - slow_rise * (1 - ratio)) / (fast_kelvin + slow_kelvin * ratio);
     const double seconds =
         (fast_kelvin * stages.seconds[1] + slow_kelvin * stages.seconds[0]) / stages.sum();
+    // The lowest share is reached once the slow stage is warm too.
     const double last = ShareAt(HoldingWatts());
     const double first = std::max(last, ShareAt(first_watts));
+    // Inverts the work done until `at`, the integral of a share that decays exponentially from
+    // first to last.
     return WhereReached(left, left / last, [&](double at) {
       return last * at + (first - last) * seconds * -std::expm1(-at / seconds);
     });
@@ -117,6 +123,7 @@ Course CourseOf(const HotRun& run, const v1::Prediction& cool) {
 
 BoardHeat Bounded(BoardHeat heat) {
   const double sum = SumOf(heat.rises);
+  // The limit bounds the sum of both rises, so both are scaled by one factor.
   if (sum > heat.rise_max && sum > 0) {
     for (double& rise : heat.rises) {
       rise *= std::max(0.0, heat.rise_max) / sum;
@@ -177,6 +184,7 @@ std::optional<HotRun> HotRunOf(const v1::Device& device, const std::optional<Hea
   if (!limit.has_value() || model.stages().empty()) {
     return std::nullopt;
   }
+  // Rows of throttled runs already contain the stretch, which must not count twice.
   const bool has_it_in_rows = !limit->by_guard && rows_celsius_max >= limit->temperature.value();
   const double steady = model.ambient_celsius() + Stages(model).sum() * cool.mean_power_watts();
   if (has_it_in_rows || !(steady > limit->temperature.value()) ||
@@ -199,6 +207,7 @@ v1::Prediction Stretched(const HotRun& run, const v1::Prediction& cool, const Bo
     const double at_full_speed = (cool.run_seconds().*get)();
     const double longer = course.Seconds(heat.rises, at_full_speed);
     (prediction.mutable_run_seconds()->*set)(longer);
+    // The joules of the work stay; the longer time adds idle draw.
     (prediction.mutable_run_energy_joules()->*set)((cool.run_energy_joules().*get)() +
                                                    course.idle_watts * (longer - at_full_speed));
   };

@@ -23,6 +23,7 @@ double Piece(Point a, Point b, double draws) {
   }
   const double slope = (b.value - a.value) / (b.share - a.share);
   const double intercept = a.value - slope * a.share;
+  // Integrals of 1 and of u against d(u^draws).
   const double mass = std::pow(b.share, draws) - std::pow(a.share, draws);
   const double moment =
       (draws / (draws + 1)) * (std::pow(b.share, draws + 1) - std::pow(a.share, draws + 1));
@@ -46,6 +47,7 @@ double ExpectedMaximum(absl::Span<const double> quantiles, double draws, double 
   for (size_t i = 0; i + 1 < quantiles.size(); ++i) {
     const Point a{static_cast<double>(i) / pieces, std::min(quantiles[i], limit)};
     const Point b{static_cast<double>(i + 1) / pieces, quantiles[i + 1]};
+    // A piece that crosses the limit is split there, because Q cut at the limit has a bend.
     if (a.value < limit && b.value > limit) {
       const Point cut = Crossing(a, b, limit);
       expected += Piece(a, cut, draws) + Piece(cut, {b.share, limit}, draws);

@@ -67,6 +67,8 @@ double Weight(const v1::ProfileRow& row, const RunQuery& query) {
   const auto count = static_cast<double>(std::min<int64_t>(row.seconds_per_unit().count(), 5));
   const double engine =
       IsOfOtherEngine(row, query.device.engine_version()) ? kOtherEngineDeviation : 0;
+  // Inverse variance: repeats average out with their count, up to a cap; errors from another engine
+  // or distance do not.
   return 1 / (Square(kRepeatDeviation) / count + Square(engine) +
               Square(kDistanceDeviation * Distance(row, query.work)));
 }
@@ -115,6 +117,8 @@ double FitStepCost(absl::Span<const v1::ProfileRow* const> rows, const RunQuery&
     return kStepFlopsPerParameter;
   }
   double best = kStepFlopsPerParameter;
+  // The right step cost makes rows of different batches agree in their rate; the prior decides
+  // where they cannot.
   double best_penalty = MeanOfLogRates(RatesOf(rows, query, best)).misfit;
   for (const double multiple : kStepMultiples) {
     const double distance = multiple > 0 ? std::log2(multiple) : kStepZeroDistance;
@@ -535,6 +539,7 @@ WorkloadRate InterpolateRate(absl::Span<const v1::ProfileRow* const> rows, const
   rate.rows = static_cast<int>(rows.size());
   rate.step_flops_per_parameter = FitStepCost(rows, query);
   const WeighedRates rates = RatesOf(rows, query, rate.step_flops_per_parameter);
+  // The mean of logarithms, because rates differ by factors.
   rate.seconds.seconds_per_cost = std::exp(MeanOfLogRates(rates).mean);
   double weights = 0;
   rate.nearest = rows.front();
@@ -560,6 +565,7 @@ WorkloadRate InterpolateRate(absl::Span<const v1::ProfileRow* const> rows, const
   rate.seconds.seconds_per_pass /= weights;
   rate.seconds.pass_seconds_per_cost /= weights;
   rate.power_watts = power_weights > 0 ? power / power_weights : 0;
+  // The error of the mean, and the spread of the one run that is predicted.
   rate.deviation = std::hypot(1 / std::sqrt(weights), kRepeatDeviation);
   return rate;
 }

@@ -110,10 +110,12 @@ absl::StatusOr<Solution> SolveByClp(const LinearProgram& program, const Budget& 
                    upper.data());
   clp.set_maximum_iterations(model.get(), budget.iterations);
   const size_t shape = columns + lower.size();
+  // The basis of a program of another shape would be read beyond its end.
   const bool is_warm = budget.start != nullptr && budget.start->size() == shape;
   if (is_warm) {
     clp.copyin_status(model.get(), budget.start->data());
   }
+  // The dual simplex, because a changed right-hand side keeps the old basis dual feasible.
   clp.dual(model.get(), 0);
   switch (clp.status(model.get())) {
     case 0:
@@ -130,6 +132,7 @@ absl::StatusOr<Solution> SolveByClp(const LinearProgram& program, const Budget& 
   const double* const values = clp.primal_column_solution(model.get());
   const double* const prices = clp.dual_row_solution(model.get());
   const unsigned char* const status = clp.status_array(model.get());
+  // Copied, because the arrays belong to the model.
   solution.columns.assign(values, values + columns);
   solution.row_prices.assign(prices, prices + lower.size());
   solution.basis.assign(status, status + shape);

@@ -58,6 +58,8 @@ absl::Status CheckSolution(const LinearProgram& program, const Solution& solutio
     scale += std::abs(column.cost * value);
     for (const LinearProgram::Term& term : column.terms) {
       sums[static_cast<size_t>(term.row)] += term.factor * value;
+      // The tolerance is relative to the largest possible sum, because terms of both signs may
+      // cancel.
       scales[static_cast<size_t>(term.row)] += std::abs(term.factor * value);
     }
   }

@@ -73,6 +73,7 @@ struct PathFactors {
 };
 
 PathFactors FactorsOf(size_t path, const SunOutlook& outlook) {
+  // A proven forecast keeps the paths' order but brings them closer to the expectation.
   const auto narrowed = [&outlook](int64_t factor) {
     return kOne + (factor - kOne) * outlook.spread / kOne;
   };
@@ -81,6 +82,8 @@ PathFactors FactorsOf(size_t path, const SunOutlook& outlook) {
     return {prior, prior, prior};
   }
   const int64_t seen = *outlook.seen;
+  // Bright mornings leave less spread than dull ones, so the distribution is interpolated by the
+  // observed share.
   const int64_t around =
       Between(kDullUntil, kBrightFrom, seen, kAroundDull[path], kAroundBright[path]);
   return {.rest_of_day = narrowed(At(seen, kRestOfDay) * around / kOne),
@@ -97,6 +100,7 @@ std::vector<Milliwatts> HarvestPath(const SunOutlook& outlook, int darker_paths)
   std::vector<Milliwatts> path;
   path.reserve(outlook.expected.size());
   for (size_t hour = 0; hour < outlook.expected.size(); ++hour) {
+    // An observation predicts this day and the next; later days are independent of it.
     const int64_t factor = hour < outlook.hours_until_night                 ? factors.rest_of_day
                            : hour < outlook.hours_until_night + kHoursOfDay ? factors.next_day
                                                                             : factors.later;

@@ -34,7 +34,7 @@ Millijoules FloorAt(const std::vector<FloorStep>& floor, Seconds moment) {
   return next == floor.begin() ? 0 : std::prev(next)->charge;
 }
 
-// The smallest value that is not below `percent` of the sorted values.
+// The smallest value that is at least as large as `percent` % of the sorted values.
 Millijoules Quantile(const std::vector<Millijoules>& sorted, size_t percent) {
   return sorted[(sorted.size() * percent + 99) / 100 - 1];
 }
@@ -46,6 +46,7 @@ std::vector<size_t> DarkestFirst(const std::vector<std::vector<Milliwatts>>& har
   for (const std::vector<Milliwatts>& path : harvest) {
     sums.push_back(std::accumulate(path.begin(), path.end(), int64_t{0}));
   }
+  // Stable, so that equal sums keep one order on every machine.
   std::stable_sort(paths.begin(), paths.end(),
                    [&sums](size_t a, size_t b) { return sums[a] < sums[b]; });
   return paths;
@@ -148,6 +149,7 @@ void Pack::MakeSlots() {
   }
   std::erase_if(bounds, [this](Seconds at) { return at < now_ || at >= horizon(); });
   std::sort(bounds.begin(), bounds.end());
+  // Between two bounds all rates are constant, so each slot needs only one closed-form step.
   bounds.erase(std::unique(bounds.begin(), bounds.end()), bounds.end());
   slots_.clear();
   slots_until_idle_ = 0;
@@ -204,6 +206,7 @@ void Pack::Follow(size_t path) const {
     steps_.push_back(step);
     const Level level = AdvanceIn({.path = path, .slot = i, .length = EndOf(i) - slot.begin}, step,
                                   step.charge - slot.at_start, /*own=*/nullptr);
+    // The charge is linear within a slot, so its lowest value is at one of the ends.
     broken |= slot.working && level.lowest < slot.needed;
     step.charge = level.end;
   }
@@ -289,6 +292,8 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
   while (i < slots_.size()) {
     const Slot& slot = slots_[i];
     const bool own = at < demand.end();
+    // From here on the path equals the one without the demand, or no work is left whose floor could
+    // break.
     if (!own && (i >= slots_until_idle_ || (at == slot.begin && charge == steps[i].charge))) {
       break;
     }
@@ -301,11 +306,13 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
         AdvanceIn({path, i, end - at}, steps[i], charge, own ? &demand.draw : nullptr);
     const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
     if (level.lowest < needed && (slot.working || (own && !demand.draw.yields))) {
+      // A falling charge is lowest at the end of the piece, a rising one at its begin.
       const Seconds retry_from =
           RetryFrom(demand, drawn, net < 0 ? end : at, needed - level.lowest);
       if (own && !demand.draw.yields) {
         outcome.own_until = std::max(outcome.own_until.value_or(0), retry_from);
       }
+      // A run whose floor is already broken in this path cannot be broken again.
       if (!AllAreBroken(path, i)) {
         outcome.newly_until = std::max(outcome.newly_until.value_or(0), retry_from);
       }
@@ -330,6 +337,8 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
   }
   const int broken_paths_max = told_->spec.broken_paths_max;
   const bool too_many = broken_paths_ > broken_paths_max;
+  // If reserved work already breaks more paths than allowed, only paths that the demand itself
+  // breaks count.
   int counted = too_many ? 0 : broken_paths_;
   Seconds first_retry = horizon();
   Kept kept(*told_);
@@ -343,6 +352,7 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
     }
     const Outcome outcome = Try(path, demand);
     if (too_many && outcome.newly_until.has_value()) {
+      // Too many paths are broken already, so no further reserved run may be broken.
       retry_from = std::max(retry_from, *outcome.newly_until);
       return false;
     }
@@ -383,6 +393,7 @@ Seconds Pack::EarliestPromise(size_t path, const Draw& draw, Seconds begin) cons
 }
 
 std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const {
+  // With one path and no allowed break, the cheap bound of EarliestPromise applies to every start.
   const bool one_path_decides =
       told_->spec.harvest.size() == 1 && told_->spec.broken_paths_max == 0 && broken_paths_ == 0;
   Seconds begin = std::max(after, now_);
@@ -397,6 +408,7 @@ std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const 
     if (FitsOr({.begin = begin, .draw = draw}, retry_from)) {
       return begin;
     }
+    // Skips all starts that the failed try has excluded, then returns to the grid.
     begin = (retry_from + kStartStep - 1) / kStartStep * kStartStep;
   }
   return std::nullopt;
@@ -448,6 +460,7 @@ std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart
     const Seconds length = EndOf(i) - at;
     const Level level = AdvanceIn({path, i, length}, steps[i], charge, &draw);
     if (level.worked > 0) {
+      // Each resumption repeats the restart work.
       left += rested ? restart : 0;
       if (level.worked >= left) {
         return at + (length * left + level.worked - 1) / level.worked;
@@ -459,6 +472,7 @@ std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart
     charge = level.end;
     at = EndOf(i);
   }
+  // Beyond the horizon the rest takes whole and part days at the last day's work per day.
   return demand.begin <= last_day && worked_last_day > 0
              ? std::optional(horizon() + (left * kDay + worked_last_day - 1) / worked_last_day)
              : std::nullopt;

@@ -85,6 +85,8 @@ Seconds Schedule::EarliestOnGrid(const InstanceJob& job, const JobOption& option
     if (*start % step == 0) {
       return *start;
     }
+    // A start between two grid points may not fit at the next one, so the search repeats from
+    // there.
     after = (*start / step + 1) * step;
   }
 }
@@ -105,6 +107,7 @@ void Schedule::Insert(size_t index, uint64_t skipped) {
     if (const int* const taken = TakenBy(job, option.device); taken != nullptr && *taken > 0) {
       continue;
     }
+    // Looked up last, because following the pack's paths is the expensive part.
     const Seconds start = EarliestOnGrid(job, option);
     if (start != kNever && CostAt(job, option, start) < chosen_cost) {
       chosen = &option;

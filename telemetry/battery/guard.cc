@@ -80,6 +80,8 @@ void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joul
   if (state_of_charge > charge_->value && IsCurrent(charge_, at)) {
     charge_->at = at;  // The charge is surely not below this value.
   }
+  // A suspect value must stay plausible from reading to reading, otherwise the gauge is erratic and
+  // the hold starts over.
   if (!suspect_ || !Follows(suspect_->last, reading, {2 * reading_error, 2 * reading_error})) {
     suspect_ = Suspect{reading, reading};
     return;
@@ -173,6 +175,7 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
   if (capacity_) {
     above_reserve_ = std::max(Joules(0), (charge_->value - stop).value() * *capacity_);
   }
+  // Two thresholds prevent that work starts and stops in turn at one charge.
   low_charge_ = charge_->value <= (low_charge_ ? resume : stop);
   near_reserve_ = charge_->value <= stop + (near_reserve_ ? 2.0 : 1.0) * kNearReserve;
   Strain(near_reserve_, absl::StrFormat("battery at %.0f %%, and work stops at %.1f %%",
@@ -222,6 +225,7 @@ std::string Guard::CheckBudget(const policy::Limits& limits, const policy::StopE
   if (!moment.budget_spent) {
     return absl::StrCat(kTimeUnknown, limits.budget->policy, " sets a daily energy budget");
   }
+  // The joules until the work has stopped are held back; twice as many after a stop, as hysteresis.
   const Joules margin = (over_budget_ ? 2.0 : 1.0) * policy::HeldBack(estimate);
   over_budget_ = *moment.budget_spent + margin >= limits.budget->per_day;
   if (!over_budget_) {
@@ -252,6 +256,7 @@ std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now)
                                  temperature_->value.value(), limit.value(), resume.value())
                : "";
   }
+  // Without a reading a board that was too hot is assumed to stay so.
   if (too_hot_) {
     return absl::StrFormat(
         "temperature was %.1f °C, limit %.1f °C, and the thermometer has given no reading for %s",
