@@ -505,8 +505,7 @@ void HttpServer::RouteReads() {
   });
 }
 
-// Routes a post. At most kPostsMax run at once; further posts are refused with the advice to try
-// again.
+// Routes a post. At most kPostsMax run at once; further posts are refused, to be tried again.
 template <typename Request, typename Handle>
 void HttpServer::RoutePost(const std::string& path, Handle handle) {
   On("POST", path, [this, path, handle](const httplib::Request& request, Response& response) {

@@ -54,8 +54,7 @@ double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
     distance += std::abs(
         std::log(static_cast<double>(row.signature().batch_size()) / work.signature.batch_size()));
   }
-  // A generation's row contains the length of uncut texts. A token of other generations takes as
-  // long.
+  // A generation's row has the length of uncut texts; a token of cut ones takes as long.
   if (row.units_per_example() > 0 && work.tokens_per_example > 0 &&
       work.unit != v1::WORK_UNIT_GENERATED_TOKEN) {
     distance += std::abs(std::log(row.units_per_example() / work.tokens_per_example));
@@ -67,8 +66,7 @@ double Weight(const v1::ProfileRow& row, const RunQuery& query) {
   const auto count = static_cast<double>(std::min<int64_t>(row.seconds_per_unit().count(), 5));
   const double engine =
       IsOfOtherEngine(row, query.device.engine_version()) ? kOtherEngineDeviation : 0;
-  // Inverse variance: repeats average out with their count, up to a cap; errors from another engine
-  // or distance do not.
+  // Inverse variance: repeats average out with their count, errors of engine and distance do not.
   return 1 / (Square(kRepeatDeviation) / count + Square(engine) +
               Square(kDistanceDeviation * Distance(row, query.work)));
 }
@@ -117,8 +115,7 @@ double FitStepCost(absl::Span<const v1::ProfileRow* const> rows, const RunQuery&
     return kStepFlopsPerParameter;
   }
   double best = kStepFlopsPerParameter;
-  // The right step cost makes rows of different batches agree in their rate; the prior decides
-  // where they cannot.
+  // The right step cost makes rows of different batches agree in their rate.
   double best_penalty = MeanOfLogRates(RatesOf(rows, query, best)).misfit;
   for (const double multiple : kStepMultiples) {
     const double distance = multiple > 0 ? std::log2(multiple) : kStepZeroDistance;
@@ -159,8 +156,7 @@ bool IsOf(Whose whose, const WorkloadRow& row, bool emulated, uint64_t device) {
 // by the index only, because the rows themselves are scattered in memory.
 struct Search {
   const RunQuery& query;
-  const ProfileTable::WorkloadRows& rows;  // Rows of the class that may be of the workload, sorted
-                                           // by key.
+  const ProfileTable::WorkloadRows& rows;  // The class's rows, sorted by key.
   uint64_t device = 0;
   uint64_t power_mode = 0;
   uint64_t no_power_mode = 0;
@@ -539,7 +535,6 @@ WorkloadRate InterpolateRate(absl::Span<const v1::ProfileRow* const> rows, const
   rate.rows = static_cast<int>(rows.size());
   rate.step_flops_per_parameter = FitStepCost(rows, query);
   const WeighedRates rates = RatesOf(rows, query, rate.step_flops_per_parameter);
-  // The mean of logarithms, because rates differ by factors.
   rate.seconds.seconds_per_cost = std::exp(MeanOfLogRates(rates).mean);
   double weights = 0;
   rate.nearest = rows.front();

@@ -186,7 +186,6 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
     return {};
   }
   counts_ = true;
-  // Without a previous reading there is no difference to credit, only a value to wait for.
   const bool known = contiguous_ && last_counters_.size() == counters.size();
   if (!known && still_.empty()) {
     still_.assign(counters.begin(), counters.end());
@@ -202,11 +201,9 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   if (known && !difference) {
     ++implausible_readings_;
   }
-  // A board that reads its counter draws some power. A counter that stands still is either coarse
-  // or stuck, so its joules are unknown until it moves.
+  // A counter that stands still is coarse or stuck: its joules are unknown until it moves.
   if (difference == Joules(0) && !WATTLE_FAULT_POINT("equal value trusted")) {
-    // After an absurd step the counter may be back at the value at which it was stuck, so the time
-    // of standing still is unknown again.
+    // After an absurd step the counter may be back at the value at which it was stuck.
     if (after_absurd_step_) {
       still_ = std::exchange(last_counters_, {});
       contiguous_ = false;
@@ -215,15 +212,13 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   }
   std::vector<EnergyIncrement> increments;
   if (!difference) {
-    // The first step after an unknown time has the joules of all of it, so none of them are
-    // credited.
+    // The first step after an unknown time has the joules of all of it.
     increments = Missing(at, marks);
     last_power_.reset();
   } else {
     const Watts mean = *difference / (at - settled_);
     const std::vector<absl::Duration> lengths = Pieces(at, marks);
-    // The first piece keeps the power from before, as far as the counter allows; the rest is spread
-    // evenly.
+    // The first piece keeps the former power as far as the counter allows; the rest is even.
     Joules left = *difference;
     absl::Duration time_left = at - settled_;
     for (size_t i = 0; i < lengths.size(); ++i) {
