@@ -117,6 +117,8 @@ absl::Status BlobStore::LoadManifests() {
       continue;
     }
     const std::set<ChunkId> chunks = ChunksOf(*manifest);
+    // An artifact with a lost chunk is left out; its other chunks then count as an upload that can
+    // be completed.
     if (!std::all_of(chunks.begin(), chunks.end(),
                      [this](const ChunkId& chunk)
                          ABSL_NO_THREAD_SAFETY_ANALYSIS { return chunks_.contains(chunk); })) {
@@ -147,6 +149,7 @@ absl::Status BlobStore::PutChunk(const ChunkId& id, absl::string_view bytes) {
     return absl::DataLossError(absl::StrCat("chunk ", ToHex(id), " arrived as ", Sha256Hex(bytes),
                                             ": changed on the way; send it again"));
   }
+  // Content addressing: a chunk that exists is identical.
   if (HasChunk(id)) {
     return absl::OkStatus();
   }
@@ -161,6 +164,7 @@ absl::Status BlobStore::PutChunk(const ChunkId& id, absl::string_view bytes) {
     return renamed;
   }
   absl::MutexLock lock(&mutex_);
+  // Another upload may have stored this chunk meanwhile, which must not count twice.
   const auto [it, is_new] = chunks_.try_emplace(id);
   if (is_new) {
     it->second.size_bytes = static_cast<int64_t>(bytes.size());
@@ -216,6 +220,8 @@ std::vector<ChunkId> BlobStore::MissingChunks(const v1::Manifest& manifest) {
       const ChunkId id(digest);
       const auto it = chunks_.find(id);
       if (it != chunks_.end()) {
+        // The upload will not send this chunk, so eviction must spare it like one that just
+        // arrived.
         it->second.arrived = now;
       } else if (seen.insert(id).second) {
         missing.push_back(id);
@@ -249,6 +255,7 @@ absl::StatusOr<ArtifactId> BlobStore::CommitManifest(const v1::Manifest& manifes
         absl::StrCat("artifact ", id.value(), ": ", missing.size(), " of ",
                      ChunksOf(manifest).size(), " chunks are missing; send them, then commit"));
   }
+  // Chunks must be durable before the manifest that makes the artifact exist.
   WATTLE_RETURN_IF_ERROR(SyncChunkDirectories(manifest));
   const std::string partial = PartialPath();
   WATTLE_RETURN_IF_ERROR(WriteNewFile(partial, CanonicalForm(manifest)));

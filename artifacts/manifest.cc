@@ -178,6 +178,8 @@ absl::Status ValidateManifest(const v1::Manifest& manifest) {
     chunks += file.chunk_sha256_size();
     const absl::string_view path = file.path();
     for (size_t at = path.find('/'); at != absl::string_view::npos; at = path.find('/', at + 1)) {
+      // Collected to find a path that is both a file and a directory, which no file system can
+      // hold.
       directories.insert(path.substr(0, at));
     }
   }
@@ -230,6 +232,7 @@ absl::StatusOr<v1::Manifest> ParseCanonicalForm(absl::string_view bytes) {
   if (!valid.ok()) {
     return absl::DataLossError(valid.message());
   }
+  // Different texts of one manifest, such as leading zeros, would have different ids.
   if (CanonicalForm(manifest) != bytes) {
     return absl::DataLossError("manifest has numbers in another form than that of its id");
   }

@@ -77,6 +77,7 @@ absl::StatusOr<std::string> ReadSource(const ChunkId& id, const ChunkSource& sou
   std::string bytes(static_cast<size_t>(source.size_bytes), '\0');
   in.seekg(source.offset_bytes);
   in.read(bytes.data(), source.size_bytes);
+  // The file may have changed since its manifest was built.
   if (in.gcount() != source.size_bytes || Sha256(bytes) != id) {
     return absl::DataLossError(
         absl::StrCat(source.path, ": changed while it was sent; push it again"));
@@ -118,6 +119,7 @@ class Pace {
       if (ahead <= absl::ZeroDuration()) {
         return absl::OkStatus();
       }
+      // Short sleeps, so that a cancellation takes effect soon.
       absl::SleepFor(std::min(ahead, absl::Milliseconds(100)));
     }
   }
@@ -187,6 +189,8 @@ Received Receive(grpc::ClientReaderInterface<v1::Chunk>& reader, grpc::ClientCon
   v1::Chunk chunk;
   while (received.sender.ok() && received.own.ok() && reader.Read(&chunk)) {
     const ChunkId id(chunk.sha256());
+    // An unrequested or repeated chunk shows a faulty sender; accepting it would spend the link's
+    // bytes.
     if (!wanted.contains(id)) {
       received.sender = absl::DataLossError("a chunk came that was not asked for");
       break;
@@ -234,6 +238,8 @@ absl::Status GetElsewhere(const ArtifactId& id, std::vector<ChunkId>& chunks, Fi
       break;
     }
     std::set<ChunkId> wanted(chunks.begin(), chunks.end());
+    // Chunks that another source did not deliver remain in `wanted` for the next source, or for the
+    // coordinator.
     const Received received = Receive(*stream, context, wanted, cache, pace);
     pace.ComeBack();
     options.sources->Ended(received.sender, chunks.size() - wanted.size());
@@ -313,6 +319,7 @@ absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& i
     WATTLE_RETURN_IF_ERROR(Remote(stub.GetManifest(&context, request, &manifest)));
   }
   WATTLE_RETURN_IF_ERROR(ValidateManifest(manifest));
+  // The id is the manifest's hash, so a wrong manifest cannot pass.
   if (IdOf(manifest) != id) {
     return absl::DataLossError(absl::StrCat("artifact ", id.value(), ": the manifest that came is ",
                                             IdOf(manifest).value()));

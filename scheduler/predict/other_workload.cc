@@ -104,6 +104,7 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   estimate.run_seconds = time.seconds();
   estimate.time_deviation = CombinedDeviation(time, DeviationFromWork(row, query.work));
   const double of_source = DeviationOfSource(row);
+  // Left out: the job's distance from the row, which shifts the estimates of all devices equally.
   estimate.own_time_deviation =
       CombinedDeviation(time, of_source > 0 ? of_source : kRatioDeviation);
   estimate.energy_joules = GrossWatts(row) * estimate.run_seconds;
@@ -198,6 +199,7 @@ std::optional<Shared> NearestShared(const ProfileTable::ClassRows& here,
 RunEstimate TransferredFrom(const std::vector<const v1::ProfileRow*>& rows, const Shared& shared,
                             const RunQuery& query) {
   const WorkloadRate rate = InterpolateRate(rows, query);
+  // One workload measured on both classes gives the ratio of their speeds.
   const double ratio = SecondsPerCost(*shared.here, query) / SecondsPerCost(*shared.there, query);
   RunTime time =
       TimeAtRate(rate.seconds, CostOfWork(query.work, *rate.nearest, rate.step_flops_per_parameter),

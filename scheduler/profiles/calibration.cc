@@ -84,6 +84,8 @@ double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool
     const Misses& misses = (*of_device)[static_cast<size_t>(level)][static_cast<size_t>(quantity)];
     const double fewer =
         kMissShare * static_cast<double>(misses.scored) - static_cast<double>(misses.missed);
+    // Adaptive conformal inference: a miss lowers the allowed share nine times as much as a hit
+    // raises it, which balances at one miss in ten.
     miss_share =
         std::clamp(kMissShare + kDeviceStep * fewer, kDeviceMissShareMin, kDeviceMissShareMax);
   }
@@ -94,12 +96,14 @@ double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool
   static const Scores kNone;
   static const std::array<double, kBins> kPrior = PriorOfBins<kBins>();
   scores = scores == nullptr ? &kNone : scores;
+  // Number of scores, the prior's included, that must lie inside the interval.
   const double wanted = (1 - miss_share) * (kPriorScores + static_cast<double>(scores->count));
   double below = 0;  // Runs whose score is below the bin, the prior's included.
   for (size_t bin = 0; bin < kBins; ++bin) {
     const double low = kBinWidth * static_cast<double>(bin);
     const double inside = kPrior[bin] + scores->bins[bin];
     if (below + inside >= wanted) {
+      // Linear within the bin.
       return low + kBinWidth * (wanted - below) / inside;
     }
     below += inside;

@@ -67,6 +67,7 @@ v1::Statistic StatisticOf(Boards boards, Get get) {
     offsets.push_back(std::abs(mean - middle) / middle);
   }
   statistic.set_mean(middle);
+  // Medians, so that a single board affects neither the mean nor the spread by its own numbers.
   statistic.set_relative_deviation(
       std::hypot(MiddleOf(deviations), kDeviationOfMedian * MiddleOf(offsets)));
   return statistic;

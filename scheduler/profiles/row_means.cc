@@ -18,6 +18,7 @@ void Observe(double value, v1::Statistic* statistic) {
     statistic->set_max(value);
   }
   const double deviation = statistic->relative_deviation() * mean_before;
+  // Recovers the sum of squares from the stored deviation, because the row keeps no sums.
   const double squares_before = deviation * deviation * std::max(0.0, count - 1);
   const double mean = mean_before + (value - mean_before) / (count + 1);
   const double squares = squares_before + (value - mean_before) * (value - mean);
@@ -73,6 +74,7 @@ void CountRun(const v1::RunObservation& run, v1::ProfileRow* row) {
   if (run.has_idle_power_watts()) {
     const int64_t count = row->power_watts().count();
     const double net_watts = std::max(0.0, run.power_watts() - run.idle_power_watts());
+    // Only runs with a known idle draw have net joules, so their mean is kept separately.
     row->set_net_energy_joules_per_unit(
         Blend(row->net_energy_joules_per_unit(), net_watts * run.seconds_per_unit(), count));
     row->set_idle_power_watts(Blend(row->idle_power_watts(), run.idle_power_watts(), count));

@@ -158,7 +158,7 @@ struct Stretch {
 // The work of one pack.
 struct PackRuns {
   std::vector<Placed> runs;
-  size_t settled = 0;  // The settled runs come first. Settled runs end by the horizon here.
+  size_t settled = 0;  // The settled runs come first and are cut at the horizon here.
 };
 
 std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>& runs) {
@@ -174,6 +174,7 @@ std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>
   for (const FloorStep& step : pack.floor) {
     moments.insert(step.from);
   }
+  // Runs that began earlier count only from now on, because the charge is the present one.
   moments.erase(moments.begin(), moments.lower_bound(pack.now));
   moments.erase(moments.upper_bound(last), moments.end());
   std::vector<Stretch> stretches;
@@ -215,6 +216,7 @@ Millijoules BehindYielding(const Stretch& on, Millijoules charge, Milliwatts net
     const Millijoules to_needed = on.needed - charge;
     const bool crosses = (to_needed < 0 && rate < 0) || (to_needed > 0 && rate > 0);
     const Seconds until = crosses ? std::min(left, to_needed / rate) : left;
+    // At the needed charge the rate changes, so the step ends exactly there.
     const bool arrives = crosses && until < left && on.needed <= capacity;
     charge = arrives ? on.needed : std::clamp<Millijoules>(charge + rate * until, 0, capacity);
     left -= arrives ? until : left;
@@ -331,6 +333,7 @@ std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
   const auto is_broken = [](const Broken& path) { return !path.runs.empty(); };
   const std::vector<Broken> alone =
       settled.empty() ? std::vector<Broken>() : BrokenInEach(spec, settled);
+  // A plan cannot be blamed for paths that settled work breaks by itself.
   if (std::count_if(alone.begin(), alone.end(), is_broken) > spec.broken_paths_max) {
     return CheckBesideBroken(pack, spec, work, alone);
   }

@@ -225,6 +225,7 @@ void MetricSpool::KeepWithinBound() {
   while (size_bytes_ > limits_.size_bytes_max && !stored_.empty()) {
     bool thinned = false;
     for (int level = 0; level < kLevelMax && !thinned; ++level) {
+      // Finest level first, so that resolution is lost evenly before any batch is dropped.
       thinned = ThinPair(level);
     }
     if (!thinned) {
@@ -254,10 +255,13 @@ bool MetricSpool::ThinPair(int level) {
       RemoveStored(a ? second : first);  // damaged: its content is unknown
       return true;
     }
+    // Batches of different labels or of a clock that went back cannot share one list of times.
     if (!SameLabels(*a, *b) || LastTime(*b) <= LastTime(*a)) {
       continue;
     }
     v1::MetricBatch merged;
+    // The higher number, so that an acknowledgement of the batch before does not remove the merged
+    // one.
     merged.set_number(b->number());
     merged.set_restamped(a->restamped() || b->restamped());
     AppendScrapes(*a, 2, merged);

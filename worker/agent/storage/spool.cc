@@ -123,6 +123,7 @@ void Spool::ReadRecords(absl::string_view records) {
   }
   int64_t expected = dropped_;
   for (const v1::Report& report : pending_) {
+    // All records are readable, but a gap shows that some were lost.
     if (report.sequence() != ++expected) {
       repair_ = absl::StrCat("report ", report.sequence(), " stands where ", expected, " should");
       return;
@@ -157,6 +158,7 @@ absl::Status Spool::Load() {
 absl::Status Spool::BeginIncarnation() {
   const int64_t incarnation = incarnation_;
   const int64_t dropped = dropped_;
+  // Kept for an error: the old numbering must stay if the disk refuses the new file.
   const std::deque<v1::Report> pending = pending_;
   incarnation_ = static_cast<int64_t>(disk_->Random() >> 1) | 1;  // positive, never 0
   dropped_ = 0;
