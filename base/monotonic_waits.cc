@@ -38,7 +38,7 @@ Syscall Libcs() {
 constexpr int64_t kNanosecondsOfSecond = 1'000'000'000;
 constexpr int64_t kWaitSecondsMax = 1'000'000'000;  // 31 years: no sum below overflows
 
-// The monotonic instant at which the wall clock would show `wall` if nobody set it.
+// The monotonic instant at which the wall clock would show `wall` if it were not set.
 timespec InMonotonicTime(const timespec& wall) {
   timespec now_wall = {};
   timespec now = {};

@@ -54,7 +54,7 @@ StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& predic
 // past steps and the next may be longer, so this is 1.5 times the estimate, and at least 20 s.
 absl::Duration StopTime(const StopEstimate& estimate);
 
-// How long before the moment at which work must have ended the order to stop comes. Checks are rare
+// The lead of the order to stop before the moment at which work must have ended. Checks are rare
 // while nothing happens, because work continues without a new reading.
 absl::Duration StopLead(const StopEstimate& estimate);
 

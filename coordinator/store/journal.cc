@@ -36,7 +36,7 @@ constexpr int kOpenFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_O
 constexpr int kAllPages = -1;
 // Sizes of the write-ahead log, in pages of 4 KiB. At kLogPagesForCheckpoint, Checkpoint stops the
 // commits for a moment, because SQLite can restart the log only once all of it is copied. At
-// kLogPagesForCommit a commit copies the log itself, if nobody calls Checkpoint.
+// kLogPagesForCommit a commit copies the log itself, if Checkpoint is not called.
 constexpr int kLogPagesForCheckpoint = 2'000;
 constexpr int kLogPagesForCommit = 8'000;
 // SQLite's application_id of a copy that has not been opened yet ("copy" in ASCII); 0 otherwise.

@@ -3,9 +3,9 @@
 // State of charge of a battery that reports only volts and amperes. The counter integrates the
 // current, and the voltage bounds the count so that the count cannot drift. The voltage of a loaded
 // battery lies below that of the same battery at rest, and that of a charging one above it. A
-// voltage is thus always a bound on one side: after discharge the battery holds at least what the
-// curve at rest says, after charge at most. It is a bound on both sides once the battery has
-// rested.
+// voltage is thus always a bound on one side: during discharge the battery holds at least the
+// charge of the curve at rest, during charge at most. Once the battery has rested, the voltage is a
+// bound on both sides.
 //
 // The result is an interval that contains the true charge, given as its middle and half its width.
 // Each ampere-second widens the interval by the errors of the meter and the stated capacity; each

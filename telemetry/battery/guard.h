@@ -65,7 +65,7 @@ class Guard {
 
   // Adds a reading. A reading that is not newer than the last one of its kind is ignored. capacity:
   // absent if the gauge does not report it; the guard then keeps the last known capacity. error: by
-  // how much this charge may be off, as a share of the capacity; absent: as the settings say.
+  // how much this charge may be off, as a share of the capacity; absent: the settings' error.
   void AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
                  std::optional<Fraction> error = std::nullopt);
   void AddTemperature(Monotonic at, Celsius temperature);
@@ -89,7 +89,7 @@ class Guard {
   // last Check.
   [[nodiscard]] const std::string& strain() const { return strain_; }
   // The energy in the battery above the charge at which work stops, at the last Check; nullopt: no
-  // policy keeps a reserve, or the charge or the capacity is not known.
+  // policy keeps a reserve, or the charge or the capacity is unknown.
   [[nodiscard]] std::optional<Joules> above_reserve() const { return above_reserve_; }
   // Number of charges that were set aside as impossible.
   [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }

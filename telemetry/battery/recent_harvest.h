@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The energy that a battery received in each hour of the latest four days. The hours show how
-// bright this morning was, which the mean of many days hides, and are the measure of forecasts.
+// bright this morning was, which the mean of many days hides, and are compared with forecasts.
 // Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_
 #define WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_

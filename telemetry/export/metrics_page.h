@@ -3,7 +3,7 @@
 // One scrape of /metrics. The owner of the state builds a page when Prometheus asks, and leaves
 // unknown values out: absent is not 0. Names follow the Prometheus conventions (base units,
 // `_total` for counters, `_info` with value 1). Labels are closed sets and never name a job or an
-// attempt. This folder is the only place that knows prometheus-cpp. One thread owns a page.
+// attempt. Only this folder uses prometheus-cpp. One thread owns a page.
 //
 //   MetricsPage page;
 //   page.Gauge("wattle_device_power_watts", "Power drawn now.", {{"source", "rapl"}}, 12.5);

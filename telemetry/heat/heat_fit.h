@@ -5,9 +5,9 @@
 // filter of the stage's time constant. A stage is a part that stores heat: the chip with its heat
 // sink, or the case. The fit uses one stage, or two if the second one explains clearly more.
 //
-// The object keeps the filtered watts for each of kFilters time constants. It subtracts the mean of
-// the latest hour from them and from the temperature, so that a slow change of the air's
-// temperature over the day drops out, and fits the remainder by least squares. Pure: times come
+// The object keeps the filtered watts for each of kFilters time constants. The fit subtracts the
+// mean of the latest hour from them and from the temperature, so that a slow change of the air's
+// temperature over the day drops out, and solves for the rest by least squares. Pure: times come
 // with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_HEAT_HEAT_FIT_H_
 #define WATTLE_TELEMETRY_HEAT_HEAT_FIT_H_

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Chooses the best source that answers. The choice is made again with every reading and as time
-// passes, so it follows a battery that begins to charge, a plug that is pulled and a chip that
+// passes, so that it follows a battery that begins to charge, a plug that is pulled and a chip that
 // comes back. Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_SENSORS_CHOOSER_H_
 #define WATTLE_TELEMETRY_SENSORS_CHOOSER_H_

@@ -57,8 +57,8 @@ class EmulatedBoard {
   EmulatedBoard(const EmulatedPhysics& physics, Monotonic start);
 
   // From `from` on the board carries `load`; nullopt: idle. Cancels changes that were set earlier
-  // for `from` or later. The past never changes: `from` is moved up to the latest time that was
-  // asked about.
+  // for `from` or later. The past never changes: `from` is moved up to the latest time already
+  // queried.
   void SetLoad(Monotonic from, std::optional<EmulatedLoad> load);
 
   // The true values, without noise. Each call advances heat and charge. REQUIRES: `at` is not
