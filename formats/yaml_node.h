@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For readers of YAML files of their own that hold jobs, policies or model shapes: the same
-// messages by the same rules and with the same errors as in job and policy files (job_file.h).
+// For readers of other YAML files: a node becomes a message by the same rules and with the same
+// errors as in job and policy files (job_file.h). A field's range, and other forms of a value, are
+// options in the .proto file (field_form.proto). Fields that proto2 calls required must be there.
 // Part of the target wattle::job_file. Thread-safe.
 #ifndef WATTLE_FORMATS_YAML_NODE_H_
 #define WATTLE_FORMATS_YAML_NODE_H_
@@ -18,6 +19,9 @@ namespace wattle::formats {
 
 // The file's one document. No exception of yaml-cpp leaves this function. Errors: kInvalidArgument.
 absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view file);
+
+// "FILE:LINE: ". What a flag put into the document stands in no line, and this says so.
+std::string PlaceOf(const YAML::Mark& mark, absl::string_view file);
 
 // Reads the fields of `node` into the message. Errors: kInvalidArgument, kUnimplemented; one line
 // with file, line and field.
