@@ -391,7 +391,7 @@ BUGS = (
         "wattle_long_simulation_test", "ForecastsTest.AGood*"),
     Bug("a forecast that was always wrong is trusted", "coordinator/core/forecasts.cc", "static_cast<int64_t>(kOne / (1 + ratio * ratio))", "static_cast<int64_t>(kOne + 0 * ratio)",
         "wattle_long_simulation_test", "ForecastsTest.AVeryWrongOneDoes*"),
-    Bug("a scenario's runners do not crash", "sim/scenario/schedule_faults.cc", "worker.BreakRunner(/*hang=*/false);", "static_cast<void>(worker);",
+    Bug("a scenario's runners do not crash", "sim/scenario/schedule_faults.cc", "worker.BreakRunner(Worker::RunnerFault::kCrash);", "static_cast<void>(worker);",
         "wattle_scenario_simulation_test", "ScenarioFaultsTest.*"),
     Bug("a record that the disk refuses to read is replaced", "worker/agent/storage/state_directory.cc", "  WATTLE_RETURN_IF_ERROR(check(ReadEnded()));\n", "",
         "wattle_agent_core_test", "StorageTest.*"),

@@ -41,7 +41,7 @@ class BoardFaults {
     for (const TimeOff& time :
          TimesOfFault(scenario, v1::SCENARIO_FAULT_KIND_RUNNER_CRASH, group, {board_, seed})) {
       loop_.At(kBeginSeconds + time.begin_seconds,
-               [&worker = worker_] { worker.BreakRunner(/*hang=*/false); });
+               [&worker = worker_] { worker.BreakRunner(Worker::RunnerFault::kCrash); });
     }
   }
 
