@@ -412,7 +412,7 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 }
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
-  scheduler::FleetPlan fleet = scheduler::PlanQueueAndMoves(snapshot);
+  scheduler::QueueAndMoves fleet = scheduler::PlanQueueAndMoves(snapshot);
   PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves),
                     fleet.proposals_dropped};
   ChooseQueued(snapshot, fleet.free_at, plan.jobs);

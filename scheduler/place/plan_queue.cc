@@ -403,10 +403,10 @@ std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
   return QueuePlanner(snapshot).Plan();
 }
 
-FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
+QueueAndMoves PlanQueueAndMoves(const Snapshot& snapshot) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   QueuePlanner planner(snapshot);
-  FleetPlan plan;
+  QueueAndMoves plan;
   plan.jobs = planner.Plan();
   plan.proposals_dropped = planner.proposals_dropped();
   plan.free_at = planner.FreeAt();

@@ -75,7 +75,7 @@ TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
   policy.set_name("barn");
   policy.add_selector("site=barn");
   policy.add_work_windows("10:00-07:00");  // It is 08:00.
-  const FleetPlan plan = PlanQueueAndMoves(snapshot);
+  const QueueAndMoves plan = PlanQueueAndMoves(snapshot);
   EXPECT_THAT(Summary(plan.jobs), ElementsAre("j1 on id-a", "j2 waits for id-a"));
   EXPECT_EQ(plan.proposals_dropped, 1);
 }
