@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/selector.h"
-#include "scheduler/predict/link.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/predict/transfer_rate.h"
 #include "units/format.h"
 
 namespace wattle::core {

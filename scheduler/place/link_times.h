@@ -16,7 +16,7 @@
 #include "policy/limits.h"
 #include "policy/open_times.h"
 #include "policy/schedule.h"
-#include "scheduler/predict/link.h"
+#include "scheduler/predict/transfer_rate.h"
 #include "wattle/v1/device.pb.h"
 
 namespace wattle::scheduler {

@@ -13,8 +13,8 @@
 
 #include "policy/selector.h"
 #include "proto/job_kind.h"
-#include "scheduler/predict/link.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/predict/transfer_rate.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/timetable/amounts.h"
 #include "units/format.h"

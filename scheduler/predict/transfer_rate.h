@@ -3,8 +3,8 @@
 // How fast a device's link carries artifacts: as its board file says, as the worker measured it, or
 // assumed. A link that is not always there takes the longer for it: by the mean of a week, or from
 // a known moment on by the hours of the week with contact. Pure.
-#ifndef WATTLE_SCHEDULER_PREDICT_LINK_H_
-#define WATTLE_SCHEDULER_PREDICT_LINK_H_
+#ifndef WATTLE_SCHEDULER_PREDICT_TRANSFER_RATE_H_
+#define WATTLE_SCHEDULER_PREDICT_TRANSFER_RATE_H_
 
 #include <array>
 #include <optional>
@@ -58,4 +58,4 @@ double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& pre
 
 }  // namespace wattle::scheduler
 
-#endif  // WATTLE_SCHEDULER_PREDICT_LINK_H_
+#endif  // WATTLE_SCHEDULER_PREDICT_TRANSFER_RATE_H_

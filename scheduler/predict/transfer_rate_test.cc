@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "scheduler/predict/link.h"
+#include "scheduler/predict/transfer_rate.h"
 
 #include "gtest/gtest.h"
 
