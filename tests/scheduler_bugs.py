@@ -4,8 +4,8 @@
 from bug import Bug
 
 SCHEDULER_BUGS = (
-    Bug("a mate of the same plan is no mate", "scheduler/place/apart.cc", "if (job.spec.has_apart()) {", "if (job.spec.has_apart() && device > 1000) {",
-        "wattle_place_test", "ApartTest.*"),
+    Bug("a mate of the same plan is no mate", "scheduler/place/anti_affinity.cc", "if (job.spec.has_apart()) {", "if (job.spec.has_apart() && device > 1000) {",
+        "wattle_place_test", "AntiAffinityTest.*"),
     Bug("a run in a full pack keeps nothing back for its guard", "scheduler/timetable/pack.cc", "FloorAt(spec.floor, at) + draw.held_back)",
         "FloorAt(spec.floor, at))", "wattle_timetable_test", "PackPathsTest.*"),
     Bug("a running attempt is planned without its rests", "scheduler/place/device_load.cc", "if (!pack.Fits(guarded)) {", "if (pack.spec().capacity < 0) {",

@@ -15,7 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-#include "coordinator/core/apart_jobs.h"
+#include "coordinator/core/anti_affinity_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
@@ -320,7 +320,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
                                  const PlanningInputs& inputs, const Instant& now) {
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   snapshot.transfers_per_site = inputs.transfers_per_site;
-  AddApartGroups(state, /*asked=*/nullptr, snapshot);
+  AddAntiAffinityGroups(state, /*asked=*/nullptr, snapshot);
   const std::set<JobId> results_to_come = JobsWithResultsToCome(observations, now.monotonic);
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);

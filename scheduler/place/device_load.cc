@@ -8,7 +8,7 @@
 
 #include "policy/burst_power.h"
 #include "policy/held_back.h"
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/pack_spec.h"
 #include "scheduler/place/rests.h"
 #include "scheduler/place/selector.h"
@@ -281,7 +281,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
       ShareSupply(snapshot, *group, attempts, loads);
     }
   }
-  HoldApart(snapshot, loads);
+  HoldAntiAffinity(snapshot, loads);
   AddWaysOfFiles(snapshot, loads);
   return loads;
 }

@@ -46,16 +46,16 @@ struct Reservation {
   bool operator==(const Reservation& other) const = default;
 };
 
-// A job that keeps the others of its group off a device (apart.h).
-struct ApartHold {
+// A job that keeps the others of its group off a device (anti_affinity.h).
+struct AntiAffinityHold {
   enum class How { kOpen, kSucceeded, kPlanned };
 
-  std::string group;  // As ApartGroupOf.
+  std::string group;  // As AntiAffinityGroupOf.
   JobId job;
   size_t device = 0;  // Where it is: this device, or one with the same value of a label.
   How how = How::kOpen;
 
-  bool operator==(const ApartHold& other) const = default;
+  bool operator==(const AntiAffinityHold& other) const = default;
 };
 
 // The link of the boards with one value of the label site, on which few of them fetch at once.
@@ -88,7 +88,7 @@ struct DeviceLoad {
   Joules promised_by_others;    // As Promised, of the other boards of a shared pack.
   Watts idle_of_others;         // Likewise.
   std::shared_ptr<const timetable::Supply> supply;  // Null: nothing bounds what it draws.
-  std::vector<ApartHold> apart;
+  std::vector<AntiAffinityHold> anti_affinity;
   std::shared_ptr<const SiteLink> link;  // Null: no other board is in the way of a fetch.
   // The artifacts that runs bring, and from when on; those that are there already are not told.
   std::map<std::string, absl::Time> files;

@@ -38,7 +38,7 @@ class FleetInstance {
   void AddSupply(const timetable::Supply& supply);
 
   const Snapshot* snapshot_;
-  std::map<std::string, int> groups_;  // By ApartGroupOf.
+  std::map<std::string, int> groups_;  // By AntiAffinityGroupOf.
 };
 
 }  // namespace wattle::scheduler

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/queue_planner_internal.h"
 
 namespace wattle::scheduler {
@@ -168,7 +168,7 @@ void QueuePlanner::ReleaseForJob(size_t index, size_t trials_end, Outcome& plan)
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
   FleetLoads loads = loads_;
   SetLoad(device, WithRest(job, chosen), loads);
-  HoldApart(snapshot_, *job.view, device, loads);
+  HoldAntiAffinity(snapshot_, *job.view, device, loads);
   job.decided = PlacementOfJob(job, *considered);
   job.decided->releases = attempt.id;
   v1::Placement& placement = job.decided->placement;

@@ -12,7 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/selector.h"
@@ -213,7 +213,7 @@ class MoveFinder {
                      .begin = snapshot_.now + absl::Seconds(option.run.start_in_seconds),
                      .end = snapshot_.now + absl::Seconds(option.run.finish_in_seconds)}),
             loads_);
-    HoldApart(snapshot_, rest.job, device, loads_);
+    HoldAntiAffinity(snapshot_, rest.job, device, loads_);
   }
 
   const Snapshot& snapshot_;

@@ -14,7 +14,7 @@
 #include "absl/time/time.h"
 
 #include "base/check.h"
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/check_places.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/improve_queue.h"
@@ -352,7 +352,7 @@ void QueuePlanner::Reserve(const JobView& job, const Option& chosen, FleetLoads&
                    .begin = snapshot_.now + absl::Seconds(chosen.run.start_in_seconds),
                    .end = snapshot_.now + absl::Seconds(chosen.run.finish_in_seconds)}),
           loads);
-  HoldApart(snapshot_, job, device, loads);
+  HoldAntiAffinity(snapshot_, job, device, loads);
 }
 
 size_t QueuePlanner::PlacementCost() const {

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/consider_internal.h"
 
 namespace wattle::scheduler {
@@ -114,7 +114,7 @@ std::string FleetView::KeyWithoutDeadline(const JobView& job) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
   }
   if (job.spec.has_apart()) {  // The job's own place does not refuse it.
-    absl::StrAppend(&key, "|apart ", job.id.value(), " ", ApartGroupOf(job.spec));
+    absl::StrAppend(&key, "|apart ", job.id.value(), " ", AntiAffinityGroupOf(job.spec));
   }
   return key;
 }

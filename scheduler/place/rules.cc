@@ -10,15 +10,16 @@ namespace wattle::scheduler {
 // Each rule stands beside its function.
 extern const Rule kEngineRule, kWorkerVersionRule, kProcessorRule, kBf16Rule, kBf16WeightsRule,
     kLabelsRule, kQualityFloorRule, kMemoryRule, kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule,
-    kApartRule, kApprovalRule, kConnectedRule, kDrainedRule, kStorageRule, kMemoryPressureRule,
-    kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kLinkWindowsRule,
-    kDailyBudgetRule, kPowerCapRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule, kExplorationRule;
+    kAntiAffinityRule, kApprovalRule, kConnectedRule, kDrainedRule, kStorageRule,
+    kMemoryPressureRule, kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule,
+    kLinkWindowsRule, kDailyBudgetRule, kPowerCapRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule,
+    kExplorationRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
       kEngineRule,         kWorkerVersionRule, kProcessorRule,      kBf16Rule,
       kBf16WeightsRule,    kLabelsRule,        kQualityFloorRule,   kMemoryRule,
-      kCacheQuotaRule,     kInputsRule,        kAvoidedDeviceRule,  kApartRule,
+      kCacheQuotaRule,     kInputsRule,        kAvoidedDeviceRule,  kAntiAffinityRule,
       kApprovalRule,       kConnectedRule,     kDrainedRule,        kStorageRule,
       kMemoryPressureRule, kOwnerHoldRule,     kMaxTemperatureRule, kBatteryReserveRule,
       kWorkWindowsRule,    kLinkWindowsRule,   kDailyBudgetRule,    kPowerCapRule,

@@ -119,7 +119,8 @@ std::optional<std::string> CheckDevices(const Instance& instance,
 }
 
 // Each pair of jobs, without what the planner knows of places that are taken.
-std::optional<std::string> CheckApart(const Instance& instance, const std::vector<Placed>& placed) {
+std::optional<std::string> CheckAntiAffinity(const Instance& instance,
+                                             const std::vector<Placed>& placed) {
   const auto group_of = [&](const Placed& one) {
     return instance.jobs[static_cast<size_t>(one.job)].group;
   };
@@ -402,7 +403,7 @@ std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const 
   if (std::optional<std::string> broken = CheckDevices(instance, placed)) {
     return broken;
   }
-  if (std::optional<std::string> broken = CheckApart(instance, placed)) {
+  if (std::optional<std::string> broken = CheckAntiAffinity(instance, placed)) {
     return broken;
   }
   for (size_t pack = 0; pack < instance.packs.size(); ++pack) {

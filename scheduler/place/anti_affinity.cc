@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 
 #include <algorithm>
 #include <set>
@@ -30,7 +30,7 @@ std::vector<size_t> InPlaceOf(const Snapshot& snapshot, const v1::Apart& apart, 
 
 }  // namespace
 
-std::string ApartGroupOf(const v1::JobSpec& spec) {
+std::string AntiAffinityGroupOf(const v1::JobSpec& spec) {
   if (!spec.has_apart()) {
     return "";
   }
@@ -63,8 +63,8 @@ size_t PlacesOf(const v1::Apart& apart, const std::vector<DeviceView>& devices) 
   return places.size();
 }
 
-void HoldApart(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
-  for (const auto& [key, group] : snapshot.apart) {
+void HoldAntiAffinity(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
+  for (const auto& [key, group] : snapshot.anti_affinity) {
     for (const auto& [id, job] : group.jobs) {
       const auto on = std::find_if(
           snapshot.devices.begin(), snapshot.devices.end(), [&job = job](const DeviceView& view) {
@@ -72,25 +72,27 @@ void HoldApart(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
           });
       if (on != snapshot.devices.end()) {
         const auto device = static_cast<size_t>(on - snapshot.devices.begin());
-        for (const size_t held : InPlaceOf(snapshot, group.apart, device)) {
-          loads[held].apart.push_back(
-              {.group = key,
-               .job = id,
-               .device = device,
-               .how = job.succeeded ? ApartHold::How::kSucceeded : ApartHold::How::kOpen});
+        for (const size_t held : InPlaceOf(snapshot, group.anti_affinity, device)) {
+          loads[held].anti_affinity.push_back({.group = key,
+                                               .job = id,
+                                               .device = device,
+                                               .how = job.succeeded
+                                                          ? AntiAffinityHold::How::kSucceeded
+                                                          : AntiAffinityHold::How::kOpen});
         }
       }
     }
   }
 }
 
-void HoldApart(const Snapshot& snapshot, const JobView& job, size_t device, FleetLoads& loads) {
+void HoldAntiAffinity(const Snapshot& snapshot, const JobView& job, size_t device,
+                      FleetLoads& loads) {
   if (job.spec.has_apart()) {
     for (const size_t held : InPlaceOf(snapshot, job.spec.apart(), device)) {
-      loads.Mutable(held).apart.push_back({.group = ApartGroupOf(job.spec),
-                                           .job = job.id,
-                                           .device = device,
-                                           .how = ApartHold::How::kPlanned});
+      loads.Mutable(held).anti_affinity.push_back({.group = AntiAffinityGroupOf(job.spec),
+                                                   .job = job.id,
+                                                   .device = device,
+                                                   .how = AntiAffinityHold::How::kPlanned});
     }
   }
 }

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/core/apart_jobs.h"
+#include "coordinator/core/anti_affinity_jobs.h"
 
 #include <algorithm>
 #include <optional>
@@ -11,7 +11,7 @@
 #include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/projects.h"
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 
 namespace wattle::core {
 namespace {
@@ -60,11 +60,13 @@ std::optional<DeviceId> DeviceOf(const v1::Job& job) {
 
 }  // namespace
 
-void AddApartGroups(const State& state, const v1::JobSpec* asked, scheduler::Snapshot& snapshot) {
-  const auto add = [&](const v1::JobSpec& spec) -> scheduler::ApartGroup& {
-    const auto [group, is_new] = snapshot.apart.try_emplace(scheduler::ApartGroupOf(spec));
+void AddAntiAffinityGroups(const State& state, const v1::JobSpec* asked,
+                           scheduler::Snapshot& snapshot) {
+  const auto add = [&](const v1::JobSpec& spec) -> scheduler::AntiAffinityGroup& {
+    const auto [group, is_new] =
+        snapshot.anti_affinity.try_emplace(scheduler::AntiAffinityGroupOf(spec));
     if (is_new) {
-      group->second.apart = spec.apart();
+      group->second.anti_affinity = spec.apart();
       group->second.places = scheduler::PlacesOf(spec.apart(), snapshot.devices);
     }
     return group->second;
@@ -75,18 +77,18 @@ void AddApartGroups(const State& state, const v1::JobSpec* asked, scheduler::Sna
   if (asked != nullptr && asked->has_apart()) {
     add(*asked);
   }
-  if (snapshot.apart.empty()) {
+  if (snapshot.anti_affinity.empty()) {
     return;
   }
   for (const v1::Job* const job : SucceededOnes(state)) {
-    const auto group = snapshot.apart.find(scheduler::ApartGroupOf(job->spec()));
-    if (group != snapshot.apart.end()) {
+    const auto group = snapshot.anti_affinity.find(scheduler::AntiAffinityGroupOf(job->spec()));
+    if (group != snapshot.anti_affinity.end()) {
       group->second.jobs[JobId(job->job_id())] = {.device = DeviceOf(*job), .succeeded = true};
     }
   }
 }
 
-absl::Status CheckApartGroup(const State& state, const v1::JobSpec& spec) {
+absl::Status CheckAntiAffinityGroup(const State& state, const v1::JobSpec& spec) {
   if (!spec.has_apart()) {
     return absl::OkStatus();
   }
@@ -114,7 +116,8 @@ bool IsPlaceTaken(const State& state, const v1::Job& job, const DeviceId& device
     const v1::DeviceRecord* const holder =
         on.has_value() && other->job_id() != job.job_id() ? FindDevice(state, *on) : nullptr;
     return holder != nullptr && !holder->removed() &&
-           scheduler::ApartGroupOf(other->spec()) == scheduler::ApartGroupOf(job.spec()) &&
+           scheduler::AntiAffinityGroupOf(other->spec()) ==
+               scheduler::AntiAffinityGroupOf(job.spec()) &&
            scheduler::IsOnePlace(job.spec().apart(), record->info(), holder->info());
   });
 }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests of groups that run apart, from the submit to the result.
-#include "coordinator/core/apart_jobs.h"
+#include "coordinator/core/anti_affinity_jobs.h"
 
 #include <string>
 
@@ -30,9 +30,9 @@ v1::JobSpec OfGroup(const std::string& group, const std::string& by = "") {
 }
 
 // Of two boards the slow one is worth no wait.
-class ApartJobsTest : public testing::Test {
+class AntiAffinityJobsTest : public testing::Test {
  protected:
-  ApartJobsTest() {
+  AntiAffinityJobsTest() {
     boards.Add("fast", 1);
     boards.Add("slow", 20);
   }
@@ -44,7 +44,7 @@ class ApartJobsTest : public testing::Test {
   Boards boards;
 };
 
-TEST_F(ApartJobsTest, ResultsOfAGroupComeFromDifferentBoards) {
+TEST_F(AntiAffinityJobsTest, ResultsOfAGroupComeFromDifferentBoards) {
   const std::string first = boards.Submit(600, OfGroup("folds"));
   boards.Plan();
   EXPECT_EQ(DeviceOf(first), "fast");
@@ -72,7 +72,7 @@ TEST_F(ApartJobsTest, ResultsOfAGroupComeFromDifferentBoards) {
   EXPECT_EQ(DeviceOf(third), "new");
 }
 
-TEST_F(ApartJobsTest, AJobThatFailedHoldsNoBoard) {
+TEST_F(AntiAffinityJobsTest, AJobThatFailedHoldsNoBoard) {
   boards.Submit(600, OfGroup("folds"));
   boards.Plan();
   boards.Do(CancelJob{JobId("j1"), "changed my mind"});
@@ -82,7 +82,7 @@ TEST_F(ApartJobsTest, AJobThatFailedHoldsNoBoard) {
   EXPECT_EQ(DeviceOf("j2"), "fast");
 }
 
-TEST_F(ApartJobsTest, AJobHoldsTheBoardOfItsResultAndNotOfItsLatestAttempt) {
+TEST_F(AntiAffinityJobsTest, AJobHoldsTheBoardOfItsResultAndNotOfItsLatestAttempt) {
   v1::JobSpec spec = OfGroup("folds");
   spec.set_lease_seconds(60);
   boards.Submit(600, spec);
@@ -100,7 +100,7 @@ TEST_F(ApartJobsTest, AJobHoldsTheBoardOfItsResultAndNotOfItsLatestAttempt) {
   EXPECT_EQ(DeviceOf("j2"), "slow");
 }
 
-TEST_F(ApartJobsTest, ADryRunCountsWhatIsThere) {
+TEST_F(AntiAffinityJobsTest, ADryRunCountsWhatIsThere) {
   boards.Submit(600, OfGroup("folds"));
   boards.Plan();
   v1::PlanRequest request;
@@ -117,7 +117,7 @@ TEST_F(ApartJobsTest, ADryRunCountsWhatIsThere) {
   EXPECT_EQ(after->chosen_device_id(), "slow") << "a succeeded job counts without an open one";
 }
 
-TEST_F(ApartJobsTest, AGroupIsApartByOneLabel) {
+TEST_F(AntiAffinityJobsTest, AGroupIsApartByOneLabel) {
   boards.Submit(600, OfGroup("folds", "site"));
   const auto submit = [&](const v1::JobSpec& spec) {
     return Decide(boards.state, SubmitJob{spec, "another"}, boards.observations, boards.Now())
@@ -132,7 +132,7 @@ TEST_F(ApartJobsTest, AGroupIsApartByOneLabel) {
 }
 
 // Two plans on one state, as when the first one's events come late.
-TEST_F(ApartJobsTest, APlanThatIsOlderThanTheStatePlacesNoJobBesideItsMate) {
+TEST_F(AntiAffinityJobsTest, APlanThatIsOlderThanTheStatePlacesNoJobBesideItsMate) {
   boards.Submit(600, OfGroup("folds", "class"));
   const PlanComputed first = ComputePlan(boards.Snapshot());
   boards.Submit(600, OfGroup("folds", "class"));

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/rule.h"
 
 namespace wattle::scheduler {
@@ -19,17 +19,17 @@ std::string GroupWords(const v1::Apart& apart) {
 }
 
 // " runs here", " has succeeded on nano-2, which has the same site"
-std::string HoldWords(const Consideration& on, const ApartHold& hold) {
+std::string HoldWords(const Consideration& on, const AntiAffinityHold& hold) {
   const v1::DeviceInfo& device = on.snapshot.devices[hold.device].device.info();
   const bool here = device.device_id() == on.device.device.info().device_id();
   const std::string where =
       here ? "it" : absl::StrCat(device.name(), ", which has the same ", on.job.spec.apart().by());
   switch (hold.how) {
-    case ApartHold::How::kPlanned:
+    case AntiAffinityHold::How::kPlanned:
       return absl::StrCat(" is planned on ", where);
-    case ApartHold::How::kSucceeded:
+    case AntiAffinityHold::How::kSucceeded:
       return absl::StrCat(" has succeeded on ", where);
-    case ApartHold::How::kOpen:
+    case AntiAffinityHold::How::kOpen:
       break;
   }
   return absl::StrCat(" runs or waits on ", where);
@@ -38,8 +38,8 @@ std::string HoldWords(const Consideration& on, const ApartHold& hold) {
 // Which places the group needs, and that there are fewer; "" where there are enough, or nobody
 // counted.
 std::string TooFewWords(const Consideration& on, const std::string& key) {
-  const auto group = on.snapshot.apart.find(key);
-  if (group == on.snapshot.apart.end()) {
+  const auto group = on.snapshot.anti_affinity.find(key);
+  if (group == on.snapshot.anti_affinity.end()) {
     return "";
   }
   const size_t jobs = group->second.jobs.size() + (group->second.jobs.contains(on.job.id) ? 0 : 1);
@@ -52,7 +52,7 @@ std::string TooFewWords(const Consideration& on, const std::string& key) {
                       by.empty() ? " boards" : absl::StrCat(" values of the label ", by));
 }
 
-std::optional<Refusal> CheckApart(const Consideration& on) {
+std::optional<Refusal> CheckAntiAffinity(const Consideration& on) {
   const v1::JobSpec& spec = on.job.spec;
   if (!spec.has_apart()) {
     return std::nullopt;
@@ -66,11 +66,11 @@ std::optional<Refusal> CheckApart(const Consideration& on) {
         },
         true);
   }
-  const std::string key = ApartGroupOf(spec);
-  const auto hold =
-      std::find_if(on.load->apart.begin(), on.load->apart.end(),
-                   [&](const ApartHold& one) { return one.group == key && one.job != on.job.id; });
-  if (hold == on.load->apart.end()) {
+  const std::string key = AntiAffinityGroupOf(spec);
+  const auto hold = std::find_if(
+      on.load->anti_affinity.begin(), on.load->anti_affinity.end(),
+      [&](const AntiAffinityHold& one) { return one.group == key && one.job != on.job.id; });
+  if (hold == on.load->anti_affinity.end()) {
     return std::nullopt;
   }
   const std::string too_few = TooFewWords(on, key);
@@ -79,7 +79,7 @@ std::optional<Refusal> CheckApart(const Consideration& on) {
       [&] {
         return absl::StrCat(hold->job.value(), " of ", GroupWords(spec.apart()),
                             HoldWords(on, *hold), too_few, "; feasible once ", hold->job.value(),
-                            hold->how == ApartHold::How::kSucceeded
+                            hold->how == AntiAffinityHold::How::kSucceeded
                                 ? " is in the history"
                                 : " has ended without a result");
       },
@@ -88,6 +88,6 @@ std::optional<Refusal> CheckApart(const Consideration& on) {
 
 }  // namespace
 
-extern const Rule kApartRule = {"apart", RuleScope::kLoad, CheckApart};
+extern const Rule kAntiAffinityRule = {"apart", RuleScope::kLoad, CheckAntiAffinity};
 
 }  // namespace wattle::scheduler

@@ -2,7 +2,7 @@
 //
 // Tests of jobs that run apart: what a plan gives the jobs of one group, and what it says of those
 // that find no place.
-#include "scheduler/place/apart.h"
+#include "scheduler/place/anti_affinity.h"
 
 #include <string>
 #include <vector>
@@ -35,9 +35,9 @@ JobView OfGroup(const std::string& id, const std::string& by = "",
 }
 
 // The board `fast` would do any number of jobs before `slow` has done one.
-class ApartTest : public testing::Test {
+class AntiAffinityTest : public testing::Test {
  protected:
-  ApartTest() {
+  AntiAffinityTest() {
     Add(OrinNano("fast"), "north", kFast);
     Add(OrinNano("slow"), "south", kSlow);
   }
@@ -62,10 +62,10 @@ class ApartTest : public testing::Test {
       Group(job).jobs.insert({job.id, {}});
     }
   }
-  ApartGroup& Group(const JobView& job) {
-    ApartGroup& group = snapshot.apart[ApartGroupOf(job.spec)];
-    group.apart = job.spec.apart();
-    group.places = PlacesOf(group.apart, snapshot.devices);
+  AntiAffinityGroup& Group(const JobView& job) {
+    AntiAffinityGroup& group = snapshot.anti_affinity[AntiAffinityGroupOf(job.spec)];
+    group.anti_affinity = job.spec.apart();
+    group.places = PlacesOf(group.anti_affinity, snapshot.devices);
     return group;
   }
 
@@ -73,7 +73,7 @@ class ApartTest : public testing::Test {
   Snapshot snapshot = MakeSnapshot({}, profiles);
 };
 
-TEST_F(ApartTest, JobsOfAGroupGoToBoardsOfTheirOwn) {
+TEST_F(AntiAffinityTest, JobsOfAGroupGoToBoardsOfTheirOwn) {
   Queue(RealJob("j1", 1000));
   Queue(RealJob("j2", 1000));
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-fast", "j2 waits for id-fast"));
@@ -91,7 +91,7 @@ TEST_F(ApartTest, JobsOfAGroupGoToBoardsOfTheirOwn) {
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-fast", "j2 on id-slow"));
 }
 
-TEST_F(ApartTest, BoardsWithOneValueOfTheLabelAreOnePlace) {
+TEST_F(AntiAffinityTest, BoardsWithOneValueOfTheLabelAreOnePlace) {
   Add(OrinNano("near"), "north", kFast);
   Queue(OfGroup("j1"));
   Queue(OfGroup("j2"));
@@ -106,7 +106,7 @@ TEST_F(ApartTest, BoardsWithOneValueOfTheLabelAreOnePlace) {
   EXPECT_EQ(PlanQueue(snapshot)[1].placement.device_id(), "");
 }
 
-TEST_F(ApartTest, ARunningAndASucceededJobKeepTheirBoards) {
+TEST_F(AntiAffinityTest, ARunningAndASucceededJobKeepTheirBoards) {
   const JobView held = OfGroup("j1", "site");
   Queue(OfGroup("j2", "site"));
   Holds(held, "id-fast");
@@ -127,14 +127,14 @@ TEST_F(ApartTest, ARunningAndASucceededJobKeepTheirBoards) {
   }
 }
 
-TEST_F(ApartTest, AJobsOwnPlaceDoesNotRefuseIt) {
+TEST_F(AntiAffinityTest, AJobsOwnPlaceDoesNotRefuseIt) {
   const JobView waiting = OfGroup("j1", "site");
   Queue(waiting);
   Holds(waiting, "id-fast");
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-fast"));
 }
 
-TEST_F(ApartTest, AGroupOfMoreJobsThanBoardsSaysHowMany) {
+TEST_F(AntiAffinityTest, AGroupOfMoreJobsThanBoardsSaysHowMany) {
   for (const char* const id : {"j1", "j2", "j3"}) {
     Queue(OfGroup(id));
   }
@@ -158,7 +158,7 @@ TEST_F(ApartTest, AGroupOfMoreJobsThanBoardsSaysHowMany) {
   EXPECT_THAT(full->reason(), HasSubstr("the group has 4 jobs, and the fleet 2 boards"));
 }
 
-TEST_F(ApartTest, ABoardWithoutTheLabelIsNoPlace) {
+TEST_F(AntiAffinityTest, ABoardWithoutTheLabelIsNoPlace) {
   Queue(OfGroup("j1", "rack"));
   const std::vector<QueuePlacement> plan = PlanQueue(snapshot);
   EXPECT_TRUE(plan[0].never);
@@ -167,7 +167,7 @@ TEST_F(ApartTest, ABoardWithoutTheLabelIsNoPlace) {
 }
 
 // A job with a deadline goes first, and takes the board that its mate had.
-TEST_F(ApartTest, ALateJobGoesBeforeItsMate) {
+TEST_F(AntiAffinityTest, ALateJobGoesBeforeItsMate) {
   Queue(OfGroup("j1"));
   Queue(OfGroup("j2"));
   snapshot.queue[1].spec.set_deadline_seconds(900);
@@ -176,7 +176,7 @@ TEST_F(ApartTest, ALateJobGoesBeforeItsMate) {
 }
 
 // The search would let both wait for the fast board, and each attempt gains by a move to it.
-TEST_F(ApartTest, ARestDoesNotMoveToThePlaceOfItsMate) {
+TEST_F(AntiAffinityTest, ARestDoesNotMoveToThePlaceOfItsMate) {
   Add(OrinNano("slower"), "west", {0.008, 8});
   const auto rest = [&](const std::string& id, const std::string& on) {
     RunningRest one;
