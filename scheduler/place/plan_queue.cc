@@ -124,7 +124,7 @@ std::vector<QueuePlacement> QueuePlanner::Plan(Wanted wanted) {
   const bool tried = TryForOthers(plan);
   const Arrangement in_order = arrangement_;
   const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
-  const bool stayed = LeaveStarts(plan);
+  const bool stayed = KeepStarts(plan);
   if (wanted == Wanted::kSearch && !arranged && !stayed) {
     return {};
   }

@@ -11,7 +11,7 @@
 //   try_for_others.cc  a job tries a board that nobody measured, for the other jobs of its work
 //   arrange_queue.cc   the latest plan goes on, or the search found a cheaper arrangement of a part
 //                      of the fleet
-//   leave_starts.cc    starts of the next hour stay where the latest plan had them
+//   keep_starts.cc    starts of the next hour stay where the latest plan had them
 // What is kept of a trial is the change; the last pass explains the plan.
 #ifndef WATTLE_SCHEDULER_PLACE_QUEUE_PLANNER_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_QUEUE_PLANNER_INTERNAL_H_
@@ -250,7 +250,7 @@ class QueuePlanner {
 
   // Leaves starts of the next hour where the latest plan had them. If that costs too much, the job
   // that loses most by it moves, and the others are tried again. Returns whether any start stays.
-  bool LeaveStarts(Outcome& plan);
+  bool KeepStarts(Outcome& plan);
   // The device where the latest plan had the job wait; nullopt: nowhere, or the device left.
   [[nodiscard]] std::optional<size_t> LastDeviceOf(const JobView& job) const;
   // For each of jobs_ the device where its start stays; nullopt: it may move.

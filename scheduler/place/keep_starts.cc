@@ -74,7 +74,7 @@ std::vector<std::optional<size_t>> QueuePlanner::DevicesToKeep(const Outcome& pl
   return devices;
 }
 
-bool QueuePlanner::LeaveStarts(Outcome& plan) {
+bool QueuePlanner::KeepStarts(Outcome& plan) {
   std::vector<std::optional<size_t>> kept = DevicesToKeep(plan);
   auto left = std::count_if(kept.begin(), kept.end(),
                             [](const auto& device) { return device.has_value(); });

@@ -21,9 +21,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // Two busy boards, a and b, and a job that waits. On a the job takes 10 h.
-class LeaveStartsTest : public testing::Test {
+class KeepStartsTest : public testing::Test {
  protected:
-  LeaveStartsTest() {
+  KeepStartsTest() {
     snapshot_ = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles_);
     snapshot_.queue = {RealJob("j1", 18'000)};
     for (DeviceView& view : snapshot_.devices) {
@@ -44,7 +44,7 @@ class LeaveStartsTest : public testing::Test {
   Snapshot snapshot_;
 };
 
-TEST_F(LeaveStartsTest, AStartStaysForAGainOfOnePercentAndMovesForThree) {
+TEST_F(KeepStartsTest, AStartStaysForAGainOfOnePercentAndMovesForThree) {
   LearnWithRatio(0.99);
   EXPECT_THAT(Plan(), ElementsAre("j1 waits for id-b"));
   LastHad("id-a", absl::Minutes(20));
@@ -58,7 +58,7 @@ TEST_F(LeaveStartsTest, AStartStaysForAGainOfOnePercentAndMovesForThree) {
   EXPECT_THAT(Plan(), ElementsAre("j1 waits for id-b"));
 }
 
-TEST_F(LeaveStartsTest, AStartInTwoHoursMoves) {
+TEST_F(KeepStartsTest, AStartInTwoHoursMoves) {
   LearnWithRatio(0.99);
   for (DeviceView& view : snapshot_.devices) {
     view.free_at = kTestNow + absl::Hours(2);
@@ -67,21 +67,21 @@ TEST_F(LeaveStartsTest, AStartInTwoHoursMoves) {
   EXPECT_THAT(Plan(), ElementsAre("j1 waits for id-b"));
 }
 
-TEST_F(LeaveStartsTest, NoJobWaitsBesideAnIdleBoard) {
+TEST_F(KeepStartsTest, NoJobWaitsBesideAnIdleBoard) {
   LearnWithRatio(0.99);
   snapshot_.devices[1].free_at = kTestNow;
   LastHad("id-a", absl::Minutes(20));
   EXPECT_THAT(Plan(), ElementsAre("j1 on id-b"));
 }
 
-TEST_F(LeaveStartsTest, AStartThatIsNoLongerSoonMoves) {
+TEST_F(KeepStartsTest, AStartThatIsNoLongerSoonMoves) {
   LearnWithRatio(0.99);
   LastHad("id-a", absl::Minutes(20));
   snapshot_.devices[0].free_at = kTestNow + absl::Minutes(61);  // Its attempt takes longer.
   EXPECT_THAT(Plan(), ElementsAre("j1 waits for id-b"));
 }
 
-TEST_F(LeaveStartsTest, ABoardThatRefusesTheJobOrLeftKeepsNothing) {
+TEST_F(KeepStartsTest, ABoardThatRefusesTheJobOrLeftKeepsNothing) {
   LearnWithRatio(0.99);
   LastHad("id-a", absl::Minutes(20));
   snapshot_.devices[0].device.set_connected(false);
@@ -91,7 +91,7 @@ TEST_F(LeaveStartsTest, ABoardThatRefusesTheJobOrLeftKeepsNothing) {
 }
 
 // Another job of the queue loses a third if the start stays.
-TEST_F(LeaveStartsTest, TheLossesOfOtherJobsCount) {
+TEST_F(KeepStartsTest, TheLossesOfOtherJobsCount) {
   snapshot_.queue.push_back(RealJob("j2", 18'000));
   *snapshot_.queue[1].inputs[0].artifact.mutable_model_shape() = Gpt2Shape(6);
   LearnWithRatio(0.99);
@@ -102,7 +102,7 @@ TEST_F(LeaveStartsTest, TheLossesOfOtherJobsCount) {
 }
 
 // j1 gains 1 % by a move, j2 5 %: j2 moves alone.
-TEST_F(LeaveStartsTest, TheJobThatLosesMostMovesAlone) {
+TEST_F(KeepStartsTest, TheJobThatLosesMostMovesAlone) {
   snapshot_ = MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c"), OrinNano("d")}, profiles_);
   for (DeviceView& view : snapshot_.devices) {
     view.free_at = kTestNow + absl::Minutes(20);
