@@ -9,7 +9,7 @@
 
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/rests.h"
-#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/transfer_schedule.h"
 #include "scheduler/place/work_times.h"
 #include "scheduler/predict/predict.h"
 
@@ -18,7 +18,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
                            Option& option) const {
   const auto& [device, job, view, limits, windows, load, steps, deadline_by] = on;
   const v1::Prediction& alone = *described.prediction;
-  const bool on_its_way = HasWayOfFiles(job, load, alone, described.warm_start_seconds);
+  const bool on_its_way = HasTransferSchedule(job, load, alone, described.warm_start_seconds);
   const std::optional<LinkTimes>& link = links_[device];
   std::shared_ptr<v1::Prediction> changed;  // Null: the start changes nothing.
   if (on_its_way || described.hot.has_value() || link.has_value()) {
@@ -31,9 +31,9 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
   for (auto next = load.reserved.begin();; ++next) {
     option.run.start_in_seconds = absl::ToDoubleSeconds(start - snapshot_.now);
     if (changed != nullptr) {
-      *changed = on_its_way
-                     ? OnItsWay({job, view, load, start}, alone, described.warm_start_seconds)
-                     : alone;
+      *changed = on_its_way ? WithTransferSchedule({job, view, load, start}, alone,
+                                                   described.warm_start_seconds)
+                            : alone;
     }
     if (described.hot.has_value()) {
       *changed = Stretched(*described.hot, *changed, HeatAt(view.device, load, start));

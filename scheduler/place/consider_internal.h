@@ -234,7 +234,7 @@ class FleetView {
   // may allow; null: not asked.
   Option PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t mode,
                      std::optional<absl::Time>* allowed_from = nullptr) const;
-  // Sets the option's start to the first gap that holds the run, with the way of its files and with
+  // Sets the option's start to the first gap that holds the run, with its transfers and with
   // its board's heat.
   void PlaceInGap(const JobOnDevice& on, const Described& described, Option& option) const;
   // The end at the lower quantile from the option's start, in wall seconds from now.

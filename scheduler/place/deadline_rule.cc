@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 
 #include "scheduler/place/rule.h"
-#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/transfer_schedule.h"
 #include "scheduler/place/work_times.h"
 #include "units/format.h"
 

@@ -13,7 +13,7 @@
 #include "scheduler/place/rests.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/sun_outlook.h"
-#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/transfer_schedule.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/timetable/amounts.h"
 
@@ -282,7 +282,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
     }
   }
   HoldAntiAffinity(snapshot, loads);
-  AddWaysOfFiles(snapshot, loads);
+  AddTransferSchedules(snapshot, loads);
   return loads;
 }
 
@@ -344,7 +344,7 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
     }
     with.supply = std::move(supply);
   }
-  AddRunsFiles(device, run, with);
+  AddTransfersOfRun(device, run, with);
   return with;
 }
 

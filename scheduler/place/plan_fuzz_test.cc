@@ -25,7 +25,7 @@
 #include "scheduler/place/place.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/transfer_schedule.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"

@@ -13,7 +13,7 @@
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/rests.h"
 #include "scheduler/place/rule.h"
-#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/transfer_schedule.h"
 #include "scheduler/place/work_times.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/timetable/amounts.h"

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests of what a run fetches at one point of a plan, and when the link of its site has a turn.
-#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/transfer_schedule.h"
 
 #include <algorithm>
 #include <string>
@@ -24,7 +24,7 @@ using testing::ElementsAre;
 constexpr double kFetchSeconds = 50.4;
 constexpr double kDataSeconds = 0.4;
 
-class WayOfFilesTest : public testing::Test {
+class TransferScheduleTest : public testing::Test {
  protected:
   void Add(const std::string& name, const std::string& site) {
     DeviceView view = OrinNano(name);
@@ -53,7 +53,7 @@ class WayOfFilesTest : public testing::Test {
   Snapshot snapshot = MakeSnapshot({}, profiles);
 };
 
-TEST_F(WayOfFilesTest, WhatAnEarlierRunBringsIsThere) {
+TEST_F(TransferScheduleTest, WhatAnEarlierRunBringsIsThere) {
   Add("a", "");
   Queue("j1");
   Queue("j2");
@@ -76,7 +76,7 @@ TEST_F(WayOfFilesTest, WhatAnEarlierRunBringsIsThere) {
 }
 
 // The run's start is later than the files' run, or it is not: only then they are there.
-TEST_F(WayOfFilesTest, ARunInFrontOfTheOneThatBringsThemFetchesThem) {
+TEST_F(TransferScheduleTest, ARunInFrontOfTheOneThatBringsThemFetchesThem) {
   Add("a", "");
   const JobView job = RealJob("j1", 1000);
   v1::Prediction alone;
@@ -87,7 +87,7 @@ TEST_F(WayOfFilesTest, ARunInFrontOfTheOneThatBringsThemFetchesThem) {
   DeviceLoad load;
   load.files = {{"m", kTestNow + absl::Hours(1)}};
   const auto at = [&](absl::Duration start) {
-    return OnItsWay({job, snapshot.devices[0], load, kTestNow + start}, alone, 5);
+    return WithTransferSchedule({job, snapshot.devices[0], load, kTestNow + start}, alone, 5);
   };
   EXPECT_EQ(at(absl::Minutes(59)).fetch_seconds(), kFetchSeconds);
   EXPECT_EQ(at(absl::Minutes(59)).start_seconds(), 8);
@@ -95,7 +95,7 @@ TEST_F(WayOfFilesTest, ARunInFrontOfTheOneThatBringsThemFetchesThem) {
   EXPECT_EQ(at(absl::Hours(1)).start_seconds(), 5);
 }
 
-TEST_F(WayOfFilesTest, WhatTheRunningAttemptBringsIsThereToo) {
+TEST_F(TransferScheduleTest, WhatTheRunningAttemptBringsIsThereToo) {
   Add("a", "");
   snapshot.devices[0].free_at = kTestNow + absl::Hours(1);
   snapshot.devices[0].coming_artifact_ids = {"m", "d"};
@@ -104,7 +104,7 @@ TEST_F(WayOfFilesTest, WhatTheRunningAttemptBringsIsThereToo) {
 }
 
 // A row's start is the mean of the board's own ones, warm and cold.
-TEST_F(WayOfFilesTest, AMeasuredStartStaysAsItIs) {
+TEST_F(TransferScheduleTest, AMeasuredStartStaysAsItIs) {
   Add("a", "");
   const JobView job = RealJob("j1", 1000);
   v1::Prediction alone;
@@ -113,13 +113,13 @@ TEST_F(WayOfFilesTest, AMeasuredStartStaysAsItIs) {
   alone.set_time_scale(1);
   DeviceLoad load;
   load.files = {{"m", kTestNow}};
-  const RunOfFiles run{job, snapshot.devices[0], load, kTestNow};
-  EXPECT_EQ(OnItsWay(run, alone, /*warm_start_seconds=*/8).start_seconds(), 8);
-  EXPECT_EQ(OnItsWay(run, alone, 2).start_seconds(), 2);
-  EXPECT_EQ(OnItsWay(run, alone, 2).start_energy_joules(), 6);
+  const RunWithTransfers run{job, snapshot.devices[0], load, kTestNow};
+  EXPECT_EQ(WithTransferSchedule(run, alone, /*warm_start_seconds=*/8).start_seconds(), 8);
+  EXPECT_EQ(WithTransferSchedule(run, alone, 2).start_seconds(), 2);
+  EXPECT_EQ(WithTransferSchedule(run, alone, 2).start_energy_joules(), 6);
 }
 
-TEST_F(WayOfFilesTest, BoardsOfASiteTakeTurns) {
+TEST_F(TransferScheduleTest, BoardsOfASiteTakeTurns) {
   Add("a", "north");
   Add("b", "north");
   Add("c", "north");
@@ -160,7 +160,7 @@ TEST_F(WayOfFilesTest, BoardsOfASiteTakeTurns) {
   EXPECT_EQ(told, 1);
 }
 
-TEST_F(WayOfFilesTest, AFetchThatGoesOnHasItsTurn) {
+TEST_F(TransferScheduleTest, AFetchThatGoesOnHasItsTurn) {
   Add("a", "north");
   Add("b", "north");
   snapshot.transfers_per_site = 1;
@@ -184,7 +184,7 @@ TEST_F(WayOfFilesTest, AFetchThatGoesOnHasItsTurn) {
 }
 
 // The bound of a plan's cost: behind it fetches do not add up any more.
-TEST_F(WayOfFilesTest, AFewFetchesOfASiteAreFollowed) {
+TEST_F(TransferScheduleTest, AFewFetchesOfASiteAreFollowed) {
   for (int i = 0; i < 70; ++i) {
     Add("n" + std::to_string(100 + i), "north");
     // So long that each takes a board of its own.

@@ -4,8 +4,8 @@
 // fetched is there. Boards of one site have few turns at the coordinator's link
 // (coordinator/core/site_turns.h), so a fetch may wait for a turn. Fetch and upload wait for the
 // times at which the board's link carries them (link_times.h). Pure.
-#ifndef WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_
-#define WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_
+#ifndef WATTLE_SCHEDULER_PLACE_TRANSFER_SCHEDULE_H_
+#define WATTLE_SCHEDULER_PLACE_TRANSFER_SCHEDULE_H_
 
 #include <string>
 #include <vector>
@@ -22,10 +22,10 @@ namespace wattle::scheduler {
 
 // Gives the boards of each site their turns at the link, with the fetches that go on now, and each
 // board the files that its attempt brings.
-void AddWaysOfFiles(const Snapshot& snapshot, std::vector<DeviceLoad>& loads);
+void AddTransferSchedules(const Snapshot& snapshot, std::vector<DeviceLoad>& loads);
 
 // A run that is asked about.
-struct RunOfFiles {
+struct RunWithTransfers {
   const JobView& job;
   const DeviceView& view;
   const DeviceLoad& load;
@@ -34,11 +34,11 @@ struct RunOfFiles {
 
 // The prediction of a run whose board has nothing else to do, with fetch and start as they are at
 // this point of the plan. warm_start_seconds: with the model in the board's memory.
-v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,
-                        double warm_start_seconds);
-// Whether OnItsWay could change the prediction.
-bool HasWayOfFiles(const JobView& job, const DeviceLoad& load, const v1::Prediction& alone,
-                   double warm_start_seconds);
+v1::Prediction WithTransferSchedule(const RunWithTransfers& run, const v1::Prediction& alone,
+                                    double warm_start_seconds);
+// Whether WithTransferSchedule could change the prediction.
+bool HasTransferSchedule(const JobView& job, const DeviceLoad& load, const v1::Prediction& alone,
+                         double warm_start_seconds);
 
 // A run on a board whose link has times. here: at the start there is contact.
 struct RunOverLink {
@@ -55,8 +55,8 @@ void AwaitLink(const LinkTimes& times, const RunOverLink& run, v1::Prediction& p
 double SlowTransferSeconds(const v1::Device& device, const v1::Prediction& prediction);
 
 // Adds what the run, which has its place, leaves on the board and takes of the link.
-void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load);
+void AddTransfersOfRun(const v1::Device& device, const PlannedRun& run, DeviceLoad& load);
 
 }  // namespace wattle::scheduler
 
-#endif  // WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_
+#endif  // WATTLE_SCHEDULER_PLACE_TRANSFER_SCHEDULE_H_

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/transfer_schedule.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -46,7 +46,7 @@ bool IsThere(const DeviceLoad& load, const std::string& artifact, absl::Time sta
 }
 
 // Bytes of the prediction's fetch that an earlier run of the board brings.
-double BytesBrought(const RunOfFiles& run) {
+double BytesBrought(const RunWithTransfers& run) {
   const auto& cached = run.view.device.heartbeat().cached_artifact_ids();
   std::set<std::string> counted;
   double bytes = 0;
@@ -60,7 +60,7 @@ double BytesBrought(const RunOfFiles& run) {
   return bytes;
 }
 
-bool HasModelInMemory(const RunOfFiles& run) {
+bool HasModelInMemory(const RunWithTransfers& run) {
   const v1::ArtifactInfo* const model = FindInput(run.job.inputs, kModelInput);
   return model != nullptr && IsThere(run.load, model->artifact_id(), run.start);
 }
@@ -72,7 +72,7 @@ timetable::SupplyRun TurnAt(absl::Time begin, absl::Duration length) {
 }
 
 // How long the fetch waits for a turn.
-absl::Duration WaitForTurn(const RunOfFiles& run, absl::Duration length) {
+absl::Duration WaitForTurn(const RunWithTransfers& run, absl::Duration length) {
   if (run.load.link == nullptr) {
     return absl::ZeroDuration();
   }
@@ -83,7 +83,7 @@ absl::Duration WaitForTurn(const RunOfFiles& run, absl::Duration length) {
 
 }  // namespace
 
-void AddWaysOfFiles(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
+void AddTransferSchedules(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
   std::map<std::string, std::vector<size_t>> sites;
   for (size_t i = 0; i < loads.size(); ++i) {
     const DeviceView& view = snapshot.devices[i];
@@ -115,10 +115,10 @@ void AddWaysOfFiles(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
   }
 }
 
-bool HasWayOfFiles(const JobView& job, const DeviceLoad& load, const v1::Prediction& alone,
-                   double warm_start_seconds) {
+bool HasTransferSchedule(const JobView& job, const DeviceLoad& load, const v1::Prediction& alone,
+                         double warm_start_seconds) {
   if (!job.models.empty() || (load.files.empty() && load.link == nullptr)) {
-    return false;  // Of many models nobody knows which one it will be: OnItsWay.
+    return false;  // Of many models nobody knows which one it will be: WithTransferSchedule.
   }
   if (alone.fetch_bytes() > 0) {
     return true;
@@ -128,8 +128,8 @@ bool HasWayOfFiles(const JobView& job, const DeviceLoad& load, const v1::Predict
          load.files.contains(model->artifact_id());
 }
 
-v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,
-                        double warm_start_seconds) {
+v1::Prediction WithTransferSchedule(const RunWithTransfers& run, const v1::Prediction& alone,
+                                    double warm_start_seconds) {
   v1::Prediction prediction = alone;
   if (!run.job.models.empty()) {
     return prediction;  // Which model it will be differs from board to board.
@@ -204,7 +204,7 @@ double SlowTransferSeconds(const v1::Device& device, const v1::Prediction& predi
                   static_cast<double>(prediction.upload_bytes()) / link.upload_bytes_per_second);
 }
 
-void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load) {
+void AddTransfersOfRun(const v1::Device& device, const PlannedRun& run, DeviceLoad& load) {
   if (run.job.models.empty()) {
     for (const InputView& input : run.job.inputs) {
       const auto [brought, is_new] = load.files.emplace(input.artifact.artifact_id(), run.begin);
