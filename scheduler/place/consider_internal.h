@@ -74,7 +74,7 @@ struct ConsiderOptions {
   // Whether each device is looked at; any other one is refused without a reason. Null: all are.
   const std::vector<bool>* asked = nullptr;
   // Whether an answer may come from an earlier one. The answers are the same: tests compare both.
-  bool remembers = true;
+  bool uses_cache = true;
   // Options that a view keeps whole. The shapes behind this number lose their predictions, and
   // their later starts are looked for each time: a pass asks for the jobs in one order, so whatever
   // made room for them would be asked for again before it is used.
@@ -87,7 +87,7 @@ struct ConsiderOptions {
 // costs little more than its shapes. It holds numbers; CandidateOf makes the message of an option
 // that is shown, and asks the rules again for their sentences.
 //
-// Of the shapes behind the first ones it remembers the numbers alone, and neither predictions nor
+// Of the shapes behind the first ones it keeps only the numbers, and neither predictions nor
 // what the devices are for the work. These are made again of the few devices that need them: the
 // choice, what is shown, and those whose load changed.
 class FleetView {

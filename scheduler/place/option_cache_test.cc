@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A plan remembers what it knows of a job on a device. The same plan comes out where it considers
+// A plan keeps what it knows of a job on a device. The same plan comes out where it considers
 // each device anew for each job, in each pass.
 #include <cstddef>
 #include <random>
@@ -111,14 +111,14 @@ std::vector<std::string> PlanOf(const Snapshot& snapshot, const ConsiderOptions&
   return plan;
 }
 
-TEST(RememberedOptionsTest, ThePlanIsThatOfAPlannerThatRemembersNothing) {
+TEST(OptionCacheTest, ThePlanIsThatOfAPlannerThatRemembersNothing) {
   constexpr unsigned kQueues = 150;
   for (unsigned seed = 1; seed <= kQueues; ++seed) {
     DrawnQueue drawn(seed);
     // From no option on that is kept whole.
     ConsiderOptions considering{.options_kept = drawn.OptionsKept()};
     const std::vector<std::string> remembered = PlanOf(drawn.snapshot(), considering);
-    considering.remembers = false;
+    considering.uses_cache = false;
     ASSERT_EQ(remembered, PlanOf(drawn.snapshot(), considering)) << "seed " << seed;
   }
 }

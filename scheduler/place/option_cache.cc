@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a view remembers of earlier answers: by the keys of jobs, their shapes, what devices are for
-// their works, and the starts that they share.
+// What a view keeps of earlier answers: by the keys of jobs, their shapes, what devices are
+// for their works, and the starts that they share.
 #include <algorithm>
 #include <cstddef>
 #include <functional>
@@ -82,7 +82,7 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(con
   if (const auto known = described_.find(key); known != described_.end()) {
     return known->second;
   }
-  if (!options_.remembers || described_.size() * snapshot_.devices.size() > kDescribedKept) {
+  if (!options_.uses_cache || described_.size() * snapshot_.devices.size() > kDescribedKept) {
     return nullptr;
   }
   std::vector<Modes> described;
@@ -121,7 +121,7 @@ std::string FleetView::KeyWithoutDeadline(const JobView& job) {
 
 FleetView::Begun* FleetView::BegunFor(const JobView& job) {
   const size_t devices = snapshot_.devices.size();
-  if (job.spec.deadline_seconds() <= 0 || !options_.remembers ||
+  if (job.spec.deadline_seconds() <= 0 || !options_.uses_cache ||
       begun_.size() * devices > options_.options_kept) {
     return nullptr;
   }
@@ -138,7 +138,7 @@ FleetView::Shape& FleetView::NewShape(std::string key) {
   keeps_all_ = keeps_all_ && whole_shapes_ * devices <= options_.options_kept;
   whole_shapes_ += keeps_all_ ? 1 : 0;
   const bool is_kept =
-      keeps_all_ || (options_.remembers && shapes_.size() * devices <= kNumbersKept);
+      keeps_all_ || (options_.uses_cache && shapes_.size() * devices <= kNumbersKept);
   Shape& shape = is_kept ? shapes_[std::move(key)] : passing_;
   shape = {};
   shape.is_whole = keeps_all_;
@@ -196,7 +196,7 @@ void FleetView::PlaceChanged(const Asked& asked, const FleetLoads& loads, Shape&
     if (!is_same) {
       shape.later.erase(i);
     }
-    if (!is_same || !options_.remembers) {
+    if (!is_same || !options_.uses_cache) {
       changed.push_back(i);
     }
   }
