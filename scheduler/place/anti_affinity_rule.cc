@@ -19,7 +19,7 @@ std::string GroupWords(const v1::Apart& apart) {
 }
 
 // " runs here", " has succeeded on nano-2, which has the same site"
-std::string HoldWords(const Consideration& on, const AntiAffinityHold& hold) {
+std::string HoldWords(const DeviceEvaluation& on, const AntiAffinityHold& hold) {
   const v1::DeviceInfo& device = on.snapshot.devices[hold.device].device.info();
   const bool here = device.device_id() == on.device.device.info().device_id();
   const std::string where =
@@ -37,7 +37,7 @@ std::string HoldWords(const Consideration& on, const AntiAffinityHold& hold) {
 
 // Which places the group needs, and that there are fewer; "" where there are enough, or nobody
 // counted.
-std::string TooFewWords(const Consideration& on, const std::string& key) {
+std::string TooFewWords(const DeviceEvaluation& on, const std::string& key) {
   const auto group = on.snapshot.anti_affinity.find(key);
   if (group == on.snapshot.anti_affinity.end()) {
     return "";
@@ -52,7 +52,7 @@ std::string TooFewWords(const Consideration& on, const std::string& key) {
                       by.empty() ? " boards" : absl::StrCat(" values of the label ", by));
 }
 
-std::optional<Refusal> CheckAntiAffinity(const Consideration& on) {
+std::optional<Refusal> CheckAntiAffinity(const DeviceEvaluation& on) {
   const v1::JobSpec& spec = on.job.spec;
   if (!spec.has_apart()) {
     return std::nullopt;

@@ -76,13 +76,13 @@ std::string WordsOf(const Drain& drain) {
                       FormatPercent(std::max(after, Fraction(0))), ", ", rule, "; ", remedy);
 }
 
-Refusal RefusalFor(const Consideration& on, const Drain& drain) {
+Refusal RefusalFor(const DeviceEvaluation& on, const Drain& drain) {
   return Refuse(
       on, [&] { return WordsOf(drain); }, drain.lasting());
 }
 
 // The device has no gauge. The policy says whether that refuses the device.
-std::optional<Refusal> WithoutGauge(const Consideration& on) {
+std::optional<Refusal> WithoutGauge(const DeviceEvaluation& on) {
   const policy::Limits& limits = on.limits;
   if (limits.refuses_missing_gauge.empty()) {
     return std::nullopt;
@@ -99,7 +99,7 @@ std::optional<Refusal> WithoutGauge(const Consideration& on) {
 
 // The gauge reports no capacity, so the job's joules are no share of the battery. Only the guard's
 // own threshold can be checked.
-std::optional<Refusal> WithoutCapacity(const Consideration& on, const v1::Device& device,
+std::optional<Refusal> WithoutCapacity(const DeviceEvaluation& on, const v1::Device& device,
                                        const policy::ReserveLimit& reserve) {
   const Fraction charge(device.heartbeat().state_of_charge_ratio());
   const policy::Gauge gauge = GaugeOf(device);
@@ -115,12 +115,12 @@ std::optional<Refusal> WithoutCapacity(const Consideration& on, const v1::Device
   });
 }
 
-timetable::Seconds StartOf(const Consideration& on) {
+timetable::Seconds StartOf(const DeviceEvaluation& on) {
   return timetable::SecondsUp(on.start() - absl::UnixEpoch());
 }
 
 // The run on the device's pack. nullopt: no sun is known, or the pack does not look so far ahead.
-std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
+std::optional<timetable::Demand> DemandOnPack(const DeviceEvaluation& on) {
   if (on.load->pack == nullptr) {
     return std::nullopt;
   }
@@ -137,12 +137,12 @@ std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
 }
 
 // The run if it may rest. It may then end behind the time to which the pack looks ahead.
-std::optional<RestingRun> RestingRunOn(const Consideration& on) {
+std::optional<RestingRun> RestingRunOn(const DeviceEvaluation& on) {
   return RestingRunOf({on.device.device, *on.load, on.limits, on.steps, on.prediction}, on.job,
                       on.snapshot.now);
 }
 
-std::optional<absl::Time> EarliestFit(const Consideration& on) {
+std::optional<absl::Time> EarliestFit(const DeviceEvaluation& on) {
   const std::optional<timetable::Demand> demand = DemandOnPack(on);
   const std::optional<RestingRun> resting = RestingRunOn(on);
   if (!demand.has_value() && !resting.has_value()) {
@@ -161,7 +161,7 @@ bool SunIsNew(const v1::Device& device) {
 }
 
 // Nobody knows of a board's first day what sun it brings, so no refusal of that day is for good.
-Refusal UntilADayIsSeen(const Consideration& on, const v1::Device& device, Refusal refusal) {
+Refusal UntilADayIsSeen(const DeviceEvaluation& on, const v1::Device& device, Refusal refusal) {
   if (refusal.permanent && SunIsNew(device)) {
     refusal.permanent = false;
     if (on.explains) {
@@ -173,7 +173,7 @@ Refusal UntilADayIsSeen(const Consideration& on, const v1::Device& device, Refus
 
 // Whether the run, or the first part of one that rests, would fit into a full battery at some hour
 // of a day: of the one after its start, or of a day to which the pack looks ahead.
-bool FitsWhenFull(const Consideration& on) {
+bool FitsWhenFull(const DeviceEvaluation& on) {
   if (on.load->pack == nullptr) {
     return false;
   }
@@ -195,7 +195,7 @@ bool FitsWhenFull(const Consideration& on) {
 }
 
 // "past days", "past days (40 %) and forecast weather (60 %)".
-std::string SunSources(const Consideration& on) {
+std::string SunSources(const DeviceEvaluation& on) {
   const DeviceView& gauge =
       on.load->gauge.has_value() ? on.snapshot.devices[*on.load->gauge] : on.device;
   if (!gauge.sun_forecast.has_value()) {
@@ -207,7 +207,7 @@ std::string SunSources(const Consideration& on) {
 }
 
 // " (90 %: 1 h 15 min to 2 h 55 min), when its pack has 54 %", of an earliest start.
-std::string StartWords(const Consideration& on, absl::Time start) {
+std::string StartWords(const DeviceEvaluation& on, absl::Time start) {
   const std::optional<RestingRun> resting = RestingRunOn(on);
   const timetable::Pack& pack = *on.load->pack;
   const timetable::Draw draw = resting.has_value() ? FirstPartOf(*resting) : DemandOnPack(on)->draw;
@@ -229,7 +229,7 @@ std::string StartWords(const Consideration& on, absl::Time start) {
 // The refusal where no start is found: the pack does not look so far ahead, or no day that it sees
 // is bright enough. It is for good only for a run that fits at no hour of a day into a battery that
 // brighter days have filled.
-Refusal UntilBrighterDays(const Consideration& on, Refusal refusal) {
+Refusal UntilBrighterDays(const DeviceEvaluation& on, Refusal refusal) {
   if (FitsWhenFull(on)) {
     refusal.permanent = false;
     if (on.explains) {
@@ -242,7 +242,7 @@ Refusal UntilBrighterDays(const Consideration& on, Refusal refusal) {
 
 // The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
 // of a run.
-Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
+Refusal RefusalUnderSun(const DeviceEvaluation& on, Refusal refusal) {
   if (!refusal.permanent && !on.dry_run) {
     return refusal;  // A queue asks for the time by allowed_from.
   }
@@ -258,7 +258,7 @@ Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
 }
 
 // If the idle draw was never measured, the job's own draw replaces it, as in the guard.
-Watts IdlePower(const Consideration& on) {
+Watts IdlePower(const DeviceEvaluation& on) {
   for (const double watts : {on.device.device.heartbeat().idle_power_watts(),
                              on.device.device.info().idle_power_watts()}) {
     if (watts > 0) {
@@ -270,7 +270,7 @@ Watts IdlePower(const Consideration& on) {
 
 // The charge that the battery must hold at the end of the run: the reserve, and what the device
 // needs to stay alive. Of the boards of a shared pack the one that asks for most counts.
-std::optional<policy::ReserveLimit> FloorAtEnd(const Consideration& on,
+std::optional<policy::ReserveLimit> FloorAtEnd(const DeviceEvaluation& on,
                                                std::optional<Joules> capacity) {
   const absl::Time end = on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper);
   const Watts idle = IdlePower(on) + on.load->idle_of_others;
@@ -290,7 +290,7 @@ std::optional<policy::ReserveLimit> FloorAtEnd(const Consideration& on,
   return largest;
 }
 
-std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
+std::optional<Refusal> CheckBatteryReserve(const DeviceEvaluation& on) {
   const v1::Device& device = GaugeDevice(on.snapshot, on.device, *on.load);
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
   // The guard of a board without a gauge guards nothing, whatever another board of the pack tells.

@@ -17,7 +17,7 @@ namespace {
 
 // Wall seconds until the end of the run, were the board free and cool now. No later start ends
 // earlier, whatever the pauses, the waits and the heat of the start that is asked about.
-double EarliestFinish(const Consideration& on) {
+double EarliestFinish(const DeviceEvaluation& on) {
   const auto finish = [&on](const v1::Prediction& run) {
     const v1::Interval& seconds = run.run_seconds();
     const double upper =
@@ -31,7 +31,7 @@ double EarliestFinish(const Consideration& on) {
   return on.alone == nullptr ? now : std::min(now, finish(*on.alone));
 }
 
-std::optional<Refusal> CheckDeadline(const Consideration& on) {
+std::optional<Refusal> CheckDeadline(const DeviceEvaluation& on) {
   if (on.job.spec.deadline_seconds() <= 0) {
     return std::nullopt;
   }

@@ -26,7 +26,7 @@ namespace wattle::scheduler {
 namespace {
 
 // A worker without a runner cannot run jobs.
-std::optional<Refusal> CheckEngine(const Consideration& on) {
+std::optional<Refusal> CheckEngine(const DeviceEvaluation& on) {
   if (!on.device.device.info().engine_version().empty()) {
     return std::nullopt;
   }
@@ -35,7 +35,7 @@ std::optional<Refusal> CheckEngine(const Consideration& on) {
 }
 
 // A worker skips what it does not know of a job, and would run another one.
-std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
+std::optional<Refusal> CheckWorkerVersion(const DeviceEvaluation& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   std::string unknown = UnknownToWorker(on.job.spec, device.spec_revision());
   if (on.job.profile_point.has_value() && unknown.empty()) {
@@ -63,7 +63,7 @@ std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
 }
 
 // A job may name what computes it.
-std::optional<Refusal> CheckProcessor(const Consideration& on) {
+std::optional<Refusal> CheckProcessor(const DeviceEvaluation& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   switch (on.job.spec.accelerator()) {
     case v1::ACCELERATOR_CUDA:
@@ -105,7 +105,7 @@ bool GpuLacksBf16(const v1::DeviceInfo& device) {
 }
 
 // Its runner would refuse the job, and that ends it: no other device is tried.
-std::optional<Refusal> CheckBf16(const Consideration& on) {
+std::optional<Refusal> CheckBf16(const DeviceEvaluation& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   if (device.accelerator() != "cuda" || on.mode.on_cpu || !GpuLacksBf16(device) ||
       PrecisionIn(WorkloadOf(on.job.spec)) != v1::PRECISION_BF16) {
@@ -122,7 +122,7 @@ std::optional<Refusal> CheckBf16(const Consideration& on) {
 
 // Older workers update weights that are held in BF16 on their cores alone: on a GPU their runner
 // would refuse the job, and that ends it. Frozen weights beside adapters may be BF16 there.
-std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
+std::optional<Refusal> CheckBf16Weights(const DeviceEvaluation& on) {
   const v1::FinetuneSpec& finetune = on.job.spec.finetune();
   const v1::DeviceInfo& device = on.device.device.info();
   if (device.accelerator() != "cuda" || on.mode.on_cpu || finetune.has_lora() ||
@@ -139,7 +139,7 @@ std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
       true);
 }
 
-std::optional<Refusal> CheckLabels(const Consideration& on) {
+std::optional<Refusal> CheckLabels(const DeviceEvaluation& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   for (const std::string& label : on.job.spec.required_labels()) {
     absl::string_view given = label;
@@ -172,7 +172,7 @@ std::optional<Refusal> CheckLabels(const Consideration& on) {
 }
 
 // An attempt of this job failed on the device, by the device's fault.
-std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
+std::optional<Refusal> CheckAvoidedDevice(const DeviceEvaluation& on) {
   const std::string& device_id = on.device.device.info().device_id();
   for (const DeviceId& avoided : on.job.avoided_devices) {
     if (avoided.value() == device_id) {
@@ -194,7 +194,7 @@ std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
 }
 
 // A device that does not answer gets no new attempt.
-std::optional<Refusal> CheckConnected(const Consideration& on) {
+std::optional<Refusal> CheckConnected(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   if (!device.connected()) {
     return Refuse(
@@ -209,7 +209,7 @@ std::optional<Refusal> CheckConnected(const Consideration& on) {
 }
 
 // A drained device finishes its attempt and takes no new one.
-std::optional<Refusal> CheckDrained(const Consideration& on) {
+std::optional<Refusal> CheckDrained(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   if (!device.drained()) {
     return std::nullopt;
@@ -222,7 +222,7 @@ std::optional<Refusal> CheckDrained(const Consideration& on) {
 }
 
 // Whoever enrolled by a token with --approve may be no board of the fleet.
-std::optional<Refusal> CheckApproval(const Consideration& on) {
+std::optional<Refusal> CheckApproval(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   if (!device.waits_for_approval()) {
     return std::nullopt;
@@ -235,7 +235,7 @@ std::optional<Refusal> CheckApproval(const Consideration& on) {
 
 // The person at the board has it to themselves. The board counts the time, so a clock that differs
 // from the coordinator's does not matter.
-std::optional<Refusal> CheckOwnerHold(const Consideration& on) {
+std::optional<Refusal> CheckOwnerHold(const DeviceEvaluation& on) {
   const double left_seconds = on.device.device.heartbeat().owner_hold_seconds();
   if (left_seconds <= 0.0) {
     return std::nullopt;
@@ -248,7 +248,7 @@ std::optional<Refusal> CheckOwnerHold(const Consideration& on) {
 }
 
 // A device whose disk takes no writes can neither accept an attempt nor save its result.
-std::optional<Refusal> CheckStorage(const Consideration& on) {
+std::optional<Refusal> CheckStorage(const DeviceEvaluation& on) {
   const std::string& problem = on.device.device.heartbeat().storage_problem();
   if (problem.empty()) {
     return std::nullopt;
@@ -258,7 +258,7 @@ std::optional<Refusal> CheckStorage(const Consideration& on) {
 }
 
 // The board's programs wait for memory, and the worker lets its work give way.
-std::optional<Refusal> CheckMemoryPressure(const Consideration& on) {
+std::optional<Refusal> CheckMemoryPressure(const DeviceEvaluation& on) {
   const std::string& problem = on.device.device.heartbeat().memory_problem();
   if (problem.empty()) {
     return std::nullopt;
@@ -268,7 +268,7 @@ std::optional<Refusal> CheckMemoryPressure(const Consideration& on) {
 }
 
 // Work stops at the temperature that a policy names. The present temperature counts.
-std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
+std::optional<Refusal> CheckMaxTemperature(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   const policy::Limits& limits = on.limits;
   const std::optional<policy::TemperatureLimit>& limit = limits.temperature_max;
@@ -286,7 +286,7 @@ std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
 // The agent stopped work by policy, or will: it takes no work under policies that it cannot read.
 // If no policy limits the device any more, the last heartbeat refers to a removed policy and does
 // not count. A board whose supply is too weak needs no policy to idle.
-std::optional<Refusal> CheckGuard(const Consideration& on) {
+std::optional<Refusal> CheckGuard(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   const std::string& reason = device.heartbeat().guard_reason();
   const policy::Limits& limits = on.limits;

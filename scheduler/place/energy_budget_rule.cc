@@ -12,7 +12,7 @@
 namespace wattle::scheduler {
 namespace {
 
-std::optional<Refusal> CheckEnergyBudget(const Consideration& on) {
+std::optional<Refusal> CheckEnergyBudget(const DeviceEvaluation& on) {
   const Joules budget = FromWattHours(on.job.spec.energy_budget_wh());
   if (budget.value() <= 0) {
     return std::nullopt;

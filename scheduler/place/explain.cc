@@ -34,9 +34,9 @@ const std::string& NameOf(const v1::DeviceInfo& device) {
 }
 
 // How many devices each rule refuses, by its name.
-std::map<absl::string_view, int> CountRefusals(const Considered& considered) {
+std::map<absl::string_view, int> CountRefusals(const EvaluatedDevices& evaluated) {
   std::map<absl::string_view, int> counts;
-  for (const Option* option : considered.options) {
+  for (const Option* option : evaluated.options) {
     if (!option->feasible()) {
       ++counts[Rules()[option->verdict.rule].name];
     }
@@ -62,11 +62,11 @@ size_t RulesPassed(const v1::Candidate& candidate) {
 
 // The cheapest feasible option besides the choice. If the choice is the cheapest and must wait, the
 // cheapest option that is free.
-const Option* RunnerUp(const Considered& considered) {
-  const Option& chosen = *considered.options.front();
-  const bool free_only = !considered.arranged && chosen.run.start_in_seconds > 0;
-  for (size_t i = 1; i < static_cast<size_t>(considered.feasible); ++i) {
-    const Option& other = *considered.options[i];
+const Option* RunnerUp(const EvaluatedDevices& evaluated) {
+  const Option& chosen = *evaluated.options.front();
+  const bool free_only = !evaluated.arranged && chosen.run.start_in_seconds > 0;
+  for (size_t i = 1; i < static_cast<size_t>(evaluated.feasible); ++i) {
+    const Option& other = *evaluated.options[i];
     if (other.probe != chosen.probe) {
       return nullptr;  // It comes behind whatever it costs.
     }
@@ -84,18 +84,18 @@ double AmountOf(const Option& option, const ObjectiveRow& objective) {
 }
 
 // other_name: of the other option's device.
-std::string Compare(const Considered& considered, const Option& other, absl::string_view other_name,
-                    const ObjectiveRow& objective) {
-  const Option& chosen = *considered.options.front();
+std::string Compare(const EvaluatedDevices& evaluated, const Option& other,
+                    absl::string_view other_name, const ObjectiveRow& objective) {
+  const Option& chosen = *evaluated.options.front();
   const double amount = AmountOf(other, objective);
   const double saved = amount - AmountOf(chosen, objective);
   const double percent = amount > 0 ? 100 * std::abs(saved) / amount : 0;
   // The whole plan decides, not the two options' costs.
-  if (considered.arranged && saved <= 0) {
+  if (evaluated.arranged && saved <= 0) {
     return absl::StrFormat("%s would take %s less (%.1f %%), %s", other_name,
                            objective.format(-saved), percent,
-                           considered.stays ? "too little to move a start of the next hour"
-                                            : "and serves other jobs of the queue better");
+                           evaluated.stays ? "too little to move a start of the next hour"
+                                           : "and serves other jobs of the queue better");
   }
   if (saved < 0 && chosen.tight) {
     return absl::StrFormat("%s would take %s less (%.1f %%), and end later", other_name,
@@ -158,42 +158,42 @@ const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> ca
   return nearest == candidates.end() ? nullptr : *nearest;
 }
 
-std::optional<v1::ProbeValue> ValueOfProbe(const Considered& considered) {
-  const Option* const chosen = Chosen(considered);
+std::optional<v1::ProbeValue> ValueOfProbe(const EvaluatedDevices& evaluated) {
+  const Option* const chosen = Chosen(evaluated);
   if (chosen == nullptr || !chosen->probe) {
-    return considered.trial;
+    return evaluated.trial;
   }
-  return ValueToDeadlines(*chosen, considered.deadline_in_seconds, considered.jobs_alike);
+  return ValueToDeadlines(*chosen, evaluated.deadline_in_seconds, evaluated.jobs_alike);
 }
 
-std::string WhyNone(const FleetView& fleet, const JobView& job, const Considered& considered) {
-  if (considered.options.empty()) {
+std::string WhyNone(const FleetView& fleet, const JobView& job, const EvaluatedDevices& evaluated) {
+  if (evaluated.options.empty()) {
     return "no device has registered; start a wattle-worker";
   }
   const Option& nearest = **std::max_element(
-      considered.options.begin(), considered.options.end(),
+      evaluated.options.begin(), evaluated.options.end(),
       [](const Option* a, const Option* b) { return NearnessOf(*a) < NearnessOf(*b); });
   // A refusal that may pass is nearer than a permanent one: if the nearest refusal is permanent,
   // all are.
-  const size_t others = considered.options.size() - 1;
+  const size_t others = evaluated.options.size() - 1;
   return absl::StrCat(
-      NeverFeasible(considered) ? "no device of this fleet can run it; "
-                                : "no device can take it now; ",
+      NeverFeasible(evaluated) ? "no device of this fleet can run it; "
+                               : "no device can take it now; ",
       others > 0 ? "the nearest is " : "", NameOf(fleet.InfoOf(nearest)), ": ",
       fleet.CandidateOf(job, nearest, OtherModes::kLeaveOut).reason(),
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "",
-      considered.planned_before > 0 && !NeverFeasible(considered)
-          ? absl::StrCat("; ", considered.planned_before,
+      evaluated.planned_before > 0 && !NeverFeasible(evaluated)
+          ? absl::StrCat("; ", evaluated.planned_before,
                          " jobs that wait for their time are planned before it, and a plan finds a "
                          "place for no more of them")
           : "");
 }
 
-std::string WhyChosen(const FleetView& fleet, const JobView& job, const Considered& considered,
+std::string WhyChosen(const FleetView& fleet, const JobView& job, const EvaluatedDevices& evaluated,
                       const v1::Candidate& shown) {
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
-  const Option& chosen = *considered.options.front();
-  const Option* const other = RunnerUp(considered);
+  const Option& chosen = *evaluated.options.front();
+  const Option* const other = RunnerUp(evaluated);
   std::string reason = absl::StrCat(NameOf(fleet.InfoOf(chosen)), ": ",
                                     objective.format(AmountOf(chosen, objective)),
                                     objective.objective == v1::OBJECTIVE_TIME ? " until done" : "");
@@ -209,19 +209,19 @@ std::string WhyChosen(const FleetView& fleet, const JobView& job, const Consider
                     shown.refused_by().empty() ? " until it is free" : " for its earliest start",
                     shown.waits_for().empty() ? "" : absl::StrCat(" (", shown.waits_for(), ")"));
   }
-  if (considered.trial.has_value()) {
-    absl::StrAppend(&reason, TrialWords(*considered.trial));
+  if (evaluated.trial.has_value()) {
+    absl::StrAppend(&reason, TrialWords(*evaluated.trial));
   } else if (other != nullptr) {
     absl::StrAppend(&reason, waits ? ", " : "; ",
-                    Compare(considered, *other, NameOf(fleet.InfoOf(*other)), objective),
+                    Compare(evaluated, *other, NameOf(fleet.InfoOf(*other)), objective),
                     waits && other->run.start_in_seconds <= 0 ? ", which is free" : "");
-  } else if (considered.feasible == 1) {
+  } else if (evaluated.feasible == 1) {
     absl::StrAppend(&reason, "; the only feasible device");
   }
   if (chosen.probe) {
-    absl::StrAppend(&reason, ProbeWords(chosen, *ValueOfProbe(considered)));
+    absl::StrAppend(&reason, ProbeWords(chosen, *ValueOfProbe(evaluated)));
   } else {
-    absl::StrAppend(&reason, LateWords(chosen, considered.deadline_in_seconds));
+    absl::StrAppend(&reason, LateWords(chosen, evaluated.deadline_in_seconds));
   }
   if (shown.has_model_choice()) {
     absl::StrAppend(&reason, "; ", shown.model_choice().reason());
@@ -244,39 +244,39 @@ std::string WhyChosen(const FleetView& fleet, const JobView& job, const Consider
 }
 
 v1::Placement PlacementOf(const FleetView& fleet, const JobView& job,
-                          const Considered& considered) {
+                          const EvaluatedDevices& evaluated) {
   v1::Placement placement;
   placement.set_objective(ObjectiveOf(job.spec.objective()).objective);
-  const size_t shown = considered.feasible > 0 ? static_cast<size_t>(considered.feasible)
-                                               : considered.options.size();
+  const size_t shown =
+      evaluated.feasible > 0 ? static_cast<size_t>(evaluated.feasible) : evaluated.options.size();
   for (size_t i = 0; i < std::min(shown, kBestMax); ++i) {
     v1::Candidate& best = *placement.add_best() = fleet.CandidateOf(
-        job, *considered.options[i], i == 0 ? OtherModes::kShow : OtherModes::kLeaveOut);
-    if (const auto value = ValueOfProbe(considered); i == 0 && value.has_value()) {
+        job, *evaluated.options[i], i == 0 ? OtherModes::kShow : OtherModes::kLeaveOut);
+    if (const auto value = ValueOfProbe(evaluated); i == 0 && value.has_value()) {
       *best.mutable_probe_value() = *value;
     }
     if (i > 0) {  // Bounded: the alternatives of the first candidate are enough.
       best.clear_alternatives();
     }
   }
-  for (const auto& [name, devices] : CountRefusals(considered)) {
+  for (const auto& [name, devices] : CountRefusals(evaluated)) {
     v1::RefusalCount* const count = placement.add_refusals();
     count->set_refused_by(std::string(name));
     count->set_devices(devices);
   }
-  if (Chosen(considered) == nullptr) {
-    placement.set_reason(WhyNone(fleet, job, considered));
+  if (Chosen(evaluated) == nullptr) {
+    placement.set_reason(WhyNone(fleet, job, evaluated));
     return placement;
   }
   placement.set_device_id(placement.best(0).device_id());
   placement.set_wait(placement.best(0).start_in_seconds() > 0);
-  placement.set_reason(WhyChosen(fleet, job, considered, placement.best(0)));
+  placement.set_reason(WhyChosen(fleet, job, evaluated, placement.best(0)));
   return placement;
 }
 
-bool NeverFeasible(const Considered& considered) {
-  return !considered.options.empty() && !considered.probably_in_time &&
-         std::all_of(considered.options.begin(), considered.options.end(),
+bool NeverFeasible(const EvaluatedDevices& evaluated) {
+  return !evaluated.options.empty() && !evaluated.probably_in_time &&
+         std::all_of(evaluated.options.begin(), evaluated.options.end(),
                      [](const Option* option) { return option->verdict.permanent(); });
 }
 

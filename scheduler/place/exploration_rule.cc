@@ -11,11 +11,11 @@
 namespace wattle::scheduler {
 namespace {
 
-bool IsOfToday(const Consideration& on) {
+bool IsOfToday(const DeviceEvaluation& on) {
   return on.start() < on.device.exploration.day_ends;
 }
 
-std::optional<Refusal> CheckExploration(const Consideration& on) {
+std::optional<Refusal> CheckExploration(const DeviceEvaluation& on) {
   const ExplorationBudget& budget = on.device.exploration;
   const Joules demand = ProbeDemand(on.prediction);
   const bool today = IsOfToday(on);
@@ -35,7 +35,7 @@ std::optional<Refusal> CheckExploration(const Consideration& on) {
   });
 }
 
-std::optional<absl::Time> NextDay(const Consideration& on) {
+std::optional<absl::Time> NextDay(const DeviceEvaluation& on) {
   const ExplorationBudget& budget = on.device.exploration;
   return IsOfToday(on) && ProbeDemand(on.prediction) <= budget.per_day
              ? std::optional(budget.day_ends)

@@ -16,7 +16,7 @@ namespace wattle::scheduler {
 namespace {
 
 // Inputs that exceed the worker's cache quota never fit.
-std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
+std::optional<Refusal> CheckCacheQuota(const DeviceEvaluation& on) {
   const int64_t quota = on.device.device.info().cache_quota_bytes();
   int64_t needed = 0;
   for (const InputView& input : on.job.inputs) {
@@ -38,7 +38,7 @@ std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
 
 // No model of the job is offered on the device. What a probe could change passes; what the memory
 // or the measured quality says does not.
-std::optional<Refusal> CheckQualityFloor(const Consideration& on) {
+std::optional<Refusal> CheckQualityFloor(const DeviceEvaluation& on) {
   if (!on.job.spec.has_quality_floor() || on.mode.model_choice.has_value()) {
     return std::nullopt;
   }
@@ -73,7 +73,7 @@ std::optional<Refusal> CheckQualityFloor(const Consideration& on) {
 }
 
 // A job needs real files to run. Declared shapes can only be planned.
-std::optional<Refusal> CheckInputs(const Consideration& on) {
+std::optional<Refusal> CheckInputs(const DeviceEvaluation& on) {
   if (on.dry_run) {
     return std::nullopt;
   }

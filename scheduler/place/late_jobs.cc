@@ -52,11 +52,11 @@ QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t tri
   fleet_.BeginPass();
   for (size_t turn = 0; turn < at && trial_placements_ < trials_end; ++turn) {
     if (turn == 0 || std::has_single_bit(at - turn)) {
-      const Considered considered =
-          fleet_.ConsiderNowOrLater(*jobs_[job].view, *jobs_[job].work, loads);
+      const EvaluatedDevices evaluated =
+          fleet_.EvaluateDevicesNowOrLater(*jobs_[job].view, *jobs_[job].work, loads);
       trial_placements_ += PlacementCost();
-      if (considered.feasible == 0) {  // Nor is it in time behind more jobs.
-        turns.is_hopeless = turn == 0 && !IsHeldUp(considered, loads);
+      if (evaluated.feasible == 0) {  // Nor is it in time behind more jobs.
+        turns.is_hopeless = turn == 0 && !IsHeldUp(evaluated, loads);
         break;
       }
       turns.in_time.insert(turns.in_time.begin(), turn);
@@ -128,23 +128,23 @@ bool QueuePlanner::MayRelease(size_t device, const JobView& job) const {
          !taken_.contains(device);
 }
 
-std::optional<Considered> QueuePlanner::ConsiderReleases(const Job& job) {
+std::optional<EvaluatedDevices> QueuePlanner::EvaluateReleases(const Job& job) {
   FleetLoads released = loads_;
   for (size_t device = 0; device < released.size(); ++device) {
     if (MayRelease(device, *job.view)) {
       SetLoad(device, Released(device, released[device]), released);
     }
   }
-  Considered considered = fleet_.Consider(*job.view, *job.work, released);
+  EvaluatedDevices evaluated = fleet_.EvaluateDevices(*job.view, *job.work, released);
   fleet_.Complete(*job.view);
-  for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
-    const Option& option = *considered.options[i];
+  for (size_t i = 0; i < static_cast<size_t>(evaluated.feasible); ++i) {
+    const Option& option = *evaluated.options[i];
     const size_t device = option.run.device;
     if (MayRelease(device, *job.view) &&
         WithRest(job, option).free_at <= snapshot_.devices[device].releasable->deadline) {
-      const auto at = considered.options.begin() + static_cast<ptrdiff_t>(i);
-      std::rotate(considered.options.begin(), at, at + 1);
-      return considered;
+      const auto at = evaluated.options.begin() + static_cast<ptrdiff_t>(i);
+      std::rotate(evaluated.options.begin(), at, at + 1);
+      return evaluated;
     }
   }
   return std::nullopt;
@@ -158,18 +158,18 @@ void QueuePlanner::ReleaseForJob(size_t index, size_t trials_end, Outcome& plan)
   if (std::none_of(devices.begin(), devices.end(), may_release)) {
     return;
   }
-  const std::optional<Considered> considered = ConsiderReleases(job);
+  const std::optional<EvaluatedDevices> evaluated = EvaluateReleases(job);
   trial_placements_ += PlacementCost();
-  if (!considered.has_value() || !HasTrialLeft(trials_end)) {
+  if (!evaluated.has_value() || !HasTrialLeft(trials_end)) {
     return;
   }
-  const Option& chosen = *considered->options.front();
+  const Option& chosen = *evaluated->options.front();
   const size_t device = chosen.run.device;
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
   FleetLoads loads = loads_;
   SetLoad(device, WithRest(job, chosen), loads);
   HoldAntiAffinity(snapshot_, *job.view, device, loads);
-  job.decided = PlacementOfJob(job, *considered);
+  job.decided = PlacementOfJob(job, *evaluated);
   job.decided->releases = attempt.id;
   v1::Placement& placement = job.decided->placement;
   Ahead hand_over{.runs = {RunAhead{}}};  // Nobody knows how long it takes.

@@ -66,14 +66,14 @@ MemoryNeeds NeedsOfCores(const v1::DeviceInfo& device, int64_t bytes) {
 }
 
 // The job where it would run.
-MemoryNeeds NeedsHere(const Consideration& on, const PeakMemory& peak) {
+MemoryNeeds NeedsHere(const DeviceEvaluation& on, const PeakMemory& peak) {
   const v1::DeviceInfo& device = on.device.device.info();
   return on.mode.on_cpu ? NeedsOfCores(device, peak.cores_bytes) : NeedsOn(device, peak);
 }
 
 // Of several models the one that would run here counts, and where its peak is not estimated that of
 // its runs.
-MemoryNeeds NeedsOfJob(const Consideration& on) {
+MemoryNeeds NeedsOfJob(const DeviceEvaluation& on) {
   if (on.job.models.empty()) {
     return NeedsHere(on, on.job.peak_memory);
   }
@@ -89,7 +89,7 @@ MemoryNeeds NeedsOfJob(const Consideration& on) {
 
 // The first leaner form whose needs pass; null: none does, or none is known.
 template <typename Passes>
-const LeanerForm* LeanerFormThat(const Consideration& on, const Passes& passes) {
+const LeanerForm* LeanerFormThat(const DeviceEvaluation& on, const Passes& passes) {
   if (!on.job.leaner_forms.has_value()) {
     return nullptr;
   }
@@ -106,7 +106,7 @@ std::string WouldFitWith(const LeanerForm& form) {
 }
 
 // What a person can change, behind "needs 1.4 GiB more".
-std::string ChangeThatFits(const Consideration& on) {
+std::string ChangeThatFits(const DeviceEvaluation& on) {
   if (!on.job.leaner_forms.has_value()) {
     return "";
   }
@@ -133,7 +133,7 @@ std::string TooLarge(const MemoryNeed& need, bool of_card) {
                       " more");
 }
 
-std::optional<Refusal> CheckMemory(const Consideration& on) {
+std::optional<Refusal> CheckMemory(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   const MemoryNeeds needs = NeedsOfJob(on);
   if (!needs.fit()) {

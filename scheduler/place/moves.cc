@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 
 #include "scheduler/place/anti_affinity.h"
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/evaluate_device_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/profiles/probe.h"
@@ -123,10 +123,11 @@ class MoveFinder {
     if (!work.ok()) {
       return std::nullopt;
     }
-    const Considered considered = fleet_.Consider(rest.job, *work, LoadsAfter(rest.hand_over));
+    const EvaluatedDevices evaluated =
+        fleet_.EvaluateDevices(rest.job, *work, LoadsAfter(rest.hand_over));
     fleet_.Complete(rest.job);
-    for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
-      const Option& option = *considered.options[i];
+    for (size_t i = 0; i < static_cast<size_t>(evaluated.feasible); ++i) {
+      const Option& option = *evaluated.options[i];
       if (!StartsInTime(rest, option)) {
         continue;
       }

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/anti_affinity.h"
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/evaluate_device_internal.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -248,9 +248,9 @@ Option FleetView::WithPrediction(const JobView& job, const Shape& shape,
              : PlaceAt(On(device, job, shape.loads[device], shape), ModesOf(job, shape, device));
 }
 
-void FleetView::CompleteChoice(const JobView& job, const Considered& considered,
+void FleetView::CompleteChoice(const JobView& job, const EvaluatedDevices& evaluated,
                                Shape& shape) const {
-  const Option* const chosen = Chosen(considered);
+  const Option* const chosen = Chosen(evaluated);
   if (chosen != nullptr && chosen->prediction == nullptr) {
     Option& option = shape.options[chosen->run.device];
     option = WithPrediction(job, shape, option);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A plan keeps what it knows of a job on a device. The same plan comes out where it considers
+// A plan keeps what it knows of a job on a device. The same plan comes out where it evaluates
 // each device anew for each job, in each pass.
 #include <cstddef>
 #include <random>
@@ -100,8 +100,8 @@ class DrawnQueue {
   Snapshot snapshot_;
 };
 
-std::vector<std::string> PlanOf(const Snapshot& snapshot, const ConsiderOptions& considering) {
-  QueuePlanner planner(snapshot, QueuePlanner::Arranging::kBySearch, {}, considering);
+std::vector<std::string> PlanOf(const Snapshot& snapshot, const EvaluationOptions& evaluating) {
+  QueuePlanner planner(snapshot, QueuePlanner::Arranging::kBySearch, {}, evaluating);
   std::vector<std::string> plan;
   for (const QueuePlacement& placed : planner.Plan()) {
     plan.push_back(absl::StrCat(placed.job.value(), ": ", placed.placement.DebugString(),
@@ -116,10 +116,10 @@ TEST(OptionCacheTest, ThePlanIsThatOfAPlannerThatRemembersNothing) {
   for (unsigned seed = 1; seed <= kQueues; ++seed) {
     DrawnQueue drawn(seed);
     // From no option on that is kept whole.
-    ConsiderOptions considering{.options_kept = drawn.OptionsKept()};
-    const std::vector<std::string> remembered = PlanOf(drawn.snapshot(), considering);
-    considering.uses_cache = false;
-    ASSERT_EQ(remembered, PlanOf(drawn.snapshot(), considering)) << "seed " << seed;
+    EvaluationOptions evaluating{.options_kept = drawn.OptionsKept()};
+    const std::vector<std::string> remembered = PlanOf(drawn.snapshot(), evaluating);
+    evaluating.uses_cache = false;
+    ASSERT_EQ(remembered, PlanOf(drawn.snapshot(), evaluating)) << "seed " << seed;
   }
 }
 

@@ -70,9 +70,9 @@ absl::Time TurnOf(const JobView& job, absl::Time now) {
 }
 
 // Whether every device but the choice refuses the job for good.
-bool IsSole(const Considered& considered) {
-  return considered.feasible == 1 &&
-         std::all_of(considered.options.begin() + 1, considered.options.end(),
+bool IsSole(const EvaluatedDevices& evaluated) {
+  return evaluated.feasible == 1 &&
+         std::all_of(evaluated.options.begin() + 1, evaluated.options.end(),
                      [](const Option* option) { return option->verdict.permanent(); });
 }
 
@@ -84,11 +84,11 @@ bool DependsOnLoad(const Verdict& verdict) {
 }  // namespace
 
 QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
-                           const SearchEffort& effort, const ConsiderOptions& considering)
+                           const SearchEffort& effort, const EvaluationOptions& evaluating)
     : snapshot_(snapshot),
       arranging_(arranging),
       effort_(effort),
-      fleet_(snapshot, considering),
+      fleet_(snapshot, evaluating),
       loads_(InitialLoads(snapshot)) {
   std::map<std::string, absl::StatusOr<WorkAmount>> works;
   for (const JobView& job : snapshot.queue) {
@@ -199,26 +199,26 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement, FleetLo
       }
       continue;
     }
-    Considered considered = ConsiderAs(arrangement, i, loads);
-    considered.jobs_alike = jobs_alike_[job.alike];
-    considered.stays = arrangement.stays[i];
-    considered.probably_in_time = job.probably_in_time;
+    EvaluatedDevices evaluated = EvaluateDevicesAs(arrangement, i, loads);
+    evaluated.jobs_alike = jobs_alike_[job.alike];
+    evaluated.stays = arrangement.stays[i];
+    evaluated.probably_in_time = job.probably_in_time;
     outcome.late[i] =
-        job.view->spec.deadline_seconds() > 0 && !job.is_hopeless && IsHeldUp(considered, loads);
+        job.view->spec.deadline_seconds() > 0 && !job.is_hopeless && IsHeldUp(evaluated, loads);
     if (helped != nullptr && outcome.late[i] && Hurts(*helped, i)) {
       outcome.hurts = true;
       return outcome;
     }
     if (placements != nullptr) {
-      placements->push_back(PlacementOfJob(job, considered));
-      if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+      placements->push_back(PlacementOfJob(job, evaluated));
+      if (const Option* const chosen = Chosen(evaluated); chosen != nullptr) {
         NotePlace(i, *chosen, ahead[chosen->run.device], placements->back().placement);
       }
     }
-    for (size_t at = 0; at < static_cast<size_t>(considered.feasible); ++at) {
-      outcome.places.usable[considered.options[at]->run.device] = true;
+    for (size_t at = 0; at < static_cast<size_t>(evaluated.feasible); ++at) {
+      outcome.places.usable[evaluated.options[at]->run.device] = true;
     }
-    if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+    if (const Option* const chosen = Chosen(evaluated); chosen != nullptr) {
       outcome.places.starts[i] = chosen->run;
       outcome.costs[i] = chosen->cost;
       Reserve(*job.view, *chosen, loads);
@@ -230,13 +230,13 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement, FleetLo
   return outcome;
 }
 
-Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index,
-                                    const FleetLoads& loads) {
+EvaluatedDevices QueuePlanner::EvaluateDevicesAs(const Arrangement& arrangement, size_t index,
+                                                 const FleetLoads& loads) {
   const Job& job = jobs_[index];
   const std::optional<size_t> device = arrangement.devices[index];
   const DeadlineBy by = arrangement.deadline_by[index];
-  return device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads, by)
-                : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads, by);
+  return device ? fleet_.EvaluateDevice(*device, *job.view, *job.work, loads, by)
+                : fleet_.EvaluateDevicesNowOrLater(*job.view, *job.work, loads, by);
 }
 
 void QueuePlanner::PlaceNext(size_t index, FleetLoads& loads) {
@@ -244,17 +244,17 @@ void QueuePlanner::PlaceNext(size_t index, FleetLoads& loads) {
   if (job.decided.has_value() || !job.work.ok()) {
     return;
   }
-  const Considered considered = ConsiderAs(arrangement_, index, loads);
-  if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+  const EvaluatedDevices evaluated = EvaluateDevicesAs(arrangement_, index, loads);
+  if (const Option* const chosen = Chosen(evaluated); chosen != nullptr) {
     Reserve(*job.view, *chosen, loads);
   }
 }
 
-bool QueuePlanner::IsHeldUp(const Considered& considered, const FleetLoads& loads) const {
-  if (considered.feasible > 0) {
+bool QueuePlanner::IsHeldUp(const EvaluatedDevices& evaluated, const FleetLoads& loads) const {
+  if (evaluated.feasible > 0) {
     return false;
   }
-  for (const Option* const option : considered.options) {
+  for (const Option* const option : evaluated.options) {
     const size_t device = option->run.device;
     if (DependsOnLoad(option->verdict) &&
         (!(loads[device] == loads_[device]) || snapshot_.devices[device].releasable)) {
@@ -273,15 +273,16 @@ QueuePlacement QueuePlanner::Invalid(const Job& job) {
   return placed;
 }
 
-QueuePlacement QueuePlanner::PlacementOfJob(const Job& job, const Considered& considered) const {
+QueuePlacement QueuePlanner::PlacementOfJob(const Job& job,
+                                            const EvaluatedDevices& evaluated) const {
   QueuePlacement placed;
   placed.job = job.view->id;
   placed.profile_point = job.view->profile_point;
   placed.profile_demand = job.view->profile_demand;
-  placed.placement = PlacementOf(fleet_, *job.view, considered);
-  placed.never = NeverFeasible(considered);
-  placed.sole = IsSole(considered);
-  if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+  placed.placement = PlacementOf(fleet_, *job.view, evaluated);
+  placed.never = NeverFeasible(evaluated);
+  placed.sole = IsSole(evaluated);
+  if (const Option* const chosen = Chosen(evaluated); chosen != nullptr) {
     const v1::Candidate& shown = placed.placement.best(0);
     placed.power_mode = shown.power_mode();
     placed.on_cpu = shown.on_cpu();

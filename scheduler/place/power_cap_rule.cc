@@ -21,12 +21,12 @@
 namespace wattle::scheduler {
 namespace {
 
-timetable::Milliwatts PowerOf(const Consideration& on) {
+timetable::Milliwatts PowerOf(const DeviceEvaluation& on) {
   return SupplyPowerOf(on.device.device, policy::BurstPower(on.prediction));
 }
 
 // The run, if it begins at `begin`, and its pauses last as long as those of the start asked about.
-std::vector<timetable::SupplyRun> RunsFrom(const Consideration& on, absl::Time begin) {
+std::vector<timetable::SupplyRun> RunsFrom(const DeviceEvaluation& on, absl::Time begin) {
   const absl::Duration length = absl::Seconds(on.finish_in_seconds_upper - on.start_in_seconds);
   return SupplyRunsOf(*on.load, begin, begin + length, PowerOf(on));
 }
@@ -43,7 +43,7 @@ Watts WattsOf(timetable::Milliwatts power) {
   return Watts(static_cast<double>(power) / 1000);
 }
 
-std::optional<Refusal> CheckPowerCap(const Consideration& on) {
+std::optional<Refusal> CheckPowerCap(const DeviceEvaluation& on) {
   if (on.load->supply == nullptr) {
     return std::nullopt;
   }
@@ -71,7 +71,7 @@ std::optional<Refusal> CheckPowerCap(const Consideration& on) {
       /*permanent=*/!alone);
 }
 
-std::optional<absl::Time> PowerIsFree(const Consideration& on) {
+std::optional<absl::Time> PowerIsFree(const DeviceEvaluation& on) {
   const timetable::Supply& supply = *on.load->supply;
   std::vector<absl::Time> begins;  // Between two ends of other runs nothing becomes free.
   for (const timetable::SupplyRun& other : supply.runs()) {

@@ -26,8 +26,8 @@
 
 #include "absl/status/statusor.h"
 
-#include "scheduler/place/consider_internal.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/evaluate_device_internal.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/promise_internal.h"
@@ -45,7 +45,7 @@ class QueuePlanner {
  public:
   enum class Arranging { kNone, kBySearch };
   explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch,
-                        const SearchEffort& effort = {}, const ConsiderOptions& considering = {});
+                        const SearchEffort& effort = {}, const EvaluationOptions& evaluating = {});
 
   // kSearch: what the search found. No placement is made of a plan that nothing arranged.
   enum class Wanted { kPlacements, kSearch };
@@ -139,15 +139,17 @@ class QueuePlanner {
   // Plans the jobs as arranged. placements: null in a trial. helped: ends where the trial Hurts.
   Outcome Pass(const Arrangement& arrangement, FleetLoads loads,
                std::vector<QueuePlacement>* placements = nullptr, const Helped* helped = nullptr);
-  // Considers the job on its device of the arrangement.
-  Considered ConsiderAs(const Arrangement& arrangement, size_t index, const FleetLoads& loads);
+  // Evaluates the job on its device of the arrangement.
+  EvaluatedDevices EvaluateDevicesAs(const Arrangement& arrangement, size_t index,
+                                     const FleetLoads& loads);
   // Gives the next job its place as a pass does.
   void PlaceNext(size_t index, FleetLoads& loads);
   // Whether no device takes the job under these loads, and one might without the jobs that were
   // planned before it or without the device's attempt.
-  [[nodiscard]] bool IsHeldUp(const Considered& considered, const FleetLoads& loads) const;
+  [[nodiscard]] bool IsHeldUp(const EvaluatedDevices& evaluated, const FleetLoads& loads) const;
   static QueuePlacement Invalid(const Job& job);
-  [[nodiscard]] QueuePlacement PlacementOfJob(const Job& job, const Considered& considered) const;
+  [[nodiscard]] QueuePlacement PlacementOfJob(const Job& job,
+                                              const EvaluatedDevices& evaluated) const;
   // Says when a job that waits for its device is expected to run there, behind which job of the
   // queue, and for how long the queue puts it off. ahead: of that device; gets the job.
   void NotePlace(size_t index, const Option& option, Ahead& ahead, v1::Placement& placement) const;
@@ -187,7 +189,7 @@ class QueuePlanner {
   [[nodiscard]] bool MayRelease(size_t device, const JobView& job) const;
   // The options as if each attempt that may leave for the job had left; the cheapest of these
   // devices that meets the deadline comes first. nullopt: there is none.
-  std::optional<Considered> ConsiderReleases(const Job& job);
+  std::optional<EvaluatedDevices> EvaluateReleases(const Job& job);
   // Releases the attempt whose device serves the job best.
   void ReleaseForJob(size_t index, size_t trials_end, Outcome& plan);
 
@@ -209,8 +211,8 @@ class QueuePlanner {
   // nobody would learn whether it is the better one. A waiting job goes there if its first steps
   // are worth more to the jobs of its work behind it than the job is expected to cost more there.
   bool TryForOthers(Outcome& plan);
-  // Settles the job on the choice of `considered`, unless another job starts later for that.
-  void TryOn(size_t index, const Considered& considered, Outcome& plan);
+  // Settles the job on the choice of `evaluated`, unless another job starts later for that.
+  void TryOn(size_t index, const EvaluatedDevices& evaluated, Outcome& plan);
 
   // Whether CheckPlan finds no fault with the placements of the latest pass.
   [[nodiscard]] bool KeepsTheRules(const std::vector<QueuePlacement>& placements) const;

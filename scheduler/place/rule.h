@@ -26,10 +26,10 @@ namespace wattle::scheduler {
 // deadline at the upper quantile: a start that is expected to be in time beats none.
 enum class DeadlineBy { kUpperQuantile, kMean };
 
-// One device that is considered for one job at the time when the job could start there. For a rule
+// One device that is evaluated for one job at the time when the job could start there. For a rule
 // of the scope kDevice or kMode the fields of the load are empty, for one of the scope kDevice also
 // mode and prediction.
-struct Consideration {
+struct DeviceEvaluation {
   // When the run would start.
   [[nodiscard]] absl::Time start() const { return snapshot.now + absl::Seconds(start_in_seconds); }
 
@@ -67,7 +67,7 @@ struct Refusal {
 
 // words: writes the reason, if it is asked for.
 template <typename Words>
-Refusal Refuse(const Consideration& on, const Words& words, bool permanent = false) {
+Refusal Refuse(const DeviceEvaluation& on, const Words& words, bool permanent = false) {
   return {on.explains ? std::string(words()) : std::string(), permanent};
 }
 
@@ -83,10 +83,10 @@ struct Rule {
   absl::string_view name;  // As in Candidate.refused_by; part of the API, never changed.
   RuleScope scope = RuleScope::kDevice;
   // nullopt: the rule allows the device.
-  std::optional<Refusal> (*check)(const Consideration& on) = nullptr;
+  std::optional<Refusal> (*check)(const DeviceEvaluation& on) = nullptr;
   // The earliest later start that the rule may allow after it refused this one; nullopt: nobody
   // knows. Null: nobody ever knows. Only rules of the scope kLoad have a time.
-  std::optional<absl::Time> (*allowed_from)(const Consideration& on) = nullptr;
+  std::optional<absl::Time> (*allowed_from)(const DeviceEvaluation& on) = nullptr;
   // Why a job waits for that time, one clause about the device.
   absl::string_view waits_for = "";
 };

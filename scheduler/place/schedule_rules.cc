@@ -19,13 +19,13 @@ namespace wattle::scheduler {
 namespace {
 
 // How long a run must be able to go on, so that its guard does not stop it at once.
-absl::Duration ShortestRun(const Consideration& on) {
+absl::Duration ShortestRun(const DeviceEvaluation& on) {
   return on.prediction.time_scale() *
          policy::StopLead(policy::PredictedStop(on.steps, on.prediction));
 }
 
 // what: what may never happen.
-Refusal NeverOpen(const Consideration& on, absl::string_view what,
+Refusal NeverOpen(const DeviceEvaluation& on, absl::string_view what,
                   const std::vector<policy::WindowLimit>& windows, absl::Time now) {
   return Refuse(
       on, [&] { return absl::StrCat(what, ": ", policy::DescribeNeverOpen(windows, now)); }, true);
@@ -34,7 +34,7 @@ Refusal NeverOpen(const Consideration& on, absl::string_view what,
 // The device is never free again, so a job behind its work has no start there. limit: writes the
 // policy's, whose pauses keep that work from its end.
 template <typename Limit>
-std::optional<Refusal> BehindWorkWithoutEnd(const Consideration& on, const Limit& limit) {
+std::optional<Refusal> BehindWorkWithoutEnd(const DeviceEvaluation& on, const Limit& limit) {
   if (on.start_in_seconds < absl::ToDoubleSeconds(kNeverEnds)) {
     return std::nullopt;
   }
@@ -44,7 +44,7 @@ std::optional<Refusal> BehindWorkWithoutEnd(const Consideration& on, const Limit
   });
 }
 
-std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
+std::optional<Refusal> CheckWorkWindows(const DeviceEvaluation& on) {
   const policy::Limits& limits = on.limits;
   if (limits.windows.empty()) {
     return std::nullopt;
@@ -78,7 +78,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   return std::nullopt;
 }
 
-std::optional<absl::Time> WindowOpens(const Consideration& on) {
+std::optional<absl::Time> WindowOpens(const DeviceEvaluation& on) {
   const absl::Time opens = on.windows.OpensAt(on.start());
   if (opens > on.start()) {
     return opens;
@@ -88,7 +88,7 @@ std::optional<absl::Time> WindowOpens(const Consideration& on) {
 
 // Windows of the link hold back files, not work: they are in the times of fetch and upload. But a
 // transfer is work for its worker, so it needs a window of both.
-std::optional<Refusal> CheckLinkWindows(const Consideration& on) {
+std::optional<Refusal> CheckLinkWindows(const DeviceEvaluation& on) {
   const bool needs_link = on.prediction.fetch_bytes() + on.prediction.upload_bytes() > 0;
   if (on.limits.link_windows.empty() || !needs_link) {
     return std::nullopt;
@@ -101,7 +101,7 @@ std::optional<Refusal> CheckLinkWindows(const Consideration& on) {
              : std::nullopt;
 }
 
-std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
+std::optional<Refusal> CheckDailyBudget(const DeviceEvaluation& on) {
   const policy::Limits& limits = on.limits;
   if (!limits.budget) {
     return std::nullopt;
@@ -137,7 +137,7 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
   });
 }
 
-std::optional<absl::Time> DayOfBudgetEnds(const Consideration& on) {
+std::optional<absl::Time> DayOfBudgetEnds(const DeviceEvaluation& on) {
   const policy::Limits& limits = on.limits;
   return policy::DayEnds(*limits.budget, on.start());
 }

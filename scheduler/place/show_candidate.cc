@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/battery/charge.h"
-#include "scheduler/place/consider_internal.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/evaluate_device_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
@@ -119,18 +119,18 @@ std::string FleetView::ReasonOf(const JobOnDevice& on, const Described& describe
     return "";
   }
   const Rule& rule = Rules()[option.verdict.rule];
-  const auto words = [&rule](Consideration considered) {
-    considered.explains = true;
-    return rule.check(considered)->reason;
+  const auto words = [&rule](DeviceEvaluation evaluated) {
+    evaluated.explains = true;
+    return rule.check(evaluated)->reason;
   };
   if (rule.scope != RuleScope::kLoad) {
     const std::optional<v1::Prediction> hot = HotNow(described, on.device);
-    return words(ConsiderationOf(on, described, hot ? *hot : *described.prediction));
+    return words(DeviceEvaluationOf(on, described, hot ? *hot : *described.prediction));
   }
-  const Consideration considered = ConsiderationOf(on, described, option);
+  const DeviceEvaluation evaluated = DeviceEvaluationOf(on, described, option);
   return IsWide(*option.prediction)
-             ? AskAboutProbe(considered, FinishLower(on, option), &v1::Interval::mean, words)
-             : words(considered);
+             ? AskAboutProbe(evaluated, FinishLower(on, option), &v1::Interval::mean, words)
+             : words(evaluated);
 }
 
 v1::Candidate FleetView::CandidateAt(const JobOnDevice& on, const Described& described,

@@ -14,13 +14,13 @@
 namespace wattle::scheduler {
 
 bool QueuePlanner::MayStartByMean(const Job& job) {
-  const Considered considered = fleet_.ConsiderNowOrLater(*job.view, *job.work, loads_);
-  const auto may = [&considered](const Option* option) {
+  const EvaluatedDevices evaluated = fleet_.EvaluateDevicesNowOrLater(*job.view, *job.work, loads_);
+  const auto may = [&evaluated](const Option* option) {
     return option->feasible() || !option->verdict.permanent() ||
            (Rules()[option->verdict.rule].name == "deadline" &&
-            option->run.finish_in_seconds <= considered.deadline_in_seconds);
+            option->run.finish_in_seconds <= evaluated.deadline_in_seconds);
   };
-  return std::any_of(considered.options.begin(), considered.options.end(), may);
+  return std::any_of(evaluated.options.begin(), evaluated.options.end(), may);
 }
 
 size_t QueuePlanner::OwnTurn(size_t job) const {
@@ -57,7 +57,8 @@ bool QueuePlanner::StartByMean(Outcome& plan) {
     }
     trial_placements_ += PlacementCost();
     job.probably_in_time =
-        fleet_.ConsiderNowOrLater(*job.view, *job.work, loads_, DeadlineBy::kMean).feasible > 0;
+        fleet_.EvaluateDevicesNowOrLater(*job.view, *job.work, loads_, DeadlineBy::kMean).feasible >
+        0;
     if (job.probably_in_time) {
       StartOneByMean(i, end, plan);
       any = true;

@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 
 #include "policy/schedule.h"
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/evaluate_device_internal.h"
 #include "scheduler/place/rests.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/transfer_schedule.h"

@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/evaluate_device_internal.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -28,15 +28,15 @@ constexpr size_t kCheaperDevicesMax = 4;
 constexpr int kRefusalsInARow = 8;
 
 // Makes the start on its device the choice.
-void ChooseStart(const Option& start, Considered& considered) {
-  std::vector<const Option*>& options = considered.options;
+void ChooseStart(const Option& start, EvaluatedDevices& evaluated) {
+  std::vector<const Option*>& options = evaluated.options;
   const auto place = std::find_if(options.begin(), options.end(), [&start](const Option* one) {
     return one->run.device == start.run.device;
   });
-  considered.feasible += place - options.begin() < considered.feasible ? 0 : 1;
+  evaluated.feasible += place - options.begin() < evaluated.feasible ? 0 : 1;
   options.erase(place);
   options.insert(options.begin(), &start);
-  considered.arranged = true;
+  evaluated.arranged = true;
 }
 
 }  // namespace
@@ -108,21 +108,23 @@ std::vector<const Option*> FleetView::Starts(const JobView& job, const WorkAmoun
   return starts;
 }
 
-Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
-                                 const FleetLoads& loads, DeadlineBy deadline_by) {
+EvaluatedDevices FleetView::EvaluateDevice(size_t device, const JobView& job,
+                                           const WorkAmount& work, const FleetLoads& loads,
+                                           DeadlineBy deadline_by) {
   Shape& shape = ShapeOf(job, work, loads, deadline_by);
-  Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
-  if (considered.feasible > 0 && considered.options.front()->run.device != device) {
+  EvaluatedDevices evaluated = EvaluateDevicesNowOrLaterIn(job, loads, shape);
+  if (evaluated.feasible > 0 && evaluated.options.front()->run.device != device) {
     if (const Option* const start = StartOn(device, job, loads[device], shape)) {
-      ChooseStart(*start, considered);
+      ChooseStart(*start, evaluated);
     }
   }
-  CompleteChoice(job, considered, shape);
-  return considered;
+  CompleteChoice(job, evaluated, shape);
+  return evaluated;
 }
 
-std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, const JobView& job,
-                                                      const FleetLoads& loads, Shape& shape) {
+std::vector<size_t> FleetView::DevicesWithLaterStarts(const EvaluatedDevices& now,
+                                                      const JobView& job, const FleetLoads& loads,
+                                                      Shape& shape) {
   std::vector<size_t> devices;
   for (size_t i = static_cast<size_t>(now.feasible); i < now.options.size(); ++i) {
     const Option& refused = *now.options[i];
@@ -148,17 +150,18 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, con
   return devices;
 }
 
-Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
-                                         const FleetLoads& loads, DeadlineBy deadline_by) {
+EvaluatedDevices FleetView::EvaluateDevicesNowOrLater(const JobView& job, const WorkAmount& work,
+                                                      const FleetLoads& loads,
+                                                      DeadlineBy deadline_by) {
   Shape& shape = ShapeOf(job, work, loads, deadline_by);
-  Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
-  CompleteChoice(job, considered, shape);
-  return considered;
+  EvaluatedDevices evaluated = EvaluateDevicesNowOrLaterIn(job, loads, shape);
+  CompleteChoice(job, evaluated, shape);
+  return evaluated;
 }
 
-Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const FleetLoads& loads,
-                                           Shape& shape) {
-  Considered now = ConsiderIn(job, shape);
+EvaluatedDevices FleetView::EvaluateDevicesNowOrLaterIn(const JobView& job, const FleetLoads& loads,
+                                                        Shape& shape) {
+  EvaluatedDevices now = EvaluateDevicesIn(job, shape);
   if (later_jobs_ >= kLaterJobsMax) {
     now.planned_before = later_jobs_;
     return now;
@@ -167,8 +170,8 @@ Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const FleetLoads&
   if (devices.empty()) {
     return now;
   }
-  Considered considered{.deadline_in_seconds = now.deadline_in_seconds};
-  std::vector<const Option*>& options = considered.options;
+  EvaluatedDevices evaluated{.deadline_in_seconds = now.deadline_in_seconds};
+  std::vector<const Option*>& options = evaluated.options;
   std::vector<bool> is_later(loads.size(), false);
   for (const size_t device : devices) {
     is_later[device] = true;
@@ -176,7 +179,7 @@ Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const FleetLoads&
   }
   const auto refused = now.options.begin() + now.feasible;
   options.insert(options.end(), now.options.begin(), refused);
-  considered.feasible = static_cast<int>(options.size());
+  evaluated.feasible = static_cast<int>(options.size());
   std::sort(options.begin(), options.end(), [&](const Option* a, const Option* b) {
     const auto rank = [&](const Option& of) {
       const double first = now.feasible > 0 ? of.rank() : of.run.finish_in_seconds;
@@ -188,7 +191,7 @@ Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const FleetLoads&
   });
   std::copy_if(refused, now.options.end(), std::back_inserter(options),
                [&is_later](const Option* one) { return !is_later[one->run.device]; });
-  return considered;
+  return evaluated;
 }
 
 }  // namespace wattle::scheduler

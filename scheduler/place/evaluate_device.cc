@@ -13,7 +13,7 @@
 
 #include "absl/container/inlined_vector.h"
 
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/evaluate_device_internal.h"
 #include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
@@ -26,10 +26,10 @@ namespace {
 // Asks the rules of the load about a probe: a start of a run whose prediction is too wide to be
 // planned on. The run has to end in time at its lower end, and its battery has to hold its mean:
 // the guard keeps the reserve whatever the run draws. A refusal is for good only if it holds at the
-// lower end too. finish_lower: as Consideration's upper end, at the run's lower quantile.
-Verdict CheckProbe(const Consideration& on, double finish_lower) {
+// lower end too. finish_lower: as DeviceEvaluation's upper end, at the run's lower quantile.
+Verdict CheckProbe(const DeviceEvaluation& on, double finish_lower) {
   const auto with_upper_end = [&](double (v1::Interval::*end)() const) {
-    return AskAboutProbe(on, finish_lower, end, [](const Consideration& probe) {
+    return AskAboutProbe(on, finish_lower, end, [](const DeviceEvaluation& probe) {
       return CheckRules(RuleScope::kLoad, probe);
     });
   };
@@ -137,7 +137,7 @@ std::vector<size_t> NameRanksOf(const Snapshot& snapshot) {
 
 }  // namespace
 
-Verdict CheckRules(RuleScope scope, const Consideration& on, std::optional<size_t> but) {
+Verdict CheckRules(RuleScope scope, const DeviceEvaluation& on, std::optional<size_t> but) {
   Verdict counts{.answer = Verdict::Answer::kOk};
   const absl::Span<const Rule> rules = Rules();
   for (size_t i = 0; i < rules.size(); ++i) {
@@ -163,7 +163,7 @@ absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& tab
   return work;
 }
 
-FleetView::FleetView(const Snapshot& snapshot, ConsiderOptions options)
+FleetView::FleetView(const Snapshot& snapshot, EvaluationOptions options)
     : snapshot_(snapshot),
       options_(options),
       limits_(LimitsOfDevices(snapshot)),
@@ -186,7 +186,7 @@ FleetView::Modes FleetView::DescribeDevice(const Asked& asked, size_t device) co
 }
 
 Verdict FleetView::VerdictOfDevice(const JobOnDevice& on, const Described& any_mode) const {
-  return CheckRules(RuleScope::kDevice, ConsiderationOf(on, any_mode, *any_mode.prediction));
+  return CheckRules(RuleScope::kDevice, DeviceEvaluationOf(on, any_mode, *any_mode.prediction));
 }
 
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
@@ -225,7 +225,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   const DeviceLoad no_load;
   described.verdict = CheckRules(
       RuleScope::kMode,
-      ConsiderationOf(On(device, job, no_load), described, hot ? *hot : *described.prediction));
+      DeviceEvaluationOf(On(device, job, no_load), described, hot ? *hot : *described.prediction));
   return described;
 }
 
@@ -256,8 +256,8 @@ FleetView::JobOnDevice FleetView::On(size_t device, const JobView& job, const De
   return on;
 }
 
-Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described& described,
-                                         const v1::Prediction& now) const {
+DeviceEvaluation FleetView::DeviceEvaluationOf(const JobOnDevice& on, const Described& described,
+                                               const v1::Prediction& now) const {
   return {.snapshot = snapshot_,
           .job = on.job,
           .device = on.view,
@@ -268,19 +268,19 @@ Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described&
           .mode = described.mode};
 }
 
-Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described& described,
-                                         const Option& option) const {
-  Consideration considered = ConsiderationOf(on, described, *option.prediction);
-  considered.alone = described.prediction.get();
-  considered.start_in_seconds = option.run.start_in_seconds;
-  considered.finish_in_seconds_upper = option.finish_in_seconds_upper;
-  considered.finish_in_seconds_mean = option.run.finish_in_seconds;
+DeviceEvaluation FleetView::DeviceEvaluationOf(const JobOnDevice& on, const Described& described,
+                                               const Option& option) const {
+  DeviceEvaluation evaluated = DeviceEvaluationOf(on, described, *option.prediction);
+  evaluated.alone = described.prediction.get();
+  evaluated.start_in_seconds = option.run.start_in_seconds;
+  evaluated.finish_in_seconds_upper = option.finish_in_seconds_upper;
+  evaluated.finish_in_seconds_mean = option.run.finish_in_seconds;
   if (!IsWide(*option.prediction)) {  // The first steps of a probe tell more than its mean.
-    considered.deadline_by = on.deadline_by;
+    evaluated.deadline_by = on.deadline_by;
   }
-  considered.steps = on.steps;
-  considered.load = &on.load;
-  return considered;
+  evaluated.steps = on.steps;
+  evaluated.load = &on.load;
+  return evaluated;
 }
 
 Option FleetView::BeginInMode(const JobOnDevice& on, const Modes& modes, size_t mode) const {
@@ -308,18 +308,18 @@ Option FleetView::PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t 
                               std::optional<absl::Time>* allowed_from) const {
   const Described& described = modes[mode];
   Option option = BeginInMode(on, modes, mode);
-  const Consideration considered = ConsiderationOf(on, described, option);
-  Verdict verdict = CheckRules(RuleScope::kLoad, considered);
+  const DeviceEvaluation evaluated = DeviceEvaluationOf(on, described, option);
+  Verdict verdict = CheckRules(RuleScope::kLoad, evaluated);
   bool probe = false;
   if (!verdict.ok() && IsWide(*option.prediction)) {
-    verdict = CheckProbe(considered, FinishLower(on, option));
+    verdict = CheckProbe(evaluated, FinishLower(on, option));
     probe = verdict.ok();
   }
   option.verdict = Stricter(verdict, described.verdict);
   if (!option.feasible()) {
     const Rule& rule = Rules()[option.verdict.rule];
     if (allowed_from != nullptr && !option.verdict.permanent() && rule.allowed_from != nullptr) {
-      *allowed_from = rule.allowed_from(considered);
+      *allowed_from = rule.allowed_from(evaluated);
     }
     return option;
   }
@@ -332,8 +332,8 @@ void FleetView::BeginOn(const JobOnDevice& on, const Modes& modes, BegunOnDevice
   begun.modes.clear();
   for (size_t mode = 0; mode < modes.size(); ++mode) {
     Option& option = begun.modes.emplace_back(BeginInMode(on, modes, mode));
-    option.verdict =
-        CheckRules(RuleScope::kLoad, ConsiderationOf(on, modes[mode], option), DeadlineRuleIndex());
+    option.verdict = CheckRules(RuleScope::kLoad, DeviceEvaluationOf(on, modes[mode], option),
+                                DeadlineRuleIndex());
   }
 }
 
@@ -341,7 +341,7 @@ Option FleetView::WithDeadline(const JobOnDevice& on, const Described& described
                                const Option& begun) const {
   Option option = begun;
   const size_t rule = DeadlineRuleIndex();
-  const auto refusal = Rules()[rule].check(ConsiderationOf(on, described, option));
+  const auto refusal = Rules()[rule].check(DeviceEvaluationOf(on, described, option));
   if (refusal.has_value()) {
     option.verdict =
         Stricter(option.verdict,
@@ -409,29 +409,29 @@ bool FleetView::EqualWithinError(const Option& cheaper, const Option& other) {
          std::log(other.rank() / cheaper.rank()) < std::hypot(cheaper.deviation, other.deviation);
 }
 
-Considered FleetView::Consider(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
-                               DeadlineBy deadline_by) {
+EvaluatedDevices FleetView::EvaluateDevices(const JobView& job, const WorkAmount& work,
+                                            const FleetLoads& loads, DeadlineBy deadline_by) {
   Shape& shape = ShapeOf(job, work, loads, deadline_by);
-  Considered considered = ConsiderIn(job, shape);
-  CompleteChoice(job, considered, shape);
-  return considered;
+  EvaluatedDevices evaluated = EvaluateDevicesIn(job, shape);
+  CompleteChoice(job, evaluated, shape);
+  return evaluated;
 }
 
-Considered FleetView::ConsiderIn(const JobView& job, const Shape& shape) const {
-  Considered considered;
+EvaluatedDevices FleetView::EvaluateDevicesIn(const JobView& job, const Shape& shape) const {
+  EvaluatedDevices evaluated;
   if (job.spec.deadline_seconds() > 0) {
-    considered.deadline_in_seconds = job.spec.deadline_seconds() - job.WaitedSeconds(snapshot_.now);
+    evaluated.deadline_in_seconds = job.spec.deadline_seconds() - job.WaitedSeconds(snapshot_.now);
   }
-  considered.options.reserve(shape.order.size());
+  evaluated.options.reserve(shape.order.size());
   for (const size_t i : shape.order) {
-    considered.options.push_back(&shape.options[i]);
-    considered.feasible += shape.options[i].feasible() ? 1 : 0;
+    evaluated.options.push_back(&shape.options[i]);
+    evaluated.feasible += shape.options[i].feasible() ? 1 : 0;
   }
-  return considered;
+  return evaluated;
 }
 
-const Option* Chosen(const Considered& considered) {
-  return considered.feasible > 0 ? considered.options.front() : nullptr;
+const Option* Chosen(const EvaluatedDevices& evaluated) {
+  return evaluated.feasible > 0 ? evaluated.options.front() : nullptr;
 }
 
 }  // namespace wattle::scheduler

@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/evaluate_device_internal.h"
 #include "scheduler/place/rests.h"
 #include "scheduler/place/transfer_schedule.h"
 #include "scheduler/place/work_times.h"

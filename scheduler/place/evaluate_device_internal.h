@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Considers all devices for a job: predictions, rules, costs, order. PlanJob and PlanQueue use it.
+// Evaluates all devices for a job: predictions, rules, costs, order. PlanJob and PlanQueue use it.
 // One thread at a time.
-#ifndef WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
-#define WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
+#ifndef WATTLE_SCHEDULER_PLACE_EVALUATE_DEVICE_INTERNAL_H_
+#define WATTLE_SCHEDULER_PLACE_EVALUATE_DEVICE_INTERNAL_H_
 
 #include <map>
 #include <memory>
@@ -53,7 +53,7 @@ absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& tab
 // that nobody measured has a cost by rules of thumb.
 //
 // Where the mean of a run must meet the deadline, the earliest end wins, whatever it costs.
-struct Considered {
+struct EvaluatedDevices {
   // The choice, then the other feasible options, cheapest first, then the refused ones by name. The
   // FleetView owns them.
   std::vector<const Option*> options = {};
@@ -69,7 +69,7 @@ struct Considered {
   std::optional<v1::ProbeValue> trial = std::nullopt;
 };
 
-struct ConsiderOptions {
+struct EvaluationOptions {
   bool dry_run = false;
   // Whether each device is looked at; any other one is refused without a reason. Null: all are.
   const std::vector<bool>* asked = nullptr;
@@ -81,7 +81,7 @@ struct ConsiderOptions {
   size_t options_kept = 40'000;
 };
 
-// Considers the fleet for one job after the other. Jobs of one shape (the same work, requirements
+// Evaluates the fleet for one job after the other. Jobs of one shape (the same work, requirements
 // and inputs) differ only by the plan's decisions between them. FleetView therefore keeps the
 // options of a shape and recomputes only devices whose load changed. A long queue of few shapes
 // costs little more than its shapes. It holds numbers; CandidateOf makes the message of an option
@@ -93,28 +93,31 @@ struct ConsiderOptions {
 class FleetView {
  public:
   // snapshot: must outlive the view and must not change.
-  FleetView(const Snapshot& snapshot, ConsiderOptions options);
+  FleetView(const Snapshot& snapshot, EvaluationOptions options);
 
-  // Considers every device for the job under the loads (in the order of Snapshot::devices). The
+  // Evaluates every device for the job under the loads (in the order of Snapshot::devices). The
   // pointers of the answer are valid until the next call. The choice has its prediction, each other
   // option may lack it: Complete.
-  Considered Consider(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
-                      DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
-  // As Consider. A device that refuses the job now, until a known time, stands with its earliest
-  // start if the job is worth the wait: the start costs less than the choice, the price of waiting
-  // included. Where no device takes the job now, each such device stands so, and the one that ends
-  // first is the choice. Looks at a bounded number of jobs and devices since BeginPass.
+  EvaluatedDevices EvaluateDevices(const JobView& job, const WorkAmount& work,
+                                   const FleetLoads& loads,
+                                   DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
+  // As EvaluateDevices. A device that refuses the job now, until a known time, stands with its
+  // earliest start if the job is worth the wait: the start costs less than the choice, the price of
+  // waiting included. Where no device takes the job now, each such device stands so, and the one
+  // that ends first is the choice. Looks at a bounded number of jobs and devices since BeginPass.
   void BeginPass() { later_jobs_ = later_devices_ = 0; }
-  Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
-                                DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
-  // As ConsiderNowOrLater, but the choice is this device, if it takes the job now or at a known
-  // time.
-  Considered ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
-                        const FleetLoads& loads,
-                        DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
+  EvaluatedDevices EvaluateDevicesNowOrLater(const JobView& job, const WorkAmount& work,
+                                             const FleetLoads& loads,
+                                             DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
+  // As EvaluateDevicesNowOrLater, but the choice is this device, if it takes the job now or at a
+  // known time.
+  EvaluatedDevices EvaluateDevice(size_t device, const JobView& job, const WorkAmount& work,
+                                  const FleetLoads& loads,
+                                  DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // The job's earliest start on each of `devices`, in the order of Snapshot::devices; null: another
-  // device, or it refuses the job, and no end of that is known. Bounded as ConsiderNowOrLater. The
-  // pointers are valid until the next call. They have their predictions.
+  // device, or it refuses the job, and no end of that is known. Bounded as
+  // EvaluateDevicesNowOrLater. The pointers are valid until the next call. They have their
+  // predictions.
   std::vector<const Option*> Starts(const JobView& job, const WorkAmount& work,
                                     const FleetLoads& loads, absl::Span<const size_t> devices,
                                     DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
@@ -197,8 +200,9 @@ class FleetView {
   // The job's shape under the loads.
   Shape& ShapeOf(const JobView& job, const WorkAmount& work, const FleetLoads& loads,
                  DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
-  [[nodiscard]] Considered ConsiderIn(const JobView& job, const Shape& shape) const;
-  Considered ConsiderNowOrLaterIn(const JobView& job, const FleetLoads& loads, Shape& shape);
+  [[nodiscard]] EvaluatedDevices EvaluateDevicesIn(const JobView& job, const Shape& shape) const;
+  EvaluatedDevices EvaluateDevicesNowOrLaterIn(const JobView& job, const FleetLoads& loads,
+                                               Shape& shape);
   [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const DeviceLoad& load) const;
   // Likewise for the rules of the load.
   [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const DeviceLoad& load,
@@ -229,7 +233,7 @@ class FleetView {
   [[nodiscard]] Option WithPrediction(const JobView& job, const Shape& shape,
                                       const Option& option) const;
   // Gives the choice its prediction.
-  void CompleteChoice(const JobView& job, const Considered& considered, Shape& shape) const;
+  void CompleteChoice(const JobView& job, const EvaluatedDevices& evaluated, Shape& shape) const;
   // The device's mode of this index. allowed_from: gets the earliest start that the refusing rule
   // may allow; null: not asked.
   Option PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t mode,
@@ -240,11 +244,13 @@ class FleetView {
   // The end at the lower quantile from the option's start, in wall seconds from now.
   [[nodiscard]] double FinishLower(const JobOnDevice& on, const Option& option) const;
   // What the rules of the load are asked about the option.
-  [[nodiscard]] Consideration ConsiderationOf(const JobOnDevice& on, const Described& described,
-                                              const Option& option) const;
+  [[nodiscard]] DeviceEvaluation DeviceEvaluationOf(const JobOnDevice& on,
+                                                    const Described& described,
+                                                    const Option& option) const;
   // Likewise of the rules of the scope kMode. `on` is of any load.
-  [[nodiscard]] Consideration ConsiderationOf(const JobOnDevice& on, const Described& described,
-                                              const v1::Prediction& now) const;
+  [[nodiscard]] DeviceEvaluation DeviceEvaluationOf(const JobOnDevice& on,
+                                                    const Described& described,
+                                                    const v1::Prediction& now) const;
   // Of the rules of the scope kDevice, which ask neither for mode nor prediction.
   [[nodiscard]] Verdict VerdictOfDevice(const JobOnDevice& on, const Described& any_mode) const;
   // The prediction of a start now on the board as warm as it is; nullopt: as the mode has it.
@@ -269,7 +275,7 @@ class FleetView {
   const Option* StartOn(size_t device, const JobView& job, const DeviceLoad& load, Shape& shape);
   // The devices that refuse the job now and have a later start: all where no device takes the job
   // now, else those that would cost less than the choice without the wait, the cheapest ones first.
-  std::vector<size_t> DevicesWithLaterStarts(const Considered& now, const JobView& job,
+  std::vector<size_t> DevicesWithLaterStarts(const EvaluatedDevices& now, const JobView& job,
                                              const FleetLoads& loads, Shape& shape);
   [[nodiscard]] LaterStart StartLater(const JobOnDevice& on, const Shape& shape) const;
   [[nodiscard]] LaterStart StartLaterInMode(const JobOnDevice& on, const Shape& shape,
@@ -294,7 +300,7 @@ class FleetView {
                                    const v1::Device& in_mode) const;
 
   const Snapshot& snapshot_;
-  const ConsiderOptions options_;
+  const EvaluationOptions options_;
   const std::vector<policy::Limits> limits_;           // Of each device.
   const std::vector<policy::OpenTimes> windows_;       // Likewise, for work.
   const std::vector<std::optional<LinkTimes>> links_;  // Likewise; nullopt: they carry at any time.
@@ -319,16 +325,16 @@ class FleetView {
 };
 
 // The choice: the first option if it is feasible; else null.
-const Option* Chosen(const Considered& considered);
+const Option* Chosen(const EvaluatedDevices& evaluated);
 
 // The verdict that counts among the rules of `scope`: the first permanent refusal, else the first.
 // but: a rule that is not asked.
-Verdict CheckRules(RuleScope scope, const Consideration& on, std::optional<size_t> but = {});
-// As Consideration's probes: the question to a rule of the load about a start of a run whose
+Verdict CheckRules(RuleScope scope, const DeviceEvaluation& on, std::optional<size_t> but = {});
+// As DeviceEvaluation's probes: the question to a rule of the load about a start of a run whose
 // prediction is too wide to be planned on. finish_lower: the run's end at its lower quantile.
 // end: which end of the joules has to be borne.
 template <typename Ask>
-auto AskAboutProbe(const Consideration& on, double finish_lower,
+auto AskAboutProbe(const DeviceEvaluation& on, double finish_lower,
                    double (v1::Interval::*end)() const, const Ask& ask) {
   v1::Prediction prediction = on.prediction;
   v1::Prediction alone = on.alone != nullptr ? *on.alone : on.prediction;
@@ -338,23 +344,23 @@ auto AskAboutProbe(const Consideration& on, double finish_lower,
       interval->set_high((interval->*end)());
     }
   }
-  return ask(Consideration{.snapshot = on.snapshot,
-                           .job = on.job,
-                           .device = on.device,
-                           .limits = on.limits,
-                           .windows = on.windows,
-                           .prediction = prediction,
-                           .alone = &alone,
-                           .dry_run = on.dry_run,
-                           .mode = on.mode,
-                           .explains = on.explains,
-                           .start_in_seconds = on.start_in_seconds,
-                           .finish_in_seconds_upper = finish_lower,
-                           .probes = true,
-                           .steps = on.steps,
-                           .load = on.load});
+  return ask(DeviceEvaluation{.snapshot = on.snapshot,
+                              .job = on.job,
+                              .device = on.device,
+                              .limits = on.limits,
+                              .windows = on.windows,
+                              .prediction = prediction,
+                              .alone = &alone,
+                              .dry_run = on.dry_run,
+                              .mode = on.mode,
+                              .explains = on.explains,
+                              .start_in_seconds = on.start_in_seconds,
+                              .finish_in_seconds_upper = finish_lower,
+                              .probes = true,
+                              .steps = on.steps,
+                              .load = on.load});
 }
 
 }  // namespace wattle::scheduler
 
-#endif  // WATTLE_SCHEDULER_PLACE_CONSIDER_INTERNAL_H_
+#endif  // WATTLE_SCHEDULER_PLACE_EVALUATE_DEVICE_INTERNAL_H_

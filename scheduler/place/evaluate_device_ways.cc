@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/evaluate_device_internal.h"
 #include "scheduler/profiles/processor.h"
 
 namespace wattle::scheduler {
