@@ -17,7 +17,7 @@
 #include "policy/guard_reason.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/place/start_spans.h"

@@ -19,7 +19,7 @@
 #include "policy/held_back.h"
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/device_load.h"
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/start_spans.h"
@@ -130,21 +130,21 @@ std::optional<timetable::Demand> DemandOnPack(const DeviceEvaluation& on) {
   }
   timetable::Demand demand{.begin = StartOf(on), .draw = *draw};
   const timetable::Seconds left = on.load->pack->horizon() - demand.begin;
-  if (draw->yields && left > 0) {  // What lies behind the horizon rests if it must.
+  if (draw->pausable && left > 0) {  // What lies behind the horizon rests if it must.
     demand.draw.length = std::min(demand.draw.length, left);
   }
   return demand.end() <= on.load->pack->horizon() ? std::optional(demand) : std::nullopt;
 }
 
 // The run if it may rest. It may then end behind the time to which the pack looks ahead.
-std::optional<RestingRun> RestingRunOn(const DeviceEvaluation& on) {
-  return RestingRunOf({on.device.device, *on.load, on.limits, on.steps, on.prediction}, on.job,
-                      on.snapshot.now);
+std::optional<PausableRun> PausableRunOn(const DeviceEvaluation& on) {
+  return PausableRunOf({on.device.device, *on.load, on.limits, on.steps, on.prediction}, on.job,
+                       on.snapshot.now);
 }
 
 std::optional<absl::Time> EarliestFit(const DeviceEvaluation& on) {
   const std::optional<timetable::Demand> demand = DemandOnPack(on);
-  const std::optional<RestingRun> resting = RestingRunOn(on);
+  const std::optional<PausableRun> resting = PausableRunOn(on);
   if (!demand.has_value() && !resting.has_value()) {
     return std::nullopt;
   }
@@ -178,7 +178,7 @@ bool FitsWhenFull(const DeviceEvaluation& on) {
     return false;
   }
   const timetable::Pack& pack = *on.load->pack;
-  const std::optional<RestingRun> resting = RestingRunOn(on);
+  const std::optional<PausableRun> resting = PausableRunOn(on);
   const std::optional<timetable::Draw> draw =
       resting.has_value() ? FirstPartOf(*resting)
                           : DrawOf(on.device.device, on.steps, on.prediction);
@@ -208,7 +208,7 @@ std::string SunSources(const DeviceEvaluation& on) {
 
 // " (90 %: 1 h 15 min to 2 h 55 min), when its pack has 54 %", of an earliest start.
 std::string StartWords(const DeviceEvaluation& on, absl::Time start) {
-  const std::optional<RestingRun> resting = RestingRunOn(on);
+  const std::optional<PausableRun> resting = PausableRunOn(on);
   const timetable::Pack& pack = *on.load->pack;
   const timetable::Draw draw = resting.has_value() ? FirstPartOf(*resting) : DemandOnPack(on)->draw;
   std::string words;

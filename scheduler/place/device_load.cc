@@ -10,7 +10,7 @@
 #include "policy/held_back.h"
 #include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/pack_spec.h"
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/sun_outlook.h"
 #include "scheduler/place/transfer_schedule.h"
@@ -57,14 +57,15 @@ Seconds BorneBy(const Pack& pack, timetable::Demand piece) {
 }
 
 // A piece that begins later keeps the charge that the pack bears of it: where reserved work breaks
-// the floor already, others may take its charge. Its guard stops the rest of it, which so yields.
+// the floor already, others may take its charge. Its guard stops the rest of it, so
+// it is pausable.
 void AddLaterPiece(const timetable::Demand& piece, Pack& pack) {
   timetable::Demand borne = piece;
   borne.draw.length = BorneBy(pack, piece);
   timetable::Demand rest = piece;
   rest.begin += borne.draw.length;
   rest.draw.length -= borne.draw.length;
-  rest.draw.yields = true;
+  rest.draw.pausable = true;
   for (const timetable::Demand& part : {borne, rest}) {
     if (part.draw.length > 0) {
       pack.Add(part);
@@ -99,10 +100,10 @@ void AddAttempt(const DeviceView& view, size_t device, Pieces& pieces, Pack& pac
       timetable::Demand guarded = run;
       guarded.draw.held_back = timetable::MillijoulesUp(held_back);
       if (!pack.Fits(guarded)) {
-        const Seconds end = pack.EndIfYielding(guarded, timetable::SecondsUp(restart), kDarkerMean)
+        const Seconds end = pack.EndIfPaused(guarded, timetable::SecondsUp(restart), kDarkerMean)
                                 .value_or(pack.horizon());
         run = guarded;
-        run.draw.yields = true;
+        run.draw.pausable = true;
         run.draw.length = std::max(work, end - run.begin);
         pieces.back().end = std::max(pieces.back().end, absl::FromUnixSeconds(end));
       }
@@ -451,7 +452,7 @@ std::optional<timetable::Draw> DrawOf(const v1::Device& device, const policy::Sp
                                       const v1::Prediction& prediction) {
   std::optional<timetable::Draw> draw = WholeDrawOf(device, steps, prediction);
   if (draw.has_value() && prediction.rest_seconds() > 0) {
-    draw->yields = true;
+    draw->pausable = true;
     draw->length += timetable::SecondsUp(absl::Seconds(prediction.rest_seconds()));
   }
   return draw;

@@ -174,7 +174,7 @@ timetable::Milliwatts SupplyPowerOf(const v1::Device& device, Watts mean);
 Joules Promised(const DeviceLoad& load);
 
 // What a run draws from the device's pack: its mean with its deviation, and what its guard holds
-// back. A run with rests (v1::Prediction.rest_seconds) yields.
+// back. A run with rests (v1::Prediction.rest_seconds) is pausable.
 // nullopt: longer than any plan looks ahead.
 std::optional<timetable::Draw> DrawOf(const v1::Device& device, const policy::SpecSteps& steps,
                                       const v1::Prediction& prediction);

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "scheduler/place/evaluate_device_internal.h"
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 #include "scheduler/place/transfer_schedule.h"
 #include "scheduler/place/work_times.h"
 #include "scheduler/predict/predict.h"
@@ -25,7 +25,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     changed = std::make_shared<v1::Prediction>();
   }
   const v1::Prediction& prediction = changed != nullptr ? *changed : alone;
-  std::optional<Rests> rests;
+  std::optional<ReservePauses> rests;
   absl::Time start = std::max(load.free_at, snapshot_.now);
   // Behind the last reservation there is always a gap.
   for (auto next = load.reserved.begin();; ++next) {
@@ -49,8 +49,8 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     option.finish_in_seconds_upper = FinishIn(snapshot_.now, limits, windows, run, upper);
     rests.reset();
     if (const auto resting =
-            RestingRunOf({view.device, load, limits, steps, prediction}, job, snapshot_.now)) {
-      rests = RestsFrom(*resting, timetable::UnixSecondsUp(start));
+            PausableRunOf({view.device, load, limits, steps, prediction}, job, snapshot_.now)) {
+      rests = ReservePausesFrom(*resting, timetable::UnixSecondsUp(start));
     }
     if (rests.has_value()) {
       option.finish_in_seconds_upper =

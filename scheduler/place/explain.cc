@@ -18,7 +18,7 @@
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/probe_value_internal.h"
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 #include "scheduler/place/rule.h"
 #include "units/format.h"
 

@@ -80,7 +80,7 @@ std::optional<ChargeAround> ChargeUnderSun(const DeviceView& view, const DeviceL
   }
   timetable::Demand demand{.begin = begin, .draw = *draw};
   timetable::Seconds until = std::max(demand.end(), at(option.run.finish_in_seconds));
-  if (draw->yields) {
+  if (draw->pausable) {
     demand.draw.length = std::min(demand.draw.length, horizon - begin);
     until = std::min(until, horizon);
   }

@@ -11,7 +11,7 @@
 
 #include "policy/schedule.h"
 #include "scheduler/place/evaluate_device_internal.h"
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/transfer_schedule.h"
 #include "scheduler/place/work_times.h"
@@ -113,7 +113,7 @@ std::optional<TimeSpan> FleetView::StartSpan(const JobOnDevice& on, const Option
   }
   std::optional<timetable::Draw> draw = DrawOf(on.view.device, on.steps, *option.prediction);
   if (option.run.rest_seconds > 0) {  // The charge has to bear its first part alone.
-    const auto resting = RestingRunOf(
+    const auto resting = PausableRunOf(
         {on.view.device, on.load, on.limits, on.steps, *option.prediction}, on.job, snapshot_.now);
     draw = resting.has_value() ? std::optional(FirstPartOf(*resting)) : std::nullopt;
   }

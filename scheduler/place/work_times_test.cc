@@ -206,7 +206,7 @@ TEST_F(WorkTimesTest, APausedAttemptKeepsTheChargeThatThePackBearsOfIt) {
     double hours = 0;
     const std::vector<DeviceLoad> loads = InitialLoads(snapshot_);
     for (const timetable::Demand& demand : loads[1].pack->demands()) {
-      hours += demand.draw.yields ? 0 : static_cast<double>(demand.draw.length) / 3600;
+      hours += demand.draw.pausable ? 0 : static_cast<double>(demand.draw.length) / 3600;
     }
     return hours;
   };
@@ -218,7 +218,7 @@ TEST_F(WorkTimesTest, APausedAttemptKeepsTheChargeThatThePackBearsOfIt) {
   EXPECT_NEAR(kept_hours(), 2.8, 0.1) << "the floor has a margin of 2 %";
   EXPECT_NE(StartOf(JobFor("b", 2000)).value_or(-1), 0);
   const std::vector<DeviceLoad> loads = InitialLoads(snapshot_);
-  EXPECT_TRUE(loads[1].pack->demands().back().draw.yields);
+  EXPECT_TRUE(loads[1].pack->demands().back().draw.pausable);
   EXPECT_EQ(loads[1].pack->demands().back().end(), absl::ToUnixSeconds(Hour(24)));
   // The pack bears nothing of it.
   charge(90 + 40);

@@ -9,7 +9,7 @@
 //  - A full pack takes no more: surplus sun is lost. An empty pack gives no more.
 //  - The floor (a reserve with its margins) binds while work runs. Without work the charge may fall
 //    below it, because nothing can be switched off then.
-//  - Work that yields rests while the charge is at its floor, and goes on as far as the sun bears
+//  - Pausable work rests while the charge is at its floor, and goes on as far as the sun bears
 //  it.
 //    Such work never breaks a floor itself. Its guard stops it, and its checkpoint keeps what it
 //    did.
@@ -42,7 +42,7 @@ struct Draw {
   Milliwatts deviation = 0;   // Of `power`, one standard deviation: it is a forecast too.
   Millijoules at_start = 0;   // At once, when the run begins.
   Millijoules held_back = 0;  // What its guard keeps above the floor while it runs.
-  bool yields = false;        // `length` is work and rests together.
+  bool pausable = false;      // `length` is work and rests together.
 };
 
 // A run with a place in time.
@@ -117,12 +117,12 @@ class Pack {
   [[nodiscard]] std::optional<Seconds> EarliestFitIn(size_t darker_percent, const Draw& draw,
                                                      Seconds after) const;
 
-  // When a run that yields has worked for demand.draw.length, if it begins as the demand does. In
+  // When a pausable run has worked for demand.draw.length, if it begins as the demand does. In
   // `darker_percent` of the paths there is less sun than the answer assumes. Each rest takes
   // `restart` of work more. Behind the horizon each day is taken to be as its last day. nullopt:
   // that day does no work, or the run begins within it. REQUIRES: as Fits.
-  [[nodiscard]] std::optional<Seconds> EndIfYielding(const Demand& demand, Seconds restart,
-                                                     size_t darker_percent) const;
+  [[nodiscard]] std::optional<Seconds> EndIfPaused(const Demand& demand, Seconds restart,
+                                                   size_t darker_percent) const;
 
   // Whether the run would fit at `begin` into this pack if it were full then and had no other work.
   // REQUIRES: now <= begin < horizon, length > 0.
@@ -156,16 +156,16 @@ class Pack {
     size_t hour = 0;
     Milliwatts work = 0;
     Milliwatts deviation = 0;
-    Milliwatts yielding = 0;  // Likewise, of work that yields.
-    Milliwatts yielding_deviation = 0;
+    Milliwatts pausable = 0;  // Likewise, of pausable work.
+    Milliwatts pausable_deviation = 0;
     Millijoules at_start = 0;
     Millijoules needed = 0;  // The floor, and what the guards of the slot's work hold back.
-    bool working = false;    // Other work than such that yields.
+    bool working = false;    // Other work than pausable work.
   };
   // A path in a slot, under reserved work.
   struct Step {
     Millijoules charge = 0;  // At the slot's begin, before the slot's at_start.
-    // What the pack gains in the slot, without what begins there and without work that yields.
+    // What the pack gains in the slot, without what begins there and without pausable work.
     Milliwatts net = 0;
   };
   struct Outcome {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests of runs that rest at the reserve of their board.
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 
 #include <string>
 #include <vector>

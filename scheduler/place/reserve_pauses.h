@@ -4,8 +4,8 @@
 // is at what must be left, its checkpoint keeps what it did, and it goes on once the sun has
 // charged the battery. A plan counts on rests where a run would otherwise wait for a charge that
 // bears it whole, and would end later. Pure.
-#ifndef WATTLE_SCHEDULER_PLACE_RESTS_H_
-#define WATTLE_SCHEDULER_PLACE_RESTS_H_
+#ifndef WATTLE_SCHEDULER_PLACE_RESERVE_PAUSES_H_
+#define WATTLE_SCHEDULER_PLACE_RESERVE_PAUSES_H_
 
 #include <cstddef>
 #include <optional>
@@ -30,10 +30,10 @@ inline constexpr double kRestToTellSeconds = 60;
 
 // Whether runs rest on a device with these limits: its guard keeps a charge, and no window or daily
 // budget stops them too.
-bool MayRest(const v1::Device& device, const policy::Limits& limits);
+bool MayPause(const v1::Device& device, const policy::Limits& limits);
 
 // A run on a pack that may rest.
-struct RestingRun {
+struct PausableRun {
   const timetable::Pack& pack;
   timetable::Draw whole;           // Without rests, at the mean.
   timetable::Seconds upper = 0;    // Its length at the upper quantile.
@@ -57,31 +57,31 @@ struct RunOnBoard {
 
 // nullopt: it rests at no reserve. It keeps no checkpoints, it is a probe, a window or a daily
 // budget stops it too, or nobody knows the device's sun.
-std::optional<RestingRun> RestingRunOf(const RunOnBoard& on);
+std::optional<PausableRun> PausableRunOf(const RunOnBoard& on);
 // The same of a job's run that is to be placed: its deadline counts. A measurement does not rest,
 // because one that is cut off tells nothing.
-std::optional<RestingRun> RestingRunOf(const RunOnBoard& on, const JobView& job, absl::Time now);
+std::optional<PausableRun> PausableRunOf(const RunOnBoard& on, const JobView& job, absl::Time now);
 
 // What the charge has to bear when the run begins.
-timetable::Draw FirstPartOf(const RestingRun& run);
+timetable::Draw FirstPartOf(const PausableRun& run);
 
-struct Rests {
-  timetable::Seconds total = 0;  // Rests of the run at its mean, in the sun of a day like others.
+struct ReservePauses {
+  timetable::Seconds total = 0;  // Of the run at its mean, in the sun of a day like others.
   // Of the run at its upper quantile, in the sun of the darkest day of ten. nullopt: nobody knows.
   std::optional<timetable::Seconds> upper;
 };
 
 // The rests of a run that begins at `begin`. nullopt: the charge bears the whole run, or does not
 // bear its first part, or the run ends no earlier than a later one without rests, or too late.
-std::optional<Rests> RestsFrom(const RestingRun& run, timetable::Seconds begin);
+std::optional<ReservePauses> ReservePausesFrom(const PausableRun& run, timetable::Seconds begin);
 
 // The rests of a run that begins now, whatever the charge bears; 0: the charge bears it whole.
-timetable::Seconds RestOnceBegun(const RestingRun& run);
+timetable::Seconds ReservePauseOnceBegun(const PausableRun& run);
 
 // The earliest begin, from `after` on, of the run without rests, or of a run with rests that ends
 // before that one and in time. nullopt: none within the pack's horizon.
-std::optional<timetable::Seconds> EarliestStart(const RestingRun& run, timetable::Seconds after);
+std::optional<timetable::Seconds> EarliestStart(const PausableRun& run, timetable::Seconds after);
 
 }  // namespace wattle::scheduler
 
-#endif  // WATTLE_SCHEDULER_PLACE_RESTS_H_
+#endif  // WATTLE_SCHEDULER_PLACE_RESERVE_PAUSES_H_

@@ -31,16 +31,16 @@ PackSpec TwoDays(Milliwatts sun) {
   return spec;
 }
 
-Demand Yielding(Seconds begin, Seconds length, Milliwatts power) {
-  return {.job = 1, .begin = begin, .draw = {.length = length, .power = power, .yields = true}};
+Demand PausableDemand(Seconds begin, Seconds length, Milliwatts power) {
+  return {.job = 1, .begin = begin, .draw = {.length = length, .power = power, .pausable = true}};
 }
 
-TEST(YieldingWorkTest, EndsOnceTheSunHasPaidForIt) {
+TEST(PausableWorkTest, EndsOnceTheSunHasPaidForIt) {
   // 20 Wh lie above the floor and 12 h bring 5 Wh each: 80 Wh are 8 h of 10 W. Then work is at the
   // floor, and runs for half of each hour of sun.
   const Pack pack(TwoDays(/*sun=*/5000));
   const auto end = [&](Seconds hours, Seconds restart) {
-    return pack.EndIfYielding(Yielding(kNow, hours * kHour, 10'000), restart, 50);
+    return pack.EndIfPaused(PausableDemand(kNow, hours * kHour, 10'000), restart, 50);
   };
   EXPECT_EQ(end(4, 0), kNow + 4 * kHour);
   EXPECT_EQ(end(8, 0), kNow + 12 * kHour);
@@ -50,42 +50,42 @@ TEST(YieldingWorkTest, EndsOnceTheSunHasPaidForIt) {
       << "6 h of work in the last day, and 1 h is left behind it";
 }
 
-TEST(YieldingWorkTest, ADarkerPathEndsLater) {
+TEST(PausableWorkTest, ADarkerPathEndsLater) {
   PackSpec spec = TwoDays(/*sun=*/5000);
   for (int path = 0; path < 9; ++path) {
     spec.harvest.push_back(TwoDays(/*sun=*/1000 + 500 * path).harvest.front());
   }
   const Pack pack(spec);
-  const Demand run = Yielding(kNow, 6 * kHour, 10'000);
-  EXPECT_GT(*pack.EndIfYielding(run, 0, 10), *pack.EndIfYielding(run, 0, 50));
+  const Demand run = PausableDemand(kNow, 6 * kHour, 10'000);
+  EXPECT_GT(*pack.EndIfPaused(run, 0, 10), *pack.EndIfPaused(run, 0, 50));
 }
 
-TEST(YieldingWorkTest, BreaksNoFloorAndLeavesItAtTheFloor) {
+TEST(PausableWorkTest, BreaksNoFloorAndLeavesItAtTheFloor) {
   Pack pack(TwoDays(/*sun=*/0));
-  pack.Add(Yielding(kNow, 24 * kHour, 10'000));
+  pack.Add(PausableDemand(kNow, 24 * kHour, 10'000));
   EXPECT_EQ(pack.broken_paths(), 0);
   EXPECT_EQ(pack.ChargeByHour()[1].median, 40 * kWattHour);
   EXPECT_EQ(pack.ChargeByHour()[24].median, 30 * kWattHour);
 }
 
-TEST(YieldingWorkTest, LeavesNoChargeToRunsThatComeLater) {
+TEST(PausableWorkTest, LeavesNoChargeToRunsThatComeLater) {
   Pack pack(TwoDays(/*sun=*/0));
   const Demand later = {
       .job = 2, .begin = kNow + 30 * kHour, .draw = {.length = kHour, .power = 5000}};
   EXPECT_TRUE(pack.Fits(later));
-  pack.Add(Yielding(kNow, 24 * kHour, 10'000));
+  pack.Add(PausableDemand(kNow, 24 * kHour, 10'000));
   EXPECT_FALSE(pack.Fits(later));
 }
 
-TEST(YieldingWorkTest, IsRefusedWhereAReservedRunNeedsTheCharge) {
+TEST(PausableWorkTest, IsRefusedWhereAReservedRunNeedsTheCharge) {
   Pack pack(TwoDays(/*sun=*/0));
   pack.Add({.job = 2, .begin = kNow + 30 * kHour, .draw = {.length = kHour, .power = 15'000}});
-  EXPECT_FALSE(pack.Fits(Yielding(kNow, 24 * kHour, 10'000)));
-  EXPECT_TRUE(pack.Fits(Yielding(kNow, kHour / 2, 10'000)));
+  EXPECT_FALSE(pack.Fits(PausableDemand(kNow, 24 * kHour, 10'000)));
+  EXPECT_TRUE(pack.Fits(PausableDemand(kNow, kHour / 2, 10'000)));
 }
 
 // The check of plans is written apart from the pack.
-TEST(YieldingWorkTest, CheckPlanAgreesOnRunsBesideIt) {
+TEST(PausableWorkTest, CheckPlanAgreesOnRunsBesideIt) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937 dice(seed);
@@ -94,19 +94,19 @@ TEST(YieldingWorkTest, CheckPlanAgreesOnRunsBesideIt) {
   for (int round = 0; round < 500; ++round) {
     PackSpec spec = TwoDays(/*sun=*/below(15'000));
     spec.idle = below(2000);
-    const Demand yielding =
-        Yielding(kNow + below(20 * kHour), 1 + below(20 * kHour), 1000 + below(15'000));
+    const Demand pausable =
+        PausableDemand(kNow + below(20 * kHour), 1 + below(20 * kHour), 1000 + below(15'000));
     const Demand fixed = {
         .job = 2,
         .begin = kNow + below(30 * kHour),
         .draw = {
             .length = 1 + below(10 * kHour), .power = below(8000), .held_back = below(kWattHour)}};
     Pack pack(spec);
-    pack.Add(yielding);
+    pack.Add(pausable);
     Instance instance;
     instance.packs = {spec};
     instance.devices = {{.pack = 0}};
-    instance.settled = {{.pack = 0, .begin = yielding.begin, .draw = yielding.draw}};
+    instance.settled = {{.pack = 0, .begin = pausable.begin, .draw = pausable.draw}};
     InstanceJob& job = instance.jobs.emplace_back();
     job.released = kNow;
     job.options.push_back({.device = 0, .draw = fixed.draw});

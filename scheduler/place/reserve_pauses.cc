@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "scheduler/place/rests.h"
+#include "scheduler/place/reserve_pauses.h"
 
 #include <algorithm>
 
@@ -25,29 +25,30 @@ constexpr Seconds kFirstOverRestart = 20;
 constexpr Seconds kEarlierShare = 10;
 
 // The end of the run with its rests; nullopt: it does not begin so, or nobody knows its end.
-std::optional<Seconds> EndWithRests(const RestingRun& run, Seconds begin) {
+std::optional<Seconds> EndWithRests(const PausableRun& run, Seconds begin) {
   return run.pack.Fits({.begin = begin, .draw = FirstPartOf(run)})
-             ? run.pack.EndIfYielding({.begin = begin, .draw = run.whole}, run.restart, kDarkerMean)
+             ? run.pack.EndIfPaused({.begin = begin, .draw = run.whole}, run.restart, kDarkerMean)
              : std::nullopt;
 }
 
 // The rests of a run that begins at `begin` and ends at `end` at its mean.
-Rests RestsUntil(const RestingRun& run, Seconds begin, Seconds end) {
-  Rests rests{.total = std::max<Seconds>(1, end - begin - run.whole.length), .upper = std::nullopt};
+ReservePauses RestsUntil(const PausableRun& run, Seconds begin, Seconds end) {
+  ReservePauses rests{.total = std::max<Seconds>(1, end - begin - run.whole.length),
+                      .upper = std::nullopt};
   Demand upper{.begin = begin, .draw = run.whole};
   upper.draw.length = run.upper;
-  if (const auto last = run.pack.EndIfYielding(upper, run.restart, kDarkerUpper)) {
+  if (const auto last = run.pack.EndIfPaused(upper, run.restart, kDarkerUpper)) {
     rests.upper = std::max<Seconds>(rests.total, *last - upper.end());
   }
   return rests;
 }
 
-bool IsInTime(const RestingRun& run, Seconds begin, const Rests& rests) {
+bool IsInTime(const PausableRun& run, Seconds begin, const ReservePauses& rests) {
   return !run.latest_end.has_value() ||
          (rests.upper.has_value() && begin + run.upper + *rests.upper <= *run.latest_end);
 }
 
-bool IsEarlier(const RestingRun& run, std::optional<Seconds> end,
+bool IsEarlier(const PausableRun& run, std::optional<Seconds> end,
                std::optional<Seconds> whole_begin) {
   return end.has_value() && (!whole_begin.has_value() || *end + run.whole.length / kEarlierShare <
                                                              *whole_begin + run.whole.length);
@@ -62,15 +63,15 @@ std::optional<Seconds> LatestEndOf(const JobView& job, absl::Time now) {
              : std::nullopt;
 }
 
-bool MayRest(const v1::Device& device, const policy::Limits& limits) {
+bool MayPause(const v1::Device& device, const policy::Limits& limits) {
   return HasGauge(device) && (limits.reserve.has_value() || !limits.alive.empty()) &&
          limits.windows.empty() && !limits.budget.has_value();
 }
 
-std::optional<RestingRun> RestingRunOf(const RunOnBoard& on) {
+std::optional<PausableRun> PausableRunOf(const RunOnBoard& on) {
   const auto& [device, load, limits, steps, prediction] = on;
   if (load.pack == nullptr || !steps.keeps_checkpoints || IsWide(prediction) ||
-      !MayRest(device, limits)) {
+      !MayPause(device, limits)) {
     return std::nullopt;
   }
   const std::optional<timetable::Draw> whole = WholeDrawOf(device, steps, prediction);
@@ -78,28 +79,28 @@ std::optional<RestingRun> RestingRunOf(const RunOnBoard& on) {
     return std::nullopt;
   }
   const auto seconds = [](double amount) { return timetable::SecondsUp(absl::Seconds(amount)); };
-  return RestingRun{
+  return PausableRun{
       .pack = *load.pack,
       .whole = *whole,
       .upper = seconds(std::max(1.0, TotalSeconds(prediction, prediction.run_seconds().high()))),
       .restart = seconds(prediction.start_seconds())};
 }
 
-std::optional<RestingRun> RestingRunOf(const RunOnBoard& on, const JobView& job, absl::Time now) {
-  std::optional<RestingRun> run = job.profile_point.has_value() ? std::nullopt : RestingRunOf(on);
+std::optional<PausableRun> PausableRunOf(const RunOnBoard& on, const JobView& job, absl::Time now) {
+  std::optional<PausableRun> run = job.profile_point.has_value() ? std::nullopt : PausableRunOf(on);
   if (run.has_value()) {
     run->latest_end = LatestEndOf(job, now);
   }
   return run;
 }
 
-timetable::Draw FirstPartOf(const RestingRun& run) {
+timetable::Draw FirstPartOf(const PausableRun& run) {
   timetable::Draw first = run.whole;
   first.length = std::min(first.length, std::max(kFirstMin, kFirstOverRestart * run.restart));
   return first;
 }
 
-std::optional<Rests> RestsFrom(const RestingRun& run, Seconds begin) {
+std::optional<ReservePauses> ReservePausesFrom(const PausableRun& run, Seconds begin) {
   const Demand whole{.begin = begin, .draw = run.whole};
   if (run.pack.Fits(whole)) {
     return std::nullopt;
@@ -108,20 +109,20 @@ std::optional<Rests> RestsFrom(const RestingRun& run, Seconds begin) {
   if (!end.has_value() || !IsEarlier(run, end, run.pack.EarliestFit(run.whole, begin))) {
     return std::nullopt;
   }
-  const Rests rests = RestsUntil(run, begin, *end);
+  const ReservePauses rests = RestsUntil(run, begin, *end);
   return IsInTime(run, begin, rests) ? std::optional(rests) : std::nullopt;
 }
 
-Seconds RestOnceBegun(const RestingRun& run) {
+Seconds ReservePauseOnceBegun(const PausableRun& run) {
   const Demand whole{.begin = run.pack.spec().now, .draw = run.whole};
   if (run.pack.Fits(whole)) {
     return 0;
   }
-  const std::optional<Seconds> end = run.pack.EndIfYielding(whole, run.restart, kDarkerMean);
+  const std::optional<Seconds> end = run.pack.EndIfPaused(whole, run.restart, kDarkerMean);
   return std::max<Seconds>(1, end.value_or(run.pack.horizon()) - whole.end());
 }
 
-std::optional<Seconds> EarliestStart(const RestingRun& run, Seconds after) {
+std::optional<Seconds> EarliestStart(const PausableRun& run, Seconds after) {
   const std::optional<Seconds> whole = run.pack.EarliestFit(run.whole, after);
   const std::optional<Seconds> begin = run.pack.EarliestFit(FirstPartOf(run), after);
   if (!begin.has_value() || begin == whole) {
