@@ -394,7 +394,7 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
 }
 
 // Tensors as on the cores. What the kernels of the cores take beside them is not on a GPU, and what
-// libtorch's kernels take there is measured (scheduler/place/memory_rule.cc).
+// libtorch's kernels take there is measured (scheduler/place/rules/memory_rule.cc).
 void EstimateOnGpu(GpuParts gpu, MemoryEstimate& estimate) {
   std::vector<int64_t> blocks = std::move(gpu.weights);
   // The pass's room is taken in one piece (worker/engine/device/device.h, MakeRoom).

@@ -5,8 +5,8 @@
 // beside them stand the data's examples, weights, gradients, the optimizer's state and caches, and
 // before them the reading of data and weights.
 // The same job on a GPU is estimated apart: what lies in the GPU's memory, and what in the host's.
-// What CUDA itself takes is added where the device is known (scheduler/place/memory_rule.cc). Pure;
-// thread-safe.
+// What CUDA itself takes is added where the device is known (scheduler/place/rules/memory_rule.cc).
+// Pure; thread-safe.
 #ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
 #define WATTLE_MODELS_MEMORY_ESTIMATE_H_
 

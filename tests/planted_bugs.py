@@ -46,7 +46,7 @@ BUGS = (
         "return formats::NumberForm::kFloat32;", "wattle_gguf_directory_test", "StoredForm*"),
     Bug("a profile job measures the first device of its name", "coordinator/core/profiling.cc", "if (!best.has_value() || rank > best_rank) {", "if (!best.has_value()) {",
         "wattle_core_test", "ProfilingTest.*"),
-    Bug("a namesake takes the run of a profile job", "scheduler/place/device_rules.cc", "profiled->value() != device.device_id()) {",
+    Bug("a namesake takes the run of a profile job", "scheduler/place/rules/device_rules.cc", "profiled->value() != device.device_id()) {",
         "profiled->value().empty()) {", "wattle_core_test", "ProfilingTest.*"),
     Bug("a floor's GGUF model is FP32", "coordinator/core/model_family.cc", "inputs.estimate_memory(WithRecipe(spec, artifact), artifact", "inputs.estimate_memory(spec, artifact",
         "wattle_core_test", "ModelFamilyTest.WithAQualityFloor*"),

@@ -11,7 +11,7 @@
 #include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/projects.h"
-#include "scheduler/place/anti_affinity.h"
+#include "scheduler/place/rules/anti_affinity.h"
 
 namespace wattle::core {
 namespace {

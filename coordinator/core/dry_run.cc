@@ -37,7 +37,7 @@
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 

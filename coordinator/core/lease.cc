@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/transfer_rate.h"
 #include "units/format.h"

@@ -38,7 +38,7 @@
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/calibration.h"

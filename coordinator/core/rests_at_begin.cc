@@ -9,10 +9,10 @@
 #include "coordinator/core/planning_internal.h"
 #include "policy/held_back.h"
 #include "policy/limits.h"
-#include "scheduler/place/device_load.h"
-#include "scheduler/place/reserve_pauses.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/device/device_load.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/sun/reserve_pauses.h"
 #include "units/id.h"
 
 namespace wattle::core {

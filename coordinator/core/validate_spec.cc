@@ -16,7 +16,7 @@
 #include "proto/kind_name.h"
 #include "proto/model_shape.h"
 #include "proto/spec_bounds.h"
-#include "scheduler/place/quality_floor.h"
+#include "scheduler/place/rules/quality_floor.h"
 
 namespace wattle::core {
 namespace {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <optional>
 
-#include "scheduler/place/anti_affinity.h"
 #include "scheduler/place/fleet_instance_internal.h"
+#include "scheduler/place/rules/anti_affinity.h"
 #include "scheduler/timetable/amounts.h"
 
 namespace wattle::scheduler {

@@ -14,7 +14,7 @@
 #include "absl/types/span.h"
 
 #include "scheduler/place/check_places.h"
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/improve.h"
 #include "scheduler/timetable/instance.h"

@@ -12,10 +12,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-#include "scheduler/place/anti_affinity.h"
-#include "scheduler/place/evaluate_device_internal.h"
-#include "scheduler/place/objective.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/device/evaluate_device_internal.h"
+#include "scheduler/place/device/objective.h"
+#include "scheduler/place/rules/anti_affinity.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/profiles/probe.h"
 
 namespace wattle::scheduler {

@@ -11,11 +11,11 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "scheduler/place/choose_device.h"
-#include "scheduler/place/evaluate_device_internal.h"
-#include "scheduler/place/explain_internal.h"
+#include "scheduler/place/device/choose_device.h"
+#include "scheduler/place/device/evaluate_device_internal.h"
+#include "scheduler/place/explain/explain_internal.h"
+#include "scheduler/place/queue/start_spans.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/place/start_spans.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::scheduler {

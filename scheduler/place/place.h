@@ -17,8 +17,8 @@
 
 #include "proto/peak_memory.h"
 #include "scheduler/place/moves.h"
+#include "scheduler/place/queue/start_spans.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/place/start_spans.h"
 #include "scheduler/timetable/pack.h"
 #include "units/id.h"
 #include "wattle/v1/plan.pb.h"

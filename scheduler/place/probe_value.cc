@@ -5,7 +5,7 @@
 #include <string>
 
 #include "scheduler/place/probe_value_internal.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
 

@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "scheduler/place/evaluate_device_internal.h"
+#include "scheduler/place/device/evaluate_device_internal.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/snapshot.h"

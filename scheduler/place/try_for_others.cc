@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "scheduler/place/probe_value_internal.h"
-#include "scheduler/place/queue_planner_internal.h"
+#include "scheduler/place/queue/queue_planner_internal.h"
 
 namespace wattle::scheduler {
 
