@@ -22,7 +22,7 @@
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/sun_outlook.h"
+#include "scheduler/place/sun/sun_outlook.h"
 #include "scheduler/timetable/harvest_paths.h"
 #include "scheduler/timetable/schedule.h"
 

@@ -16,17 +16,17 @@
 #include "base/crc32c.h"
 #include "bench/drawn_fleet.h"
 #include "bench/fleet_plans.h"
-#include "scheduler/place/apart.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/rules/anti_affinity.h"
 #include "scheduler/place/snapshot.h"
 
 namespace wattle::bench {
 namespace {
 
-using scheduler::ApartGroup;
-using scheduler::ApartGroupOf;
+using scheduler::AntiAffinityGroup;
+using scheduler::AntiAffinityGroupOf;
 using scheduler::DeviceView;
 using scheduler::JobView;
 using scheduler::QueuePlacement;
@@ -193,10 +193,10 @@ Snapshot DrawSnapshot(Dice& dice, Fleet& fleet) {
   for (JobView& job : snapshot.queue) {
     DrawJob(dice, works, snapshot, job);
     if (job.spec.has_apart()) {
-      ApartGroup& group = snapshot.apart[ApartGroupOf(job.spec)];
-      group.apart = job.spec.apart();
+      AntiAffinityGroup& group = snapshot.anti_affinity[AntiAffinityGroupOf(job.spec)];
+      group.anti_affinity = job.spec.apart();
       group.jobs[job.id] = {};
-      group.places = scheduler::PlacesOf(group.apart, snapshot.devices);
+      group.places = scheduler::PlacesOf(group.anti_affinity, snapshot.devices);
     }
   }
   return snapshot;

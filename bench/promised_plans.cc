@@ -36,7 +36,7 @@ int LeftOut(const Schedule& schedule) {
   return left_out;
 }
 
-// As scheduler/place/late_jobs.cc helps a job: 1, 2, 4 … places earlier.
+// As scheduler/place/queue/late_jobs.cc helps a job: 1, 2, 4 … places earlier.
 void HelpLate(const Instance& instance, size_t job, std::vector<size_t>& order, Schedule& list) {
   const auto at = std::find(order.begin(), order.end(), job) - order.begin();
   for (ptrdiff_t steps = 1; at > 0; steps *= 2) {

@@ -22,7 +22,8 @@ absl::StatusOr<ExitCode> ListIdentities(Session& session, const std::string& kin
     return absl::InvalidArgumentError(
         absl::StrCat("--kind ", kind, ": wanted device, person or service"));
   }
-  WATTLE_ASSIGN_OR_RETURN(v1::ListIdentitiesResponse list, session.client().ListIdentities());
+  WATTLE_ASSIGN_OR_RETURN(v1::ListIdentitiesResponse list,
+                          session.client().Call(&AccessStub::ListIdentities));
   list = OfKind(std::move(list), kind);
   session.Print(list, [&] { return RenderIdentities(list, session.Now(), session.style()); });
   return ExitCode::kOk;
@@ -30,19 +31,22 @@ absl::StatusOr<ExitCode> ListIdentities(Session& session, const std::string& kin
 
 // The names of boards are a help for people: without them the ids do.
 std::string RootsText(Session& session, const v1::GetAuthorityResponse& roots) {
-  const absl::StatusOr<v1::ListDevicesResponse> devices = session.client().ListDevices();
+  const absl::StatusOr<v1::ListDevicesResponse> devices =
+      session.client().Call(&DeviceStub::ListDevices);
   return RenderRoots(WithDeviceNames(roots, devices.value_or(v1::ListDevicesResponse())),
                      session.style());
 }
 
 absl::StatusOr<ExitCode> TellRoots(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots, session.client().GetAuthority());
+  WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots,
+                          session.client().Call(&AccessStub::GetAuthority));
   session.Print(roots, [&] { return RootsText(session, roots); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> RotateRoot(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots, session.client().RotateAuthority());
+  WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots,
+                          session.client().Call(&AccessStub::RotateAuthority));
   session.Print(roots, [&] {
     return absl::StrCat("made a new root; both are trusted, and each renewal moves somebody\n",
                         RootsText(session, roots));
@@ -66,7 +70,7 @@ absl::StatusOr<ExitCode> RetireRoot(Session& session, const RetireFlags& flags) 
   request.set_root_sha256(absl::HexStringToBytes(flags.root));
   request.set_force(flags.force);
   WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots,
-                          session.client().RetireAuthority(request));
+                          session.client().Call(&AccessStub::RetireAuthority, request));
   session.Print(roots,
                 [&] { return absl::StrCat("retired the root\n", RootsText(session, roots)); });
   return ExitCode::kOk;

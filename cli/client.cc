@@ -4,15 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "cli/client_internal.h"
 #include "cli/progress.h"
-#include <grpcpp/grpcpp.h>
 
 #include "artifacts/file_cache.h"
 #include "artifacts/sha256.h"
@@ -47,6 +46,10 @@ std::shared_ptr<grpc::Channel> Connect(
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
+void SetTimeout(absl::Duration timeout, grpc::ClientContext* context) {
+  context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
 }
 
 bool MayRepeat(const absl::Status& status) {
@@ -95,10 +98,9 @@ Client::Client(Options options, const Environment& environment)
       address_(options_.problem.ok() ? ParseHostPort("--coordinator", options_.address).status()
                                      : options_.problem),
       // Each call refuses an invalid address, so that gRPC never sees one.
-      stubs_(std::make_unique<Stubs>(
-          address_.ok() ? Connect(options_.address, options_.credentials)
-                        : grpc::CreateChannel("127.0.0.1:0", grpc::InsecureChannelCredentials()))) {
-}
+      channel_(address_.ok()
+                   ? Connect(options_.address, options_.credentials)
+                   : grpc::CreateChannel("127.0.0.1:0", grpc::InsecureChannelCredentials())) {}
 
 Client::~Client() = default;
 
@@ -138,43 +140,28 @@ absl::Status Client::Explain(absl::StatusCode code, const std::string& message) 
   return absl::Status(code, message);
 }
 
+absl::Status Client::Run(const std::function<grpc::Status(grpc::ClientContext*)>& call,
+                         absl::Duration timeout) {
+  WATTLE_RETURN_IF_ERROR(address_);
+  grpc::ClientContext context;
+  SetTimeout(timeout, &context);
+  const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
+  const grpc::Status status = call(&context);
+  return status.ok()
+             ? absl::OkStatus()
+             : Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
 absl::StatusOr<v1::SubmitJobResponse> Client::SubmitJob(const v1::SubmitJobRequest& request) {
   absl::Duration pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
-    auto response = Call(stubs_->jobs, &v1::JobService::Stub::SubmitJob, request,
-                         options_.timeout / kSubmitAttempts);
+    auto response = Call(&JobStub::SubmitJob, request, options_.timeout / kSubmitAttempts);
     if (response.ok() || !MayRepeat(response.status()) || attempt == kSubmitAttempts) {
       return response;
     }
     environment_.sleep(pause);
     pause *= 2;
   }
-}
-
-absl::StatusOr<v1::PlanResponse> Client::PlanJob(const v1::PlanRequest& request,
-                                                 absl::Duration timeout_max) {
-  return Call(stubs_->jobs, &v1::JobService::Stub::PlanJob, request,
-              std::min(options_.timeout, timeout_max));
-}
-
-absl::StatusOr<v1::Timetable> Client::GetTimetable(absl::Duration horizon) {
-  v1::TimetableRequest request;
-  request.set_horizon_seconds(absl::ToDoubleSeconds(horizon));
-  return Call(stubs_->jobs, &v1::JobService::Stub::GetTimetable, request);
-}
-
-absl::StatusOr<v1::Job> Client::GetJob(const std::string& job_id) {
-  v1::GetJobRequest request;
-  request.set_job_id(job_id);
-  return Call(stubs_->jobs, &v1::JobService::Stub::GetJob, request);
-}
-
-absl::StatusOr<v1::ListJobsResponse> Client::ListJobs(const v1::ListJobsRequest& request) {
-  return Call(stubs_->jobs, &v1::JobService::Stub::ListJobs, request);
-}
-
-absl::StatusOr<v1::Job> Client::CancelJob(const v1::CancelJobRequest& request) {
-  return Call(stubs_->jobs, &v1::JobService::Stub::CancelJob, request);
 }
 
 template <typename Message, typename Open>
@@ -225,7 +212,7 @@ absl::Status Client::WatchJob(const std::string& job_id,
   v1::WatchJobRequest request;
   request.set_job_id(job_id);
   return Follow<v1::JobUpdate>(
-      [&](grpc::ClientContext* context) { return stubs_->jobs.WatchJob(context, request); },
+      [&](grpc::ClientContext* context) { return JobStub(channel_).WatchJob(context, request); },
       on_update, on_lost);
 }
 
@@ -241,7 +228,7 @@ absl::Status Client::WatchEvents(v1::WatchEventsRequest request,
   };
   return Follow<v1::FleetEvent>(
       [&](grpc::ClientContext* context) {
-        return stubs_->coordinator.WatchEvents(context, request);
+        return CoordinatorStub(channel_).WatchEvents(context, request);
       },
       take, on_lost);
 }
@@ -254,7 +241,7 @@ absl::Status Client::GetJobLogs(const v1::GetJobLogsRequest& request,
     SetTimeout(options_.timeout, &context);
   }
   const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
-  const auto stream = stubs_->jobs.GetJobLogs(&context, request);
+  const auto stream = JobStub(channel_).GetJobLogs(&context, request);
   v1::LogLine line;
   while (stream->Read(&line)) {
     on_line(line);
@@ -265,108 +252,10 @@ absl::Status Client::GetJobLogs(const v1::GetJobLogsRequest& request,
              : Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
 
-absl::StatusOr<v1::ListDevicesResponse> Client::ListDevices() {
-  return Call(stubs_->devices, &v1::DeviceService::Stub::ListDevices, v1::ListDevicesRequest());
-}
-
-absl::StatusOr<v1::Device> Client::GetDevice(const std::string& device) {
-  v1::GetDeviceRequest request;
-  request.set_device(device);
-  return Call(stubs_->devices, &v1::DeviceService::Stub::GetDevice, request);
-}
-
-absl::StatusOr<v1::Device> Client::DrainDevice(const v1::DrainDeviceRequest& request) {
-  return Call(stubs_->devices, &v1::DeviceService::Stub::DrainDevice, request);
-}
-
-absl::StatusOr<v1::Device> Client::ResumeDevice(const std::string& device) {
-  v1::ResumeDeviceRequest request;
-  request.set_device(device);
-  return Call(stubs_->devices, &v1::DeviceService::Stub::ResumeDevice, request);
-}
-
-absl::StatusOr<v1::RemoveDeviceResponse> Client::RemoveDevice(const std::string& device) {
-  v1::RemoveDeviceRequest request;
-  request.set_device(device);
-  return Call(stubs_->devices, &v1::DeviceService::Stub::RemoveDevice, request);
-}
-
-absl::StatusOr<v1::Policy> Client::ApplyPolicy(const v1::Policy& policy) {
-  v1::ApplyPolicyRequest request;
-  *request.mutable_policy() = policy;
-  return Call(stubs_->policies, &v1::PolicyService::Stub::ApplyPolicy, request);
-}
-
-absl::StatusOr<v1::ListPoliciesResponse> Client::ListPolicies() {
-  return Call(stubs_->policies, &v1::PolicyService::Stub::ListPolicies, v1::ListPoliciesRequest());
-}
-
-absl::Status Client::DeletePolicy(const std::string& name) {
-  v1::DeletePolicyRequest request;
-  request.set_name(name);
-  return Call(stubs_->policies, &v1::PolicyService::Stub::DeletePolicy, request).status();
-}
-
-absl::StatusOr<v1::HarvestForecast> Client::PushForecast(const v1::HarvestForecast& forecast) {
-  v1::PushForecastRequest request;
-  *request.mutable_forecast() = forecast;
-  return Call(stubs_->forecasts, &v1::ForecastService::Stub::PushForecast, request);
-}
-
-absl::StatusOr<v1::ListForecastsResponse> Client::ListForecasts() {
-  return Call(stubs_->forecasts, &v1::ForecastService::Stub::ListForecasts,
-              v1::ListForecastsRequest());
-}
-
-absl::Status Client::RemoveForecast(const std::string& name) {
-  v1::RemoveForecastRequest request;
-  request.set_name(name);
-  return Call(stubs_->forecasts, &v1::ForecastService::Stub::RemoveForecast, request).status();
-}
-
-absl::StatusOr<v1::ListProfilesResponse> Client::ListProfiles(const std::string& device_class) {
-  v1::ListProfilesRequest request;
-  request.set_device_class(device_class);
-  return Call(stubs_->profiles, &v1::ProfileService::Stub::ListProfiles, request);
-}
-
-absl::StatusOr<v1::ImportProfilesResponse> Client::ImportProfiles(
-    const v1::ImportProfilesRequest& request) {
-  return Call(stubs_->profiles, &v1::ProfileService::Stub::ImportProfiles, request);
-}
-
-absl::StatusOr<v1::RemoveImportedProfilesResponse> Client::RemoveImportedProfiles(
-    const std::string& device_class) {
-  v1::RemoveImportedProfilesRequest request;
-  request.set_device_class(device_class);
-  return Call(stubs_->profiles, &v1::ProfileService::Stub::RemoveImportedProfiles, request);
-}
-
 absl::StatusOr<v1::ListArtifactsResponse> Client::ListArtifacts(v1::ArtifactKind kind) {
   v1::ListArtifactsRequest request;
   request.set_kind(kind);
-  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::ListArtifacts, request);
-}
-
-absl::StatusOr<v1::ArtifactInfo> Client::ResolveArtifact(const std::string& reference) {
-  v1::ResolveArtifactRequest request;
-  request.set_reference(reference);
-  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::ResolveArtifact, request);
-}
-
-absl::StatusOr<v1::ArtifactInfo> Client::SignArtifact(const v1::SignArtifactRequest& request) {
-  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::SignArtifact, request);
-}
-
-absl::StatusOr<v1::RemoveArtifactResponse> Client::RemoveArtifact(
-    const v1::RemoveArtifactRequest& request) {
-  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::RemoveArtifact, request);
-}
-
-absl::StatusOr<v1::Manifest> Client::GetManifest(const std::string& artifact_id) {
-  v1::GetManifestRequest request;
-  request.set_artifact_id(artifact_id);
-  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::GetManifest, request);
+  return Call(&ArtifactStub::ListArtifacts, request);
 }
 
 absl::StatusOr<std::string> Client::ReadArtifactFile(const v1::ManifestFile& file) {
@@ -376,7 +265,7 @@ absl::StatusOr<std::string> Client::ReadArtifactFile(const v1::ManifestFile& fil
   grpc::ClientContext context;
   SetTimeout(options_.timeout, &context);
   const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
-  const auto stream = stubs_->artifacts.GetChunks(&context, request);
+  const auto stream = ArtifactStub(channel_).GetChunks(&context, request);
   std::string bytes;
   int chunks = 0;
   v1::Chunk chunk;
@@ -404,104 +293,6 @@ absl::StatusOr<std::string> Client::ReadArtifactFile(const v1::ManifestFile& fil
   return bytes;
 }
 
-absl::StatusOr<v1::WhoAmIResponse> Client::WhoAmI() {
-  return Call(stubs_->access, &v1::AccessService::Stub::WhoAmI, v1::WhoAmIRequest());
-}
-
-absl::StatusOr<v1::CreateTokensResponse> Client::CreateDeviceTokens(
-    const v1::CreateDeviceTokensRequest& request) {
-  return Call(stubs_->access, &v1::AccessService::Stub::CreateDeviceTokens, request);
-}
-
-absl::StatusOr<v1::CreateTokensResponse> Client::CreatePersonToken(
-    const v1::CreatePersonTokenRequest& request) {
-  return Call(stubs_->access, &v1::AccessService::Stub::CreatePersonToken, request);
-}
-
-absl::StatusOr<v1::CreateTokensResponse> Client::CreateServiceToken(
-    const v1::CreateServiceTokenRequest& request) {
-  return Call(stubs_->access, &v1::AccessService::Stub::CreateServiceToken, request);
-}
-
-absl::Status Client::RevokeToken(const std::string& token_id) {
-  v1::RevokeTokenRequest request;
-  request.set_token_id(token_id);
-  return Call(stubs_->access, &v1::AccessService::Stub::RevokeToken, request).status();
-}
-
-absl::StatusOr<v1::ApproveDeviceResponse> Client::ApproveDevice(const std::string& device) {
-  v1::ApproveDeviceRequest request;
-  request.set_device(device);
-  return Call(stubs_->access, &v1::AccessService::Stub::ApproveDevice, request);
-}
-
-absl::StatusOr<v1::RevokeDeviceResponse> Client::RevokeDevice(
-    const v1::RevokeDeviceRequest& request) {
-  return Call(stubs_->access, &v1::AccessService::Stub::RevokeDevice, request);
-}
-
-absl::StatusOr<v1::ListIdentitiesResponse> Client::ListIdentities() {
-  return Call(stubs_->access, &v1::AccessService::Stub::ListIdentities,
-              v1::ListIdentitiesRequest());
-}
-
-absl::StatusOr<v1::GetAuthorityResponse> Client::GetAuthority() {
-  return Call(stubs_->access, &v1::AccessService::Stub::GetAuthority, v1::GetAuthorityRequest());
-}
-
-absl::StatusOr<v1::GetAuthorityResponse> Client::RotateAuthority() {
-  return Call(stubs_->access, &v1::AccessService::Stub::RotateAuthority,
-              v1::RotateAuthorityRequest());
-}
-
-absl::StatusOr<v1::GetAuthorityResponse> Client::RetireAuthority(
-    const v1::RetireAuthorityRequest& request) {
-  return Call(stubs_->access, &v1::AccessService::Stub::RetireAuthority, request);
-}
-
-absl::Status Client::SetQuota(const v1::Quota& quota) {
-  v1::SetQuotaRequest request;
-  *request.mutable_quota() = quota;
-  return Call(stubs_->access, &v1::AccessService::Stub::SetQuota, request).status();
-}
-
-absl::StatusOr<v1::ListQuotasResponse> Client::ListQuotas() {
-  return Call(stubs_->access, &v1::AccessService::Stub::ListQuotas, v1::ListQuotasRequest());
-}
-
-absl::StatusOr<v1::Project> Client::SetProject(const v1::Project& project) {
-  v1::SetProjectRequest request;
-  *request.mutable_project() = project;
-  return Call(stubs_->access, &v1::AccessService::Stub::SetProject, request);
-}
-
-absl::Status Client::RemoveProject(const std::string& name) {
-  v1::RemoveProjectRequest request;
-  request.set_name(name);
-  return Call(stubs_->access, &v1::AccessService::Stub::RemoveProject, request).status();
-}
-
-absl::StatusOr<v1::ListProjectsResponse> Client::ListProjects() {
-  return Call(stubs_->access, &v1::AccessService::Stub::ListProjects, v1::ListProjectsRequest());
-}
-
-absl::Status Client::SetMember(const v1::SetMemberRequest& request) {
-  return Call(stubs_->access, &v1::AccessService::Stub::SetMember, request).status();
-}
-
-absl::Status Client::RevokePerson(const v1::RevokePersonRequest& request) {
-  return Call(stubs_->access, &v1::AccessService::Stub::RevokePerson, request).status();
-}
-
-absl::StatusOr<v1::CoordinatorStatus> Client::GetCoordinator() {
-  return Call(stubs_->coordinator, &v1::CoordinatorService::Stub::GetCoordinator,
-              v1::GetCoordinatorRequest());
-}
-
-absl::StatusOr<v1::EnergyReport> Client::ReportEnergy(const v1::ReportEnergyRequest& request) {
-  return Call(stubs_->coordinator, &v1::CoordinatorService::Stub::ReportEnergy, request);
-}
-
 absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
                                                       const v1::ArtifactInfo& info, bool move_name,
                                                       const std::string& project) {
@@ -516,7 +307,8 @@ absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
   options.progress = [&](const artifacts::TransferProgress& progress) {
     line.Update(TransferLine("sending", progress));
   };
-  auto pushed = artifacts::Push(stubs_->artifacts, path, info, options);
+  ArtifactStub stub(channel_);
+  auto pushed = artifacts::Push(stub, path, info, options);
   if (!pushed.ok()) {
     return Explain(pushed.status().code(), std::string(pushed.status().message()));
   }
@@ -544,7 +336,8 @@ absl::Status Client::PullArtifact(const std::string& artifact_id, const std::str
     line.Update(TransferLine("fetching", progress));
   };
   const ArtifactId id(artifact_id);
-  const absl::Status fetched = artifacts::Fetch(stubs_->artifacts, id, *cache, options);
+  ArtifactStub stub(channel_);
+  const absl::Status fetched = artifacts::Fetch(stub, id, *cache, options);
   if (!fetched.ok()) {
     return Explain(fetched.code(), std::string(fetched.message()));
   }

@@ -23,7 +23,8 @@ struct DeviceFlags {
 };
 
 absl::StatusOr<ExitCode> ListDevices(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, session.client().ListDevices());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices,
+                          session.client().Call(&DeviceStub::ListDevices));
   session.Print(devices, [&] { return RenderDevices(devices, session.Now(), session.style()); });
   return ExitCode::kOk;
 }
@@ -34,7 +35,8 @@ absl::StatusOr<ExitCode> WatchDevices(Session& session) {
   constexpr absl::Duration kInterval = absl::Seconds(2);
   LiveScreen screen(*session.environment().out, session.style());
   while (true) {
-    const absl::StatusOr<v1::ListDevicesResponse> devices = session.client().ListDevices();
+    const absl::StatusOr<v1::ListDevicesResponse> devices =
+        session.client().Call(&DeviceStub::ListDevices);
     if (absl::IsCancelled(devices.status())) {
       return ExitCode::kOk;  // Ctrl-C is the usual end of a watch.
     }
@@ -55,12 +57,14 @@ absl::StatusOr<ExitCode> WatchDevices(Session& session) {
 }
 
 absl::StatusOr<ExitCode> ShowDevice(Session& session, const DeviceFlags& flags) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().GetDevice(flags.device));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Device device,
+                          session.client().Call(&DeviceStub::GetDevice, flags.device));
   if (session.json()) {
     session.Print(device, [] { return std::string(); });
     return ExitCode::kOk;
   }
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies, session.client().ListPolicies());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies,
+                          session.client().Call(&PolicyStub::ListPolicies));
   session.PrintText(RenderDevice(device, session.Now(), policies));
   return ExitCode::kOk;
 }
@@ -77,20 +81,22 @@ absl::StatusOr<ExitCode> Drain(Session& session, const DeviceFlags& flags) {
   request.set_reason(flags.reason.empty()
                          ? absl::StrCat("drained by ", session.environment().user_name())
                          : flags.reason);
-  WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().DrainDevice(request));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Device device,
+                          session.client().Call(&DeviceStub::DrainDevice, request));
   PrintState(session, device);
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> Resume(Session& session, const DeviceFlags& flags) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().ResumeDevice(flags.device));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Device device,
+                          session.client().Call(&DeviceStub::ResumeDevice, flags.device));
   PrintState(session, device);
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> Remove(Session& session, const DeviceFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const v1::RemoveDeviceResponse removed,
-                          session.client().RemoveDevice(flags.device));
+                          session.client().Call(&DeviceStub::RemoveDevice, flags.device));
   session.Print(removed, [&] {
     return absl::StrCat("removed ", Printable(removed.name()), " (", removed.device_id(),
                         "); its jobs and joules stay on record\n");

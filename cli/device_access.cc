@@ -50,7 +50,7 @@ absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& fl
   request.set_approve(flags.approve);
   request.set_address(flags.address.empty() ? session.client().address() : flags.address);
   WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
-                          session.client().CreateDeviceTokens(request));
+                          session.client().Call(&AccessStub::CreateDeviceTokens, request));
   PrintTokens(session, made);
   const absl::StatusOr<HostPort> address = ParseHostPort("--address", request.address());
   if (address.ok() && IsLoopback(*address)) {
@@ -69,7 +69,7 @@ std::string BoardWords(const std::string& name, const std::string& device_id) {
 absl::StatusOr<ExitCode> ApproveDevice(Session& session, const std::string& device) {
   const IdentitiesBefore before(session);
   WATTLE_ASSIGN_OR_RETURN(const v1::ApproveDeviceResponse approved,
-                          session.client().ApproveDevice(device));
+                          session.client().Call(&AccessStub::ApproveDevice, device));
   session.Print(approved, [&] {
     const std::string board = BoardWords(approved.name(), approved.device_id());
     const v1::IdentityRecord* const known = before.Find("device", approved.device_id());
@@ -97,7 +97,7 @@ absl::StatusOr<ExitCode> RevokeDevice(Session& session, const RevokeFlags& flags
   }
   const IdentitiesBefore before(session);
   WATTLE_ASSIGN_OR_RETURN(const v1::RevokeDeviceResponse revoked,
-                          session.client().RevokeDevice(request));
+                          session.client().Call(&AccessStub::RevokeDevice, request));
   session.Print(revoked, [&] {
     const std::string board = BoardWords(revoked.name(), revoked.device_id());
     const std::string unknown = revoked.name().empty() ? ", which has never connected" : "";

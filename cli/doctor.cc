@@ -29,13 +29,15 @@ absl::StatusOr<ExitCode> Examine(Session& session) {
   Facts facts;
   facts.version = session.version();
   const absl::Time before = session.Now();
-  WATTLE_ASSIGN_OR_RETURN(facts.coordinator, session.client().GetCoordinator());
+  WATTLE_ASSIGN_OR_RETURN(facts.coordinator,
+                          session.client().Call(&CoordinatorStub::GetCoordinator));
   facts.answered_within = session.Now() - before;
   facts.asked_at = before + facts.answered_within / 2;
-  WATTLE_ASSIGN_OR_RETURN(facts.devices, session.client().ListDevices());
-  WATTLE_ASSIGN_OR_RETURN(facts.policies, session.client().ListPolicies());
-  WATTLE_ASSIGN_OR_RETURN(facts.profiles, session.client().ListProfiles(""));
-  if (absl::StatusOr<v1::Upgrade> latest = session.client().GetUpgrade(""); latest.ok()) {
+  WATTLE_ASSIGN_OR_RETURN(facts.devices, session.client().Call(&DeviceStub::ListDevices));
+  WATTLE_ASSIGN_OR_RETURN(facts.policies, session.client().Call(&PolicyStub::ListPolicies));
+  WATTLE_ASSIGN_OR_RETURN(facts.profiles, session.client().Call(&ProfileStub::ListProfiles, ""));
+  if (absl::StatusOr<v1::Upgrade> latest = session.client().Call(&UpgradeStub::GetUpgrade, "");
+      latest.ok()) {
     facts.upgrade = *std::move(latest);
   }
   const std::vector<Finding> findings = Diagnose(facts);

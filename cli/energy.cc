@@ -25,7 +25,8 @@ absl::StatusOr<ExitCode> ReportEnergy(Session& session, const EnergyFlags& flags
     WATTLE_ASSIGN_OR_RETURN(const absl::Time since, ParseSince(flags.since, session.Now()));
     request.set_since_unix_seconds(UnixSeconds(since));
   }
-  WATTLE_ASSIGN_OR_RETURN(const v1::EnergyReport report, session.client().ReportEnergy(request));
+  WATTLE_ASSIGN_OR_RETURN(const v1::EnergyReport report,
+                          session.client().Call(&CoordinatorStub::ReportEnergy, request));
   if (session.csv()) {
     session.PrintText(EnergyCsv(report, flags.by));
   } else {

@@ -47,7 +47,9 @@ absl::StatusOr<ExitCode> PushForecast(Session& session, const ForecastFlags& fla
   WATTLE_RETURN_IF_ERROR(forecast.status());
   forecast->set_name(flags.name);
   forecast->mutable_selector()->Assign(flags.selector.begin(), flags.selector.end());
-  const auto pushed = session.client().PushForecast(*forecast);
+  v1::PushForecastRequest request;
+  *request.mutable_forecast() = *forecast;
+  const auto pushed = session.client().Call(&ForecastStub::PushForecast, request);
   WATTLE_RETURN_IF_ERROR(AtLine(flags.file, pushed.status()));
   session.Print(*pushed, [&] {
     return absl::StrCat("pushed ", pushed->name(), ", ", forecast->power_watts_size(),
@@ -58,13 +60,13 @@ absl::StatusOr<ExitCode> PushForecast(Session& session, const ForecastFlags& fla
 
 absl::StatusOr<ExitCode> ListForecasts(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListForecastsResponse forecasts,
-                          session.client().ListForecasts());
+                          session.client().Call(&ForecastStub::ListForecasts));
   session.Print(forecasts, [&] { return RenderForecasts(forecasts, session.style()); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> RemoveForecast(Session& session, const std::string& name) {
-  WATTLE_RETURN_IF_ERROR(session.client().RemoveForecast(name));
+  WATTLE_RETURN_IF_ERROR(session.client().Call(&ForecastStub::RemoveForecast, name).status());
   session.Print(v1::RemoveForecastResponse(), [&] { return absl::StrCat("removed ", name, "\n"); });
   return ExitCode::kOk;
 }

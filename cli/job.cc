@@ -70,7 +70,8 @@ absl::StatusOr<v1::ListJobsResponse> AskForJobs(Session& session, v1::ListJobsRe
   int32_t left = limit;
   do {
     request.set_limit(std::min(left, kPageJobsMax));
-    WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse page, session.client().ListJobs(request));
+    WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse page,
+                            session.client().Call(&JobStub::ListJobs, request));
     all.mutable_jobs()->MergeFrom(page.jobs());
     all.mutable_summaries()->MergeFrom(page.summaries());
     all.set_next_page_token(page.next_page_token());
@@ -116,7 +117,7 @@ std::string JobAhead(Session& session, const v1::Job& job) {
   if (place.expected_start_unix_seconds() <= 0 || !place.behind_job_id().empty()) {
     return "";
   }
-  const auto device = session.client().GetDevice(place.device_id());
+  const auto device = session.client().Call(&DeviceStub::GetDevice, place.device_id());
   if (!device.ok()) {
     return "";
   }
@@ -137,14 +138,14 @@ JobOutlook AskForOutlook(Session& session, const v1::Job& job) {
   outlook.ahead_job_id = JobAhead(session, job);
   v1::PlanRequest request;
   request.set_job_id(job.job_id());
-  if (auto plan = session.client().PlanJob(request, kOutlookMax); plan.ok()) {
+  if (auto plan = session.client().Call(&JobStub::PlanJob, request, kOutlookMax); plan.ok()) {
     outlook.plan = *std::move(plan);
   }
   return outlook;
 }
 
 absl::StatusOr<ExitCode> ShowJob(Session& session, const JobFlags& flags) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().Call(&JobStub::GetJob, flags.job_id));
   const JobOutlook outlook = AskForOutlook(session, job);
   session.Print(job, [&] {
     const std::string text = RenderJob(job, session.Now(), session.style(), outlook);
@@ -154,7 +155,7 @@ absl::StatusOr<ExitCode> ShowJob(Session& session, const JobFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> ShowOutput(Session& session, const JobFlags& flags) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().Call(&JobStub::GetJob, flags.job_id));
   WATTLE_ASSIGN_OR_RETURN(const JobOutput output, ReadJobOutput(session.client(), job));
   if (session.json()) {
     session.PrintText(output.json);
@@ -166,7 +167,7 @@ absl::StatusOr<ExitCode> ShowOutput(Session& session, const JobFlags& flags) {
 
 // Submits the same spec as a new job. The names of inputs are resolved anew.
 absl::StatusOr<ExitCode> RetryJob(Session& session, const JobFlags& flags) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().Call(&JobStub::GetJob, flags.job_id));
   if (!IsTerminal(job.state())) {
     return absl::FailedPreconditionError(
         absl::StrCat(job.job_id(), " is ", Word(job.state()),
@@ -197,13 +198,13 @@ absl::StatusOr<ExitCode> CancelJob(Session& session, const JobFlags& flags) {
   request.set_job_id(flags.job_id);
   request.set_reason(flags.reason.empty() ? absl::StrCat("by ", session.environment().user_name())
                                           : flags.reason);
-  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().CancelJob(request));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().Call(&JobStub::CancelJob, request));
   session.Print(job, [&] { return absl::StrCat(RenderJobState(job), "\n"); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> ShowReceipt(Session& session, const JobFlags& flags) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().Call(&JobStub::GetJob, flags.job_id));
   const v1::Attempt* attempt = LastReceipt(job);
   if (attempt == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -105,7 +105,7 @@ absl::StatusOr<JobOutput> ReadJobOutput(Client& client, const v1::Job& job) {
                                 : absl::StrCat("; wait for it: wattle job watch ", job.job_id())));
   }
   WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest,
-                          client.GetManifest(job.output_artifact_id()));
+                          client.Call(&ArtifactStub::GetManifest, job.output_artifact_id()));
   std::map<std::string, std::string> texts;
   for (const v1::ManifestFile& file : manifest.files()) {
     const bool wanted = file.path() == kGenerations || file.path() == kMetrics;

@@ -152,7 +152,7 @@ std::string SpentWords(const v1::Job& job) {
 }
 
 // "folds, by site"
-std::string ApartWords(const v1::JobSpec& spec) {
+std::string AntiAffinityWords(const v1::JobSpec& spec) {
   const v1::Apart& apart = spec.apart();
   return apart.by().empty() ? apart.group() : absl::StrCat(apart.group(), ", by ", apart.by());
 }
@@ -231,7 +231,7 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("objective", ObjectiveWord(job.spec().objective()), &out);
   AppendField("owner", job.spec().owner(), &out);
   AppendField("project", job.spec().project(), &out);
-  AppendField("apart", ApartWords(job.spec()), &out);
+  AppendField("apart", AntiAffinityWords(job.spec()), &out);
   AppendField("reason", job.reason(), &out);
   AppendField("expected", PlaceWords(job, outlook), &out);
   AppendField("plan", job.place().reason(), &out);

@@ -95,7 +95,8 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
 
 // What holds for the person; "" where nothing does, or an older coordinator knows no quotas.
 std::string OwnQuota(Session& session, const std::string& person) {
-  const absl::StatusOr<v1::ListQuotasResponse> quotas = session.client().ListQuotas();
+  const absl::StatusOr<v1::ListQuotasResponse> quotas =
+      session.client().Call(&AccessStub::ListQuotas);
   if (quotas.ok()) {
     for (const v1::QuotaUse& use : quotas->quotas()) {
       if (use.quota().owner() == person) {
@@ -114,7 +115,7 @@ std::string ProjectWords(const v1::WhoAmIResponse& me) {
 }
 
 absl::StatusOr<ExitCode> WhoAmI(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::WhoAmIResponse me, session.client().WhoAmI());
+  WATTLE_ASSIGN_OR_RETURN(const v1::WhoAmIResponse me, session.client().Call(&AccessStub::WhoAmI));
   session.Print(me, [&] {
     const absl::Time end = absl::UnixEpoch() + absl::Seconds(me.not_after_unix_seconds());
     return absl::StrCat(me.id(), " (", absl::StrJoin(me.roles(), ", "), ")",
@@ -177,7 +178,7 @@ absl::StatusOr<ExitCode> PersonToken(Session& session, const PersonFlags& flags)
   request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
   request.set_address(flags.address.empty() ? session.client().address() : flags.address);
   WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
-                          session.client().CreatePersonToken(request));
+                          session.client().Call(&AccessStub::CreatePersonToken, request));
   PrintTokens(session, made);
   return ExitCode::kOk;
 }
@@ -187,7 +188,7 @@ absl::StatusOr<ExitCode> RevokePerson(Session& session, const PersonFlags& flags
   request.set_person(flags.person);
   request.set_reason(flags.reason);
   const IdentitiesBefore before(session);
-  WATTLE_RETURN_IF_ERROR(session.client().RevokePerson(request));
+  WATTLE_RETURN_IF_ERROR(session.client().Call(&AccessStub::RevokePerson, request).status());
   const std::string person = Printable(flags.person);
   session.PrintText(before.WasRevoked("person", flags.person)
                         ? absl::StrCat(person, " was revoked already\n")
@@ -217,7 +218,9 @@ absl::StatusOr<absl::Duration> ParseTtl(const std::string& text, int days_max) {
 }
 
 IdentitiesBefore::IdentitiesBefore(Session& session)
-    : list_(session.client().ListIdentities().value_or(v1::ListIdentitiesResponse())) {}
+    : list_(session.client()
+                .Call(&AccessStub::ListIdentities)
+                .value_or(v1::ListIdentitiesResponse())) {}
 
 const v1::IdentityRecord* IdentitiesBefore::Find(absl::string_view kind,
                                                  absl::string_view id) const {
@@ -247,7 +250,7 @@ absl::StatusOr<ExitCode> EndToken(Session& session, const std::string& text) {
     // The text may hold a secret: neither a call nor a message repeats it.
     return absl::InvalidArgumentError("token: wanted its id, or the whole text of a token");
   }
-  const absl::Status ended = session.client().RevokeToken(id);
+  const absl::Status ended = session.client().Call(&AccessStub::RevokeToken, id).status();
   // Who repeats a command has what was asked for.
   if (!ended.ok() && !absl::IsAlreadyExists(ended)) {
     return ended;

@@ -156,7 +156,7 @@ absl::Status CheckExport(const v1::ArtifactInfo& artifact, const ExportFlags& fl
 
 absl::StatusOr<ExitCode> Export(Session& session, const ExportFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo artifact,
-                          session.client().ResolveArtifact(flags.reference));
+                          session.client().Call(&ArtifactStub::ResolveArtifact, flags.reference));
   WATTLE_RETURN_IF_ERROR(CheckExport(artifact, flags));
   WATTLE_ASSIGN_OR_RETURN(const std::string staged, MakeStagingDirectory());
   const absl::Cleanup remove = [&staged] {
@@ -227,7 +227,7 @@ absl::StatusOr<std::string> ReadSignersKey(const std::string& path) {
 absl::StatusOr<ExitCode> Sign(Session& session, const SignFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const std::string key, ReadSignersKey(flags.key_path));
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo info,
-                          session.client().ResolveArtifact(flags.reference));
+                          session.client().Call(&ArtifactStub::ResolveArtifact, flags.reference));
   if (info.kind() == v1::ARTIFACT_KIND_DATASET || info.kind() == v1::ARTIFACT_KIND_RELEASE) {
     return absl::InvalidArgumentError(absl::StrCat(
         flags.reference, ": is a ",
@@ -241,7 +241,7 @@ absl::StatusOr<ExitCode> Sign(Session& session, const SignFlags& flags) {
   request.set_reference(info.artifact_id());
   *request.mutable_signature() = *std::move(signature);
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo signed_info,
-                          session.client().SignArtifact(request));
+                          session.client().Call(&ArtifactStub::SignArtifact, request));
   session.Print(signed_info, [&] {
     return absl::StrCat("signed ", flags.reference, " (", info.artifact_id().substr(0, 12), ") as ",
                         signer, "\n");
@@ -290,7 +290,7 @@ absl::StatusOr<ExitCode> RemoveArtifact(Session& session, const std::string& ref
   request.set_reference(reference);
   request.set_kind(kind);
   WATTLE_ASSIGN_OR_RETURN(const v1::RemoveArtifactResponse removed,
-                          session.client().RemoveArtifact(request));
+                          session.client().Call(&ArtifactStub::RemoveArtifact, request));
   session.Print(removed, [&] { return RenderRemoved(removed); });
   return ExitCode::kOk;
 }
@@ -298,7 +298,7 @@ absl::StatusOr<ExitCode> RemoveArtifact(Session& session, const std::string& ref
 absl::StatusOr<ExitCode> PullArtifact(Session& session, const std::string& reference,
                                       const std::string& directory) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo artifact,
-                          session.client().ResolveArtifact(reference));
+                          session.client().Call(&ArtifactStub::ResolveArtifact, reference));
   WATTLE_RETURN_IF_ERROR(session.client().PullArtifact(artifact.artifact_id(), directory));
   session.Print(artifact, [&] { return absl::StrCat(directory, ": ", RenderPushed(artifact)); });
   return ExitCode::kOk;

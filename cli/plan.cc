@@ -48,7 +48,10 @@ absl::StatusOr<absl::Duration> ParseHorizon(const std::string& text) {
 absl::StatusOr<ExitCode> ShowTimetable(Session& session, const PlanFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const absl::Duration horizon, ParseHorizon(flags.horizon));
   WATTLE_RETURN_IF_ERROR(CheckOneOutput("--html", flags.html, session.json()));
-  WATTLE_ASSIGN_OR_RETURN(const v1::Timetable timetable, session.client().GetTimetable(horizon));
+  v1::TimetableRequest request;
+  request.set_horizon_seconds(absl::ToDoubleSeconds(horizon));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Timetable timetable,
+                          session.client().Call(&JobStub::GetTimetable, request));
   if (flags.html == kStandardOutput) {
     session.PrintText(TimetablePage(timetable));
     return ExitCode::kOk;
@@ -68,7 +71,7 @@ ExitCode CodeOf(const v1::PlanResponse& plan) {
 // file: for errors; empty: the spec is of an open job.
 absl::StatusOr<ExitCode> PlanOne(Session& session, const v1::PlanRequest& request,
                                  const v1::JobSpec& spec, const std::string& file) {
-  const auto plan = session.client().PlanJob(request);
+  const auto plan = session.client().Call(&JobStub::PlanJob, request);
   WATTLE_RETURN_IF_ERROR(file.empty() ? plan.status() : WithContext(file, plan.status()));
   session.Print(*plan, [&] { return RenderPlan(spec, *plan, session.style()); });
   return CodeOf(*plan);
@@ -81,7 +84,7 @@ absl::StatusOr<ExitCode> PlanSweep(Session& session, v1::PlanRequest request,
   ExitCode code = ExitCode::kOk;
   for (const v1::JobSpec& spec : specs) {
     *request.mutable_spec() = spec;
-    auto plan = session.client().PlanJob(request);
+    auto plan = session.client().Call(&JobStub::PlanJob, request);
     WATTLE_RETURN_IF_ERROR(WithContext(absl::StrCat(file, ": ", spec.name()), plan.status()));
     code = CodeOf(*plan) == ExitCode::kOk ? code : CodeOf(*plan);
     plans.push_back({spec.name(), *std::move(plan)});
@@ -107,7 +110,8 @@ absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
     request.mutable_policies()->Add(policies->begin(), policies->end());
   }
   if (!flags.job_id.empty()) {
-    WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+    WATTLE_ASSIGN_OR_RETURN(const v1::Job job,
+                            session.client().Call(&JobStub::GetJob, flags.job_id));
     request.set_job_id(job.job_id());
     return PlanOne(session, request, job.spec(), "");
   }

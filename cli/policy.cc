@@ -19,7 +19,8 @@ namespace {
 // others. The policies are applied all the same: the next file may change another one.
 absl::Status RemarkNeverOpen(Session& session, const v1::ListPoliciesResponse& applied,
                              const v1::ListPoliciesResponse& all) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, session.client().ListDevices());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices,
+                          session.client().Call(&DeviceStub::ListDevices));
   for (const std::string& line : NeverOpen(applied, all, devices, session.Now())) {
     session.PrintRemark(line);
   }
@@ -31,7 +32,9 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
   WATTLE_RETURN_IF_ERROR(AsBadInput(policies.status()));
   v1::ListPoliciesResponse applied;
   for (const v1::Policy& policy : *policies) {
-    auto stored = session.client().ApplyPolicy(policy);
+    v1::ApplyPolicyRequest request;
+    *request.mutable_policy() = policy;
+    auto stored = session.client().Call(&PolicyStub::ApplyPolicy, request);
     WATTLE_RETURN_IF_ERROR(WithContext(absl::StrCat(file, ": ", policy.name()), stored.status()));
     *applied.add_policies() = *std::move(stored);
   }
@@ -43,7 +46,8 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
     return text;
   });
   // The policy is applied: devices that it selects may come later.
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse all, session.client().ListPolicies());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse all,
+                          session.client().Call(&PolicyStub::ListPolicies));
   for (const v1::Policy& policy : applied.policies()) {
     if (SelectedDevices(all, policy.name()) == 0) {
       session.PrintRemark(absl::StrCat("policy ", policy.name(),
@@ -56,13 +60,14 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
 }
 
 absl::StatusOr<ExitCode> ListPolicies(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies, session.client().ListPolicies());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies,
+                          session.client().Call(&PolicyStub::ListPolicies));
   session.Print(policies, [&] { return RenderPolicies(policies, session.style()); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> Remove(Session& session, const std::string& name) {
-  WATTLE_RETURN_IF_ERROR(session.client().DeletePolicy(name));
+  WATTLE_RETURN_IF_ERROR(session.client().Call(&PolicyStub::DeletePolicy, name).status());
   session.Print(v1::DeletePolicyResponse(), [&] { return absl::StrCat("removed ", name, "\n"); });
   return ExitCode::kOk;
 }

@@ -148,7 +148,8 @@ absl::StatusOr<ExitCode> Probe(Session& session, const ProbeFlags& flags) {
   *request.mutable_spec() = JobWith(flags, flags.model);
   request.mutable_spec()->mutable_quality_floor()->set_perplexity_change_percent_max(
       kAnyChangePercent);
-  WATTLE_ASSIGN_OR_RETURN(const v1::PlanResponse plan, session.client().PlanJob(request));
+  WATTLE_ASSIGN_OR_RETURN(const v1::PlanResponse plan,
+                          session.client().Call(&JobStub::PlanJob, request));
   if (!plan.certain_failure().empty()) {
     return absl::InvalidArgumentError(plan.certain_failure());
   }

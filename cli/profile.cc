@@ -26,21 +26,21 @@ namespace {
 absl::StatusOr<ExitCode> ListProfiles(Session& session, const std::string& device_class) {
   if (session.json()) {
     WATTLE_ASSIGN_OR_RETURN(const v1::ListProfilesResponse profiles,
-                            session.client().ListProfiles(device_class));
+                            session.client().Call(&ProfileStub::ListProfiles, device_class));
     session.Print(profiles, [] { return std::string(); });
     return ExitCode::kOk;
   }
   ProfileFacts facts;
   facts.now = session.Now();
-  WATTLE_ASSIGN_OR_RETURN(facts.profiles, session.client().ListProfiles(""));
-  WATTLE_ASSIGN_OR_RETURN(facts.devices, session.client().ListDevices());
+  WATTLE_ASSIGN_OR_RETURN(facts.profiles, session.client().Call(&ProfileStub::ListProfiles, ""));
+  WATTLE_ASSIGN_OR_RETURN(facts.devices, session.client().Call(&DeviceStub::ListDevices));
   session.PrintText(RenderProfiles(facts, device_class, session.style()));
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> Show(Session& session, const std::string& device_class, bool front) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListProfilesResponse profiles,
-                          session.client().ListProfiles(device_class));
+                          session.client().Call(&ProfileStub::ListProfiles, device_class));
   if (profiles.rows().empty()) {
     return absl::NotFoundError(absl::StrCat("no profile rows of class ", device_class,
                                             "; see the classes with wattle profile ls"));
@@ -80,11 +80,12 @@ absl::StatusOr<std::vector<v1::ProfileRow>> ChooseRows(Session& session,
                                                        const RowsToExportFlags& flags) {
   std::string device_id;
   if (!flags.device.empty()) {
-    WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().GetDevice(flags.device));
+    WATTLE_ASSIGN_OR_RETURN(const v1::Device device,
+                            session.client().Call(&DeviceStub::GetDevice, flags.device));
     device_id = device.info().device_id();
   }
   WATTLE_ASSIGN_OR_RETURN(const v1::ListProfilesResponse all,
-                          session.client().ListProfiles(flags.device_class));
+                          session.client().Call(&ProfileStub::ListProfiles, flags.device_class));
   scheduler::ProfileTable table;
   for (const v1::ProfileRow& row : all.rows()) {
     (void)table.Put(row);  // What is not valid serves no prediction, here or elsewhere.
@@ -108,7 +109,8 @@ absl::StatusOr<std::vector<v1::ProfileRow>> ChooseRows(Session& session,
 
 absl::StatusOr<ExitCode> ExportRows(Session& session, const RowsToExportFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::ProfileRow> rows, ChooseRows(session, flags));
-  WATTLE_ASSIGN_OR_RETURN(const v1::CoordinatorStatus fleet, session.client().GetCoordinator());
+  WATTLE_ASSIGN_OR_RETURN(const v1::CoordinatorStatus fleet,
+                          session.client().Call(&CoordinatorStub::GetCoordinator));
   v1::ProfileExport file;
   file.set_format(std::string(scheduler::kExportFormat));
   file.set_version(scheduler::kExportVersion);
@@ -131,7 +133,7 @@ absl::StatusOr<ExitCode> ImportRows(Session& session, const std::string& path) {
   v1::ImportProfilesRequest request;
   WATTLE_ASSIGN_OR_RETURN(*request.mutable_file(), ReadProfileFile(path));
   request.set_file_name(std::filesystem::path(path).filename().string());
-  const auto imported = session.client().ImportProfiles(request);
+  const auto imported = session.client().Call(&ProfileStub::ImportProfiles, request);
   WATTLE_RETURN_IF_ERROR(WithContext(path, imported.status()));
   session.Print(*imported, [&] {
     return absl::StrCat(path, ": ", RowsWord(imported->imported(), "imported"),
@@ -141,8 +143,9 @@ absl::StatusOr<ExitCode> ImportRows(Session& session, const std::string& path) {
 }
 
 absl::StatusOr<ExitCode> RemoveImported(Session& session, const std::string& device_class) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::RemoveImportedProfilesResponse removed,
-                          session.client().RemoveImportedProfiles(device_class));
+  WATTLE_ASSIGN_OR_RETURN(
+      const v1::RemoveImportedProfilesResponse removed,
+      session.client().Call(&ProfileStub::RemoveImportedProfiles, device_class));
   session.Print(removed, [&] {
     return absl::StrCat("removed ", RowsWord(removed.removed(), "imported"),
                         "; measured and published rows stay\n");

@@ -90,7 +90,7 @@ absl::Status CheckPlan(Session& session, const v1::JobSpec& spec, const std::str
                        const std::string& file) {
   v1::PlanRequest request;
   *request.mutable_spec() = spec;
-  const auto plan = session.client().PlanJob(request);
+  const auto plan = session.client().Call(&JobStub::PlanJob, request);
   WATTLE_RETURN_IF_ERROR(WithContext(file, plan.status()));
   if (!plan->certain_failure().empty()) {
     return absl::InvalidArgumentError(absl::StrCat(file, ": ", plan->certain_failure()));
@@ -115,7 +115,8 @@ absl::StatusOr<ExitCode> RunProfile(Session& session, const ProfileRunFlags& fla
     session.Print(spec, [&] { return formats::JobFileText(spec); });
     return ExitCode::kOk;
   }
-  WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().GetDevice(flags.device));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Device device,
+                          session.client().Call(&DeviceStub::GetDevice, flags.device));
   if (flags.modes && !device.info().sets_power_modes()) {
     return absl::FailedPreconditionError(
         absl::StrCat("--modes: the worker of ", flags.device,

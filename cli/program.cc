@@ -220,7 +220,7 @@ std::string EmptyValue(CLI::App* app) {
 std::vector<std::string> AskFleet(Session& session, const std::string& sort) {
   std::set<std::string> names;
   if (sort == "JOB" || sort == "REFERENCE") {
-    const auto found = session.client().ListJobs(v1::ListJobsRequest());
+    const auto found = session.client().Call(&JobStub::ListJobs);
     const v1::ListJobsResponse jobs = found.ok() ? *found : v1::ListJobsResponse();
     for (const v1::Job& job : jobs.jobs()) {
       if (sort == "JOB") {
@@ -247,21 +247,21 @@ std::vector<std::string> AskFleet(Session& session, const std::string& sort) {
     }
   }
   if (sort == "DEVICE" || sort == "CLASS") {
-    if (const auto found = session.client().ListDevices(); found.ok()) {
+    if (const auto found = session.client().Call(&DeviceStub::ListDevices); found.ok()) {
       for (const v1::Device& device : found->devices()) {
         names.insert(sort == "DEVICE" ? device.info().name() : device.info().device_class());
       }
     }
   }
   if (sort == "POLICY") {
-    if (const auto found = session.client().ListPolicies(); found.ok()) {
+    if (const auto found = session.client().Call(&PolicyStub::ListPolicies); found.ok()) {
       for (const v1::Policy& policy : found->policies()) {
         names.insert(policy.name());
       }
     }
   }
   if (sort == "FORECAST") {
-    if (const auto found = session.client().ListForecasts(); found.ok()) {
+    if (const auto found = session.client().Call(&ForecastStub::ListForecasts); found.ok()) {
       for (const v1::HarvestForecast& forecast : found->forecasts()) {
         names.insert(forecast.name());
       }

@@ -27,22 +27,25 @@ struct MemberFlags {
 };
 
 absl::StatusOr<ExitCode> SetProject(Session& session, const ProjectFlags& flags) {
-  v1::Project project;
+  v1::SetProjectRequest request;
+  v1::Project& project = *request.mutable_project();
   project.set_name(flags.name);
   project.mutable_device_labels()->Add(flags.labels.begin(), flags.labels.end());
-  WATTLE_ASSIGN_OR_RETURN(const v1::Project set, session.client().SetProject(project));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Project set,
+                          session.client().Call(&AccessStub::SetProject, request));
   session.Print(set, [&] { return absl::StrCat("set the project ", Printable(set.name()), "\n"); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> ListProjects(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListProjectsResponse projects, session.client().ListProjects());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListProjectsResponse projects,
+                          session.client().Call(&AccessStub::ListProjects));
   session.Print(projects, [&] { return RenderProjects(projects, session.style()); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> RemoveProject(Session& session, const std::string& name) {
-  WATTLE_RETURN_IF_ERROR(session.client().RemoveProject(name));
+  WATTLE_RETURN_IF_ERROR(session.client().Call(&AccessStub::RemoveProject, name).status());
   session.Print(v1::RemoveProjectResponse(),
                 [&] { return absl::StrCat("removed the project ", Printable(name), "\n"); });
   return ExitCode::kOk;
@@ -52,7 +55,7 @@ absl::StatusOr<ExitCode> SetMember(Session& session, const MemberFlags& flags) {
   v1::SetMemberRequest request;
   request.set_person(flags.person);
   request.mutable_projects()->Add(flags.projects.begin(), flags.projects.end());
-  WATTLE_RETURN_IF_ERROR(session.client().SetMember(request));
+  WATTLE_RETURN_IF_ERROR(session.client().Call(&AccessStub::SetMember, request).status());
   session.Print(v1::SetMemberResponse(), [&] {
     return absl::StrCat(Printable(flags.person), " is a member of ",
                         Printable(absl::StrJoin(flags.projects, ", ")), "\n");

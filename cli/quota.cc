@@ -49,7 +49,8 @@ void AddWhose(CLI::App* leaf, QuotaFlags* flags) {
 
 absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
   WATTLE_RETURN_IF_ERROR(CheckWhose(flags));
-  v1::Quota quota;
+  v1::SetQuotaRequest request;
+  v1::Quota& quota = *request.mutable_quota();
   quota.set_owner(flags.owner);
   quota.set_project(flags.project);
   quota.set_open_jobs_max(flags.open_jobs);
@@ -67,24 +68,26 @@ absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
                      ": wanted a limit above 0: --open-jobs, --submits-per-minute, "
                      "--energy-wh-per-day or --artifact-gib; 'wattle quota rm' ends a quota"));
   }
-  WATTLE_RETURN_IF_ERROR(session.client().SetQuota(quota));
+  WATTLE_RETURN_IF_ERROR(session.client().Call(&AccessStub::SetQuota, request).status());
   session.Print(quota, [&] { return absl::StrCat("set the quota of ", WhoseQuota(quota), "\n"); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> RemoveQuota(Session& session, const QuotaFlags& flags) {
   WATTLE_RETURN_IF_ERROR(CheckWhose(flags));
-  v1::Quota quota;
+  v1::SetQuotaRequest request;
+  v1::Quota& quota = *request.mutable_quota();
   quota.set_owner(flags.owner);
   quota.set_project(flags.project);
-  WATTLE_RETURN_IF_ERROR(session.client().SetQuota(quota));
+  WATTLE_RETURN_IF_ERROR(session.client().Call(&AccessStub::SetQuota, request).status());
   session.Print(quota,
                 [&] { return absl::StrCat("removed the quota of ", WhoseQuota(quota), "\n"); });
   return ExitCode::kOk;
 }
 
 absl::StatusOr<ExitCode> ListQuotas(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListQuotasResponse quotas, session.client().ListQuotas());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListQuotasResponse quotas,
+                          session.client().Call(&AccessStub::ListQuotas));
   session.Print(quotas, [&] { return RenderQuotas(quotas, session.style()); });
   return ExitCode::kOk;
 }

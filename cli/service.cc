@@ -45,7 +45,7 @@ absl::StatusOr<ExitCode> MakeServiceToken(Session& session, const ServiceFlags& 
   WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl, kServiceTokenDaysMax));
   request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
   WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
-                          session.client().CreateServiceToken(request));
+                          session.client().Call(&AccessStub::CreateServiceToken, request));
   PrintTokens(session, made);
   for (const v1::CreatedToken& token : made.tokens()) {
     PrintSurroundings(session, token);
@@ -69,7 +69,8 @@ absl::StatusOr<ExitCode> MakePageToken(Session& session) {
 }
 
 absl::StatusOr<ExitCode> ListServices(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(v1::ListIdentitiesResponse list, session.client().ListIdentities());
+  WATTLE_ASSIGN_OR_RETURN(v1::ListIdentitiesResponse list,
+                          session.client().Call(&AccessStub::ListIdentities));
   list = OfKind(std::move(list), "service");
   session.Print(list, [&] { return RenderServices(list, session.Now(), session.style()); });
   return ExitCode::kOk;

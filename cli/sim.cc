@@ -85,11 +85,14 @@ absl::StatusOr<ExitCode> Answer(Session& session, const SimFlags& flags,
 absl::StatusOr<sim::FleetTold> AskCoordinator(Session& session) {
   Client& client = session.client();
   sim::FleetTold told;
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, client.ListDevices());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices,
+                          client.Call(&DeviceStub::ListDevices));
   told.devices.assign(devices.devices().begin(), devices.devices().end());
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies, client.ListPolicies());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies,
+                          client.Call(&PolicyStub::ListPolicies));
   told.policies.assign(policies.policies().begin(), policies.policies().end());
-  WATTLE_ASSIGN_OR_RETURN(const v1::ListProfilesResponse profiles, client.ListProfiles(""));
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListProfilesResponse profiles,
+                          client.Call(&ProfileStub::ListProfiles, ""));
   told.rows.assign(profiles.rows().begin(), profiles.rows().end());
   for (const v1::ArtifactKind kind : {v1::ARTIFACT_KIND_MODEL, v1::ARTIFACT_KIND_DATASET}) {
     WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse artifacts, client.ListArtifacts(kind));

@@ -30,7 +30,7 @@ absl::StatusOr<ExitCode> ShowStatus(Session& session) {
 
 absl::StatusOr<FleetAnswers> AskFleet(Session& session) {
   FleetAnswers answers;
-  WATTLE_ASSIGN_OR_RETURN(answers.devices, session.client().ListDevices());
+  WATTLE_ASSIGN_OR_RETURN(answers.devices, session.client().Call(&DeviceStub::ListDevices));
   v1::ListJobsRequest open;
   open.set_summaries(true);
   open.set_limit(kJobsMax);
@@ -38,18 +38,20 @@ absl::StatusOr<FleetAnswers> AskFleet(Session& session) {
        {v1::JOB_STATE_WAITING, v1::JOB_STATE_QUEUED, v1::JOB_STATE_ACTIVE}) {
     open.add_states(state);
   }
-  WATTLE_ASSIGN_OR_RETURN(answers.open_jobs, session.client().ListJobs(open));
+  WATTLE_ASSIGN_OR_RETURN(answers.open_jobs, session.client().Call(&JobStub::ListJobs, open));
   v1::ListJobsRequest failed;
   failed.set_summaries(true);
   failed.set_limit(kFailedJobsMax);
   failed.add_states(v1::JOB_STATE_FAILED);
   failed.set_submitted_since_unix_seconds(UnixSeconds(session.Now() - kFailedAgeMax));
-  WATTLE_ASSIGN_OR_RETURN(answers.failed_jobs, session.client().ListJobs(failed));
-  if (absl::StatusOr<v1::CoordinatorStatus> coordinator = session.client().GetCoordinator();
+  WATTLE_ASSIGN_OR_RETURN(answers.failed_jobs, session.client().Call(&JobStub::ListJobs, failed));
+  if (absl::StatusOr<v1::CoordinatorStatus> coordinator =
+          session.client().Call(&CoordinatorStub::GetCoordinator);
       coordinator.ok()) {
     answers.coordinator = *std::move(coordinator);
   }
-  if (absl::StatusOr<v1::Upgrade> latest = session.client().GetUpgrade(""); latest.ok()) {
+  if (absl::StatusOr<v1::Upgrade> latest = session.client().Call(&UpgradeStub::GetUpgrade, "");
+      latest.ok()) {
     answers.upgrade = *std::move(latest);
   }
   return answers;
@@ -59,7 +61,9 @@ void AskToday(Session& session, FleetAnswers& answers) {
   v1::ReportEnergyRequest today;
   today.set_by(v1::ENERGY_GROUPING_DAY);
   today.set_since_unix_seconds(UnixSeconds(MidnightBefore(session.Now())));
-  if (absl::StatusOr<v1::EnergyReport> report = session.client().ReportEnergy(today); report.ok()) {
+  if (absl::StatusOr<v1::EnergyReport> report =
+          session.client().Call(&CoordinatorStub::ReportEnergy, today);
+      report.ok()) {
     answers.today = *std::move(report);
   }
 }

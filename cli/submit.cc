@@ -101,7 +101,7 @@ v1::JobSpec Owned(Session& session, v1::JobSpec spec) {
 absl::Status CheckAccepted(Session& session, const NamedSpec& named) {
   v1::PlanRequest request;
   *request.mutable_spec() = Owned(session, named.spec);
-  const auto plan = session.client().PlanJob(request);
+  const auto plan = session.client().Call(&JobStub::PlanJob, request);
   WATTLE_RETURN_IF_ERROR(WithContext(named.label, plan.status()));
   if (!plan->certain_failure().empty()) {
     return absl::InvalidArgumentError(absl::StrCat(named.label, ": ", plan->certain_failure()));

@@ -78,7 +78,7 @@ void AddPlanAndStart(CLI::App* noun, CommandSlot* slot) {
   AddRequest(plan, *planned);
   slot->Bind(plan, [planned](Session& session) -> absl::StatusOr<ExitCode> {
     WATTLE_ASSIGN_OR_RETURN(const v1::StartUpgradeRequest request, RequestOf(*planned));
-    return Show(session, session.client().PlanUpgrade(request));
+    return Show(session, session.client().Call(&UpgradeStub::PlanUpgrade, request));
   });
   const auto started = std::make_shared<UpgradeFlags>();
   CLI::App* start = AddLeaf(
@@ -90,7 +90,7 @@ void AddPlanAndStart(CLI::App* noun, CommandSlot* slot) {
   AddRequest(start, *started);
   slot->Bind(start, [started](Session& session) -> absl::StatusOr<ExitCode> {
     WATTLE_ASSIGN_OR_RETURN(const v1::StartUpgradeRequest request, RequestOf(*started));
-    return Show(session, session.client().StartUpgrade(request));
+    return Show(session, session.client().Call(&UpgradeStub::StartUpgrade, request));
   });
 }
 
@@ -108,7 +108,7 @@ void AddUpgradeCommands(CLI::App* app, CommandSlot* slot) {
                              "  wattle upgrade status u3\n");
   status->add_option("UPGRADE", *shown, "Id; without it: the latest");
   slot->Bind(status, [shown](Session& session) {
-    return Show(session, session.client().GetUpgrade(*shown));
+    return Show(session, session.client().Call(&UpgradeStub::GetUpgrade, *shown));
   });
   const auto paused = std::make_shared<std::string>();
   CLI::App* pause = AddLeaf(noun, "pause",
@@ -117,19 +117,21 @@ void AddUpgradeCommands(CLI::App* app, CommandSlot* slot) {
                             "  wattle upgrade pause --reason \"harvest is low\"\n");
   pause->add_option("--reason", *paused, "For whoever looks at it");
   slot->Bind(pause, [paused](Session& session) {
-    return Tell(session, session.client().PauseUpgrade(*paused));
+    return Tell(session, session.client().Call(&UpgradeStub::PauseUpgrade, *paused));
   });
   slot->Bind(AddLeaf(noun, "resume",
                      "Go on with a paused upgrade. Devices that went back are tried again.",
                      "  wattle upgrade resume\n"),
-             [](Session& session) { return Tell(session, session.client().ResumeUpgrade()); });
+             [](Session& session) {
+               return Tell(session, session.client().Call(&UpgradeStub::ResumeUpgrade));
+             });
   const auto aborted = std::make_shared<std::string>();
   CLI::App* abort =
       AddLeaf(noun, "abort", "End the upgrade. Devices that did not switch yet stay as they are.",
               "  wattle upgrade abort --reason \"0.3.1 is better\"\n");
   abort->add_option("--reason", *aborted, "For whoever looks at it");
   slot->Bind(abort, [aborted](Session& session) {
-    return Tell(session, session.client().AbortUpgrade(*aborted));
+    return Tell(session, session.client().Call(&UpgradeStub::AbortUpgrade, *aborted));
   });
 }
 

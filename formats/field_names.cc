@@ -11,6 +11,8 @@
 #include "base/nearest_word.h"
 #include "formats/field_names_internal.h"
 #include "formats/job_document_internal.h"
+#include "formats/number_field_internal.h"
+#include "wattle/v1/policy.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::formats {
@@ -90,14 +92,25 @@ void FindPlaces(absl::string_view name, const pb::Descriptor* message, const std
     if (field->name() == name) {
       places.push_back(path);
     }
-    if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
-      FindPlaces(name, field->message_type(),
-                 path.empty() ? field->name() : absl::StrCat(path, ".", field->name()), places);
+    const v1::FieldForm& form = FormOf(field);
+    if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE || form.document()) {
+      continue;
+    }
+    const std::string below = path.empty() ? field->name() : absl::StrCat(path, ".", field->name());
+    if (!form.entries()) {
+      FindPlaces(name, field->message_type(), below, places);
+    } else if (const pb::FieldDescriptor* const value = field->message_type()->field(1);
+               !FormOf(value).document()) {
+      FindPlaces(name, value->message_type(), absl::StrCat(below, ".NAME"), places);
     }
   }
 }
 
 }  // namespace
+
+bool HasComingFields(const pb::Descriptor* root) {
+  return root == v1::JobSpec::descriptor() || root == v1::Policy::descriptor();
+}
 
 bool IsComingField(absl::string_view name) {
   return std::binary_search(kComingFields.begin(), kComingFields.end(), name);
@@ -143,7 +156,9 @@ std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
     candidates.emplace_back(kSweepField);  // Only in the file, not in the message.
   }
   for (const absl::string_view coming : kComingFields) {
-    candidates.emplace_back(coming);
+    if (HasComingFields(root)) {
+      candidates.emplace_back(coming);
+    }
   }
   if (const std::string nearest = NearestWord(name, candidates); !nearest.empty()) {
     return absl::StrCat("did you mean \"", nearest, "\"?",

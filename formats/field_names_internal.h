@@ -13,7 +13,8 @@
 
 namespace wattle::formats {
 
-// Fields of the design that this version does not have yet.
+// Fields that the design has and this version does not have yet, in files of jobs and policies.
+bool HasComingFields(const google::protobuf::Descriptor* root);
 bool IsComingField(absl::string_view name);
 
 // " of seconds", " of degrees Celsius", " from 0 to 1 (a ratio)"; empty for a field without a unit

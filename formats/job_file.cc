@@ -2,7 +2,6 @@
 #include "formats/job_file.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <set>
 #include <sstream>
@@ -10,9 +9,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
@@ -25,6 +24,7 @@
 #include "formats/field_names_internal.h"
 #include "formats/job_document_internal.h"
 #include "formats/json.h"
+#include "formats/number_field_internal.h"
 #include "formats/yaml_node.h"
 
 namespace wattle::formats {
@@ -34,16 +34,6 @@ namespace pb = google::protobuf;
 
 constexpr int64_t kFileBytesMax = 1 << 20;  // A longer list of prompts belongs in a data set.
 constexpr int kDocumentsMax = 1000;
-
-// YAML's words for numbers that are not finite (".nan", "-.inf"). No field accepts them.
-bool IsYamlSpecialNumber(absl::string_view text) {
-  const std::string lower = absl::AsciiStrToLower(text);
-  absl::string_view word = lower;
-  if (!absl::ConsumePrefix(&word, "-")) {
-    absl::ConsumePrefix(&word, "+");
-  }
-  return word == ".nan" || word == ".inf";
-}
 
 // The field that a message's short form sets: "apart: folds" for "apart: {group: folds}". Null: the
 // message has no short form.
@@ -66,21 +56,24 @@ class DocumentReader {
  private:
   [[nodiscard]] std::string Text(const YAML::Mark& mark, absl::string_view field,
                                  absl::string_view what) const {
-    const std::string place = field.empty() ? "" : absl::StrCat(" ", field, ":");
-    return absl::StrCat(file_, ":", std::max(mark.line, 0) + 1, ":", place, " ", what);
+    return absl::StrCat(PlaceOf(mark, file_), field, field.empty() ? "" : ": ", what);
   }
   absl::Status UnknownField(const YAML::Mark& mark, const std::string& name,
                             const pb::Descriptor* descriptor) const;
   absl::Status ReadField(const YAML::Node& node, absl::string_view path,
                          const pb::FieldDescriptor* field, pb::Message& message);
+  absl::Status ReadInner(const YAML::Node& node, absl::string_view path,
+                         const pb::FieldDescriptor* field, pb::Message& inner);
+  absl::Status ReadList(const YAML::Node& node, absl::string_view path,
+                        const pb::FieldDescriptor* field, pb::Message& message);
+  absl::Status ReadEntries(const YAML::Node& node, absl::string_view path,
+                           const pb::FieldDescriptor* field, pb::Message& message);
   absl::Status ReadScalar(const YAML::Node& node, const pb::FieldDescriptor* field,
                           pb::Message& message) const;
   absl::Status ReadText(const YAML::Node& node, const pb::FieldDescriptor* field,
                         pb::Message& message) const;
   absl::Status ReadFlag(const YAML::Node& node, const pb::FieldDescriptor* field,
                         pb::Message& message) const;
-  absl::Status ReadNumber(const YAML::Node& node, const pb::FieldDescriptor* field,
-                          pb::Message& message) const;
   absl::Status ReadEnum(const YAML::Node& node, const pb::FieldDescriptor* field,
                         pb::Message& message) const;
 
@@ -109,7 +102,7 @@ bool IsQuoted(const YAML::Node& node) {
 
 absl::Status DocumentReader::UnknownField(const YAML::Mark& mark, const std::string& name,
                                           const pb::Descriptor* descriptor) const {
-  if (IsComingField(name)) {
+  if (HasComingFields(root_) && IsComingField(name)) {
     return absl::UnimplementedError(
         Text(mark, name, "not supported in this version; remove the line"));
   }
@@ -159,6 +152,14 @@ absl::Status DocumentReader::ReadMessage(const YAML::Node& node, absl::string_vi
     }
     WATTLE_RETURN_IF_ERROR(ReadField(entry.second, name, field, message));
   }
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    if (const pb::FieldDescriptor* field = descriptor->field(i);
+        field->is_required() && !reflection->HasField(message, field)) {
+      const v1::FieldForm& form = FormOf(field);
+      return Error(node.Mark(), field->name(),
+                   absl::StrCat("missing; wanted ", form.has_wanted() ? form.wanted() : "a value"));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -171,9 +172,30 @@ absl::Status DocumentReader::ReadField(const YAML::Node& node, absl::string_view
       only != nullptr) {
     return ReadScalar(node, only, *reflection->MutableMessage(&message, field));
   }
-  if (!field->is_repeated()) {
-    return is_message ? ReadMessage(node, path, *reflection->MutableMessage(&message, field))
-                      : ReadScalar(node, field, message);
+  if (field->is_repeated()) {
+    return FormOf(field).entries() ? ReadEntries(node, path, field, message)
+                                   : ReadList(node, path, field, message);
+  }
+  return is_message ? ReadInner(node, path, field, *reflection->MutableMessage(&message, field))
+                    : ReadScalar(node, field, message);
+}
+
+// A message within another one.
+absl::Status DocumentReader::ReadInner(const YAML::Node& node, absl::string_view path,
+                                       const pb::FieldDescriptor* field, pb::Message& inner) {
+  return FormOf(field).document()
+             ? DocumentReader(file_, field->message_type()).ReadMessage(node, path, inner)
+             : ReadMessage(node, path, inner);
+}
+
+absl::Status DocumentReader::ReadList(const YAML::Node& node, absl::string_view path,
+                                      const pb::FieldDescriptor* field, pb::Message& message) {
+  const pb::Reflection* reflection = message.GetReflection();
+  if (FormOf(field).words() && node.IsScalar()) {
+    for (const absl::string_view word : absl::StrSplit(node.Scalar(), ',')) {
+      reflection->AddString(&message, field, std::string(word));
+    }
+    return absl::OkStatus();
   }
   if (!node.IsSequence()) {
     return Error(node.Mark(), path,
@@ -185,8 +207,30 @@ absl::Status DocumentReader::ReadField(const YAML::Node& node, absl::string_view
   }
   for (const YAML::Node& element : node) {
     WATTLE_RETURN_IF_ERROR(
-        is_message ? ReadMessage(element, path, *reflection->AddMessage(&message, field))
-                   : ReadScalar(element, field, message));
+        field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE
+            ? ReadInner(element, path, field, *reflection->AddMessage(&message, field))
+            : ReadScalar(element, field, message));
+  }
+  return absl::OkStatus();
+}
+
+// "{key: value, ...}" as a list of messages with a key and a value.
+absl::Status DocumentReader::ReadEntries(const YAML::Node& node, absl::string_view path,
+                                         const pb::FieldDescriptor* field, pb::Message& message) {
+  if (!node.IsMap()) {
+    return Error(node.Mark(), path,
+                 absl::StrCat("wants fields (name: value), found ", NodeKind(node)));
+  }
+  const pb::Descriptor* entry_type = field->message_type();
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    pb::Message& added = *message.GetReflection()->AddMessage(&message, field);
+    WATTLE_RETURN_IF_ERROR(ReadScalar(entry.first, entry_type->field(0), added));
+    const std::string& key = entry.first.Scalar();
+    if (!seen.insert(key).second) {
+      return Error(entry.first.Mark(), Printable(key), "stands twice; remove one");
+    }
+    WATTLE_RETURN_IF_ERROR(ReadField(entry.second, key, entry_type->field(1), added));
   }
   return absl::OkStatus();
 }
@@ -210,7 +254,11 @@ absl::Status DocumentReader::ReadScalar(const YAML::Node& node, const pb::FieldD
     case pb::FieldDescriptor::CPPTYPE_UINT64:
     case pb::FieldDescriptor::CPPTYPE_FLOAT:
     case pb::FieldDescriptor::CPPTYPE_DOUBLE:
-      return ReadNumber(node, field, message);
+      if (const std::string wrong = StoreNumber(node.Scalar(), IsQuoted(node), field, message);
+          !wrong.empty()) {
+        return Error(node.Mark(), field->name(), wrong);
+      }
+      return absl::OkStatus();
     case pb::FieldDescriptor::CPPTYPE_MESSAGE:
       break;  // Handled by ReadField.
   }
@@ -241,86 +289,6 @@ absl::Status DocumentReader::ReadFlag(const YAML::Node& node, const pb::FieldDes
   }
   message.GetReflection()->SetBool(&message, field, text == "true");
   return absl::OkStatus();
-}
-
-// Stores a number. Returns false if the text is not a number or the number is outside the field's
-// range.
-bool StoreNumber(const std::string& text, const pb::FieldDescriptor* field, pb::Message& message) {
-  const pb::Reflection* reflection = message.GetReflection();
-  const auto store = [&](auto number, auto set, auto add) {
-    if (field->is_repeated()) {
-      (reflection->*add)(&message, field, number);
-    } else {
-      (reflection->*set)(&message, field, number);
-    }
-    return true;
-  };
-  int32_t int32 = 0;
-  int64_t int64 = 0;
-  uint32_t uint32 = 0;
-  uint64_t uint64 = 0;
-  double number = 0.0;
-  switch (field->cpp_type()) {
-    case pb::FieldDescriptor::CPPTYPE_INT32:
-      return absl::SimpleAtoi(text, &int32) &&
-             store(int32, &pb::Reflection::SetInt32, &pb::Reflection::AddInt32);
-    case pb::FieldDescriptor::CPPTYPE_INT64:
-      return absl::SimpleAtoi(text, &int64) &&
-             store(int64_t{int64}, &pb::Reflection::SetInt64, &pb::Reflection::AddInt64);
-    case pb::FieldDescriptor::CPPTYPE_UINT32:
-      return absl::SimpleAtoi(text, &uint32) &&
-             store(uint32, &pb::Reflection::SetUInt32, &pb::Reflection::AddUInt32);
-    case pb::FieldDescriptor::CPPTYPE_UINT64:
-      return absl::SimpleAtoi(text, &uint64) &&
-             store(uint64, &pb::Reflection::SetUInt64, &pb::Reflection::AddUInt64);
-    case pb::FieldDescriptor::CPPTYPE_FLOAT:
-      return absl::SimpleAtod(text, &number) && std::isfinite(number) &&
-             store(static_cast<float>(number), &pb::Reflection::SetFloat,
-                   &pb::Reflection::AddFloat);
-    case pb::FieldDescriptor::CPPTYPE_DOUBLE:
-      return absl::SimpleAtod(text, &number) && std::isfinite(number) &&
-             store(number, &pb::Reflection::SetDouble, &pb::Reflection::AddDouble);
-    case pb::FieldDescriptor::CPPTYPE_STRING:
-    case pb::FieldDescriptor::CPPTYPE_ENUM:
-    case pb::FieldDescriptor::CPPTYPE_BOOL:
-    case pb::FieldDescriptor::CPPTYPE_MESSAGE:
-      break;
-  }
-  return false;
-}
-
-absl::Status DocumentReader::ReadNumber(const YAML::Node& node, const pb::FieldDescriptor* field,
-                                        pb::Message& message) const {
-  const std::string& text = node.Scalar();
-  if (!IsQuoted(node) && StoreNumber(text, field, message)) {
-    return absl::OkStatus();
-  }
-  const bool fraction = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_DOUBLE ||
-                        field->cpp_type() == pb::FieldDescriptor::CPPTYPE_FLOAT;
-  const std::string wanted =
-      absl::StrCat(fraction ? "a plain number" : "a whole number", UnitOf(field->name()));
-  const std::string shown = Printable(text);
-  double number = 0.0;
-  const bool is_number = absl::SimpleAtod(text, &number) && std::isfinite(number);
-  if (is_number && IsQuoted(node)) {
-    return Error(node.Mark(), field->name(),
-                 absl::StrCat("wants ", wanted, ", found text; remove the quotes around ", shown));
-  }
-  if (is_number) {
-    return Error(node.Mark(), field->name(),
-                 absl::StrCat("wants ", wanted, " in range, found ", shown));
-  }
-  if (absl::SimpleAtod(text, &number) || IsYamlSpecialNumber(text)) {
-    return Error(node.Mark(), field->name(),
-                 absl::StrCat("\"", shown, "\" is no finite number; write ", wanted));
-  }
-  if (!text.empty() && (absl::ascii_isdigit(static_cast<unsigned char>(text[0])) ||
-                        text[0] == '.' || text[0] == '-')) {
-    return Error(node.Mark(), field->name(),
-                 absl::StrCat("\"", shown, "\" has a unit; write ", wanted));
-  }
-  return Error(node.Mark(), field->name(),
-               absl::StrCat("wants ", wanted, ", found \"", shown, "\""));
 }
 
 absl::Status DocumentReader::ReadEnum(const YAML::Node& node, const pb::FieldDescriptor* field,
@@ -426,6 +394,11 @@ std::string KindNames() {
 }
 
 }  // namespace
+
+std::string PlaceOf(const YAML::Mark& mark, absl::string_view file) {
+  return mark.is_null() ? absl::StrCat(file, " with the changes of the command line: ")
+                        : absl::StrCat(file, ":", mark.line + 1, ": ");
+}
 
 absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view file) {
   WATTLE_ASSIGN_OR_RETURN(const std::vector<YAML::Node> documents, LoadDocuments(text, file));

@@ -20,6 +20,9 @@ namespace wattle::formats {
 // kInvalidArgument.
 absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view file);
 
+// "FILE:LINE: ". What a flag put into the document stands in no line, and this says so.
+std::string PlaceOf(const YAML::Mark& mark, absl::string_view file);
+
 // Reads the fields of `node` into the message. Errors: kInvalidArgument, kUnimplemented; one line
 // with file, line and field.
 absl::Status ReadMessage(const YAML::Node& node, absl::string_view file,

@@ -395,7 +395,7 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
 }
 
 // Tensors as on the cores. The extra memory of the cores' kernels is not needed on a GPU, and that
-// of libtorch's kernels there is measured (scheduler/place/memory_rule.cc).
+// of libtorch's kernels there is measured (scheduler/place/rules/memory_rule.cc).
 void EstimateOnGpu(GpuParts gpu, MemoryEstimate& estimate) {
   std::vector<int64_t> blocks = std::move(gpu.weights);
   // The pass's room is allocated as one block (worker/engine/device/device.h, MakeRoom).

@@ -458,21 +458,21 @@ constexpr Field kFields[] = {
      .clause = "leaves charge to stay alive until $0",
      .check = CheckAlive,
      .tighten = TightenAlive},
-    // Only the coordinator's plans enforce this field (scheduler/place/device_load.cc).
+    // Only the coordinator's plans enforce this field (scheduler/place/device/device_load.cc).
     {.name = "sun_risk_ratio",
      .high = 0.5,
      .limits = true,
      .text = RiskText,
      .clause = "lets $0 of the days bring less sun than planned",
      .tighten = TightenRisk},
-    // Only the coordinator's plans use this field (scheduler/place/sun_outlook.h).
+    // Only the coordinator's plans use this field (scheduler/place/sun/sun_outlook.h).
     {.name = "place",
      .limits = true,
      .text = PlaceText,
      .clause = "is at $0",
      .check = CheckPlace,
      .tighten = TightenPlace},
-    // Only the coordinator's plans use this field (scheduler/place/objective.h).
+    // Only the coordinator's plans use this field (scheduler/place/device/objective.h).
     {.name = "patience_ratio_per_hour",
      .high = 1,
      .limits = true,
@@ -489,7 +489,7 @@ constexpr Field kFields[] = {
      .text = ExplorationText,
      .clause = "lets exploring draw $0 of a day's joules",
      .tighten = TightenExploration},
-    // Only the coordinator's plans enforce this field (scheduler/place/power_group.h).
+    // Only the coordinator's plans enforce this field (scheduler/place/device/power_group.h).
     {.name = "power_group",
      .limits = true,
      .text = GroupText,

@@ -53,7 +53,7 @@ double Coordinator::SilenceSeconds(const std::string& device_id) const {
          std::max(listens_seconds_, heard == heard_seconds_.end() ? 0.0 : heard->second);
 }
 
-void Coordinator::Stop(bool power_cut) {
+void Coordinator::Stop(ProcessStop how) {
   if (!alive_) {
     return;
   }
@@ -72,7 +72,7 @@ void Coordinator::Stop(bool power_cut) {
   if (mount_) {
     mount_->Unplug(false);
   }
-  if (power_cut) {
+  if (how == ProcessStop::kPowerCut) {
     disk_.LosePower();
   }
   pending_ = {};
@@ -153,7 +153,7 @@ void Coordinator::Restart() {
   observations_.unreachable_after =
       std::max(absl::Seconds(10), absl::Seconds(3.0 * world_.options.heartbeat_seconds));
   if (!OpenLineage()) {
-    Stop(false);
+    Stop(ProcessStop::kCrash);
     RestartLater();
     return;
   }
@@ -192,7 +192,7 @@ bool Coordinator::Backup() {
     world_.invariants.Break(absl::StrCat("backup: ", image.status().message()));
   }
   if (cut) {
-    Stop(true);
+    Stop(ProcessStop::kPowerCut);
     RestartLater();
   }
   return image.ok();
@@ -209,7 +209,7 @@ bool Coordinator::Restore() {
   if (!backup_) {
     return false;
   }
-  Stop(true);
+  Stop(ProcessStop::kPowerCut);
   // As `wattle-coordinator restore --replace` does: opens above the epoch of the replaced journal.
   epoch_min_ = std::max(epoch_min_, core::EpochOf(durable_) + 1);
   disk_.Restore(backup_->disk);
@@ -229,7 +229,7 @@ bool Coordinator::StandStill() {
   return true;
 }
 
-void Coordinator::GoOn() {
+void Coordinator::Resume() {
   if (!std::exchange(stands_still_, false)) {
     return;
   }
@@ -367,7 +367,7 @@ void Coordinator::Commit() {
   if (!batch.events().empty()) {
     if (!log_->Append(batch.events()).ok()) {
       // The process ends, as the real one does, and starts again later.
-      Stop(false);
+      Stop(ProcessStop::kCrash);
       RestartLater();
       return;
     }

@@ -66,18 +66,18 @@ class Coordinator {
   void Disconnected(const DeviceId& device);
   void TookReport(const DeviceId& device, const v1::Report& report);
 
-  // Ends the process. power_cut: the machine stops too, and its disk loses unsynced writes.
-  void Stop(bool power_cut);
+  // Ends the process. At a power cut its disk loses unsynced writes.
+  void Stop(ProcessStop how);
   void Restart();
   // Copies the journal. In a world with the real journal the power can fail meanwhile. False: there
   // is no new backup.
   bool Backup();
   // Stops and comes back on the disk of the last backup. False: there is no backup.
   bool Restore();
-  // The process does nothing until GoOn; what arrives waits for it. False: the process does not run
-  // or stands still already.
+  // The process does nothing until Resume; what arrives waits for it. False: the process does not
+  // run or stands still already.
   bool StandStill();
-  void GoOn();
+  void Resume();
   void StepClock(double seconds) {
     clock_offset_seconds_ += seconds;
     time_limits_.OnClockStep();

@@ -66,7 +66,7 @@ void Faults::Repeat(Fault fault) {
   const double wait_seconds = -mean_seconds * std::log(1.0 - parts_.random.Fraction());
   parts_.loop.After(wait_seconds, [this, fault] {
     if (on_) {
-      parts_.counts.faults[static_cast<size_t>(fault)] += Happen(fault) ? 1 : 0;
+      parts_.counts.faults[static_cast<size_t>(fault)] += Inject(fault) ? 1 : 0;
       Repeat(fault);
     }
   });
@@ -84,17 +84,17 @@ void Faults::For(double seconds, const std::function<void(bool)>& set) {
   mends_.push_back(mend);
 }
 
-bool Faults::StopCoordinator(bool power_cut) {
+bool Faults::StopCoordinator(ProcessStop how) {
   if (!parts_.coordinator.alive()) {
     return false;
   }
-  parts_.coordinator.Stop(power_cut);
+  parts_.coordinator.Stop(how);
   parts_.loop.After(Outage(), [this] { parts_.coordinator.Restart(); });
   return true;
 }
 
 bool Faults::MoveCoordinator() {
-  if (!StopCoordinator(false)) {
+  if (!StopCoordinator(ProcessStop::kCrash)) {
     return false;
   }
   parts_.addresses.Move(parts_.loop.now_seconds() +
@@ -109,24 +109,24 @@ bool Faults::LetCoordinatorStandStill() {
   }
   For(Outage(), [this, life = parts_.coordinator.life()](bool on) {
     if (!on && parts_.coordinator.life() == life) {
-      parts_.coordinator.GoOn();
+      parts_.coordinator.Resume();
     }
   });
   parts_.network.BreakSome(kLinksThatDie);
   return true;
 }
 
-bool Faults::StopWorker(bool power_cut, bool disk_lost) {
+bool Faults::StopWorker(WorkerStop how) {
   Worker& worker = AnyWorker();
   if (!worker.alive()) {
     return false;
   }
-  if (power_cut && !disk_lost) {
+  if (how == WorkerStop::kPowerCut) {
     worker.CutPowerSoon();
     return true;
   }
-  worker.Stop(power_cut);
-  if (disk_lost) {
+  worker.Stop(how == WorkerStop::kCrash ? ProcessStop::kCrash : ProcessStop::kPowerCut);
+  if (how == WorkerStop::kDiskLost) {
     worker.LoseDisk();
   }
   parts_.loop.After(Outage(), [&worker] { worker.Start(); });
@@ -152,7 +152,7 @@ bool Faults::LoseTime(Worker& worker) {
   if (!worker.alive()) {
     return false;
   }
-  worker.Stop(true);
+  worker.Stop(ProcessStop::kPowerCut);
   const double late_seconds = LateSeconds(worker);
   const double without_seconds = Outage() * kLateOutages;
   For(without_seconds,
@@ -183,7 +183,7 @@ bool Faults::BeAwayForMonths(Worker& worker) {
   if (!worker.alive() || !parts_.certificates.Has(device)) {
     return false;
   }
-  worker.Stop(true);
+  worker.Stop(ProcessStop::kPowerCut);
   parts_.certificates.Age(
       device, absl::Hours(24) * parts_.random.Between(kMonthsOfDaysMin, kMonthsOfDaysMax));
   parts_.loop.After(Outage(), [&worker] { worker.Start(); });
@@ -229,17 +229,18 @@ bool Faults::ShutOut(Worker& worker, Fault fault) {
   return done;
 }
 
-bool Faults::Happen(Fault fault) {
-  return fault <= Fault::kArtifactEviction ? HappenToCoordinator(fault) : HappenToWorker(fault);
+bool Faults::Inject(Fault fault) {
+  return fault <= Fault::kArtifactEviction ? InjectCoordinatorFault(fault)
+                                           : InjectWorkerFault(fault);
 }
 
-bool Faults::HappenToCoordinator(Fault fault) {
+bool Faults::InjectCoordinatorFault(Fault fault) {
   Coordinator& coordinator = parts_.coordinator;
   switch (fault) {
     case Fault::kCoordinatorCrash:
-      return StopCoordinator(false);
+      return StopCoordinator(ProcessStop::kCrash);
     case Fault::kCoordinatorPowerCut:
-      return StopCoordinator(true);
+      return StopCoordinator(ProcessStop::kPowerCut);
     case Fault::kBackup:
       return coordinator.Backup();
     case Fault::kRestore:
@@ -268,16 +269,16 @@ bool Faults::HappenToCoordinator(Fault fault) {
 }
 
 // NOLINTNEXTLINE(readability-function-size): a case of few lines for each fault
-bool Faults::HappenToWorker(Fault fault) {
+bool Faults::InjectWorkerFault(Fault fault) {
   Worker& worker = AnyWorker();
   Board::SensorFaults& sensors = worker.board().sensors;
   switch (fault) {
     case Fault::kWorkerCrash:
-      return StopWorker(false, false);
+      return StopWorker(WorkerStop::kCrash);
     case Fault::kWorkerPowerCut:
-      return StopWorker(true, false);
+      return StopWorker(WorkerStop::kPowerCut);
     case Fault::kWorkerDiskLost:
-      return StopWorker(true, true);
+      return StopWorker(WorkerStop::kDiskLost);
     case Fault::kWorkerDiskFull:
       For(Outage(), [&worker](bool on) {
         worker.SetDisk(on ? Worker::Disk::kFull : Worker::Disk::kHealthy);
@@ -296,9 +297,9 @@ bool Faults::HappenToWorker(Fault fault) {
       return true;
     }
     case Fault::kRunnerCrash:
-      return worker.BreakRunner(false);
+      return worker.BreakRunner(Worker::RunnerFault::kCrash);
     case Fault::kRunnerHang:
-      return worker.BreakRunner(true);
+      return worker.BreakRunner(Worker::RunnerFault::kHang);
     case Fault::kGaugeSilent:
       For(Outage(), [&sensors](bool on) { sensors.gauge_silent = on; });
       return worker.board().has_battery();
@@ -343,7 +344,7 @@ bool Faults::HappenToWorker(Fault fault) {
     case Fault::kRailFlaps:
       return HarmRail(sensors, fault);
     case Fault::kUpgrade:
-      return upgrading_.GoOn();
+      return upgrading_.Step();
     case Fault::kRootRotation:
       return parts_.certificates.Rotate();
     case Fault::kMonthsOffline:

@@ -50,13 +50,14 @@ class Faults {
 
  private:
   void Repeat(Fault fault);
-  bool Happen(Fault fault);  // false: there is nothing to break
-  bool HappenToCoordinator(Fault fault);
-  bool HappenToWorker(Fault fault);
-  bool StopCoordinator(bool power_cut);
+  bool Inject(Fault fault);  // false: there is nothing to break
+  bool InjectCoordinatorFault(Fault fault);
+  bool InjectWorkerFault(Fault fault);
+  bool StopCoordinator(ProcessStop how);
   bool MoveCoordinator();
   bool LetCoordinatorStandStill();
-  bool StopWorker(bool power_cut, bool disk_lost);
+  enum class WorkerStop { kCrash, kPowerCut, kDiskLost };
+  bool StopWorker(WorkerStop how);
   bool LoseTime(Worker& worker);
   bool ShutOut(Worker& worker, Fault fault);
   bool HarmRail(Board::SensorFaults& sensors, Fault fault);

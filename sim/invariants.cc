@@ -277,7 +277,7 @@ void Invariants::SetAttempt(AttemptModel& attempt, v1::AttemptState state) {
 }
 
 // A mate holds a board while it has an attempt there, and with its result until it is archived.
-void Invariants::CheckApart(const v1::AttemptPlaced& placed) {
+void Invariants::CheckAntiAffinity(const v1::AttemptPlaced& placed) {
   const std::string& group = model_.jobs[placed.job_id()].group;
   if (group.empty()) {
     return;
@@ -305,7 +305,7 @@ void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
   if (const std::string why = truth_.WhyNoWork(placed.device_id()); !why.empty()) {
     Break(absl::StrCat(placed.attempt_id(), " was placed on ", placed.device_id(), ": ", why));
   }
-  CheckApart(placed);
+  CheckAntiAffinity(placed);
   AttemptModel& attempt = model_.attempts[placed.attempt_id()];
   if (!attempt.job_id.empty()) {
     Break(absl::StrCat(placed.attempt_id(), " was placed twice"));

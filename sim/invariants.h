@@ -128,7 +128,7 @@ class Invariants {
  private:
   void OnEvent(const v1::Event& event);
   void OnPlaced(const v1::AttemptPlaced& placed);
-  void CheckApart(const v1::AttemptPlaced& placed);
+  void CheckAntiAffinity(const v1::AttemptPlaced& placed);
   void OnAccess(const v1::Event& event);
   void OnRoot(const v1::Event& event);
   void CheckTaught(const v1::AttemptStateChanged& changed);

@@ -77,7 +77,7 @@ static_assert(std::size(kRows) == kFaults, "every fault has its row");
 // The share of worlds in which users profile boards.
 constexpr double kProfilingWorlds = 0.5;
 // The share of worlds with jobs that run apart.
-constexpr double kApartWorlds = 0.5;
+constexpr double kAntiAffinityWorlds = 0.5;
 // The share of worlds in which the boards' certificates can end.
 constexpr double kCertificateWorlds = 0.5;
 constexpr double kCertificateLifeDays = 30.0;
@@ -158,7 +158,7 @@ Options DrawOptions(uint64_t seed, bool slow) {
   Random profiles(seed * 7919 + 50);
   options.profile_jobs = profiles.Chance(kProfilingWorlds) ? profiles.Between(0.1, 0.35) : 0.0;
   Random apart(seed * 7919 + 70);
-  options.apart = apart.Chance(kApartWorlds) ? apart.Between(0.1, 0.5) : 0.0;
+  options.apart = apart.Chance(kAntiAffinityWorlds) ? apart.Between(0.1, 0.5) : 0.0;
   Random certificates(seed * 7919 + 60);
   options.certificate_seconds =
       certificates.Chance(kCertificateWorlds)

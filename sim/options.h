@@ -14,6 +14,9 @@
 
 namespace wattle::sim {
 
+// How a process stops. A power cut stops its machine too.
+enum class ProcessStop { kCrash, kPowerCut };
+
 // A fault. It hits a device, a job or the coordinator, drawn at random.
 enum class Fault {
   kCoordinatorCrash,     // the process ends, its disk keeps what was written

@@ -19,19 +19,19 @@ constexpr double kResumed = 0.5;     // of those that stopped; the others end
 
 }  // namespace
 
-bool Upgrading::GoOn() {
+bool Upgrading::Step() {
   if (!coordinator_.alive() || coordinator_.stands_still()) {
     return false;
   }
   const v1::Upgrade* const open = core::OpenUpgrade(coordinator_.durable());
   if (open != nullptr) {
-    return GoOnWith(*open);
+    return StepWith(*open);
   }
   Begin();
   return true;
 }
 
-bool Upgrading::GoOnWith(const v1::Upgrade& upgrade) {
+bool Upgrading::StepWith(const v1::Upgrade& upgrade) {
   if (upgrade.state() == v1::UPGRADE_STATE_RUNNING) {
     if (!random_.Chance(kPaused)) {
       return false;

@@ -16,10 +16,10 @@ class Upgrading {
       : random_(random), coordinator_(coordinator) {}
 
   // Does what an operator does next. False: nothing, or the coordinator does not run.
-  bool GoOn();
+  bool Step();
 
  private:
-  bool GoOnWith(const v1::Upgrade& upgrade);
+  bool StepWith(const v1::Upgrade& upgrade);
   void Begin();
 
   Random& random_;

@@ -193,7 +193,7 @@ v1::JobSpec Users::MakeSpec(int number) {
   if (random_.Chance(options_.deadlines)) {
     spec.set_deadline_seconds(options_.fault_seconds * random_.Between(0.02, 0.6));
   }
-  MakeApart(number, spec);
+  AddAntiAffinity(number, spec);
   const std::string model = ChooseModel();
   if (random_.Chance(options_.other_kinds)) {
     MakeShortJob(model, spec);
@@ -213,7 +213,7 @@ v1::JobSpec Users::MakeSpec(int number) {
 }
 
 // Groups of two: a world has at least two boards, of which none stays away.
-void Users::MakeApart(int number, v1::JobSpec& spec) const {
+void Users::AddAntiAffinity(int number, v1::JobSpec& spec) const {
   const int pair = number / 2;
   // Random numbers of its own, and the same for both.
   Random random(options_.seed * 86'028'121 + static_cast<uint64_t>(pair));

@@ -71,7 +71,7 @@ class Users {
   void BoundExploring();
   // A profile job of a board; nullopt: this job is none.
   std::optional<v1::JobSpec> MakeProfile(int number) const;
-  void MakeApart(int number, v1::JobSpec& spec) const;
+  void AddAntiAffinity(int number, v1::JobSpec& spec) const;
   void MakeShortJob(const std::string& model, v1::JobSpec& spec);
   void Retry(std::function<void()> action);
 

@@ -147,7 +147,7 @@ void Worker::MakeCore() {
   readings_->Add(sensors, std::nullopt);
 }
 
-void Worker::Stop(bool power_cut) {
+void Worker::Stop(ProcessStop how) {
   if (!alive()) {
     return;
   }
@@ -163,7 +163,7 @@ void Worker::Stop(bool power_cut) {
   account_.reset();
   spool_.reset();
   state_.reset();
-  if (power_cut) {
+  if (how == ProcessStop::kPowerCut) {
     powered_ = false;
     board_.SetPowered(false);
   }
@@ -250,7 +250,7 @@ void Worker::Call(const CoreCall& call) {
     world_.counts.empty_batteries += disk_.power_is_cut() ? 0 : 1;
     // Not inside a call of the runner or the core, because the stop destroys both.
     Later(0.0, [this] {
-      Stop(true);
+      Stop(ProcessStop::kPowerCut);
       world_.loop.After(world_.random.Between(0.5, world_.options.outage_seconds_max),
                         [this] { Start(); });
     });

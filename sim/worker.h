@@ -71,15 +71,16 @@ class Worker final : public agent::AgentPorts {
   Worker& operator=(const Worker&) = delete;
 
   void Start();
-  // Ends the process. power_cut: the machine stops too.
-  void Stop(bool power_cut);
+  // Ends the process.
+  void Stop(ProcessStop how);
   // No power, and no start until it is back.
   void SetSwitchedOff(bool off);
   // Cuts the power during one of the next disk operations.
   void CutPowerSoon();
-  void LoseDisk();              // while stopped: replaces the card with an empty one
-  bool DamageFile();            // false: there is no file
-  bool BreakRunner(bool hang);  // false: no runner runs
+  void LoseDisk();    // while stopped: replaces the card with an empty one
+  bool DamageFile();  // false: there is no file
+  enum class RunnerFault { kCrash, kHang };
+  bool BreakRunner(RunnerFault fault);  // false: no runner runs
   enum class Disk { kHealthy, kFull, kReadOnly, kError, kSlow };
   void SetDisk(Disk disk);
   void StepClock(double seconds);

@@ -20,7 +20,7 @@ constexpr int kTornBytesMax = 60;
 }  // namespace
 
 void Worker::Die() {
-  Stop(true);
+  Stop(ProcessStop::kPowerCut);
   dead_ = true;
 }
 
@@ -33,7 +33,7 @@ void Worker::SetSwitchedOff(bool off) {
     Start();
     return;
   }
-  Stop(true);
+  Stop(ProcessStop::kPowerCut);
   AdvanceBoard();  // The process may have ended before, on a board that had power.
   powered_ = false;
   board_.SetPowered(false);
@@ -124,11 +124,11 @@ void Worker::SetDisk(Disk disk) {
                                             : OfDisk::kNone);
 }
 
-bool Worker::BreakRunner(bool hang) {
+bool Worker::BreakRunner(RunnerFault fault) {
   if (runner_ == nullptr || !runner_->running()) {
     return false;
   }
-  hang ? runner_->Hang() : runner_->Crash();
+  fault == RunnerFault::kHang ? runner_->Hang() : runner_->Crash();
   return true;
 }
 

@@ -56,7 +56,7 @@ void Worker::WatchTrial() {
 }
 
 void Worker::RestartSoon() {
-  Stop(false);
+  Stop(ProcessStop::kCrash);
   world_.loop.After(kSupervisorSeconds, [this] { Start(); });
 }
 

@@ -9,7 +9,7 @@
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/index_internal.h"
 #include "coordinator/core/lineage.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::core {

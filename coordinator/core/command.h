@@ -70,7 +70,7 @@ struct PlanComputed {
   SequenceNumber computed_on;  // State::last_sequence of the snapshot
   std::vector<scheduler::QueuePlacement> jobs;
   std::vector<scheduler::GainfulMove> moves = {};  // Running attempts that leave their devices.
-  int proposals_dropped = 0;                       // As scheduler::FleetPlan's.
+  int proposals_dropped = 0;                       // As scheduler::QueueAndMoves's.
 };
 struct DrainDevice {
   DeviceId device;

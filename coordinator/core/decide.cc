@@ -23,7 +23,7 @@
 #include "policy/heartbeat_interval.h"
 #include "policy/limits.h"
 #include "proto/job_kind.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
 
 namespace wattle::core {

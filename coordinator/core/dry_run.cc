@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
-#include "coordinator/core/apart_jobs.h"
+#include "coordinator/core/anti_affinity_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
@@ -37,7 +37,7 @@
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 
@@ -281,7 +281,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
           : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   if (job.spec.has_apart()) {  // Else the groups of others are of no account.
-    AddApartGroups(state, &job.spec, snapshot);
+    AddAntiAffinityGroups(state, &job.spec, snapshot);
   }
   snapshot.transfers_per_site = inputs.transfers_per_site;
   for (scheduler::DeviceView& view : snapshot.devices) {

@@ -8,7 +8,7 @@
 #include "base/fault_point.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/profiles/probe.h"
 
 namespace wattle::core {

@@ -18,8 +18,8 @@
 #include "coordinator/core/message_checks_internal.h"
 #include "policy/selector.h"
 #include "scheduler/battery/clear_sky.h"
-#include "scheduler/place/selector.h"
-#include "scheduler/place/sun_outlook.h"
+#include "scheduler/place/rules/selector.h"
+#include "scheduler/place/sun/sun_outlook.h"
 #include "scheduler/timetable/amounts.h"
 
 namespace wattle::core {

@@ -8,7 +8,7 @@
 #include "google/protobuf/repeated_ptr_field.h"
 
 #include "coordinator/core/enrolment.h"
-#include "scheduler/place/given_label.h"
+#include "scheduler/place/rules/given_label.h"
 
 namespace wattle::core {
 

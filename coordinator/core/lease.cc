@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "scheduler/place/selector.h"
-#include "scheduler/predict/link.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/predict/transfer_rate.h"
 #include "units/format.h"
 
 namespace wattle::core {

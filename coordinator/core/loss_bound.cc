@@ -12,7 +12,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "policy/selector.h"
 #include "proto/job_kind.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/work.h"
 #include "units/format.h"
 #include "wattle/v1/policy.pb.h"

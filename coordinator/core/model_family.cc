@@ -12,7 +12,7 @@
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
-#include "scheduler/place/quality_floor.h"
+#include "scheduler/place/rules/quality_floor.h"
 #include "scheduler/predict/data_memory.h"
 #include "scheduler/predict/work.h"
 

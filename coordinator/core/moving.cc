@@ -12,7 +12,7 @@
 #include "coordinator/core/lease.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/queueing.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 

@@ -12,10 +12,10 @@
 #include "policy/held_back.h"
 #include "policy/limits.h"
 #include "proto/job_kind.h"
-#include "scheduler/place/rests.h"
-#include "scheduler/place/selector.h"
-#include "scheduler/place/sun_outlook.h"
-#include "scheduler/place/work_resumes.h"
+#include "scheduler/place/device/work_resumes.h"
+#include "scheduler/place/rules/selector.h"
+#include "scheduler/place/sun/reserve_pauses.h"
+#include "scheduler/place/sun/sun_outlook.h"
 #include "units/format.h"
 #include "units/id.h"
 
@@ -32,7 +32,7 @@ std::optional<scheduler::RestsAtReserve> RestsOf(const Outlook& outlook, const v
                                                  const v1::Device& device) {
   const v1::JobSpec& spec = FindJob(outlook.state, JobId(attempt.job_id()))->job().spec();
   const policy::Limits limits = scheduler::LimitsFor(outlook.policies, device.info());
-  if (IsProfile(spec) || !KindOf(spec).keeps_checkpoints || !scheduler::MayRest(device, limits) ||
+  if (IsProfile(spec) || !KindOf(spec).keeps_checkpoints || !scheduler::MayPause(device, limits) ||
       !scheduler::HasSeenSun(device)) {
     return std::nullopt;
   }

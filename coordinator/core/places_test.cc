@@ -21,7 +21,7 @@
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
 
 namespace wattle::core {
 namespace {

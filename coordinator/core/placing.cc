@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/fault_point.h"
-#include "coordinator/core/apart_jobs.h"
+#include "coordinator/core/anti_affinity_jobs.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/enrolment.h"

@@ -15,7 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-#include "coordinator/core/apart_jobs.h"
+#include "coordinator/core/anti_affinity_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
@@ -38,7 +38,7 @@
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/calibration.h"
@@ -320,7 +320,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
                                  const PlanningInputs& inputs, const Instant& now) {
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   snapshot.transfers_per_site = inputs.transfers_per_site;
-  AddApartGroups(state, /*asked=*/nullptr, snapshot);
+  AddAntiAffinityGroups(state, /*asked=*/nullptr, snapshot);
   const std::set<JobId> results_to_come = JobsWithResultsToCome(observations, now.monotonic);
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);
@@ -412,7 +412,7 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 }
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
-  scheduler::FleetPlan fleet = scheduler::PlanQueueAndMoves(snapshot);
+  scheduler::QueueAndMoves fleet = scheduler::PlanQueueAndMoves(snapshot);
   PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves),
                     fleet.proposals_dropped};
   ChooseQueued(snapshot, fleet.free_at, plan.jobs);

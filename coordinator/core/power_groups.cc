@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 
 namespace wattle::core {
 namespace {

@@ -19,7 +19,7 @@
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/exploration.h"
 #include "proto/job_kind.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profile_run/choose_point.h"
 #include "scheduler/profiles/processor.h"

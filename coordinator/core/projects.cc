@@ -14,7 +14,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "proto/state_names.h"
-#include "scheduler/place/given_label.h"
+#include "scheduler/place/rules/given_label.h"
 
 namespace wattle::core {
 namespace {

@@ -11,7 +11,7 @@
 #include "coordinator/core/lease.h"
 #include "coordinator/core/lineage_internal.h"
 #include "proto/state_names.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 
 namespace wattle::core {
 namespace {

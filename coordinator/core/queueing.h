@@ -45,7 +45,7 @@ int QueueRoom(const State& state, const Observations& observations, const Device
 // elsewhere at once, if a job with a deadline or of a higher priority is to go before it, if the
 // device holds too many, or if its turn comes soon and the plan starts it later: the device would
 // begin it in its turn, without the charge that the plan waits for. Such a job goes to no device.
-// free_at: as FleetPlan's.
+// free_at: as QueueAndMoves's.
 void ChooseQueued(const scheduler::Snapshot& snapshot, const std::vector<absl::Time>& free_at,
                   std::vector<scheduler::QueuePlacement>& jobs);
 

@@ -9,10 +9,10 @@
 #include "coordinator/core/planning_internal.h"
 #include "policy/held_back.h"
 #include "policy/limits.h"
-#include "scheduler/place/device_load.h"
-#include "scheduler/place/rests.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/device/device_load.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/sun/reserve_pauses.h"
 #include "units/id.h"
 
 namespace wattle::core {
@@ -63,10 +63,11 @@ std::optional<double> RestSecondsAtBegin(const State& state, const Observations&
   left.clear_fetch_seconds();
   const policy::Limits limits = scheduler::LimitsFor(snapshot.policies, board.info());
   const policy::SpecSteps steps = policy::StepsOf(spec);
-  const std::optional<scheduler::RestingRun> run =
-      scheduler::RestingRunOf({board, loads.back(), limits, steps, left});
-  return run.has_value() ? std::optional(static_cast<double>(scheduler::RestOnceBegun(*run)))
-                         : std::nullopt;
+  const std::optional<scheduler::PausableRun> run =
+      scheduler::PausableRunOf({board, loads.back(), limits, steps, left});
+  return run.has_value()
+             ? std::optional(static_cast<double>(scheduler::ReservePauseOnceBegun(*run)))
+             : std::nullopt;
 }
 
 }  // namespace wattle::core

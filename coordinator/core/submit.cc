@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
-#include "coordinator/core/apart_jobs.h"
+#include "coordinator/core/anti_affinity_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
@@ -127,7 +127,7 @@ void DecideSubmit(Draft& draft, const SubmitJob& command) {
     draft.Refuse(there);
     return;
   }
-  if (absl::Status may = CheckApartGroup(state, command.spec); !may.ok()) {
+  if (absl::Status may = CheckAntiAffinityGroup(state, command.spec); !may.ok()) {
     draft.Refuse(may);
     return;
   }

@@ -16,7 +16,7 @@
 #include "proto/kind_name.h"
 #include "proto/model_shape.h"
 #include "proto/spec_bounds.h"
-#include "scheduler/place/quality_floor.h"
+#include "scheduler/place/rules/quality_floor.h"
 
 namespace wattle::core {
 namespace {
@@ -45,7 +45,7 @@ absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {
   return part == nullptr ? absl::OkStatus() : part->check(spec, files_needed);
 }
 
-absl::Status CheckApart(const v1::JobSpec& spec) {
+absl::Status CheckAntiAffinity(const v1::JobSpec& spec) {
   if (!spec.has_apart()) {
     return absl::OkStatus();
   }
@@ -84,7 +84,7 @@ absl::Status CheckSpec(const v1::JobSpec& spec, bool files_needed) {
           absl::StrCat("required_labels: \"", label, "\": want key=value or key"));
     }
   }
-  WATTLE_RETURN_IF_ERROR(CheckApart(spec));
+  WATTLE_RETURN_IF_ERROR(CheckAntiAffinity(spec));
   WATTLE_RETURN_IF_ERROR(CheckSpecBounds(spec));
   return CheckKind(spec, files_needed);
 }

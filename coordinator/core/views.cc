@@ -16,7 +16,7 @@
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "proto/approval.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "units/format.h"
 
 namespace wattle::core {

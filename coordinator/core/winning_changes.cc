@@ -17,8 +17,8 @@
 
 #include "coordinator/core/leaner_forms_internal.h"
 #include "policy/guard_reason.h"
-#include "scheduler/place/choose_device.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/device/choose_device.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 

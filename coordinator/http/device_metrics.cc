@@ -12,7 +12,7 @@
 
 #include "coordinator/core/queueing.h"
 #include "proto/state_names.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "telemetry/export/device_metrics.h"
 
 namespace wattle::http {

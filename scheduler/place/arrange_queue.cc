@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/fault_point.h"
-#include "scheduler/place/queue_planner_internal.h"
+#include "scheduler/place/queue/queue_planner_internal.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -14,9 +14,9 @@
 
 #include "policy/burst_power.h"
 #include "policy/open_times.h"
+#include "scheduler/place/device/work_times.h"
 #include "scheduler/place/fleet_instance_internal.h"
-#include "scheduler/place/selector.h"
-#include "scheduler/place/work_times.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/check_plan.h"
 #include "scheduler/timetable/instance.h"

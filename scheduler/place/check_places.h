@@ -13,7 +13,7 @@
 
 #include "absl/types/span.h"
 
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 

@@ -22,11 +22,11 @@
 
 #include "base/status_matchers.h"
 #include "policy/work_pieces.h"
+#include "scheduler/place/device/work_times.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/place/work_times.h"
 #include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"

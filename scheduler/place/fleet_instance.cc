@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <optional>
 
-#include "scheduler/place/apart.h"
 #include "scheduler/place/fleet_instance_internal.h"
+#include "scheduler/place/rules/anti_affinity.h"
 #include "scheduler/timetable/amounts.h"
 
 namespace wattle::scheduler {
@@ -71,7 +71,7 @@ int FleetInstance::GroupOf(const v1::JobSpec& spec) {
     return timetable::kBesideAny;
   }
   const auto [group, is_new] =
-      groups_.emplace(ApartGroupOf(spec), static_cast<int>(instance.groups.size()));
+      groups_.emplace(AntiAffinityGroupOf(spec), static_cast<int>(instance.groups.size()));
   if (is_new) {
     // A device that lacks the label is no way of these jobs.
     std::map<std::optional<std::string>, int> known;

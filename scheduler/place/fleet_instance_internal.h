@@ -12,7 +12,7 @@
 
 #include "absl/types/span.h"
 
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/instance.h"
 #include "wattle/v1/spec.pb.h"
@@ -38,7 +38,7 @@ class FleetInstance {
   void AddSupply(const timetable::Supply& supply);
 
   const Snapshot* snapshot_;
-  std::map<std::string, int> groups_;  // By ApartGroupOf.
+  std::map<std::string, int> groups_;  // By AntiAffinityGroupOf.
 };
 
 }  // namespace wattle::scheduler

@@ -14,7 +14,7 @@
 #include "absl/types/span.h"
 
 #include "scheduler/place/check_places.h"
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/improve.h"
 #include "scheduler/timetable/instance.h"
@@ -40,7 +40,7 @@ struct SearchEffort {
 struct QueueImprovement {
   // Of all jobs that wait, as JobView::last_place; empty: nothing cheaper was found.
   std::map<JobId, LastPlace> places{};
-  int proposals_dropped = 0;  // As FleetPlan's.
+  int proposals_dropped = 0;  // As QueueAndMoves's.
 };
 
 // Goes on from the places that the jobs have (JobView::last_place). What it finds keeps every

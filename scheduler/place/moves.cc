@@ -12,10 +12,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-#include "scheduler/place/apart.h"
-#include "scheduler/place/consider_internal.h"
-#include "scheduler/place/objective.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/device/evaluate_device_internal.h"
+#include "scheduler/place/device/objective.h"
+#include "scheduler/place/rules/anti_affinity.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/profiles/probe.h"
 
 namespace wattle::scheduler {
@@ -123,10 +123,11 @@ class MoveFinder {
     if (!work.ok()) {
       return std::nullopt;
     }
-    const Considered considered = fleet_.Consider(rest.job, *work, LoadsAfter(rest.hand_over));
+    const EvaluatedDevices evaluated =
+        fleet_.EvaluateDevices(rest.job, *work, LoadsAfter(rest.hand_over));
     fleet_.Complete(rest.job);
-    for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
-      const Option& option = *considered.options[i];
+    for (size_t i = 0; i < static_cast<size_t>(evaluated.feasible); ++i) {
+      const Option& option = *evaluated.options[i];
       if (!StartsInTime(rest, option)) {
         continue;
       }
@@ -213,7 +214,7 @@ class MoveFinder {
                      .begin = snapshot_.now + absl::Seconds(option.run.start_in_seconds),
                      .end = snapshot_.now + absl::Seconds(option.run.finish_in_seconds)}),
             loads_);
-    HoldApart(snapshot_, rest.job, device, loads_);
+    HoldAntiAffinity(snapshot_, rest.job, device, loads_);
   }
 
   const Snapshot& snapshot_;

@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
 #include "scheduler/place/snapshot.h"
 #include "units/id.h"
 

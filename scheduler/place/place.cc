@@ -11,11 +11,11 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "scheduler/place/choose_device.h"
-#include "scheduler/place/consider_internal.h"
-#include "scheduler/place/explain_internal.h"
+#include "scheduler/place/device/choose_device.h"
+#include "scheduler/place/device/evaluate_device_internal.h"
+#include "scheduler/place/explain/explain_internal.h"
+#include "scheduler/place/queue/start_spans.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/place/start_spans.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::scheduler {
@@ -24,15 +24,15 @@ namespace {
 
 // Adds the choice of each objective on the same snapshot.
 void AddChoices(const FleetView& fleet,
-                const std::function<Considered(const JobView& job)>& consider, JobView job,
+                const std::function<EvaluatedDevices(const JobView& job)>& evaluate, JobView job,
                 v1::PlanResponse& plan) {
   for (const v1::Objective objective :
        {v1::OBJECTIVE_ENERGY, v1::OBJECTIVE_TIME, v1::OBJECTIVE_EDP}) {
     job.spec.set_objective(objective);
-    const Considered considered = consider(job);
+    const EvaluatedDevices evaluated = evaluate(job);
     v1::ObjectiveChoice& choice = *plan.add_choices();
     choice.set_objective(objective);
-    if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+    if (const Option* const chosen = Chosen(evaluated); chosen != nullptr) {
       choice.set_device_id(fleet.InfoOf(*chosen).device_id());
       choice.set_wait(chosen->run.start_in_seconds > 0);
     }
@@ -44,14 +44,14 @@ absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapsho
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
-  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  FleetView fleet(snapshot, EvaluationOptions{.dry_run = true});
   const FleetLoads loads = InitialLoads(snapshot);
-  const auto consider = [&](const JobView& asked) {
-    return fleet.Consider(asked, work, loads, deadline_by);
+  const auto evaluate = [&](const JobView& asked) {
+    return fleet.EvaluateDevices(asked, work, loads, deadline_by);
   };
-  const Considered considered = consider(job);
+  const EvaluatedDevices evaluated = evaluate(job);
   v1::PlanResponse plan;
-  for (const Option* option : considered.options) {
+  for (const Option* option : evaluated.options) {
     v1::Candidate& candidate = *plan.add_candidates() =
         fleet.CandidateOf(job, *option, FleetView::OtherModes::kShow);
     if (option->feasible()) {
@@ -59,19 +59,19 @@ absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapsho
       fleet.AddSpans(job, *option, AttemptAheadOn(snapshot, device, loads[device]), candidate);
     }
   }
-  if (Chosen(considered) != nullptr) {
+  if (Chosen(evaluated) != nullptr) {
     plan.set_chosen_device_id(plan.candidates(0).device_id());
     plan.set_wait(plan.candidates(0).start_in_seconds() > 0);
-    plan.set_reason(WhyChosen(fleet, job, considered, plan.candidates(0)));
+    plan.set_reason(WhyChosen(fleet, job, evaluated, plan.candidates(0)));
   } else {
-    plan.set_reason(WhyNone(fleet, job, considered));
+    plan.set_reason(WhyNone(fleet, job, evaluated));
   }
   plan.set_objective(objective.objective);
   plan.set_sequence_number(snapshot.sequence.value());
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);
   plan.set_batch_size(work.signature.batch_size());
-  AddChoices(fleet, consider, job, plan);
+  AddChoices(fleet, evaluate, job, plan);
   return plan;
 }
 
@@ -80,24 +80,24 @@ absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapsho
 absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job) {
   WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
-  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  FleetView fleet(snapshot, EvaluationOptions{.dry_run = true});
   const FleetLoads loads = InitialLoads(snapshot);
-  Considered considered = fleet.Consider(job, work, loads);
-  if (considered.feasible == 0 && job.spec.deadline_seconds() > 0) {
-    considered = fleet.Consider(job, work, loads, DeadlineBy::kMean);
-    if (considered.feasible == 0) {  // The refusal at the upper quantile says more.
-      considered = fleet.Consider(job, work, loads);
+  EvaluatedDevices evaluated = fleet.EvaluateDevices(job, work, loads);
+  if (evaluated.feasible == 0 && job.spec.deadline_seconds() > 0) {
+    evaluated = fleet.EvaluateDevices(job, work, loads, DeadlineBy::kMean);
+    if (evaluated.feasible == 0) {  // The refusal at the upper quantile says more.
+      evaluated = fleet.EvaluateDevices(job, work, loads);
     }
   }
-  return fleet.CandidateOf(job, *considered.options.front(), FleetView::OtherModes::kShow);
+  return fleet.CandidateOf(job, *evaluated.options.front(), FleetView::OtherModes::kShow);
 }
 
 absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapshot,
                                                           const JobView& job) {
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
-  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
-  const Option* const chosen = Chosen(considered);
+  FleetView fleet(snapshot, EvaluationOptions{.dry_run = true});
+  const EvaluatedDevices evaluated = fleet.EvaluateDevices(job, work, InitialLoads(snapshot));
+  const Option* const chosen = Chosen(evaluated);
   return chosen == nullptr
              ? std::nullopt
              : std::optional(fleet.CandidateOf(job, *chosen, FleetView::OtherModes::kShow));
@@ -114,8 +114,8 @@ absl::StatusOr<v1::PlanResponse> PlanJobOrStartByMean(const Snapshot& snapshot,
     return plan;
   }
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
-  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  if (fleet.ConsiderNowOrLater(job, work, InitialLoads(snapshot)).feasible > 0) {
+  FleetView fleet(snapshot, EvaluationOptions{.dry_run = true});
+  if (fleet.EvaluateDevicesNowOrLater(job, work, InitialLoads(snapshot)).feasible > 0) {
     return plan;  // A later start is sure.
   }
   WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse by_mean, PlanJobBy(DeadlineBy::kMean, snapshot, job));

@@ -17,8 +17,8 @@
 
 #include "proto/peak_memory.h"
 #include "scheduler/place/moves.h"
+#include "scheduler/place/queue/start_spans.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/place/start_spans.h"
 #include "scheduler/timetable/pack.h"
 #include "units/id.h"
 #include "wattle/v1/plan.pb.h"
@@ -102,7 +102,7 @@ struct QueuePlacement {
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
 
 // PlanQueue, and the running attempts that are to leave their devices for a gain.
-struct FleetPlan {
+struct QueueAndMoves {
   std::vector<QueuePlacement> jobs;
   std::vector<GainfulMove> moves;
   // Parts of the fleet for which the search expected a gain, and whose arrangement broke a promise
@@ -112,7 +112,7 @@ struct FleetPlan {
   // rests at the reserve included.
   std::vector<absl::Time> free_at;
 };
-FleetPlan PlanQueueAndMoves(const Snapshot& snapshot);
+QueueAndMoves PlanQueueAndMoves(const Snapshot& snapshot);
 // PlanQueue without the search: what its plan is measured against.
 std::vector<QueuePlacement> PlanQueueInOrder(const Snapshot& snapshot);
 
@@ -124,10 +124,10 @@ struct QueuePlan {
   std::vector<std::vector<timetable::ChargeQuantiles>> charge;
   // The device whose gauge and capacity count for each one: itself, unless it shares a pack.
   std::vector<size_t> gauges;
-  std::vector<absl::Time> free_at;  // As FleetPlan's.
+  std::vector<absl::Time> free_at;  // As QueueAndMoves's.
   // Likewise: between which moments; nullopt: not known.
   std::vector<std::optional<TimeSpan>> attempt_ends;
-  std::vector<GainfulMove> moves;  // As FleetPlan's. The charge does not count them.
+  std::vector<GainfulMove> moves;  // As QueueAndMoves's. The charge does not count them.
 };
 QueuePlan PlanQueueWithCharge(const Snapshot& snapshot);
 

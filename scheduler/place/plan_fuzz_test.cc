@@ -18,14 +18,14 @@
 #include "policy/limits.h"
 #include "policy/open_times.h"
 #include "policy/work_pieces.h"
-#include "scheduler/place/apart.h"
 #include "scheduler/place/check_places.h"
+#include "scheduler/place/device/transfer_schedule.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/pauses_for_test.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/anti_affinity.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/place/way_of_files.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
@@ -186,16 +186,16 @@ void ExpectKeepsRules(const Snapshot& snapshot, const JobView& job, const v1::Ca
 
 // Lets some jobs run apart, and some jobs of their groups be there already. Dice of its own, so
 // that all else of a seed stays as it is.
-void SetApart(unsigned seed, Snapshot& snapshot) {
+void SetAntiAffinity(unsigned seed, Snapshot& snapshot) {
   Dice dice(seed + 1'000'000);
   const char* const kLabels[] = {"", "", "site", "class"};
   const std::string by = kLabels[dice.Below(4)];
-  const auto join = [&](v1::JobSpec& spec) -> ApartGroup& {
+  const auto join = [&](v1::JobSpec& spec) -> AntiAffinityGroup& {
     spec.mutable_apart()->set_group(dice.OneIn(2) ? "a" : "b");
     spec.mutable_apart()->set_by(by);
-    ApartGroup& group = snapshot.apart[ApartGroupOf(spec)];
-    group.apart = spec.apart();
-    group.places = PlacesOf(group.apart, snapshot.devices);
+    AntiAffinityGroup& group = snapshot.anti_affinity[AntiAffinityGroupOf(spec)];
+    group.anti_affinity = spec.apart();
+    group.places = PlacesOf(group.anti_affinity, snapshot.devices);
     return group;
   };
   for (JobView& job : snapshot.queue) {
@@ -245,10 +245,10 @@ int ExpectApart(const Snapshot& snapshot, const std::vector<QueuePlacement>& pla
     }
     EXPECT_TRUE(place != "none" || job[0] == 'k') << job << " on a board without the label";
   };
-  for (const auto& [key, group] : snapshot.apart) {
+  for (const auto& [key, group] : snapshot.anti_affinity) {
     for (const auto& [id, job] : group.jobs) {
       if (job.device.has_value()) {
-        take(id.value(), group.apart, job.device->value());
+        take(id.value(), group.anti_affinity, job.device->value());
       }
     }
   }
@@ -353,7 +353,7 @@ TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
     policy.set_reserve_state_of_charge_ratio(dice.Real(0, 0.6));
     policy.set_max_temperature_celsius(dice.Real(50, 100));
     snapshot.policies = {policy};
-    SetApart(seed, snapshot);
+    SetAntiAffinity(seed, snapshot);
     AddPauses(std::mt19937(seed + 2'000'000), snapshot);
 
     const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
@@ -460,7 +460,7 @@ TEST(PlanFuzzTest, PlacesUnderSunWindowsAndBudgetsDoNotOverlap) {
       policy.add_work_windows("18:00-04:00");
     }
     snapshot.policies = {policy};
-    SetApart(seed, snapshot);
+    SetAntiAffinity(seed, snapshot);
     const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
     ExpectNoOverlap(snapshot, placements);
     ExpectApart(snapshot, placements);

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "scheduler/place/probe_value_internal.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
 
@@ -96,10 +96,10 @@ std::vector<bool> DevicesToTry(const Snapshot& snapshot, const PlacesOfJobs& pla
 }
 
 std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool>& free,
-                                const WaitingPlace& planned, Considered* considered) {
+                                const WaitingPlace& planned, EvaluatedDevices* evaluated) {
   std::optional<size_t> best;  // In the options.
-  for (size_t i = 0; i < static_cast<size_t>(considered->feasible); ++i) {
-    const Option& option = *considered->options[i];
+  for (size_t i = 0; i < static_cast<size_t>(evaluated->feasible); ++i) {
+    const Option& option = *evaluated->options[i];
     const size_t device = option.run.device;
     const bool wide = IsWide(*option.prediction);
     if (device == planned.device && wide) {
@@ -111,17 +111,17 @@ std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool
     }
     const v1::ProbeValue value = ValueToOthers(option, planned.cost, planned.others);
     if (value.loss_avoided() > value.cost_of_trying() &&
-        (!best.has_value() || value.value_per_joule() > considered->trial->value_per_joule())) {
+        (!best.has_value() || value.value_per_joule() > evaluated->trial->value_per_joule())) {
       best = i;
-      considered->trial = value;
+      evaluated->trial = value;
     }
   }
   if (!best.has_value()) {
     return std::nullopt;
   }
-  const auto at = considered->options.begin() + static_cast<ptrdiff_t>(*best);
-  std::rotate(considered->options.begin(), at, at + 1);
-  return considered->options.front()->run.device;
+  const auto at = evaluated->options.begin() + static_cast<ptrdiff_t>(*best);
+  std::rotate(evaluated->options.begin(), at, at + 1);
+  return evaluated->options.front()->run.device;
 }
 
 }  // namespace wattle::scheduler

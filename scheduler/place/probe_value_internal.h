@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/device/evaluate_device_internal.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/snapshot.h"
@@ -40,12 +40,12 @@ struct WaitingPlace {
   double cost = 0;
   int others = 0;
 };
-// Makes the device the choice of `considered` whose answer is worth most per joule to the others,
+// Makes the device the choice of `evaluated` whose answer is worth most per joule to the others,
 // if the answer is worth more than the job is expected to cost more there. The device is one of
 // `free`, has a wide prediction, could start the job now, and may still explore today; the job's
 // device in the plan has a narrow one. Returns the device; nullopt: none pays.
 std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool>& free,
-                                const WaitingPlace& planned, Considered* considered);
+                                const WaitingPlace& planned, EvaluatedDevices* evaluated);
 
 }  // namespace wattle::scheduler
 

@@ -17,7 +17,7 @@
 #include "scheduler/place/place.h"
 #include "scheduler/place/probe_value_internal.h"
 #include "scheduler/place/queue_for_test.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 

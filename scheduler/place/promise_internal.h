@@ -11,7 +11,7 @@
 
 #include "absl/time/time.h"
 
-#include "scheduler/place/option.h"
+#include "scheduler/place/device/option.h"
 #include "scheduler/place/snapshot.h"
 #include "wattle/v1/spec.pb.h"
 

@@ -10,8 +10,8 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "scheduler/place/device/option.h"
 #include "scheduler/place/fleet_for_test.h"
-#include "scheduler/place/option.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/receipt_for_test.h"

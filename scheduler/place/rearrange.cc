@@ -5,9 +5,9 @@
 #include <tuple>
 #include <utility>
 
-#include "scheduler/place/objective.h"
+#include "scheduler/place/device/objective.h"
 #include "scheduler/place/rearrange_internal.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/timetable/check_plan.h"
 #include "scheduler/timetable/improve.h"

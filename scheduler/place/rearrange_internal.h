@@ -15,10 +15,10 @@
 
 #include "absl/types/span.h"
 
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
+#include "scheduler/place/device/option.h"
 #include "scheduler/place/fleet_instance_internal.h"
 #include "scheduler/place/improve_queue.h"
-#include "scheduler/place/option.h"
 #include "scheduler/place/promise_internal.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/amounts.h"

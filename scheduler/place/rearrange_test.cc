@@ -15,8 +15,8 @@
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/queue/queue_planner_internal.h"
 #include "scheduler/place/queue_for_test.h"
-#include "scheduler/place/queue_planner_internal.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/timetable/improve.h"
@@ -75,7 +75,7 @@ TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
   policy.set_name("barn");
   policy.add_selector("site=barn");
   policy.add_work_windows("10:00-07:00");  // It is 08:00.
-  const FleetPlan plan = PlanQueueAndMoves(snapshot);
+  const QueueAndMoves plan = PlanQueueAndMoves(snapshot);
   EXPECT_THAT(Summary(plan.jobs), ElementsAre("j1 on id-a", "j2 waits for id-a"));
   EXPECT_EQ(plan.proposals_dropped, 1);
 }

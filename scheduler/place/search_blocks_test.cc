@@ -10,9 +10,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/device_load.h"
+#include "scheduler/place/device/device_load.h"
+#include "scheduler/place/device/power_group.h"
 #include "scheduler/place/fleet_for_test.h"
-#include "scheduler/place/power_group.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/snapshot.h"

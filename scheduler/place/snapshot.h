@@ -186,13 +186,13 @@ struct RunningRest {
 };
 
 // A job of a group whose jobs run apart (v1::Apart): one that is open, or has succeeded.
-struct ApartJob {
+struct AntiAffinityJob {
   std::optional<DeviceId> device;  // Where it runs, waits or has succeeded; nullopt: it has none.
   bool succeeded = false;
 };
-struct ApartGroup {
-  v1::Apart apart;
-  std::map<JobId, ApartJob> jobs;
+struct AntiAffinityGroup {
+  v1::Apart anti_affinity;
+  std::map<JobId, AntiAffinityJob> jobs;
   // Boards of the fleet, or values of the group's label: no more of the jobs have a place.
   size_t places = 0;
 };
@@ -204,7 +204,8 @@ struct Snapshot {
   std::vector<JobView> queue;        // In any order.
   std::vector<RunningRest> running;  // Attempts that may move for a gain, in any order.
   int transfers_per_site = 2;        // Boards with one value of the label site that fetch at once.
-  std::map<std::string, ApartGroup> apart;  // Key: ApartGroupOf (apart.h).
+  std::map<std::string, AntiAffinityGroup>
+      anti_affinity;  // Key: AntiAffinityGroupOf (anti_affinity.h).
   std::vector<v1::Policy>
       policies;  // The policies that apply; for a "what if" plan the caller puts others here.
   const ProfileTable* profiles =

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "scheduler/place/probe_value_internal.h"
-#include "scheduler/place/queue_planner_internal.h"
+#include "scheduler/place/queue/queue_planner_internal.h"
 
 namespace wattle::scheduler {
 
@@ -35,12 +35,12 @@ bool QueuePlanner::TryForOthers(Outcome& plan) {
     }
     tried.insert(job.alike);
     fleet_.BeginPass();
-    Considered considered = fleet_.ConsiderNowOrLater(*job.view, *job.work, loads_);
+    EvaluatedDevices evaluated = fleet_.EvaluateDevicesNowOrLater(*job.view, *job.work, loads_);
     fleet_.Complete(*job.view);
     const std::optional<size_t> device =
-        FindTrial(snapshot_, free, {start->device, plan.costs[i], alike - 1}, &considered);
+        FindTrial(snapshot_, free, {start->device, plan.costs[i], alike - 1}, &evaluated);
     if (device.has_value() && MayTry()) {
-      TryOn(i, considered, plan);
+      TryOn(i, evaluated, plan);
     }
   }
   return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) {
@@ -48,10 +48,10 @@ bool QueuePlanner::TryForOthers(Outcome& plan) {
   });
 }
 
-void QueuePlanner::TryOn(size_t index, const Considered& considered, Outcome& plan) {
+void QueuePlanner::TryOn(size_t index, const EvaluatedDevices& evaluated, Outcome& plan) {
   FleetLoads loads = loads_;
-  Reserve(*jobs_[index].view, *considered.options.front(), loads);
-  jobs_[index].decided = PlacementOfJob(jobs_[index], considered);
+  Reserve(*jobs_[index].view, *evaluated.options.front(), loads);
+  jobs_[index].decided = PlacementOfJob(jobs_[index], evaluated);
   Outcome outcome = Pass(arrangement_, loads);
   Promises kept(jobs_.size());
   for (size_t i = 0; i < jobs_.size(); ++i) {

@@ -15,11 +15,11 @@
 #include "base/fault_point.h"
 #include "proto/checkpoint_interval.h"
 #include "scheduler/predict/datasheet.h"
-#include "scheduler/predict/link.h"
 #include "scheduler/predict/other_workload.h"
 #include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/rate.h"
 #include "scheduler/predict/same_workload.h"
+#include "scheduler/predict/transfer_rate.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/profile_table.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/status_macros.h"
 #include "proto/job_kind.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/profiles/mode_numbers.h"

@@ -119,7 +119,7 @@ std::optional<std::string> CheckDevices(const Instance& instance,
 }
 
 // Compares each pair of jobs, independently of the planner's record of taken places.
-std::optional<std::string> CheckApart(const Instance& instance, const std::vector<Placed>& placed) {
+std::optional<std::string> CheckAntiAffinity(const Instance& instance, const std::vector<Placed>& placed) {
   const auto group_of = [&](const Placed& one) {
     return instance.jobs[static_cast<size_t>(one.job)].group;
   };
@@ -148,11 +148,11 @@ struct Stretch {
   Seconds end = 0;
   Milliwatts work = 0;
   Milliwatts deviation = 0;
-  Milliwatts yielding = 0;  // The draw of runs that rest at the needed charge.
-  Milliwatts yielding_deviation = 0;
+  Milliwatts pausable = 0;  // The draw of runs that rest at the needed charge.
+  Milliwatts pausable_deviation = 0;
   Millijoules at_start = 0;
   Millijoules needed = 0;      // The floor plus the charge that the runs' guards hold back.
-  std::vector<size_t> runs{};  // The runs that do not yield.
+  std::vector<size_t> runs{};  // The runs that are not pausable.
 };
 
 // The work of one pack.
@@ -188,9 +188,9 @@ std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>
         const Draw& draw = runs[run].draw;
         one.needed += draw.held_back;
         one.at_start += runs[run].begin == one.begin ? draw.at_start : 0;
-        if (draw.yields) {
-          one.yielding += draw.power;
-          one.yielding_deviation += draw.deviation;
+        if (draw.pausable) {
+          one.pausable += draw.power;
+          one.pausable_deviation += draw.deviation;
         } else {
           one.work += draw.power;
           one.deviation += draw.deviation;
@@ -202,16 +202,16 @@ std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>
   return stretches;
 }
 
-// The charge after a stretch in which `yielding` runs while the charge is above the needed one. The
+// The charge after a stretch in which `pausable` runs while the charge is above the needed one. The
 // function advances from one crossing of the needed charge to the next.
-Millijoules BehindYielding(const Stretch& on, Millijoules charge, Milliwatts net,
-                           Milliwatts yielding, Millijoules capacity) {
+Millijoules BehindPausable(const Stretch& on, Millijoules charge, Milliwatts net,
+                           Milliwatts pausable, Millijoules capacity) {
   for (Seconds left = on.end - on.begin; left > 0;) {
     Milliwatts rate = net;
     if (charge > on.needed) {
-      rate -= yielding;
+      rate -= pausable;
     } else if (charge == on.needed && net > 0 && charge <= capacity) {
-      rate = std::max<Milliwatts>(0, net - yielding);
+      rate = std::max<Milliwatts>(0, net - pausable);
     }
     const Millijoules to_needed = on.needed - charge;
     const bool crosses = (to_needed < 0 && rate < 0) || (to_needed > 0 && rate > 0);
@@ -244,9 +244,9 @@ Broken BrokenIn(const PackSpec& pack, size_t path, const std::vector<Stretch>& s
     const Milliwatts net = pack.harvest[path][hour] - pack.idle - drawn_by(on.work, on.deviation);
     charge -= on.at_start;
     rounding += on.runs.size() > 1 && on.deviation > 0 ? on.end - on.begin : 0;
-    const Milliwatts yielding = drawn_by(on.yielding, on.yielding_deviation);
-    const Millijoules after = yielding > 0
-                                  ? BehindYielding(on, charge, net, yielding, pack.capacity)
+    const Milliwatts pausable = drawn_by(on.pausable, on.pausable_deviation);
+    const Millijoules after = pausable > 0
+                                  ? BehindPausable(on, charge, net, pausable, pack.capacity)
                                   : charge + net * (on.end - on.begin);
     if (!on.runs.empty() && std::min(charge, after) < on.needed - rounding) {
       broken.first =
@@ -407,7 +407,7 @@ std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const 
   if (std::optional<std::string> broken = CheckDevices(instance, placed)) {
     return broken;
   }
-  if (std::optional<std::string> broken = CheckApart(instance, placed)) {
+  if (std::optional<std::string> broken = CheckAntiAffinity(instance, placed)) {
     return broken;
   }
   for (size_t pack = 0; pack < instance.packs.size(); ++pack) {

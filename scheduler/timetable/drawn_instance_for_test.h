@@ -72,7 +72,7 @@ inline Instance DrawInstance(unsigned seed, int devices, int jobs, Seconds step)
 
 // Lets two of three jobs run apart, in one of two groups. The first two devices are one place of
 // the second group.
-inline void SetApart(unsigned seed, Instance& instance) {
+inline void SetAntiAffinity(unsigned seed, Instance& instance) {
   std::vector<int> own;
   for (size_t device = 0; device < instance.devices.size(); ++device) {
     own.push_back(static_cast<int>(device));

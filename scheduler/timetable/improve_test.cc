@@ -91,7 +91,7 @@ TEST(ImproveTest, FindsThePlanOfBruteForceForJobsThatRunApart) {
   for (unsigned seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Instance instance = DrawInstance(seed, 2, 3, 7200);
-    SetApart(seed, instance);
+    SetAntiAffinity(seed, instance);
     const Schedule found = Improve(instance, InOrder(instance), kBudget);
     EXPECT_EQ(CheckPlan(instance, found.plan()), std::nullopt);
     EXPECT_EQ(found.cost(), BruteForce(instance).Least());
@@ -99,7 +99,7 @@ TEST(ImproveTest, FindsThePlanOfBruteForceForJobsThatRunApart) {
       left_out += planned.device == Planned::kLeftOut ? 1 : 0;
     }
     Instance large = DrawInstance(seed, 3, 14, 600);
-    SetApart(seed, large);
+    SetAntiAffinity(seed, large);
     EXPECT_EQ(CheckPlan(large, Improve(large, InOrder(large), kBudget).plan()), std::nullopt);
   }
   EXPECT_GT(left_out, 0);

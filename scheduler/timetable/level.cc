@@ -19,7 +19,7 @@ Level Advance(Millijoules begin, Milliwatts net, Seconds length, Millijoules cap
   return {.lowest = std::min(begin, end), .end = std::clamp<Millijoules>(end, 0, capacity)};
 }
 
-Level AdvanceBeside(const YieldingWork& work, Millijoules begin, Milliwatts net, Seconds length,
+Level AdvanceBeside(const PausableWork& work, Millijoules begin, Milliwatts net, Seconds length,
                     Millijoules capacity) {
   if (work.floor > capacity) {
     return Advance(begin, net, length, capacity);

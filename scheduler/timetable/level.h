@@ -11,7 +11,7 @@ namespace wattle::timetable {
 struct Level {
   Millijoules lowest = 0;  // Not clipped at 0: below 0 the demand exceeded the pack's charge.
   Millijoules end = 0;
-  Seconds worked = 0;  // The time for which yielding work ran.
+  Seconds worked = 0;  // The time for which pausable work ran.
 };
 
 // net: the pack's gain; negative: its loss. A full pack gains nothing more, an empty one gives
@@ -19,14 +19,14 @@ struct Level {
 Level Advance(Millijoules begin, Milliwatts net, Seconds length, Millijoules capacity);
 
 // Work that rests while the charge is at most `floor`.
-struct YieldingWork {
+struct PausableWork {
   Milliwatts power = 0;
   Millijoules floor = 0;
 };
 
-// Advance with yielding work besides the loads in `net`. At its floor the work takes only the
+// Advance with pausable work besides the loads in `net`. At its floor the work takes only the
 // present sun: it runs for a share of the time.
-Level AdvanceBeside(const YieldingWork& work, Millijoules begin, Milliwatts net, Seconds length,
+Level AdvanceBeside(const PausableWork& work, Millijoules begin, Milliwatts net, Seconds length,
                     Millijoules capacity);
 
 }  // namespace wattle::timetable

@@ -20,7 +20,7 @@ TEST(LevelTest, AFullPackTakesNoMoreAndAnEmptyOneGivesNoMore) {
   EXPECT_EQ(empty.lowest, -3000);
 }
 
-TEST(LevelTest, WorkThatYieldsRunsToItsFloorAndRests) {
+TEST(LevelTest, PausableWorkRunsToItsFloorAndRests) {
   const Level level = AdvanceBeside({.power = 900, .floor = 30'000}, 40'000, -100, 60, kCapacity);
   EXPECT_EQ(level.worked, 10);
   EXPECT_EQ(level.end, 30'000 - 50 * 100) << "idle draw goes on below the floor";
@@ -52,7 +52,7 @@ TEST(LevelTest, AgreesWithAWalkThroughEverySecond) {
   std::mt19937 dice(seed);
   const auto below = [&dice](int64_t bound) { return static_cast<int64_t>(dice()) % bound; };
   for (int round = 0; round < 2000; ++round) {
-    const YieldingWork work{.power = 1 + below(2000), .floor = 4000 + below(kCapacity - 8000)};
+    const PausableWork work{.power = 1 + below(2000), .floor = 4000 + below(kCapacity - 8000)};
     const Millijoules begin = below(kCapacity + 1);
     const Milliwatts net = below(3000) - 1500;
     const Seconds length = 1 + below(200);

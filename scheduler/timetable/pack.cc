@@ -159,12 +159,12 @@ void Pack::MakeSlots() {
               .needed = FloorAt(spec.floor, begin)};
     for (const Demand& demand : demands_) {
       if (Covers(demand, slot)) {
-        const bool yields = demand.draw.yields;
-        (yields ? slot.yielding : slot.work) += demand.draw.power;
-        (yields ? slot.yielding_deviation : slot.deviation) += demand.draw.deviation;
+        const bool pausable = demand.draw.pausable;
+        (pausable ? slot.pausable : slot.work) += demand.draw.power;
+        (pausable ? slot.pausable_deviation : slot.deviation) += demand.draw.deviation;
         slot.needed += demand.draw.held_back;
         slot.at_start += demand.begin == begin ? demand.draw.at_start : 0;
-        slot.working |= !yields;
+        slot.working |= !pausable;
       }
     }
     slots_.push_back(slot);
@@ -219,13 +219,13 @@ Level Pack::AdvanceIn(const Span& span, const Step& step, Millijoules charge,
   const Slot& slot = slots_[span.slot];
   const Millijoules capacity = told_->spec.capacity;
   const Milliwatts drawn = own == nullptr ? 0 : DrawnIn(span.path, own->power, own->deviation);
-  const bool own_yields = own != nullptr && own->yields;
-  const Milliwatts net = step.net - (own_yields ? 0 : drawn);
-  if (slot.yielding == 0 && !own_yields) {
+  const bool own_pausable = own != nullptr && own->pausable;
+  const Milliwatts net = step.net - (own_pausable ? 0 : drawn);
+  if (slot.pausable == 0 && !own_pausable) {
     return Advance(charge, net, span.length, capacity);
   }
-  const YieldingWork work{.power = DrawnIn(span.path, slot.yielding, slot.yielding_deviation) +
-                                   (own_yields ? drawn : 0),
+  const PausableWork work{.power = DrawnIn(span.path, slot.pausable, slot.pausable_deviation) +
+                                   (own_pausable ? drawn : 0),
                           .floor = slot.needed + (own == nullptr ? 0 : own->held_back)};
   return AdvanceBeside(work, charge, net, span.length, capacity);
 }
@@ -250,7 +250,7 @@ bool Pack::AllAreBroken(size_t path, size_t slot) const {
   }
   const Step* const steps = Steps(path);
   return std::all_of(demands_.begin(), demands_.end(), [&](const Demand& run) {
-    if (!Covers(run, slots_[slot]) || run.draw.yields) {
+    if (!Covers(run, slots_[slot]) || run.draw.pausable) {
       return true;
     }
     for (size_t i = SlotAt(run.begin); i < slots_.size() && Covers(run, slots_[i]); ++i) {
@@ -305,11 +305,11 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
     const Level level =
         AdvanceIn({path, i, end - at}, steps[i], charge, own ? &demand.draw : nullptr);
     const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
-    if (level.lowest < needed && (slot.working || (own && !demand.draw.yields))) {
+    if (level.lowest < needed && (slot.working || (own && !demand.draw.pausable))) {
       // A falling charge is lowest at the end of the piece, a rising one at its begin.
       const Seconds retry_from =
           RetryFrom(demand, drawn, net < 0 ? end : at, needed - level.lowest);
-      if (own && !demand.draw.yields) {
+      if (own && !demand.draw.pausable) {
         outcome.own_until = std::max(outcome.own_until.value_or(0), retry_from);
       }
       // A run whose floor is already broken in this path cannot be broken again.
@@ -377,14 +377,14 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
 }
 
 // The charge at a run's end is the charge without the run minus its joules, unless the pack is full
-// meanwhile and loses sun that the run could have used, or yielding work makes way for it.
+// meanwhile and loses sun that the run could have used, or pausable work makes way for it.
 Seconds Pack::EarliestPromise(size_t path, const Draw& draw, Seconds begin) const {
   const Milliwatts power = DrawnIn(path, draw.power, draw.deviation);
   const Millijoules joules = draw.at_start + power * draw.length + draw.held_back;
   const Step* const steps = Steps(path);
   for (size_t i = SlotAt(begin); i < slots_.size(); ++i) {
     const Millijoules most = std::max(steps[i].charge, steps[i + 1].charge);
-    if (slots_[i].yielding > 0 ||
+    if (slots_[i].pausable > 0 ||
         most >= std::min(told_->spec.capacity, slots_[i].needed + joules)) {
       return std::max(begin, slots_[i].begin - draw.length);
     }
@@ -439,13 +439,13 @@ std::optional<Seconds> Pack::EarliestFitIn(size_t darker_percent, const Draw& dr
   return std::nullopt;
 }
 
-std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart,
-                                           size_t darker_percent) const {
+std::optional<Seconds> Pack::EndIfPaused(const Demand& demand, Seconds restart,
+                                         size_t darker_percent) const {
   WATTLE_CHECK(demand.begin >= now_ && demand.draw.length > 0, "work begins now or later");
   const size_t path = PathOf(darker_percent);
   const Step* const steps = Steps(path);
   Draw draw = demand.draw;
-  draw.yields = true;
+  draw.pausable = true;
   draw.deviation = 0;  // The answer uses the mean draw.
   size_t i = SlotAt(demand.begin);
   Millijoules charge = ChargeAt(path, demand.begin) - draw.at_start;

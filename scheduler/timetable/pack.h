@@ -9,7 +9,7 @@
 //  - A full pack takes no more: surplus sun is lost. An empty pack gives no more.
 //  - The floor (a reserve with its margins) binds while work runs. Without work the charge may fall
 //    below the floor, because nothing can be switched off then.
-//  - Work that yields rests while the charge is at its floor, and continues as far as the sun
+//  - Work that pausable rests while the charge is at its floor, and continues as far as the sun
 //    supplies it. Such work never breaks a floor itself: its guard stops it, and its checkpoint
 //    keeps its progress.
 //  - The sun is unknown. A set of equally likely paths describes it, and each path has the harvest
@@ -41,7 +41,7 @@ struct Draw {
   Milliwatts deviation = 0;   // One standard deviation of `power`, which is a forecast too.
   Millijoules at_start = 0;   // Drawn at once when the run begins.
   Millijoules held_back = 0;  // The charge that its guard keeps above the floor while it runs.
-  bool yields = false;        // `length` is work and rests together.
+  bool pausable = false;        // `length` is work and rests together.
 };
 
 // A run with its place in time.
@@ -118,12 +118,12 @@ class Pack {
   [[nodiscard]] std::optional<Seconds> EarliestFitIn(size_t darker_percent, const Draw& draw,
                                                      Seconds after) const;
 
-  // The time at which a yielding run that begins with the demand has worked for demand.draw.length.
-  // `darker_percent` of the paths have less sun than the answer assumes. Each rest adds `restart`
-  // of work. Beyond the horizon every day is assumed equal to the last day. nullopt: no work is
-  // possible on that day, or the run begins within it. REQUIRES: those of Fits.
-  [[nodiscard]] std::optional<Seconds> EndIfYielding(const Demand& demand, Seconds restart,
-                                                     size_t darker_percent) const;
+  // When a pausable run has worked for demand.draw.length, if it begins as the demand does. In
+  // `darker_percent` of the paths there is less sun than the answer assumes. Each rest takes
+  // `restart` of work more. Behind the horizon each day is taken to be as its last day. nullopt:
+  // that day does no work, or the run begins within it. REQUIRES: as Fits.
+  [[nodiscard]] std::optional<Seconds> EndIfPaused(const Demand& demand, Seconds restart,
+                                                   size_t darker_percent) const;
 
   // Whether the run would fit at `begin` if the pack were full then and had no other work.
   // REQUIRES: now <= begin < horizon, length > 0.
@@ -157,8 +157,8 @@ class Pack {
     size_t hour = 0;
     Milliwatts work = 0;
     Milliwatts deviation = 0;
-    Milliwatts yielding = 0;  // The draw of work that yields.
-    Milliwatts yielding_deviation = 0;
+    Milliwatts pausable = 0;  // The draw of work that pausable.
+    Milliwatts pausable_deviation = 0;
     Millijoules at_start = 0;
     Millijoules needed = 0;  // The floor plus the charge that the guards of the slot's work hold
                              // back.
@@ -167,7 +167,7 @@ class Pack {
   // A path in a slot, under reserved work.
   struct Step {
     Millijoules charge = 0;  // Charge at the slot's begin, before the slot's at_start.
-    // The pack's gain in the slot, without runs that begin there and without work that yields.
+    // The pack's gain in the slot, without runs that begin there and without work that pausable.
     Milliwatts net = 0;
   };
   struct Outcome {

@@ -214,20 +214,20 @@ TEST(PackOracleTest, TheEarliestFitIsTheFirstOfTheGrid) {
   EXPECT_GT(none, 5);
 }
 
-// Beside runs that yield, and beside runs that break the floor by themselves, no start that fits is
+// Beside pausable runs, and beside runs that break the floor by themselves, no start that fits is
 // passed over.
 TEST(PackOracleTest, TheEarliestFitIsTheFirstThatFits) {
-  int found_beside_yielding = 0;
+  int found_beside_pausable = 0;
   int found_beside_broken = 0;
   for (unsigned seed = 1; seed <= 5000; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const Drawn drawn = DrawInstance(seed);
     Dice dice(seed + 200'000);
     Pack pack(drawn.spec);
-    bool yields = false;
+    bool pausable = false;
     for (Demand reserved : {drawn.demands[0], drawn.demands[2]}) {
-      reserved.draw.yields = dice.Below(2) == 0;
-      yields |= reserved.draw.yields;
+      reserved.draw.pausable = dice.Below(2) == 0;
+      pausable |= reserved.draw.pausable;
       pack.Add(reserved);
     }
     const Demand& asked = drawn.demands[1];
@@ -235,10 +235,10 @@ TEST(PackOracleTest, TheEarliestFitIsTheFirstThatFits) {
         FirstOfTheGrid(pack, asked, [&pack](const Demand& demand) { return pack.Fits(demand); });
     ASSERT_EQ(pack.EarliestFit(asked.draw, asked.begin), expected);
     const bool is_later = expected.has_value() && *expected > asked.begin;
-    found_beside_yielding += is_later && yields ? 1 : 0;
+    found_beside_pausable += is_later && pausable ? 1 : 0;
     found_beside_broken += is_later && pack.broken_paths() > drawn.spec.broken_paths_max ? 1 : 0;
   }
-  EXPECT_GT(found_beside_yielding, 100);
+  EXPECT_GT(found_beside_pausable, 100);
   EXPECT_GT(found_beside_broken, 50);
 }
 

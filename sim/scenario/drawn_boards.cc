@@ -140,11 +140,12 @@ std::vector<TimeOff> TimesOff(const Scenario& scenario, const BoardGroup& group,
   return times;
 }
 
-std::vector<TimeOff> TimesOfFault(const Scenario& scenario, FaultKind kind, const BoardGroup& group,
-                                  BoardDraw draw) {
+std::vector<TimeOff> TimesOfFault(const Scenario& scenario, v1::ScenarioFaultKind kind,
+                                  const BoardGroup& group, BoardDraw draw) {
   std::vector<TimeOff> times;
-  Random random(SeedOf(draw.seed, 2'000'000 + 10 * static_cast<uint64_t>(draw.number) +
-                                      static_cast<uint64_t>(kind)));
+  Random random(
+      SeedOf(draw.seed, 2'000'000 + 10 * static_cast<uint64_t>(draw.number) +
+                            static_cast<uint64_t>(kind - v1::SCENARIO_FAULT_KIND_DISK_FULL)));
   for (const ScenarioFault& fault : scenario.faults) {
     if (fault.kind == kind) {
       AddTimes(fault.times, group, random, times);

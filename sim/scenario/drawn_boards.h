@@ -37,8 +37,8 @@ struct BoardDraw {
   int number;
   uint64_t seed;
 };
-std::vector<TimeOff> TimesOfFault(const Scenario& scenario, FaultKind kind, const BoardGroup& group,
-                                  BoardDraw draw);
+std::vector<TimeOff> TimesOfFault(const Scenario& scenario, v1::ScenarioFaultKind kind,
+                                  const BoardGroup& group, BoardDraw draw);
 
 // Those that select the group's boards, its own first. They point into the scenario.
 std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group);

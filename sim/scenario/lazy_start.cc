@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "scheduler/place/selector.h"
+#include "scheduler/place/rules/selector.h"
 #include "units/quantity.h"
 
 namespace wattle::sim {

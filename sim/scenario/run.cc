@@ -310,7 +310,7 @@ class ScenarioRun {
       const double at_seconds = worker->board().settings().speed.software_at_seconds;
       if (std::isfinite(at_seconds)) {
         loop_.At(at_seconds, [&worker = *worker] {
-          worker.Stop(false);
+          worker.Stop(ProcessStop::kCrash);
           worker.Start();
         });
       }

@@ -18,6 +18,7 @@
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/policy.pb.h"
 #include "wattle/v1/profile.pb.h"
+#include "wattle/v1/scenario.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::sim {
@@ -84,9 +85,8 @@ struct FaultTimes {
 };
 
 // What else fails besides links and power.
-enum class FaultKind { kDiskFull, kDiskReadOnly, kDiskError, kRunnerCrash };
 struct ScenarioFault {
-  FaultKind kind = FaultKind::kDiskFull;
+  v1::ScenarioFaultKind kind = v1::SCENARIO_FAULT_KIND_UNSPECIFIED;
   FaultTimes times;
 };
 

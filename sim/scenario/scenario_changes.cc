@@ -7,12 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include <yaml-cpp/yaml.h>
 
+#include "base/status_macros.h"
 #include "sim/scenario/scenario_parts_internal.h"
-#include "sim/scenario/yaml_fields_internal.h"
 
 namespace wattle::sim {
 namespace {
@@ -21,13 +23,14 @@ namespace {
 constexpr const char* kPackFields[] = {"reserve", "charge", "pack_wh", "panel_watts"};
 constexpr const char* kGroupFields[] = {"count", "link_mbit"};
 
-std::pair<std::string, std::string> SplitChange(const std::string& flag, const std::string& change,
-                                                absl::string_view wanted) {
+absl::StatusOr<std::pair<std::string, std::string>> SplitChange(absl::string_view flag,
+                                                                const std::string& change,
+                                                                absl::string_view wanted) {
   const std::vector<std::string> parts = absl::StrSplit(change, absl::MaxSplits('=', 1));
   if (parts.size() != 2 || parts[0].empty() || parts[1].empty()) {
-    throw Problem{absl::StrCat(flag, " ", change, ": wanted ", wanted)};
+    return absl::InvalidArgumentError(absl::StrCat(flag, " ", change, ": wanted ", wanted));
   }
-  return {parts[0], parts[1]};
+  return std::pair(parts[0], parts[1]);
 }
 
 bool IsNamed(const YAML::Node& group, const std::string& name) {
@@ -41,9 +44,11 @@ void Replace(YAML::Node& map, const std::string& key, const std::string& value) 
   map[key] = value;
 }
 
-void ApplySet(YAML::Node& root, const std::string& change) {
-  const auto [key, value] =
-      SplitChange("--set", change, "FIELD=VALUE, such as reserve=0.4 or mast.count=3");
+absl::Status ApplySet(YAML::Node& root, const std::string& change) {
+  WATTLE_ASSIGN_OR_RETURN(
+      const auto named,
+      SplitChange("--set", change, "FIELD=VALUE, such as reserve=0.4 or mast.count=3"));
+  const auto& [key, value] = named;
   YAML::Node fleet = root["fleet"];
   const std::vector<std::string> path = absl::StrSplit(key, absl::MaxSplits('.', 1));
   const auto is_key = [&key = key](const char* field) { return key == field; };
@@ -51,7 +56,7 @@ void ApplySet(YAML::Node& root, const std::string& change) {
   const bool of_groups = std::any_of(std::begin(kGroupFields), std::end(kGroupFields), is_key);
   if (path.size() == 1 && !of_packs && !of_groups) {
     Replace(root, key, value);
-    return;
+    return absl::OkStatus();
   }
   bool any = false;
   for (size_t i = 0; fleet.IsSequence() && i < fleet.size(); ++i) {
@@ -65,34 +70,37 @@ void ApplySet(YAML::Node& root, const std::string& change) {
   if (path.size() == 2 && !any && root[path[0]] && root[path[0]].IsMap()) {
     YAML::Node section = root[path[0]];  // such as sun
     Replace(section, path[1], value);
-    return;
+    return absl::OkStatus();
   }
-  if (!any) {
-    throw Problem{absl::StrCat(
-        "--set ", change, ": no board group ",
-        path.size() == 2 ? absl::StrCat("is named ", path[0]) : std::string("has a pack"),
-        "; wanted a field of a group in fleet")};
-  }
+  return any ? absl::OkStatus()
+             : absl::InvalidArgumentError(absl::StrCat(
+                   "--set ", change, ": no board group ",
+                   path.size() == 2 ? absl::StrCat("is named ", path[0]) : "has a pack",
+                   "; wanted a field of a group in fleet"));
 }
 
-void ApplyAdd(YAML::Node& root, const std::string& change) {
-  const auto [name, count] = SplitChange("--add", change, "CLASS=COUNT, such as raspberry-pi-5=2");
+absl::Status ApplyAdd(YAML::Node& root, const std::string& change) {
+  WATTLE_ASSIGN_OR_RETURN(const auto named,
+                          SplitChange("--add", change, "CLASS=COUNT, such as raspberry-pi-5=2"));
+  const auto& [name, count] = named;
   YAML::Node group;
   group["name"] = absl::StrCat("added-", name);
   group["class"] = name;
   group["count"] = count;
   root["fleet"].push_back(group);
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-void ApplyChanges(YAML::Node& root, const Changes& changes) {
+absl::Status ApplyChanges(YAML::Node& root, const Changes& changes) {
   for (const std::string& change : changes.set) {
-    ApplySet(root, change);
+    WATTLE_RETURN_IF_ERROR(ApplySet(root, change));
   }
   for (const std::string& change : changes.add) {
-    ApplyAdd(root, change);
+    WATTLE_RETURN_IF_ERROR(ApplyAdd(root, change));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace wattle::sim

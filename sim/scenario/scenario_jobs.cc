@@ -3,20 +3,22 @@
 // The jobs of a scenario's file with their times, and the models and data that they name.
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include <yaml-cpp/yaml.h>
 
+#include "base/status_macros.h"
 #include "coordinator/core/core.h"
-#include "formats/yaml_node.h"
 #include "proto/model_shape.h"
 #include "scheduler/profiles/profile_table.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/scenario_parts_internal.h"
 #include "sim/scenario/true_rates.h"
-#include "sim/scenario/yaml_fields_internal.h"
 
 namespace wattle::sim {
 namespace {
@@ -61,110 +63,119 @@ v1::ModelShape PublishedShape(int layers) {
 }
 
 // The times of one entry of jobs: once, every so often, drawn, or of a trace.
-void ReadTimes(Fields& fields, const ReadFile& read, double duration, JobGroup& group) {
-  const std::string within = "a time within duration, such as 6h or 1d 12h";
-  group.begin_seconds = fields.Span("at", 0.0, duration, 0.0, within);
-  group.end_seconds = fields.Span("until", 0.0, duration, duration, within);
-  group.per_day = fields.Number("per_day", 0.0, 1e5, 0.0, "0 to 100000 jobs a day");
-  const double every = fields.Span("every", 1.0, duration, 0.0, "a time from 1s on, such as 2h");
-  const int count = fields.Whole("count", 1, static_cast<int>(kArrivalsMax), 0,
-                                 absl::StrCat("1 to ", kArrivalsMax));
-  const std::string trace = fields.Text("trace", "");
-  if ((every > 0.0 ? 1 : 0) + (group.per_day > 0.0 ? 1 : 0) + (trace.empty() ? 0 : 1) > 1) {
-    throw Problem{
-        absl::StrCat(fields.place(), "job ", group.spec.name(),
-                     ": every, per_day and trace exclude each other; wanted one of them")};
-  }
-  if (!trace.empty()) {
-    group.arrivals = Unwrap(ParseArrivals(Unwrap(read(trace)), trace));
-    if (group.arrivals.back().at_seconds >= duration) {
-      fields.Fail("trace", absl::StrCat("arrivals before the end of duration; its last is at ",
-                                        group.arrivals.back().at_seconds, " s"));
+absl::Status ReadTimes(const v1::ScenarioJobs& jobs, const FilePart& part, const ReadFile& read,
+                       double duration, JobGroup& group) {
+  group.begin_seconds = jobs.at();
+  group.end_seconds = jobs.has_until() ? jobs.until() : duration;
+  group.per_day = jobs.per_day();
+  for (const auto& [field, seconds] :
+       {std::pair("at", jobs.at()), {"until", jobs.until()}, {"every", jobs.every()}}) {
+    if (seconds > duration) {
+      return part.Wrong(field, "a time within duration, such as 6h or 1d 12h");
     }
-  } else if (every > 0.0) {
-    const size_t most = count > 0 ? static_cast<size_t>(count) : kArrivalsMax + 1;
+  }
+  const auto too_many = [&](absl::string_view what) {
+    return part.Error(absl::StrCat("job ", group.spec.name(), ": ", what));
+  };
+  if ((jobs.every() > 0.0 ? 1 : 0) + (group.per_day > 0.0 ? 1 : 0) +
+          (jobs.trace().empty() ? 0 : 1) >
+      1) {
+    return too_many("every, per_day and trace exclude each other; wanted one of them");
+  }
+  if (!jobs.trace().empty()) {
+    WATTLE_ASSIGN_OR_RETURN(const std::string text, read(jobs.trace()));
+    WATTLE_ASSIGN_OR_RETURN(group.arrivals, ParseArrivals(text, jobs.trace()));
+    if (group.arrivals.back().at_seconds >= duration) {
+      return part.Wrong("trace",
+                        absl::StrCat("arrivals before the end of duration; its last is at ",
+                                     group.arrivals.back().at_seconds, " s"));
+    }
+  } else if (jobs.every() > 0.0) {
+    const size_t most = jobs.has_count() ? static_cast<size_t>(jobs.count()) : kArrivalsMax + 1;
     double at = group.begin_seconds;
     while (group.arrivals.size() < most && at < group.end_seconds) {
       group.arrivals.push_back({.at_seconds = at});
-      at += every;
+      at += jobs.every();
     }
   } else if (!(group.per_day > 0.0)) {
-    group.arrivals.assign(static_cast<size_t>(std::max(count, 1)),
+    group.arrivals.assign(static_cast<size_t>(std::max(jobs.count(), 1)),
                           {.at_seconds = group.begin_seconds});
   }
   const double drawn = group.per_day * (group.end_seconds - group.begin_seconds) / kSecondsOfDay;
   if (drawn > static_cast<double>(kArrivalsMax)) {
-    fields.Fail("per_day", absl::StrCat("at most ", kArrivalsMax, " arrivals in all"));
+    return part.Wrong("per_day", absl::StrCat("at most ", kArrivalsMax, " arrivals in all"));
   }
-  if (group.arrivals.size() > kArrivalsMax) {
-    throw Problem{absl::StrCat(fields.place(), "job ", group.spec.name(), ": ",
-                               group.arrivals.size(), " arrivals; wanted at most ", kArrivalsMax)};
-  }
+  return group.arrivals.size() <= kArrivalsMax
+             ? absl::OkStatus()
+             : too_many(
+                   absl::StrCat(group.arrivals.size(), " arrivals; wanted at most ", kArrivalsMax));
 }
 
-}  // namespace
-
-void ReadArtifacts(Fields& top, Scenario& scenario) {
-  // The models of the published tables are always there.
-  scenario.artifacts = {ModelNamed("gpt2", PublishedShape(12)),
-                        ModelNamed("distilgpt2", PublishedShape(6))};
-  for (const auto& [name, node] : top.Map("models")) {
-    v1::ModelShape shape;
-    Check(formats::ReadMessage(node, top.file(), shape));
-    if (const absl::Status valid = CheckModelShape(shape, absl::StrCat("models.", name));
-        !valid.ok()) {
-      throw Problem{absl::StrCat(Place(node, top.file()), valid.message())};
-    }
-    auto& known = scenario.artifacts;
-    known.erase(std::remove_if(known.begin(), known.end(),
-                               [&name = name](const auto& one) { return one.name() == name; }),
-                known.end());  // Its own gpt2 in place of the published one.
-    known.push_back(ModelNamed(name, shape));
-  }
-  for (const auto& [name, node] : top.Map("data")) {
-    Fields fields(node, top.file(), absl::StrCat("data.", name));
-    v1::ArtifactInfo data;
-    data.set_artifact_id(IdOf("data", name));
-    data.set_name(name);
-    data.set_kind(v1::ARTIFACT_KIND_DATASET);
-    const double examples =
-        fields.Number("examples", 1.0, 1e9, 0.0, "a number of examples, 1 to 1000000000");
-    if (examples < 1.0) {
-      fields.Fail("examples", "a number of examples, 1 to 1000000000");
-    }
-    const double bytes =
-        fields.Number("mean_bytes", 1.0, 1e6, 882.0, "the mean bytes of an example, 1 to 1000000");
-    data.mutable_dataset()->set_format(fields.Text("format", "squad"));
-    data.mutable_dataset()->set_examples(std::llround(examples));
-    data.mutable_dataset()->set_mean_byte_length(bytes);
-    data.set_size_bytes(std::llround(examples * bytes));
-    fields.RefuseTheRest();
-    scenario.artifacts.push_back(data);
-  }
-}
-
-JobGroup ReadJobs(const YAML::Node& node, const std::string& file, const ReadFile& read,
-                  const Scenario& scenario) {
-  Fields fields(node, file, "jobs");
+absl::StatusOr<JobGroup> GroupOf(const v1::ScenarioJobs& jobs, const FilePart& part,
+                                 const ReadFile& read, const Scenario& scenario) {
   JobGroup group;
-  const YAML::Node job = fields.Node("job");
-  Check(formats::ReadMessage(job, file, group.spec));
-  const std::string name = fields.Text("name", group.spec.name());
-  if (name.empty()) {
-    throw Problem{absl::StrCat(Place(node, file), "jobs.name: missing; wanted a name")};
+  group.spec = jobs.job();
+  group.spec.set_name(jobs.has_name() ? jobs.name() : group.spec.name());
+  if (group.spec.name().empty()) {
+    return part.Error(absl::StrCat("jobs.name: missing; wanted a name"));
   }
-  group.spec.set_name(name);
-  ReadTimes(fields, read, scenario.duration_seconds, group);
-  fields.RefuseTheRest();
-  group.place = absl::StrCat(Place(job, file), "job ", name, ": ");
+  WATTLE_RETURN_IF_ERROR(ReadTimes(jobs, part, read, scenario.duration_seconds, group));
+  group.place = absl::StrCat(part.PlaceOf("job"), "job ", group.spec.name(), ": ");
   absl::Status valid = core::ValidateSpec(group.spec, /*files_needed=*/true);
   if (valid.ok()) {
     valid = InputsOf(scenario, group.spec).status();
   }
   if (!valid.ok()) {
-    throw Problem{absl::StrCat(group.place, valid.message())};
+    return absl::InvalidArgumentError(absl::StrCat(group.place, valid.message()));
   }
   return group;
+}
+
+}  // namespace
+
+absl::Status ReadArtifacts(const v1::ScenarioFile& file, const FilePart& top, Scenario& scenario) {
+  // The models of the published tables are always there.
+  scenario.artifacts = {ModelNamed("gpt2", PublishedShape(12)),
+                        ModelNamed("distilgpt2", PublishedShape(6))};
+  for (const v1::ScenarioModel& model : file.models()) {
+    if (const absl::Status valid =
+            CheckModelShape(model.shape(), absl::StrCat("models.", model.name()));
+        !valid.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(top.Of("models").PlaceOf(model.name()), valid.message()));
+    }
+    auto& known = scenario.artifacts;
+    known.erase(std::remove_if(known.begin(), known.end(),
+                               [&](const auto& one) { return one.name() == model.name(); }),
+                known.end());  // Its own gpt2 in place of the published one.
+    known.push_back(ModelNamed(model.name(), model.shape()));
+  }
+  for (const v1::ScenarioDataSet& one : file.data()) {
+    v1::ArtifactInfo& data = scenario.artifacts.emplace_back();
+    data.set_artifact_id(IdOf("data", one.name()));
+    data.set_name(one.name());
+    data.set_kind(v1::ARTIFACT_KIND_DATASET);
+    data.mutable_dataset()->set_format(one.data().format());
+    data.mutable_dataset()->set_examples(std::llround(one.data().examples()));
+    data.mutable_dataset()->set_mean_byte_length(one.data().mean_bytes());
+    data.set_size_bytes(std::llround(one.data().examples() * one.data().mean_bytes()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadJobs(const v1::ScenarioFile& file, const FilePart& top, const ReadFile& read,
+                      Scenario& scenario) {
+  std::set<std::string> names;
+  for (int i = 0; i < file.jobs_size(); ++i) {
+    const FilePart part = top.Of("jobs", i);
+    WATTLE_ASSIGN_OR_RETURN(JobGroup group, GroupOf(file.jobs(i), part, read, scenario));
+    if (!names.insert(group.spec.name()).second) {
+      return part.Error(
+          absl::StrCat("jobs.name: \"", group.spec.name(), "\" names two entries; wanted another"));
+    }
+    scenario.jobs.push_back(std::move(group));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace wattle::sim

@@ -1,34 +1,65 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The parts of a scenario's file, each read by a file of its own. They throw Problem
-// (yaml_fields_internal.h), which ParseScenario turns into an error.
+// The parts of a scenario's file (scenario.proto). The one reader of files has checked each field
+// by itself; these functions check what fields say together, and make the scenario.
 #ifndef WATTLE_SIM_SCENARIO_SCENARIO_PARTS_INTERNAL_H_
 #define WATTLE_SIM_SCENARIO_SCENARIO_PARTS_INTERNAL_H_
 
+#include <cstddef>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include <yaml-cpp/yaml.h>
 
 #include "sim/scenario/scenario.h"
 #include "sim/scenario/scenario_file.h"
-#include "sim/scenario/yaml_fields_internal.h"
+#include "wattle/v1/scenario.pb.h"
 
 namespace wattle::sim {
 
-void ApplyChanges(YAML::Node& root, const Changes& changes);
+// A map of the file, for the places in errors. A field may be missing in the map; then the map's
+// own place stands for it.
+class FilePart {
+ public:
+  // path: of the map within the file, with dots; "" for the file's own.
+  FilePart(const YAML::Node& node, std::string file, std::string path)
+      : node_(node), file_(std::move(file)), path_(std::move(path)) {}
+
+  // A map in a field, and in a list. REQUIRES: it is there.
+  [[nodiscard]] FilePart Of(const std::string& field) const;
+  [[nodiscard]] FilePart Of(const std::string& field, int index) const;
+  // "FILE:LINE: " of the map and of a field.
+  [[nodiscard]] std::string Place() const;
+  [[nodiscard]] std::string PlaceOf(const std::string& field) const;
+  // kInvalidArgument: FILE:LINE: WHAT
+  [[nodiscard]] absl::Status Error(absl::string_view what) const;
+  [[nodiscard]] absl::Status ErrorAt(const std::string& field, absl::string_view what) const;
+  // kInvalidArgument: FILE:LINE: PATH: "VALUE"; wanted WANTED
+  [[nodiscard]] absl::Status Wrong(const std::string& field, absl::string_view wanted) const;
+
+ private:
+  YAML::Node node_;
+  std::string file_;
+  std::string path_;
+};
+
+absl::Status ApplyChanges(YAML::Node& root, const Changes& changes);
 // The scenario has its duration already. Hours in which a link has no rate become cuts.
-void ReadFleet(Fields& top, const ReadFile& read, Scenario& scenario);
-void ReadFleetPolicies(Fields& top, Scenario& scenario);
-// Boards are in one power group at most. The scenario has its fleet and policies already.
-void CheckPowerGroups(Fields& top, const Scenario& scenario);
-// Boards of one pack tell the same of it. CheckPowerGroups comes before it.
-void CheckSharedPacks(Fields& top, const Scenario& scenario);
+absl::Status ReadFleet(const v1::ScenarioFile& file, const FilePart& top, const ReadFile& read,
+                       Scenario& scenario);
+absl::Status ReadFleetPolicies(const v1::ScenarioFile& file, const FilePart& top,
+                               Scenario& scenario);
+// Boards are in one power group at most, and those of one pack tell the same of it. The scenario
+// has its fleet and policies already.
+absl::Status CheckPowerGroups(const FilePart& top, const Scenario& scenario);
 // Policies that together let no job run, ever. CheckPowerGroups comes before it.
-void CheckPoliciesLetWork(Fields& top, const Scenario& scenario);
-void ReadArtifacts(Fields& top, Scenario& scenario);
-// One entry of jobs. The scenario has its artifacts already.
-JobGroup ReadJobs(const YAML::Node& node, const std::string& file, const ReadFile& read,
-                  const Scenario& scenario);
+absl::Status CheckPoliciesLetWork(const FilePart& top, const Scenario& scenario);
+absl::Status ReadArtifacts(const v1::ScenarioFile& file, const FilePart& top, Scenario& scenario);
+// The scenario has its artifacts already.
+absl::Status ReadJobs(const v1::ScenarioFile& file, const FilePart& top, const ReadFile& read,
+                      Scenario& scenario);
 
 }  // namespace wattle::sim
 

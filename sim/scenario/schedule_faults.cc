@@ -39,9 +39,9 @@ class BoardFaults {
     }
     ScheduleSickDisks(scenario, group, seed);
     for (const TimeOff& time :
-         TimesOfFault(scenario, FaultKind::kRunnerCrash, group, {board_, seed})) {
+         TimesOfFault(scenario, v1::SCENARIO_FAULT_KIND_RUNNER_CRASH, group, {board_, seed})) {
       loop_.At(kBeginSeconds + time.begin_seconds,
-               [&worker = worker_] { worker.BreakRunner(/*hang=*/false); });
+               [&worker = worker_] { worker.BreakRunner(Worker::RunnerFault::kCrash); });
     }
   }
 
@@ -57,12 +57,12 @@ class BoardFaults {
 
   // Of two faults of the disk at a time the earlier row counts.
   void ScheduleSickDisks(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
-    static constexpr std::pair<FaultKind, Worker::Disk> kSickDisks[] = {
-        {FaultKind::kDiskError, Worker::Disk::kError},
-        {FaultKind::kDiskReadOnly, Worker::Disk::kReadOnly},
-        {FaultKind::kDiskFull, Worker::Disk::kFull},
+    static constexpr std::pair<v1::ScenarioFaultKind, Worker::Disk> kSickDisks[] = {
+        {v1::SCENARIO_FAULT_KIND_DISK_ERROR, Worker::Disk::kError},
+        {v1::SCENARIO_FAULT_KIND_DISK_READ_ONLY, Worker::Disk::kReadOnly},
+        {v1::SCENARIO_FAULT_KIND_DISK_FULL, Worker::Disk::kFull},
     };
-    const auto sick = std::make_shared<std::set<FaultKind>>();
+    const auto sick = std::make_shared<std::set<v1::ScenarioFaultKind>>();
     for (const auto& row : kSickDisks) {
       const auto fail = CutIn([&worker = worker_, sick, kind = row.first](bool is_sick) {
         if (is_sick) {

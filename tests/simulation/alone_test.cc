@@ -90,7 +90,7 @@ class AloneBoardTest : public ScriptedBoards {
   void BeAlone() {
     for (int reboot = 1; reboot <= kReboots; ++reboot) {
       const double at = kAloneFrom + (kAloneUntil - kAloneFrom) * reboot / (kReboots + 1);
-      loop_.At(at, [this] { board().Stop(/*power_cut=*/true); });
+      loop_.At(at, [this] { board().Stop(ProcessStop::kPowerCut); });
       loop_.At(at + random_.Between(20, 600), [this] { board().Start(); });
     }
     for (double at = kAloneFrom; at < kAloneUntil; at += kLookSeconds) {

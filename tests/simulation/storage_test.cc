@@ -130,7 +130,7 @@ class SickDiskTest : public ScriptedBoards,
                          });
     ASSERT_TRUE(reached) << "the job is in the phase " << PhaseOfJob();
     if (moment == Moment::kStart) {
-      board().Stop(/*power_cut=*/true);
+      board().Stop(ProcessStop::kPowerCut);
     }
   }
   void GetSick(const Kind& kind, Moment moment) {

@@ -36,7 +36,7 @@ constexpr int64_t kDefaultDiskQuota = int64_t{20} << 30;
 // How long a runner may take for an answer; it loads libtorch first.
 constexpr absl::Duration kRunnerAnswers = absl::Seconds(60);
 // The share of the board's memory that a plan gives to a runner at most
-// (scheduler/place/memory_rule.cc).
+// (scheduler/place/rules/memory_rule.cc).
 constexpr double kRunnerMemoryRatio = 0.95;
 // Other programs have 100 at the processor and at the disk.
 constexpr int kRunnerWeight = 50;

@@ -3,186 +3,109 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include <yaml-cpp/yaml.h>
 
-#include "proto/job_kind.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "formats/yaml_node.h"
+#include "wattle/v1/board_file.pb.h"
 
 namespace wattle::agent {
 namespace {
 
-// Reads the fields of one map and remembers them: a field that is left over is a misspelling.
-// Errors are thrown as Problem inside this file and leave it as a Status.
-struct Problem {
-  std::string message;
-};
+constexpr int64_t kFileBytesMax = 1 << 20;
 
-class Fields {
- public:
-  Fields(const YAML::Node& node, std::string file) : node_(node), file_(std::move(file)) {
-    if (!node.IsMap()) {
-      throw Problem{absl::StrCat(Where(node), "a map of fields is wanted here")};
-    }
-  }
-
-  [[nodiscard]] bool Has(const std::string& name) const { return bool{node_[name]}; }
-
-  YAML::Node Node(const std::string& name) {
-    const YAML::Node child = node_[name];
-    if (!child) {
-      throw Problem{absl::StrCat(Where(node_), "field \"", name, "\" is missing")};
-    }
-    seen_.insert(name);
-    return child;
-  }
-  Fields Map(const std::string& name) { return {Node(name), file_}; }
-
-  std::string Text(const std::string& name) { return Node(name).as<std::string>(""); }
-  double Number(const std::string& name) {
-    const YAML::Node child = Node(name);
-    try {
-      return child.as<double>();
-    } catch (const YAML::Exception&) {
-      throw Problem{absl::StrCat(Where(child), "field \"", name, "\" must be a number")};
-    }
-  }
-  double Positive(const std::string& name) {
-    const double value = Number(name);
-    if (!(value > 0)) {
-      throw Problem{absl::StrCat(Where(node_[name]), "field \"", name, "\" must be above 0")};
-    }
-    return value;
-  }
-  double PositiveOrNone(const std::string& name) { return Has(name) ? Positive(name) : 0; }
-  absl::Duration Time(const std::string& name) { return absl::Seconds(Number(name)); }
-  Watts Power(const std::string& name) { return Watts(Positive(name)); }
-
-  void RefuseTheRest() const {
-    for (const auto& child : node_) {
-      const std::string name = child.first.as<std::string>("");
-      if (seen_.count(name) == 0) {
-        throw Problem{absl::StrCat(Where(child.first), "unknown field \"", name, "\"")};
-      }
-    }
-  }
-
- private:
-  [[nodiscard]] std::string Where(const YAML::Node& node) const {
-    return absl::StrCat(file_, ":", node.Mark().line + 1, ": ");
-  }
-  YAML::Node node_;
-  std::string file_;
-  std::set<std::string> seen_;
-};
-
-WorkRate ReadRate(Fields fields) {
-  const WorkRate rate = {fields.Positive("throughput_flops"), fields.Time("step_overhead_seconds"),
-                         fields.Power("power_watts")};
-  fields.RefuseTheRest();
-  return rate;
+WorkRate RateOf(const v1::BoardFileRate& rate) {
+  return {rate.throughput_flops(), absl::Seconds(rate.step_overhead_seconds()),
+          Watts(rate.power_watts())};
 }
 
-BoardFile::Rates ReadRates(Fields work) {
-  BoardFile::Rates rates;
-  for (const JobKind& kind : JobKinds()) {
-    for (const absl::string_view name : {kind.emulated_rate, kind.emulated_rate_int8}) {
-      if (!name.empty()) {
-        rates[std::string(name)] = ReadRate(work.Map(std::string(name)));
-      }
-    }
-  }
-  work.RefuseTheRest();
-  return rates;
+BoardFile::Rates RatesOf(const v1::BoardFileRates& work) {
+  return {{"finetune", RateOf(work.finetune())},
+          {"evaluate", RateOf(work.evaluate())},
+          {"generate", RateOf(work.generate())},
+          {"generate_int8", RateOf(work.generate_int8())},
+          {"quantize", RateOf(work.quantize())}};
 }
 
-PublishedWorkload ReadWorkload(Fields fields) {
-  PublishedWorkload workload = {fields.Text("kind"),
-                                fields.Text("architecture"),
-                                static_cast<int>(fields.Positive("layers")),
-                                static_cast<int>(fields.Positive("width")),
-                                absl::Seconds(fields.Positive("seconds_per_example")),
-                                fields.Power("power_watts"),
+PublishedWorkload WorkloadOf(const v1::BoardFileWorkload& told) {
+  PublishedWorkload workload = {told.kind(),
+                                told.architecture(),
+                                told.layers(),
+                                told.width(),
+                                absl::Seconds(told.seconds_per_example()),
+                                Watts(told.power_watts()),
                                 std::nullopt};
-  if (fields.Has("throttling_dips")) {
-    Fields dips = fields.Map("throttling_dips");
-    workload.dips =
-        telemetry::ThrottlingDips{dips.Time("period_seconds"), dips.Time("length_seconds"),
-                                  dips.Power("power_watts"), dips.Positive("speed_ratio")};
-    dips.RefuseTheRest();
+  if (told.has_throttling_dips()) {
+    const v1::BoardFileDips& dips = told.throttling_dips();
+    workload.dips = telemetry::ThrottlingDips{absl::Seconds(dips.period_seconds()),
+                                              absl::Seconds(dips.length_seconds()),
+                                              Watts(dips.power_watts()), dips.speed_ratio()};
   }
-  fields.RefuseTheRest();
   return workload;
 }
 
-v1::PowerMode ReadPowerMode(Fields fields) {
+v1::PowerMode PowerModeOf(const v1::BoardFilePowerMode& told) {
   v1::PowerMode mode;
-  mode.set_name(fields.Text("name"));
-  mode.set_nominal_power_watts(fields.Number("nominal_power_watts"));
-  mode.set_cpu_mhz(fields.PositiveOrNone("cpu_mhz"));
-  mode.set_gpu_mhz(fields.PositiveOrNone("gpu_mhz"));
-  mode.set_memory_mhz(fields.PositiveOrNone("memory_mhz"));
-  mode.set_cores(static_cast<int>(fields.PositiveOrNone("cores")));
-  fields.RefuseTheRest();
+  mode.set_name(told.name());
+  mode.set_nominal_power_watts(told.nominal_power_watts());
+  mode.set_cpu_mhz(told.cpu_mhz());
+  mode.set_gpu_mhz(told.gpu_mhz());
+  mode.set_memory_mhz(told.memory_mhz());
+  mode.set_cores(told.cores());
   return mode;
 }
 
-void ReadPhysics(Fields& fields, BoardFile* board) {
-  telemetry::EmulatedPhysics& physics = board->physics;
-  physics.idle = fields.Power("idle_power_watts");
-  Fields sensor = fields.Map("sensor");
-  physics.refresh_period = absl::Seconds(sensor.Positive("refresh_seconds"));
-  physics.noise_ratio = sensor.Number("noise_ratio");
-  sensor.RefuseTheRest();
-  Fields thermal = fields.Map("thermal");
-  physics.ambient = Celsius(thermal.Number("ambient_celsius"));
-  physics.kelvin_per_watt = thermal.Positive("kelvin_per_watt");
-  physics.thermal_time_constant = absl::Seconds(thermal.Positive("time_constant_seconds"));
-  thermal.RefuseTheRest();
-  if (fields.Has("battery")) {
-    Fields battery = fields.Map("battery");
-    physics.battery_capacity = FromWattHours(battery.Positive("capacity_wh"));
-    physics.state_of_charge = Fraction(battery.Number("state_of_charge_ratio"));
-    physics.harvest = Watts(battery.Number("harvest_power_watts"));
-    battery.RefuseTheRest();
+telemetry::EmulatedPhysics PhysicsOf(const v1::BoardFile& told) {
+  telemetry::EmulatedPhysics physics;
+  physics.idle = Watts(told.idle_power_watts());
+  physics.refresh_period = absl::Seconds(told.sensor().refresh_seconds());
+  physics.noise_ratio = told.sensor().noise_ratio();
+  physics.ambient = Celsius(told.thermal().ambient_celsius());
+  physics.kelvin_per_watt = told.thermal().kelvin_per_watt();
+  physics.thermal_time_constant = absl::Seconds(told.thermal().time_constant_seconds());
+  if (told.has_battery()) {
+    physics.battery_capacity = FromWattHours(told.battery().capacity_wh());
+    physics.state_of_charge = Fraction(told.battery().state_of_charge_ratio());
+    physics.harvest = Watts(told.battery().harvest_power_watts());
   }
+  return physics;
 }
 
-BoardFile ReadBoard(const YAML::Node& root, const std::string& file) {
-  Fields fields(root, file);
+BoardFile BoardOf(const v1::BoardFile& told) {
   BoardFile board;
-  board.board = fields.Text("board");
-  board.device_class = fields.Text("device_class");
-  board.architecture = fields.Text("architecture");
-  board.accelerator = fields.Text("accelerator");
-  board.memory_bytes = static_cast<int64_t>(fields.Positive("memory_bytes"));
-  board.cores = static_cast<int>(fields.Positive("cores"));
-  for (const YAML::Node& node : fields.Node("power_modes")) {
-    board.power_modes.push_back(ReadPowerMode({node, file}));
+  board.board = told.board();
+  board.device_class = told.device_class();
+  board.architecture = told.architecture();
+  board.accelerator = told.accelerator();
+  board.memory_bytes = static_cast<int64_t>(told.memory_bytes());
+  board.cores = told.cores();
+  for (const v1::BoardFilePowerMode& mode : told.power_modes()) {
+    board.power_modes.push_back(PowerModeOf(mode));
   }
-  board.power_mode = fields.Text("power_mode");
-  board.throughput_flops_datasheet = fields.Number("throughput_flops_datasheet");
-  board.link_bytes_per_second = fields.Positive("link_bytes_per_second");
-  board.cache_quota_bytes = static_cast<int64_t>(fields.Positive("cache_quota_bytes"));
-  board.start_time = fields.Time("start_seconds");
-  board.load_bytes_per_second = fields.Positive("load_bytes_per_second");
-  board.checkpoint_time = fields.Time("checkpoint_seconds");
-  board.storage_bytes_per_second = fields.Positive("storage_bytes_per_second");
-  board.start_power = fields.Power("start_power_watts");
-  board.transfer_power = fields.Power("transfer_power_watts");
-  board.checkpoint_power = fields.Power("checkpoint_power_watts");
-  ReadPhysics(fields, &board);
-  board.rates = ReadRates(fields.Map("work"));
-  if (!board.accelerator.empty() && fields.Has("work_on_cpu")) {
-    board.cpu_rates = ReadRates(fields.Map("work_on_cpu"));
+  board.power_mode = told.power_mode();
+  board.throughput_flops_datasheet = told.throughput_flops_datasheet();
+  board.link_bytes_per_second = told.link_bytes_per_second();
+  board.cache_quota_bytes = static_cast<int64_t>(told.cache_quota_bytes());
+  board.start_time = absl::Seconds(told.start_seconds());
+  board.load_bytes_per_second = told.load_bytes_per_second();
+  board.checkpoint_time = absl::Seconds(told.checkpoint_seconds());
+  board.storage_bytes_per_second = told.storage_bytes_per_second();
+  board.start_power = Watts(told.start_power_watts());
+  board.transfer_power = Watts(told.transfer_power_watts());
+  board.checkpoint_power = Watts(told.checkpoint_power_watts());
+  board.physics = PhysicsOf(told);
+  board.rates = RatesOf(told.work());
+  if (told.has_work_on_cpu()) {
+    board.cpu_rates = RatesOf(told.work_on_cpu());
   }
-  for (const YAML::Node& node : fields.Node("workloads")) {
-    board.workloads.push_back(ReadWorkload({node, file}));
+  for (const v1::BoardFileWorkload& workload : told.workloads()) {
+    board.workloads.push_back(WorkloadOf(workload));
   }
-  fields.RefuseTheRest();
   return board;
 }
 
@@ -211,14 +134,17 @@ absl::StatusOr<BoardFile> ReadBoardFile(const std::string& directory, const std:
             : absl::StrCat("--emulate=", name,
                            ": no such board; there are: ", absl::StrJoin(names, ", ")));
   }
-  try {
-    return ReadBoard(YAML::LoadFile(file), file);
-  } catch (const Problem& problem) {
-    return absl::InvalidArgumentError(problem.message);
-  } catch (const YAML::Exception& error) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(file, kFileBytesMax));
+  WATTLE_ASSIGN_OR_RETURN(const YAML::Node document, formats::ParseYaml(text, file));
+  v1::BoardFile told;
+  WATTLE_RETURN_IF_ERROR(formats::ReadMessage(document, file, told));
+  if (told.accelerator().empty() && told.has_work_on_cpu()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(file, ":", error.mark.line + 1, ": ", error.msg));
+        absl::StrCat(formats::PlaceOf(document["work_on_cpu"].Mark(), file),
+                     "work_on_cpu: wanted an accelerator beside it; without one the board's rates "
+                     "are those under work"));
   }
+  return BoardOf(told);
 }
 
 ModelDimensions ReadModelDimensions(const std::string& model_directory) {

@@ -12,11 +12,13 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "proto/job_kind.h"
 #include "worker/agent/core/energy_account.h"
 
 namespace wattle::agent {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 const char kBoards[] = WATTLE_SOURCE_DIR "/deploy/emulated";
@@ -119,6 +121,11 @@ TEST(BoardFileTest, EveryShippedBoardIsWhole) {
     ASSERT_THAT(file, IsOk());
     EXPECT_EQ(file->device_class, board);
     EXPECT_GT(file->rates.at("finetune").power, file->physics.idle);
+    for (const JobKind& kind : JobKinds()) {
+      for (const absl::string_view rate : {kind.emulated_rate, kind.emulated_rate_int8}) {
+        EXPECT_TRUE(rate.empty() || file->rates.find(rate) != file->rates.end()) << rate;
+      }
+    }
   }
 }
 
@@ -151,7 +158,9 @@ TEST(BoardFileTest, WhatAModeLeavesOutIsNotKnownAndABadNumberIsRefused) {
   EXPECT_EQ(plain->power_modes[0].cores(), 0);
   for (const std::string number : {"-1", ".nan", "0"}) {
     EXPECT_THAT(read_with("{name: full, nominal_power_watts: 0, cpu_mhz: " + number + "}"),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"cpu_mhz\" must be")));
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("odd.yaml:"), HasSubstr(": cpu_mhz: "),
+                               HasSubstr("a plain number above 0"))));
   }
 }
 
@@ -191,7 +200,9 @@ TEST(BoardFileTest, AMisspelledFieldIsNamedWithItsLine) {
   }
   target.close();
   EXPECT_THAT(ReadBoardFile(directory.path(), "odd"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("idle_power_watts")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("idle_power_watt: unknown field; did you mean "
+                                 "\"idle_power_watts\"?")));
 }
 
 TEST(ModelDimensionsTest, ComeFromConfigJson) {
