@@ -98,7 +98,7 @@ absl::Status ResolveInputs(const State& state, const SubmitJob& command,
 
 }  // namespace
 
-void DecideSubmit(Draft& draft, const SubmitJob& command) {
+void Decide(Draft& draft, const SubmitJob& command) {
   const State& state = draft.state();
   if (command.idempotency_key.empty() || command.idempotency_key.size() > kKeyBytesMax) {
     draft.Refuse(absl::InvalidArgumentError(absl::StrCat(
