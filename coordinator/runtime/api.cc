@@ -297,76 +297,63 @@ void Api::Post(core::Command&& command, const v1::EventCaller& caller, Reply<Res
 
 void Api::SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& caller,
                     Reply<v1::SubmitJobResponse> reply) {
-  absl::Status status = RefuseUnknownFields(request);
-  if (status.ok() && request.idempotency_key().empty()) {
-    status = absl::InvalidArgumentError(
-        "idempotency_key: missing; send one random text for each job, the same when repeating");
-  }
-  if (status.ok()) {
-    status = core::ValidateSpec(request.spec(), /*files_needed=*/true);
-  }
-  if (!status.ok()) {
-    reply(status);
+  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
+    reply(known);
     return;
   }
   // The key of a durable job never reaches the core. The core may already have decided to archive
   // that job; it then no longer knows the key, and would make a second job.
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  const absl::StatusOr<std::optional<JobId>> known = JobOfKey(*state, request.idempotency_key());
-  if (!known.ok()) {
-    reply(known.status());
+  const auto repeated = RepeatedSubmit(*state, request);
+  if (!repeated.ok()) {
+    reply(repeated.status());
     return;
   }
-  if (known->has_value()) {
-    reply(RepeatedSubmit(**known, request));
+  if (repeated->has_value()) {
+    reply(**repeated);
     return;
   }
   core::SubmitJob command{request.spec(), request.idempotency_key(), {}};
   command.archived_sources = ArchivedSources(*state, request.spec());
   // CheckPossible refuses only for lasting reasons, which no observation changes; so the
-  // observations are empty.
+  // observations are empty. The core checks the rest.
   core::PlanningInputs inputs = runtime_.planning();
   inputs.archived_sources = command.archived_sources;
-  status =
+  const absl::Status possible =
       core::CheckPossible(*state, core::Observations(), inputs, request.spec(), runtime_.Now());
-  if (!status.ok()) {
-    reply(status);
+  if (!possible.ok()) {
+    reply(possible);
     return;
   }
   Post(std::move(command), caller, std::move(reply),
-       [this](const Answer& answer) -> absl::StatusOr<v1::SubmitJobResponse> {
-         WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(answer.id)));
-         v1::SubmitJobResponse response;
-         response.mutable_job()->Swap(update.mutable_job());
-         response.set_existed(answer.existed);
-         return response;
-       });
+       [this](const Answer& answer) { return Submitted(JobId(answer.id), answer.existed); });
+}
+
+absl::StatusOr<v1::SubmitJobResponse> Api::Submitted(const JobId& job, bool existed) const {
+  WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));
+  v1::SubmitJobResponse response;
+  response.mutable_job()->Swap(update.mutable_job());
+  response.set_existed(existed);
+  return response;
 }
 
 // The caller took the state before the history is read: a job that left the state since then is in
-// the history.
-absl::StatusOr<std::optional<JobId>> Api::JobOfKey(const core::State& state,
-                                                   const std::string& idempotency_key) const {
-  const auto found = state.job_by_idempotency_key.find(idempotency_key);
-  if (found != state.job_by_idempotency_key.end()) {
-    return JobId(state.jobs.at(found->second).job().job_id());
+// the history. The first submit's job is the answer even if the fleet could no longer run it.
+absl::StatusOr<std::optional<v1::SubmitJobResponse>> Api::RepeatedSubmit(
+    const core::State& state, const v1::SubmitJobRequest& request) const {
+  std::optional<JobId> first;
+  if (const auto found = state.job_by_idempotency_key.find(request.idempotency_key());
+      found != state.job_by_idempotency_key.end()) {
+    first = JobId(state.jobs.at(found->second).job().job_id());
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(first, runtime_.history().JobOfKey(request.idempotency_key()));
   }
-  return runtime_.history().JobOfKey(idempotency_key);
-}
-
-// Answers a repeated submit with the job of the first one, even if the fleet could no longer run
-// it.
-absl::StatusOr<v1::SubmitJobResponse> Api::RepeatedSubmit(
-    const JobId& job, const v1::SubmitJobRequest& request) const {
-  WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));
-  if (update.job().spec().SerializeAsString() != request.spec().SerializeAsString()) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("idempotency_key: \"", request.idempotency_key(), "\" was used for ",
-                     job.value(), " with another spec; use a new key for a new job"));
+  if (!first.has_value()) {
+    return std::nullopt;
   }
-  v1::SubmitJobResponse response;
-  response.mutable_job()->Swap(update.mutable_job());
-  response.set_existed(true);
+  WATTLE_ASSIGN_OR_RETURN(v1::SubmitJobResponse response, Submitted(*first, /*existed=*/true));
+  WATTLE_RETURN_IF_ERROR(
+      core::CheckRepeatedSubmit(response.job(), request.idempotency_key(), request.spec()));
   return response;
 }
 

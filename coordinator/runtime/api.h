@@ -95,11 +95,12 @@ class Api {
   // The jobs that the spec refers to and that only the history has.
   [[nodiscard]] std::vector<v1::Job> ArchivedSources(const core::State& state,
                                                      const v1::JobSpec& spec) const;
-  // Of the state or of the history; nullopt: no submit has used the key.
-  [[nodiscard]] absl::StatusOr<std::optional<JobId>> JobOfKey(
-      const core::State& state, const std::string& idempotency_key) const;
-  [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> RepeatedSubmit(
-      const JobId& job, const v1::SubmitJobRequest& request) const;
+  // The answer to a submit that made the job, or whose key did (existed).
+  [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> Submitted(const JobId& job,
+                                                                bool existed) const;
+  // nullopt: no job of the state or of the history has the request's key.
+  [[nodiscard]] absl::StatusOr<std::optional<v1::SubmitJobResponse>> RepeatedSubmit(
+      const core::State& state, const v1::SubmitJobRequest& request) const;
   template <typename Response, typename Convert>
   void Post(core::Command&& command, const v1::EventCaller& caller, Reply<Response> reply,
             Convert convert);
