@@ -210,7 +210,7 @@ BUGS = (
     Bug("an event without its caller", "coordinator/shell/shell.cc", "*event.mutable_caller() = caller;", "event.clear_caller();",
         "wattle_shell_test", "ShellTest.EveryEventOfACommandNamesItsCallerAndTheStateDoesNot"),
     Bug("an approval that is no audit", "proto/audited_events.cc", '      "device_approved",\n', "", "wattle_kind_name_test", "AuditedEventsTest.*"),
-    Bug("a restart taken for a copied card", "coordinator/core/rival_watch.cc", "kHearingsOfALife = 2", "kHearingsOfALife = 0", "wattle_core_test", "RivalWatchTest.*"),
+    Bug("a restart taken for a copied card", "coordinator/core/duplicate_identity.cc", "kMessagesOfALife = 2", "kMessagesOfALife = 0", "wattle_core_test", "DuplicateIdentityTest.*"),
     Bug("work for the revoked", "coordinator/core/enrolment.cc", "return !WaitsForApproval(state, device) && !IsRevoked(state, device);",
         "return !WaitsForApproval(state, device);", "wattle_core_test", "RevocationTest.*"),
     Bug("a token in the list of processes", "base/process_privacy.cc", "std::fill(argv[i] + prefix.size(), argv[i] + length, '*');", "(void)length;",

@@ -51,7 +51,7 @@ struct WorkerHello {
   // Which live stream of the device another process wants to replace with this hello, for people;
   // empty: none. Such a hello is refused and noted.
   std::string rival = {};
-  bool doubled = false;  // With rival: both processes are alive for certain (rival_watch.h).
+  bool doubled = false;  // With rival: both processes are alive for certain (duplicate_identity.h).
 };
 struct WorkerReport {
   DeviceId device;

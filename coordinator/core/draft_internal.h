@@ -105,7 +105,7 @@ void Decide(Draft& draft, const HoldForApproval& command);
 void Decide(Draft& draft, const RevokeIdentity& command);
 // Of a device that may neither fetch nor upload any more.
 void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why);
-// A hello beside a live stream of the device (doubled.cc).
+// A hello beside a live stream of the device (duplicate_identity.cc).
 void RefuseRival(Draft& draft, const WorkerHello& command);
 // Of the authority's roots (rotation.cc).
 void Decide(Draft& draft, const RenewIdentity& command);

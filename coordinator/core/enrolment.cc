@@ -13,7 +13,7 @@
 
 #include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
-#include "coordinator/core/doubled.h"
+#include "coordinator/core/duplicate_identity.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
@@ -383,7 +383,7 @@ void Applier::On(const v1::DeviceDoubled& event) {
 
 void Applier::ForgetDoubling(const DeviceId& device) {
   const v1::DeviceRecord* const record = FindDevice(state_, device);
-  if (record != nullptr && IsDoubledProblem(record->problem())) {
+  if (record != nullptr && IsDuplicateIdentityProblem(record->problem())) {
     state_.devices.Mutable(device).clear_problem();
   }
 }
