@@ -15,7 +15,6 @@
 #include "scheduler/predict/imported_rows.h"
 #include "scheduler/profiles/exported_rows.h"
 #include "scheduler/profiles/profile_table.h"
-#include "sim/scenario/bound.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/scenario_parts_internal.h"
@@ -174,17 +173,13 @@ void ReadPolicies(Fields& top, Scenario& scenario) {
   if (scenario.policies.empty()) {
     scenario.policies = {"ours"};
   }
-  std::vector<std::string> known = PolicyNames();
-  known.emplace_back(kBoundPolicy);
+  const std::vector<std::string> known = PolicyNames();
   std::set<std::string> seen;
   for (const std::string& policy : scenario.policies) {
     if (std::find(known.begin(), known.end(), policy) == known.end() ||
         !seen.insert(policy).second) {
       throw Problem{absl::StrCat(Place(top.Node("policy"), top.file()), "policy: \"", policy,
                                  "\"; wanted each at most once of ", absl::StrJoin(known, ", "))};
-    }
-    if (const absl::Status there = CheckBound(); policy == kBoundPolicy && !there.ok()) {
-      throw Problem{absl::StrCat(Place(top.Node("policy"), top.file()), there.message())};
     }
   }
 }
