@@ -150,7 +150,6 @@ absl::StatusOr<std::unique_ptr<wattle::remote_write::RemoteWriter>> StartRemoteW
     return wattle::remote_write::RemoteWriter::Start(
         {.url = options.remote_write,
          .credentials = credentials,
-         .window = absl::Hours(24) * options.remote_write_window_days,
          .old_samples_path = absl::StrCat(options.data_directory, "/old_samples.om")},
         wattle::Clock::Real());
   }
@@ -530,7 +529,7 @@ int main(int argc, char** argv) {
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const auto manager = wattle::ServiceManager::FromEnvironment();
-  wattle::StartLog(options.log_level);
+  wattle::StartLog();
   if (commands.backup->parsed()) {
     return AfterOutput("wattle-coordinator", Report(WithContext("backup", RunBackup(commands))));
   }

@@ -37,7 +37,7 @@ namespace wattle::remote_write {
 struct RemoteWriteOptions {
   std::string url;  // "http://127.0.0.1:9090/api/v1/write"
   Credentials credentials = {};
-  // Prometheus' out_of_order_time_window. Samples within an hour of its edge already count as too
+  // Prometheus' out_of_order_time_window, as in deploy/prometheus. Samples within an hour of its edge already count as too
   // old: Prometheus answers some of them with an error that looks temporary.
   absl::Duration window = absl::Hours(7 * 24);
   // Where samples go that Prometheus refuses as older than its window: OpenMetrics lines.
