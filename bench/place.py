@@ -5,16 +5,15 @@
 Draws small fleets (4 to 6 boards, 12 to 20 jobs, 96 half hours, real sun, a pack on three boards of five, a second power mode on half).
 Costs are compared with the lower bound that CBC proves for the model of docs/design/timetable.md within --seconds. Where CBC's own plan
 is more than 0.5 % above its bound, HiGHS looks for a better bound within --highs-seconds. The bound knows the sun, all arrivals and all
-deadlines; so do the lists, the fleet pass (scheduler/fleet_plan), which plans by prices, and the search (scheduler/timetable/improve.h),
-which begins with the best of all these and makes --moves moves. The shipped planner is asked at each half hour, as the coordinator asks
+deadlines; so do the lists and the search (scheduler/timetable/improve.h), which begins with the best of them and makes --moves moves. The shipped planner is asked at each half hour, as the coordinator asks
 it: it knows no later arrivals, and of the sun what the days before brought. So its gap holds what foresight is worth too. Beside it stands
 EDF without foresight: the same list at each half hour, of the jobs that have arrived, under the mean sun of the days before and no risk;
 and once more under the shipped planner's paths of the sun and its risk. None of these three knows that an instance ends after two days.
 
-Then the fleet pass plans a large fleet, 10,000 devices of 80 classes and 100,000 jobs of 500 work classes, in a process that begins with
+Then the fleet pass (scheduler/fleet_plan) plans a large fleet, 10,000 devices of 80 classes and 100,000 jobs of 500 work classes, in a process that begins with
 the fleet as bytes, and small random fleets.
 
-  gap_vs_milp_mean_percent, _max_percent     of the search (insertion, prices and improvement, with all known) to the bound, over all
+  gap_vs_milp_mean_percent, _max_percent     of the search (insertion and improvement, with all known) to the bound, over all
                                              instances, closed or not
   gap_vs_cbc_mean_percent                    the same to the bound of CBC alone
   shipped.gap_vs_milp_mean_percent, _max_percent  of the shipped planner, which decides without foresight
@@ -27,7 +26,7 @@ the fleet as bytes, and small random fleets.
   gap_vs_lp_20x60_mean_percent               of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
   gap_vs_milp_closed_mean_percent, _max_percent  the same over the closed instances alone
   search_seconds_max, search_20x60_seconds_max  of one core's processor time
-  violations                                 plans of the shipped planner (both), the fleet pass and the search that CheckPlan refuses; those of
+  violations                                 plans of the shipped planner (both) and the search that CheckPlan refuses; those of
                                              the shipped planner by the paths of the sun that it was told, at each half hour
   guard_stops_percent                        runs of the shipped planner on packs that the real sun, which it does not know, leaves below
                                              the floor, where a guard stops them; the plan's risk is 2 %.
@@ -38,8 +37,6 @@ the fleet as bytes, and small random fleets.
   shipped.put_off_cost_mean_percent, _max_percent  cost of the shipped planner's plans over the same planner's where every job is wanted
                                              soon, so that nobody is put off; negative: cheaper. Beside it the deadlines that both miss.
                                              shipped.put_off_20x60_cost_mean_percent: of the large instances
-  prices.gap_vs_milp_mean_percent, prices.gap_vs_lp_20x60_mean_percent  of the fleet pass
-  prices.solver_dropped                      instances on which the solver's prices gave no cheaper plan
   plan_1k_x_1k_s                             one plan of 1,000 free boards and 1,000 jobs by the shipped planner, each job with its own deadline
   plan_10k_x_100k_s, _cpu_s                  of the fleet pass without a solver, from the bytes: wall and processor time of one core
   plan_rss_mib                               most memory until then
@@ -267,15 +264,15 @@ class Tally:
 
     def __init__(self, documents, solved):
         self.instances = len(documents)
-        self.gaps = {name: [] for name in ("search", "prices", "edf", *BLIND, "best_list", "solver")}
+        self.gaps = {name: [] for name in ("search", "edf", *BLIND, "best_list", "solver")}
         self.gaps_vs_cbc = []
         self.gaps_closed = []  # Of the search, where a solver closed the instance.
-        self.misses = {"search": 0, "prices": 0, "shipped": 0, "shipped_in_turn": 0}
+        self.misses = {"search": 0, "shipped": 0, "shipped_in_turn": 0}
         self.put_off = []  # Cost over that of the plans which put nobody off.
         self.missed = dict.fromkeys((*BLIND, "shipped_in_turn", "edf"), 0)
         self.total_cost = dict.fromkeys(BLIND, 0)
         self.unmet_cost = dict.fromkeys(BLIND, 0)
-        self.refuted = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
+        self.refuted = self.deadlines = self.violations = self.differ = 0
         self.runs_on_packs = dict.fromkeys(BLIND, 0)
         self.guard_stops = dict.fromkeys(BLIND, 0)
         self.search_seconds = max(document["search_seconds"] for document in documents)
@@ -285,7 +282,7 @@ class Tally:
     def add(self, document, solved):
         bound = solved.bound
         plans, jobs = document["plans"], document["instance"]["jobs"]
-        costs = {name: plans[name]["cost"] for name in ("search", "prices", "edf", *BLIND)}
+        costs = {name: plans[name]["cost"] for name in ("search", "edf", *BLIND)}
         costs |= {"best_list": min(plans[name]["cost"] for name in LISTS), "solver": solved.cost}
         for name, cost in costs.items():
             self.gaps[name].append(100 * (cost / bound - 1))
@@ -306,7 +303,6 @@ class Tally:
             self.unmet_cost[name] += plans[name]["unmet_cost"]
             self.runs_on_packs[name] += plans[name]["runs_on_packs"]
             self.guard_stops[name] += plans[name]["guard_stops"]
-        self.solver_dropped += plans["prices"]["solver_dropped"]
         told = ", ".join(f"{name} {gap[-1]:.2f}" for name, gap in self.gaps.items() if gap[-1] < math.inf)
         never = ", ".join(f"{name} {plan['left_out']}" for name, plan in plans.items()) + (f", solver {len(solved.left_out)}" if solved.cost < math.inf else "")
         print(f"  seed {document['seed']}, {len(document['instance']['devices'])} x {len(jobs)}: % above the bound: {told}; never run: {never}"
@@ -334,7 +330,6 @@ def add_small(figures, tally):
     figures.add("gap_vs_milp_mean_percent", statistics.mean(gaps["search"]), "%", tally.peers())
     figures.add("gap_vs_milp_max_percent", max(gaps["search"]), "%")
     figures.add("gap_vs_cbc_mean_percent", statistics.mean(tally.gaps_vs_cbc), "%")
-    figures.add("prices.gap_vs_milp_mean_percent", statistics.mean(gaps["prices"]), "%")
     figures.add("shipped.gap_vs_milp_mean_percent", statistics.mean(gaps["shipped"]), "%")
     figures.add("shipped.gap_vs_milp_max_percent", max(gaps["shipped"]), "%")
     figures.add("shipped.put_off_cost_mean_percent", statistics.mean(tally.put_off), "%", tally.missed_words())
@@ -349,14 +344,13 @@ def add_small(figures, tally):
         figures.add("gap_vs_milp_closed_mean_percent", statistics.mean(tally.gaps_closed), "%")
         figures.add("gap_vs_milp_closed_max_percent", max(tally.gaps_closed), "%")
     figures.add("cbc_bounds_refuted", tally.refuted, f"of {tally.instances}")
-    for name, key in (("search", ""), ("prices", "prices."), ("shipped", "shipped.")):
+    for name, key in (("search", ""), ("shipped", "shipped.")):
         figures.add(f"{key}deadline_misses_over_optimum_percent", 100 * tally.misses[name] / tally.deadlines, f"% of {tally.deadlines} deadlines")
     figures.add("search_seconds_max", tally.search_seconds, "s")
 
 
 def add_large(figures, tally):
     figures.add("gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["search"]), "%", tally.peers())
-    figures.add("prices.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["prices"]), "%")
     figures.add("shipped.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["shipped"]), "%")
     figures.add("shipped.put_off_20x60_cost_mean_percent", statistics.mean(tally.put_off), "%", tally.missed_words())
     tally.add_unmet(figures, "shipped.unmet_20x60_share_percent")
@@ -414,13 +408,12 @@ def main():
             tallies.append(Tally(large, pool.map(Relaxed, large)))
             add_large(figures, tallies[1])
         add_fleet(figures, sun, seed, options)
-    figures.add("violations", sum(tally.violations for tally in tallies), f"of {4 * sum(tally.instances for tally in tallies)} plans")
+    figures.add("violations", sum(tally.violations for tally in tallies), f"of {3 * sum(tally.instances for tally in tallies)} plans")
     for name in BLIND:
         key = "" if name == "shipped" else f"{name}."
         runs = sum(tally.runs_on_packs[name] for tally in tallies)
         stops = sum(tally.guard_stops[name] for tally in tallies)
         figures.add(f"{key}guard_stops_percent", 100 * stops / max(1, runs), f"% of {runs} runs on packs")
-    figures.add("prices.solver_dropped", sum(tally.solver_dropped for tally in tallies), f"of {sum(tally.instances for tally in tallies)}")
     figures.add("plan_bytes_differ", sum(tally.differ for tally in tallies), "placements")
     figures.add("plan_1k_x_1k_s", plan_seconds(1000, 1000, seed), "s")
     write_figures("place", figures)

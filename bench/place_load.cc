@@ -1,16 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Load generator of ./dev bench place. Draws a small fleet with real sun, and plans it with the
-// shipped planner, with the same planner where it may put no job off, with four lists, with the
-// fleet pass and its prices, and with MOVES moves of the search from the best of these. Checks each
-// plan with CheckPlan, and prints one JSON document: the instance for the solver, and each plan's
-// cost.
+// shipped planner, with the same planner where it may put no job off, with four lists, and with
+// MOVES moves of the search from the best of these. Checks each plan with CheckPlan, and prints one
+// JSON document: the instance for the solver, and each plan's cost.
 // The shipped planner does not know the sun. Its plans are judged by the paths that it was told,
 // and the runs that the real sun leaves below the floor are counted.
 //
 //   wattle-place-load SUN SEED BOARDS JOBS MOVES  SUN: W/m2 of each hour of a year, one a line
-//   wattle-place-load --promised SUN …       what plans of the whole queue gain where no job may
-//                                             start later than job by job (promised_plans.h)
 //   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet, the Wh
 //                                                 and hours of waiting of its places, and how many
 //                                                 jobs have none; then the same of PlanQueueInOrder
@@ -32,13 +29,9 @@
 #include "nlohmann/json.hpp"
 
 #include "bench/drawn_fleet.h"
-#include "bench/fleet_of_instance.h"
 #include "bench/fleet_plans.h"
 #include "bench/plan_digest.h"
-#include "bench/promised_plans.h"
-#include "scheduler/fleet_plan/plan_fleet.h"
 #include "scheduler/place/place.h"
-#include "scheduler/solve/solver.h"
 #include "scheduler/timetable/check_plan.h"
 #include "scheduler/timetable/improve.h"
 #include "scheduler/timetable/plan_cost.h"
@@ -120,17 +113,6 @@ nlohmann::json JudgeStarted(Fleet fleet, const StartedPlan& started) {
   return judged;
 }
 
-// The fleet pass, with a solver's prices where the build has a solver.
-Schedule PlanByPrices(const Fleet& fleet, nlohmann::json& plans) {
-  const fleet_plan::FleetPlan plan =
-      PlanFleet(FleetOf(fleet.instance), solve::BuiltInSolver(),
-                {.buckets = 24, .ways_max = 64, .iterations_max = 100'000});
-  Schedule schedule = ScheduleOf(fleet.instance, plan.places);
-  plans["prices"] = Judge(fleet, schedule.plan());
-  plans["prices"]["solver_dropped"] = plan.solver != fleet_plan::SolverOutcome::kUsed;
-  return schedule;
-}
-
 void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, int job_count,
                    int moves) {
   Dice dice(seed);
@@ -174,10 +156,6 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
     return deadline(job) - static_cast<double>(jobs[job].released) - shortest(job);
   });
   list("longest", [&](size_t job) { return -shortest(job); });
-  const Schedule priced = PlanByPrices(fleet, plans);
-  if (priced.cost() < best->cost()) {
-    best = priced;
-  }
   const std::clock_t begin = std::clock();  // of the processor
   const Schedule improved = Improve(fleet.instance, *best, {.moves = moves, .seed = seed});
   const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
@@ -245,30 +223,19 @@ int Main(const std::vector<std::string>& arguments) {
                  std::atoi(arguments[3].c_str()));
     return 0;
   }
-  const bool is_promised = arguments.size() == 6 && arguments[0] == "--promised";
-  if (arguments.size() != 5 && !is_promised) {
+  if (arguments.size() != 5) {
     std::fprintf(stderr,
-                 "usage: wattle-place-load [--promised] SUN SEED BOARDS JOBS MOVES | --time BOARDS "
-                 "JOBS SEED | --digest SEED FLEETS BOARDS\n");
+                 "usage: wattle-place-load SUN SEED BOARDS JOBS MOVES | --time BOARDS JOBS SEED | "
+                 "--digest SEED FLEETS BOARDS\n");
     return 2;
   }
-  const size_t first = is_promised ? 1 : 0;
-  const std::vector<double> sun = ReadSun(arguments[first]);
+  const std::vector<double> sun = ReadSun(arguments[0]);
   if (sun.empty()) {
     return 1;
   }
-  const uint64_t seed = std::strtoull(arguments[first + 1].c_str(), nullptr, 10);
-  const int boards = std::atoi(arguments[first + 2].c_str());
-  const int jobs = std::atoi(arguments[first + 3].c_str());
-  const int moves = std::atoi(arguments[first + 4].c_str());
-  if (is_promised) {
-    Dice dice(seed);
-    Fleet fleet = DrawFleet(dice, sun, boards, jobs);
-    AddWaysAndDeadlines(dice, fleet);
-    PrintPromised(fleet.instance, moves);
-    return 0;
-  }
-  PrintInstance(seed, sun, boards, jobs, moves);
+  PrintInstance(std::strtoull(arguments[1].c_str(), nullptr, 10), sun,
+                std::atoi(arguments[2].c_str()), std::atoi(arguments[3].c_str()),
+                std::atoi(arguments[4].c_str()));
   return 0;
 }
 

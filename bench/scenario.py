@@ -11,8 +11,6 @@ same world, under the same rules and guards. NAME is deadlines (boards on mains,
   energy_vs_fastest_first_percent  joules of work for each finished job, less than those of `fastest`, over both scenarios and all seeds; the goal
                                   of 20 holds at no more misses, which stand beside it
   misses_vs_edf, misses_vs_heft   missed or failed, over those of `edf` and `heft`, of both scenarios and all seeds
-  starved_jobs                    jobs of `ours` that waited more than three times as long as the clairvoyant bound takes to end them and all that
-                                  came before with their priority or a higher one; of both scenarios and all seeds
   plan_breaches                   plans of `ours` that break a rule by the check that shares no code with the planner, of both scenarios and all
                                   seeds; those of each peer beside it
   moves.saved_percent             joules of work for each finished job that moves of running attempts save (deploy/scenarios/moves.yaml); median of the seeds
@@ -57,8 +55,7 @@ def run(scenario, seed, policies=("ours", *PEERS)):
         subprocess.run([PROGRAM, "sim", f"deploy/scenarios/{scenario}.yaml", "--policy", ",".join(policies), "--seeds", "1", "--seed", str(seed),
                         "--json", figures.name], cwd=ROOT, check=True, capture_output=True)
         policies = json.loads(pathlib.Path(figures.name).read_text())["policies"]
-    return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict) and "median" in value}
-                              | {"jobs_starved": policy.get("jobs_starved")} for policy in policies}
+    return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict) and "median" in value} for policy in policies}
 
 
 def intervals(seed):
@@ -99,8 +96,6 @@ def add_comparison(figures, seeds):
     misses = {policy: sum(missed(seed[policy]) for seed in seeds) for policy in ("ours", *PEERS)}
     add(figures, "energy_vs_fastest_first_percent", [100 - 100 * joules("ours") / joules("fastest")], "%",
         f"missed: ours {misses['ours']:g}, fastest {misses['fastest']:g}")
-    starved = {policy: sum(seed[policy]["jobs_starved"] for seed in seeds) for policy in ("ours", *PEERS)}
-    add(figures, "starved_jobs", [starved["ours"]], "", ", ".join(f"{policy} {count}" for policy, count in starved.items()))
     breaches = {policy: total(policy, "plan_breaches") for policy in ("ours", *PEERS)}
     add(figures, "plan_breaches", [breaches["ours"]], "", ", ".join(f"{policy} {count:g}" for policy, count in breaches.items()))
     for peer in ("edf", "heft"):
@@ -117,7 +112,7 @@ def main():
     figures = []
     both = []  # All seeds of both scenarios.
     for scenario in SCENARIOS:
-        seeds = [run(scenario, arguments.seed + i, ("ours", *PEERS, "bound")) for i in range(arguments.seeds)]
+        seeds = [run(scenario, arguments.seed + i) for i in range(arguments.seeds)]
         both += seeds
 
         def beside(value, peers=PEERS, seeds=seeds):

@@ -200,10 +200,8 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
       ->type_name("FILE");
   leaf->add_option("--policy", flags->policy,
                    "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf, heft, "
-                   "lsa, greedy, without_improver, without_moves, without_heat, and bound, which "
-                   "no policy can "
-                   "exceed; "
-                   "several with commas")
+                   "lsa, greedy, without_improver, without_moves and without_heat; several with "
+                   "commas")
       ->type_name("NAMES");
   leaf->add_option("--seeds", flags->seeds, "How many seeds; default the file's, else 10")
       ->type_name("N");

@@ -169,26 +169,6 @@ TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   ExpectError({"sim", file, "--add", "toaster=1"}, "class: \"toaster\"; wanted one of");
 }
 
-TEST_F(SimTest, TheBoundTellsWhatNoPolicyCanExceed) {
-  const std::string file = Write("small.yaml", kScenario);
-  const Result table = Run({"sim", file, "--policy", "ours,bound", "--html", Path("page.html")});
-  if (table.err.find("built without a solver") != std::string::npos) {
-    GTEST_SKIP() << "this build has no solver of linear programs";
-  }
-  EXPECT_EQ(table.code, 0) << table.err;
-  EXPECT_THAT(table.out, ContainsRegex("\nbound +[0-9]+ .*- +-"));
-  EXPECT_THAT(table.out, HasSubstr("\njobs that waited more than 3 times as long as the bound "
-                                   "takes: ours 0\n"));
-  EXPECT_THAT(ReadBack("page.html"), Not(ContainsRegex("[^a-z]nan[^a-z]")));
-  const auto document =
-      nlohmann::json::parse(Run({"sim", file, "--policy", "ours,bound", "-o", "json"}).out);
-  EXPECT_GE(document["policies"][1]["jobs_done"]["high"],
-            document["policies"][0]["jobs_done"]["high"]);
-  EXPECT_TRUE(document["policies"][1]["work_watt_hours"]["median"].is_null());
-  EXPECT_EQ(document["policies"][0]["jobs_starved"], 0);
-  EXPECT_FALSE(document["policies"][1].contains("jobs_starved"));
-}
-
 // Work for a fleet that the coordinator tells.
 constexpr char kWork[] = R"(name: work
 duration: 6h

@@ -18,9 +18,6 @@ namespace {
 
 // "12", or "12 (10-14)" where the seeds differ.
 std::string SpreadText(const sim::Spread& spread, int decimals) {
-  if (std::isnan(spread.median)) {
-    return "-";  // The bound tells few figures.
-  }
   const auto text = [decimals](double value) { return absl::StrFormat("%.*f", decimals, value); };
   const std::string median = text(spread.median);
   const std::string low = text(spread.low);
@@ -88,20 +85,6 @@ std::string CoverageLines(const std::vector<sim::PolicyResult>& results) {
   return lines.empty() ? "" : absl::StrCat(lines, "\n");
 }
 
-std::string StarvedLine(const std::vector<sim::PolicyResult>& results) {
-  std::vector<std::string> counts;
-  for (const sim::PolicyResult& result : results) {
-    if (result.jobs_starved.has_value()) {
-      counts.push_back(absl::StrCat(result.policy, " ", *result.jobs_starved));
-    }
-  }
-  return counts.empty() ? ""
-                        : absl::StrCat(
-                              "\njobs that waited more than 3 times as long as the bound "
-                              "takes: ",
-                              absl::StrJoin(counts, ", "), "\n");
-}
-
 std::string BreachLines(const std::vector<sim::PolicyResult>& results) {
   std::string lines;
   for (const sim::PolicyResult& result : results) {
@@ -148,8 +131,8 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
     table.AddRow(std::move(cells));
   }
   return absl::StrCat(SimHeadLine(scenario), "\n\n", table.Render(style), CoverageLines(results),
-                      StarvedLine(results), BreachLines(results),
-                      with_runs ? RunsTable(results, style) : "", FailureLines(results));
+                      BreachLines(results), with_runs ? RunsTable(results, style) : "",
+                      FailureLines(results));
 }
 
 namespace {
@@ -202,9 +185,6 @@ std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::Policy
                            {"runs_after_change", result.coverage.runs_after_change},
                            {"inside_after_change", result.coverage.inside_after_change},
                            {"log_error_after_change", result.coverage.log_error_after_change}};
-    if (result.jobs_starved.has_value()) {
-      policy["jobs_starved"] = *result.jobs_starved;
-    }
     if (!result.plan_breach.empty()) {
       policy["plan_breach"] = result.plan_breach;
     }

@@ -12,17 +12,16 @@
 #include "cli/top_view.h"
 #include <CLI/App.hpp>
 
-#include "base/number_flag.h"
 #include "base/status_macros.h"
 
 namespace wattle::cli {
 namespace {
 
+constexpr absl::Duration kScreenInterval = absl::Seconds(1);
 // Today's joules are asked for less often, because they change slowly.
 constexpr absl::Duration kTodayInterval = absl::Seconds(30);
 
 struct TopFlags {
-  double interval_seconds = 1.0;
   bool once = false;
 };
 
@@ -88,7 +87,7 @@ absl::StatusOr<ExitCode> ShowTop(Session& session, const TopFlags& flags) {
     }
     screen.Show(
         RenderTop(answers, SummarizeFleet(answers, asked_at), state, asked_at, session.style()));
-  } while (!flags.once && Wait(session, absl::Seconds(flags.interval_seconds), &state));
+  } while (!flags.once && Wait(session, kScreenInterval, &state));
   return ExitCode::kOk;
 }
 
@@ -102,10 +101,6 @@ void AddTopCommand(CLI::App* app, CommandSlot* slot) {
                            "  wattle top --once\n");
   const auto flags = std::make_shared<TopFlags>();
   leaf->add_flag("--once", flags->once, "Show one screen and end");
-  leaf->add_option("--interval-seconds", flags->interval_seconds,
-                   "Seconds between two screens; default 1")
-      ->check(NumberBetween(0.2, 3600.0))
-      ->type_name("SECONDS");
   slot->Bind(leaf, [flags](Session& session) -> absl::StatusOr<ExitCode> {
     if (session.json()) {
       return absl::InvalidArgumentError(

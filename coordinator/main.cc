@@ -26,7 +26,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -54,8 +53,6 @@
 #include "coordinator/new_authority.h"
 #include "coordinator/options.h"
 #include "coordinator/own_names.h"
-#include "coordinator/prompts/counter_program.h"
-#include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
 #include "coordinator/revocations.h"
 #include "coordinator/rpc/moved_to.h"
@@ -136,12 +133,6 @@ void WriteEndpoints(const std::string& directory, const std::string& grpc,
   }
 }
 
-// The path of this program, whose command kCounterCommand is the child that counts prompts.
-std::string OwnProgram() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).string();
-}
-
 sigset_t BlockStopSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -159,7 +150,6 @@ absl::StatusOr<std::unique_ptr<wattle::remote_write::RemoteWriter>> StartRemoteW
     return wattle::remote_write::RemoteWriter::Start(
         {.url = options.remote_write,
          .credentials = credentials,
-         .window = absl::Hours(24) * options.remote_write_window_days,
          .old_samples_path = absl::StrCat(options.data_directory, "/old_samples.om")},
         wattle::Clock::Real());
   }
@@ -311,12 +301,7 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   WATTLE_ASSIGN_OR_RETURN(const auto revocations, HoldRevocations(options, *runtime));
   WATTLE_RETURN_IF_ERROR(CheckWhereItMoved(options, authority.get(), *runtime));
   WATTLE_ASSIGN_OR_RETURN(const auto store, OpenStore(options));
-  wattle::prompts::PromptCheck prompts(
-      *store, wattle::Clock::Real(),
-      {.path = OwnProgram(), .arguments = {wattle::prompts::kCounterCommand}});
-  wattle::runtime::Api api(*runtime, [&prompts](auto question, auto answer) {
-    prompts.Ask(std::move(question), std::move(answer));
-  });
+  wattle::runtime::Api api(*runtime);
   const auto limits =
       std::make_shared<wattle::callers::CallLimits>(wattle::callers::CallLimits::Most{
           .renew_after_expiry = absl::Hours(24 * options.renew_after_expiry_days)});
@@ -343,7 +328,6 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   manager.Stopping();
   wattle::LogInfo(absl::StrCat("stopping: ", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
   // Stops from the outside in, so that the runtime ends without callers.
-  prompts.Stop();
   grpc->Stop();
   http->Stop();
   runtime->Stop();
@@ -514,10 +498,6 @@ absl::Status RunRestore(const Commands& commands) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // The child that counts prompts, in its box: it has no flags, no log and no files.
-  if (argc == 2 && absl::string_view(argv[1]) == wattle::prompts::kCounterCommand) {
-    _exit(wattle::prompts::RunCounter(STDIN_FILENO, STDOUT_FILENO));
-  }
   CLI::App app("Wattle's coordinator: places jobs on a fleet of devices and keeps their journal.",
                "wattle-coordinator");
   app.footer(kExamples);
@@ -549,7 +529,7 @@ int main(int argc, char** argv) {
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const auto manager = wattle::ServiceManager::FromEnvironment();
-  wattle::StartLog(options.log_level);
+  wattle::StartLog();
   if (commands.backup->parsed()) {
     return AfterOutput("wattle-coordinator", Report(WithContext("backup", RunBackup(commands))));
   }

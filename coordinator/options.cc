@@ -124,11 +124,6 @@ void AddRemoteWriteFlags(CLI::App& app, CoordinatorOptions& options) {
                  "File with the user's password on one line, which others cannot read");
   app.add_option("--remote-write-bearer-file", options.remote_write_credentials.bearer_file,
                  "File with a bearer token on one line, instead of user and password");
-  app.add_option("--remote-write-window-days", options.remote_write_window_days,
-                 "Prometheus' out_of_order_time_window; older samples go to old_samples.om in the "
-                 "data directory")
-      ->capture_default_str()
-      ->check(NumberBetween(0.05, 3650.0));
 }
 
 }  // namespace
@@ -137,9 +132,6 @@ void AddRunFlags(CLI::App& app, CoordinatorOptions& options) {
   AddAddressFlags(app, options);
   AddKeepingFlags(app, options);
   AddRemoteWriteFlags(app, options);
-  app.add_option("--log-level", options.log_level, "debug, info, warn or err")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
 }
 
 absl::Status Validate(const CoordinatorOptions& options) {

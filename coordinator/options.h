@@ -43,8 +43,6 @@ struct CoordinatorOptions {
   std::string impossible_jobs = "fail";
   std::string remote_write;  // Empty: no remote write.
   remote_write::Credentials remote_write_credentials;
-  double remote_write_window_days = 7;
-  std::string log_level = "info";
 };
 
 // Declares the flags, in the order in which --help lists them. `options` must outlive the parsing.

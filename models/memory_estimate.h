@@ -5,7 +5,8 @@
 // (tensor_plan.h); added to them are the data's examples, weights, gradients, the optimizer's state
 // and caches, and, before all these, the reading of data and weights.
 // A job on a GPU has separate estimates for the GPU's memory and for the host's. The memory of CUDA
-// itself is added where the device is known (scheduler/place/rules/memory_rule.cc). Pure; thread-safe.
+// itself is added where the device is known (scheduler/place/rules/memory_rule.cc). Pure;
+// thread-safe.
 #ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
 #define WATTLE_MODELS_MEMORY_ESTIMATE_H_
 

@@ -544,7 +544,7 @@ class ReportDecider {
 
 }  // namespace
 
-void DecideReport(Draft& draft, const WorkerReport& command) {
+void Decide(Draft& draft, const WorkerReport& command) {
   const v1::DeviceRecord* record = FindDevice(draft.state(), command.device);
   if (record == nullptr || command.incarnation == 0) {
     draft.Refuse(absl::FailedPreconditionError(

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "coordinator/core/core.h"
@@ -76,6 +77,16 @@ class Applier {
   void On(const v1::UpgradeStageBegan& event);
   void On(const v1::DeviceUpgradeChanged& event);
   void On(const v1::UpgradeStateChanged& event);
+
+  // Kept in the journal only, for a version that knows the fact.
+  void On(const v1::ReportStored& /*event*/) {}
+  // For the audit: the authority's folder has the roots, and what was refused changed nothing.
+  void On(const v1::AuthorityRotated& /*event*/) {}
+  void On(const v1::AuthorityRetired& /*event*/) {}
+  void On(const v1::RefusalsCounted& /*event*/) {}
+
+  // Ends the program.
+  void On(std::monostate fact);  // apply.cc
 
   std::vector<Effect> TakeEffects() { return std::move(effects_); }
 

@@ -38,7 +38,7 @@ bool AnythingToArchive(const State& state, const Instant& started, const Retenti
   return Leaves(age, state.ended_jobs.size(), retention);
 }
 
-void DecideArchive(Draft& draft, const ArchiveEnded& command) {
+void Decide(Draft& draft, const ArchiveEnded& command) {
   const State& state = draft.state();
   const Retention& retention = command.retention;
   size_t left = state.ended_jobs.size();

@@ -9,9 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-#include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/job_kinds_internal.h"
-#include "coordinator/core/projects.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/model_shape.h"
@@ -19,22 +17,6 @@
 
 namespace wattle::core {
 namespace {
-
-// The inputs that are conversations.
-std::vector<ConversationData> ConversationsOf(const v1::JobSpec& spec,
-                                              const std::vector<scheduler::InputView>& inputs) {
-  std::vector<ConversationData> found;
-  for (const scheduler::InputView& input : inputs) {
-    if (input.artifact.dataset().format() == "chat") {
-      found.push_back(
-          {.field = absl::StrCat(KindName(spec), ".", input.field),
-           .reference = ReferenceIn(spec, input.field),
-           .artifact = ArtifactId(input.artifact.artifact_id()),
-           .limit_examples = input.field == "data" ? IntegerIn(spec, "limit_examples") : 0});
-    }
-  }
-  return found;
-}
 
 // The recipe that the job gives its model; nullopt: none, or one that a search has yet to find.
 std::optional<v1::QuantizationRecipe> RecipeToApply(const v1::JobSpec& spec) {
@@ -119,50 +101,6 @@ std::string CertainFailure(const v1::JobSpec& spec,
                             ? ""
                             : part->certain_failure(spec, {model, shape}, inputs);
   return failure.empty() ? GroupsDoNotFit(spec, shape) : failure;
-}
-
-std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::JobSpec& spec,
-                                                const std::vector<scheduler::InputView>& inputs,
-                                                const std::vector<v1::Job>& archived_sources) {
-  if (KindOf(spec).wraps_workload) {
-    return QuestionOfPrompts(state, WorkloadOf(spec), inputs, archived_sources);
-  }
-  const v1::ArtifactInfo* model = scheduler::FindInput(inputs, kModelInput);
-  const v1::ArtifactInfo* data = scheduler::FindInput(inputs, "data");
-  const KindPart* const part = KindPartOf(spec);
-  if (part == nullptr || model == nullptr || model->model_shape().context_length() <= 0) {
-    return std::nullopt;
-  }
-  PromptQuestion question;
-  if (part->scores_data) {
-    question.is_text = data != nullptr && data->dataset().format() == "text" &&
-                       data->size_bytes() <= kTextOfOneTokenBytesMax;
-    question.conversations = ConversationsOf(spec, inputs);
-  }
-  if (part->ask_prompts != nullptr) {
-    part->ask_prompts(spec, question);
-  } else if (!question.is_text && question.conversations.empty()) {
-    return std::nullopt;
-  }
-  if (data != nullptr && data->dataset().format() != "chat") {
-    question.field = absl::StrCat(KindName(spec), ".data");
-    question.data = ReferenceIn(spec, "data");
-    question.data_artifact = ArtifactId(data->artifact_id());
-  }
-  question.model = ReferenceIn(spec, kModelInput);
-  // That the job's project has the model was seen when its inputs were foreseen.
-  // A job's output that is still to be made has the tokenizer of the model that it is made from.
-  if (const auto chain = ChainOf(state, archived_sources, question.model, Scope::All());
-      chain.ok()) {
-    question.model_artifact = chain->stored;
-  }
-  question.context_length = model->model_shape().context_length();
-  const bool has_something = !question.prompts.empty() || !question.conversations.empty() ||
-                             !question.data_artifact.value().empty();
-  if (question.model_artifact.value().empty() || !has_something) {
-    return std::nullopt;
-  }
-  return question;
 }
 
 }  // namespace wattle::core

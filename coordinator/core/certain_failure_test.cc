@@ -6,12 +6,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/core/core.h"
-#include "coordinator/core/foreseen_inputs.h"
-#include "coordinator/core/planning.h"
-#include "coordinator/core/state.h"
-
 namespace wattle::core {
 namespace {
 
@@ -169,98 +163,6 @@ TEST(CertainFailureTest, AReferenceReadsWhatTheModelReads) {
   inputs[1].artifact.mutable_model_shape()->set_vocabulary_size(2016);
   inputs[1].artifact.mutable_model_shape()->set_context_length(128);
   EXPECT_NE(CertainFailure(spec, inputs), "");
-}
-
-// Who counts prompts needs the model's tokenizer: also that of a model which a job is still to
-// make.
-TEST(QuestionOfPromptsTest, NamesTheArtifactThatHasTheTokenizer) {
-  State state;
-  const Instant now{absl::UnixEpoch() + absl::Hours(500'000), Monotonic()};
-  const auto apply = [&](const Command& command) {
-    const Decision decision = Decide(state, command, Observations(), now);
-    ASSERT_THAT(decision.status, IsOk());
-    for (const v1::Event& event : decision.events) {
-      Apply(state, event, now.monotonic);
-    }
-  };
-  v1::ArtifactInfo model;
-  model.set_artifact_id("aaaa0001");
-  model.set_name("tiny");
-  model.set_kind(v1::ARTIFACT_KIND_MODEL);
-  model.mutable_model_shape()->set_architecture("gpt2");
-  model.mutable_model_shape()->set_context_length(64);
-  apply(CommitArtifact{model, false});
-  SubmitJob quantize;
-  quantize.idempotency_key = "key";
-  quantize.spec.mutable_quantize()->set_model("tiny");
-  apply(quantize);
-
-  v1::JobSpec spec;
-  spec.mutable_generate()->add_prompts("Who?");
-  for (const char* reference : {"tiny", "job:j1/output"}) {
-    spec.mutable_generate()->set_model(reference);
-    const auto inputs = ForeseeInputs(state, spec);
-    ASSERT_THAT(inputs, IsOk());
-    const auto question = QuestionOfPrompts(state, spec, *inputs, {});
-    ASSERT_TRUE(question.has_value()) << reference;
-    EXPECT_EQ(question->model, reference);
-    EXPECT_EQ(question->model_artifact, ArtifactId("aaaa0001"));
-    EXPECT_EQ(question->context_length, 64);
-    EXPECT_THAT(question->prompts, testing::ElementsAre("Who?"));
-    EXPECT_FALSE(question->chat);
-    v1::JobSpec chat = spec;
-    chat.mutable_generate()->set_chat(true);
-    EXPECT_TRUE(QuestionOfPrompts(state, chat, *inputs, {})->chat);
-  }
-  // Of a text the short ones alone: a text of one token has nothing to predict.
-  v1::ArtifactInfo text;
-  text.set_artifact_id("bbbb0001");
-  text.set_name("word");
-  text.set_kind(v1::ARTIFACT_KIND_DATASET);
-  text.mutable_dataset()->set_format("text");
-  text.mutable_dataset()->set_examples(1);
-  text.set_size_bytes(6);
-  apply(CommitArtifact{text, false});
-  v1::JobSpec evaluate;
-  evaluate.mutable_evaluate()->set_model("tiny");
-  evaluate.mutable_evaluate()->set_data("word");
-  auto inputs = ForeseeInputs(state, evaluate);
-  ASSERT_THAT(inputs, IsOk());
-  const auto question = QuestionOfPrompts(state, evaluate, *inputs, {});
-  ASSERT_TRUE(question.has_value());
-  EXPECT_TRUE(question->is_text);
-  EXPECT_EQ(question->field, "evaluate.data");
-  EXPECT_EQ(question->data, "word");
-  EXPECT_EQ(question->data_artifact, ArtifactId("bbbb0001"));
-  EXPECT_EQ(question->model, "tiny");
-  for (scheduler::InputView& input : *inputs) {
-    input.artifact.set_size_bytes(kTextOfOneTokenBytesMax + 1);
-  }
-  EXPECT_FALSE(QuestionOfPrompts(state, evaluate, *inputs, {}).has_value());
-
-  // Conversations, to learn from and held out.
-  inputs->at(1).artifact.mutable_dataset()->set_format("chat");
-  inputs->push_back(inputs->at(1));
-  inputs->at(2).field = "heldout_data";
-  v1::JobSpec finetune;
-  finetune.mutable_finetune()->set_model("tiny");
-  finetune.mutable_finetune()->set_data("word");
-  finetune.mutable_finetune()->set_heldout_data("word");
-  finetune.mutable_finetune()->set_limit_examples(7);
-  const auto chats = QuestionOfPrompts(state, finetune, *inputs, {});
-  ASSERT_TRUE(chats.has_value());
-  EXPECT_EQ(chats->data, "") << "no prompts and no text";
-  ASSERT_EQ(chats->conversations.size(), 2U);
-  EXPECT_EQ(chats->conversations[0].field, "finetune.data");
-  EXPECT_EQ(chats->conversations[0].artifact, ArtifactId("bbbb0001"));
-  EXPECT_EQ(chats->conversations[0].limit_examples, 7);
-  EXPECT_EQ(chats->conversations[1].field, "finetune.heldout_data");
-  EXPECT_EQ(chats->conversations[1].reference, "word");
-  EXPECT_EQ(chats->conversations[1].limit_examples, 0) << "held out, all of them are read";
-
-  v1::JobSpec other;
-  other.mutable_quantize()->set_model("tiny");
-  EXPECT_FALSE(QuestionOfPrompts(state, other, Model("none"), {}).has_value());
 }
 
 }  // namespace

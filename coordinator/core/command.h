@@ -45,13 +45,13 @@ struct OpenJournal {
   int64_t epoch_min = 0;  // with copy: the lowest epoch to open under
   std::string reason;     // with copy: why, for people
 };
-// A worker opened a stream. DecideHello checks the hello (ValidateHello).
+// A worker opened a stream. Decide checks the hello (ValidateHello).
 struct WorkerHello {
   v1::Hello hello;
   // Which live stream of the device another process wants to replace with this hello, for people;
   // empty: none. Such a hello is refused and noted.
   std::string rival = {};
-  bool doubled = false;  // With rival: both processes are alive for certain (rival_watch.h).
+  bool doubled = false;  // With rival: both processes are alive for certain (duplicate_identity.h).
 };
 struct WorkerReport {
   DeviceId device;

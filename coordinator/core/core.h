@@ -86,6 +86,10 @@ int CountSelected(const State& state, const v1::Policy& policy);
 // kInvalidArgument, one line that names the field; kUnimplemented for a feature that this version
 // does not support.
 absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed);
+// Whether a submit with the key and the spec repeats the one that made `job`, whose key it is.
+// Errors: kAlreadyExists, when that job has another spec.
+absl::Status CheckRepeatedSubmit(const v1::Job& job, absl::string_view idempotency_key,
+                                 const v1::JobSpec& spec);
 // The jobs whose output the spec takes as input (job:ID/output).
 std::vector<JobId> ReferencedJobs(const v1::JobSpec& spec);
 // Errors: kInvalidArgument names the field.

@@ -1,10 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Decide: dispatches each command to its function, and has the functions of the short commands.
+// Decide: passes each command to its overload, and has the overloads of the short commands.
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -29,7 +28,7 @@
 namespace wattle::core {
 namespace {
 
-void DecideCancel(Draft& draft, const CancelJob& command) {
+void Decide(Draft& draft, const CancelJob& command) {
   const v1::JobRecord* record = FindJob(draft.state(), command.job);
   if (record == nullptr) {
     draft.Refuse(absl::NotFoundError(
@@ -65,7 +64,7 @@ const v1::DeviceRecord* NamedDevice(Draft& draft, const DeviceId& id) {
   return record;
 }
 
-void DecideDrain(Draft& draft, const DrainDevice& command) {
+void Decide(Draft& draft, const DrainDevice& command) {
   const v1::DeviceRecord* record = NamedDevice(draft, command.device);
   if (record == nullptr || record->drained()) {
     return;
@@ -85,7 +84,7 @@ void DecideDrain(Draft& draft, const DrainDevice& command) {
   }
 }
 
-void DecideResume(Draft& draft, const ResumeDevice& command) {
+void Decide(Draft& draft, const ResumeDevice& command) {
   const v1::DeviceRecord* record = NamedDevice(draft, command.device);
   if (record == nullptr) {
     return;
@@ -100,7 +99,7 @@ void DecideResume(Draft& draft, const ResumeDevice& command) {
   }
 }
 
-void DecideApplyPolicy(Draft& draft, const ApplyPolicy& command) {
+void Decide(Draft& draft, const ApplyPolicy& command) {
   if (absl::Status valid = ValidatePolicy(command.policy); !valid.ok()) {
     draft.Refuse(valid);
     return;
@@ -118,7 +117,7 @@ void DecideApplyPolicy(Draft& draft, const ApplyPolicy& command) {
   *draft.Add().mutable_policy_applied()->mutable_policy() = command.policy;
 }
 
-void DecideDeletePolicy(Draft& draft, const DeletePolicy& command) {
+void Decide(Draft& draft, const DeletePolicy& command) {
   if (!draft.state().policies.contains(command.name)) {
     draft.Refuse(absl::NotFoundError(
         absl::StrCat("no policy \"", command.name, "\"; 'wattle policy ls' lists them")));
@@ -127,12 +126,9 @@ void DecideDeletePolicy(Draft& draft, const DeletePolicy& command) {
   draft.Add().mutable_policy_deleted()->set_name(command.name);
 }
 
-void DecideCountRefusals(Draft& draft, const CountRefusals& command) {
+void Decide(Draft& draft, const CountRefusals& command) {
   *draft.Add().mutable_refusals_counted() = command.counted;
 }
-
-template <typename>
-[[maybe_unused]] constexpr bool kAlwaysFalse = false;
 
 }  // namespace
 
@@ -141,96 +137,13 @@ Decision Decide(const State& state, const Command& command, const Observations& 
   Draft draft(state, observations, now);
   std::visit(
       [&draft](const auto& one) {
-        using One = std::decay_t<decltype(one)>;
         if constexpr (requires { one.reason; }) {
           if (absl::Status valid = ValidateText("reason", one.reason); !valid.ok()) {
             draft.Refuse(std::move(valid));
             return;
           }
         }
-        if constexpr (std::is_same_v<One, OpenJournal>) {
-          DecideOpenJournal(draft, one);
-        } else if constexpr (std::is_same_v<One, SubmitJob>) {
-          DecideSubmit(draft, one);
-        } else if constexpr (std::is_same_v<One, CancelJob>) {
-          DecideCancel(draft, one);
-        } else if constexpr (std::is_same_v<One, WorkerHello>) {
-          DecideHello(draft, one);
-        } else if constexpr (std::is_same_v<One, WorkerReport>) {
-          DecideReport(draft, one);
-        } else if constexpr (std::is_same_v<One, Tick>) {
-          DecideTick(draft);
-        } else if constexpr (std::is_same_v<One, PlanComputed>) {
-          DecidePlan(draft, one);
-        } else if constexpr (std::is_same_v<One, DrainDevice>) {
-          DecideDrain(draft, one);
-        } else if constexpr (std::is_same_v<One, ResumeDevice>) {
-          DecideResume(draft, one);
-        } else if constexpr (std::is_same_v<One, RemoveDevice>) {
-          DecideRemoveDevice(draft, one);
-        } else if constexpr (std::is_same_v<One, ApplyPolicy>) {
-          DecideApplyPolicy(draft, one);
-        } else if constexpr (std::is_same_v<One, DeletePolicy>) {
-          DecideDeletePolicy(draft, one);
-        } else if constexpr (std::is_same_v<One, CommitArtifact>) {
-          DecideCommitArtifact(draft, one);
-        } else if constexpr (std::is_same_v<One, SignArtifact>) {
-          DecideSignArtifact(draft, one);
-        } else if constexpr (std::is_same_v<One, ArchiveEnded>) {
-          DecideArchive(draft, one);
-        } else if constexpr (std::is_same_v<One, RemoveArtifact>) {
-          DecideRemoveArtifact(draft, one);
-        } else if constexpr (std::is_same_v<One, EvictArtifact>) {
-          DecideEvict(draft, one);
-        } else if constexpr (std::is_same_v<One, CreateTokens>) {
-          DecideCreateTokens(draft, one);
-        } else if constexpr (std::is_same_v<One, RevokeToken>) {
-          DecideRevokeToken(draft, one);
-        } else if constexpr (std::is_same_v<One, HoldTokenUses>) {
-          DecideHoldTokenUses(draft, one);
-        } else if constexpr (std::is_same_v<One, Enrol>) {
-          DecideEnrol(draft, one);
-        } else if constexpr (std::is_same_v<One, ApproveDevice>) {
-          DecideApproveDevice(draft, one);
-        } else if constexpr (std::is_same_v<One, HoldForApproval>) {
-          DecideHoldForApproval(draft, one);
-        } else if constexpr (std::is_same_v<One, RevokeIdentity>) {
-          DecideRevokeIdentity(draft, one);
-        } else if constexpr (std::is_same_v<One, RenewIdentity>) {
-          DecideRenewIdentity(draft, one);
-        } else if constexpr (std::is_same_v<One, RotateRoot>) {
-          DecideRotateRoot(draft, one);
-        } else if constexpr (std::is_same_v<One, RetireRoot>) {
-          DecideRetireRoot(draft, one);
-        } else if constexpr (std::is_same_v<One, CountRefusals>) {
-          DecideCountRefusals(draft, one);
-        } else if constexpr (std::is_same_v<One, SetQuota>) {
-          DecideSetQuota(draft, one);
-        } else if constexpr (std::is_same_v<One, ImportProfiles>) {
-          DecideImportProfiles(draft, one);
-        } else if constexpr (std::is_same_v<One, RemoveImportedProfiles>) {
-          DecideRemoveImportedProfiles(draft, one);
-        } else if constexpr (std::is_same_v<One, PushForecast>) {
-          DecidePushForecast(draft, one);
-        } else if constexpr (std::is_same_v<One, RemoveForecast>) {
-          DecideRemoveForecast(draft, one);
-        } else if constexpr (std::is_same_v<One, SetProject>) {
-          DecideSetProject(draft, one);
-        } else if constexpr (std::is_same_v<One, RemoveProject>) {
-          DecideRemoveProject(draft, one);
-        } else if constexpr (std::is_same_v<One, SetMember>) {
-          DecideSetMember(draft, one);
-        } else if constexpr (std::is_same_v<One, StartUpgrade>) {
-          DecideStartUpgrade(draft, one);
-        } else if constexpr (std::is_same_v<One, PauseUpgrade>) {
-          DecidePauseUpgrade(draft, one);
-        } else if constexpr (std::is_same_v<One, ResumeUpgrade>) {
-          DecideResumeUpgrade(draft, one);
-        } else if constexpr (std::is_same_v<One, AbortUpgrade>) {
-          DecideAbortUpgrade(draft, one);
-        } else {
-          static_assert(kAlwaysFalse<One>, "every command is decided");
-        }
+        Decide(draft, one);
       },
       command);
   return std::move(draft.decision());

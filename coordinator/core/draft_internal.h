@@ -74,53 +74,53 @@ std::string DeviceName(const State& state, const std::string& device_id);
 // The job's attempt that has not ended; null if all have ended. A job has at most one.
 const v1::Attempt* LiveAttempt(const v1::Job& job);
 
-// One function per command.
-void DecideSubmit(Draft& draft, const SubmitJob& command);
-void DecideReport(Draft& draft, const WorkerReport& command);
-void DecideHello(Draft& draft, const WorkerHello& command);
-void DecideTick(Draft& draft);
-void DecidePlan(Draft& draft, const PlanComputed& command);
-void DecideArchive(Draft& draft, const ArchiveEnded& command);
-void DecideCommitArtifact(Draft& draft, const CommitArtifact& command);
+// One overload for each command; those of the short commands are in decide.cc.
+void Decide(Draft& draft, const SubmitJob& command);
+void Decide(Draft& draft, const WorkerReport& command);
+void Decide(Draft& draft, const WorkerHello& command);
+void Decide(Draft& draft, const Tick&);
+void Decide(Draft& draft, const PlanComputed& command);
+void Decide(Draft& draft, const ArchiveEnded& command);
+void Decide(Draft& draft, const CommitArtifact& command);
 // Of signatures (signing.cc).
-void DecideSignArtifact(Draft& draft, const SignArtifact& command);
+void Decide(Draft& draft, const SignArtifact& command);
 void AddSignature(Draft& draft, const ArtifactId& artifact, const v1::ArtifactSignature& signature,
                   const std::string& by);
-void DecideRemoveDevice(Draft& draft, const RemoveDevice& command);
-void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command);
-void DecideEvict(Draft& draft, const EvictArtifact& command);
+void Decide(Draft& draft, const RemoveDevice& command);
+void Decide(Draft& draft, const RemoveArtifact& command);
+void Decide(Draft& draft, const EvictArtifact& command);
 // Rows of other fleets (imported_profiles.cc).
-void DecideImportProfiles(Draft& draft, const ImportProfiles& command);
-void DecideRemoveImportedProfiles(Draft& draft, const RemoveImportedProfiles& command);
+void Decide(Draft& draft, const ImportProfiles& command);
+void Decide(Draft& draft, const RemoveImportedProfiles& command);
 // Of the sun (forecasts.cc).
-void DecidePushForecast(Draft& draft, const PushForecast& command);
-void DecideRemoveForecast(Draft& draft, const RemoveForecast& command);
+void Decide(Draft& draft, const PushForecast& command);
+void Decide(Draft& draft, const RemoveForecast& command);
 // Of tokens and identities (enrolment.cc).
-void DecideCreateTokens(Draft& draft, const CreateTokens& command);
-void DecideRevokeToken(Draft& draft, const RevokeToken& command);
-void DecideHoldTokenUses(Draft& draft, const HoldTokenUses& command);
-void DecideEnrol(Draft& draft, const Enrol& command);
-void DecideApproveDevice(Draft& draft, const ApproveDevice& command);
-void DecideHoldForApproval(Draft& draft, const HoldForApproval& command);
-void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command);
+void Decide(Draft& draft, const CreateTokens& command);
+void Decide(Draft& draft, const RevokeToken& command);
+void Decide(Draft& draft, const HoldTokenUses& command);
+void Decide(Draft& draft, const Enrol& command);
+void Decide(Draft& draft, const ApproveDevice& command);
+void Decide(Draft& draft, const HoldForApproval& command);
+void Decide(Draft& draft, const RevokeIdentity& command);
 // Of a device that may neither fetch nor upload any more.
 void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why);
-// A hello beside a live stream of the device (doubled.cc).
+// A hello beside a live stream of the device (duplicate_identity.cc).
 void RefuseRival(Draft& draft, const WorkerHello& command);
 // Of the authority's roots (rotation.cc).
-void DecideRenewIdentity(Draft& draft, const RenewIdentity& command);
-void DecideRotateRoot(Draft& draft, const RotateRoot& command);
-void DecideRetireRoot(Draft& draft, const RetireRoot& command);
-void DecideSetQuota(Draft& draft, const SetQuota& command);  // quota.cc
+void Decide(Draft& draft, const RenewIdentity& command);
+void Decide(Draft& draft, const RotateRoot& command);
+void Decide(Draft& draft, const RetireRoot& command);
+void Decide(Draft& draft, const SetQuota& command);  // quota.cc
 // Of projects (projects.cc).
-void DecideSetProject(Draft& draft, const SetProject& command);
-void DecideRemoveProject(Draft& draft, const RemoveProject& command);
-void DecideSetMember(Draft& draft, const SetMember& command);
+void Decide(Draft& draft, const SetProject& command);
+void Decide(Draft& draft, const RemoveProject& command);
+void Decide(Draft& draft, const SetMember& command);
 // Of upgrades (upgrades.cc).
-void DecideStartUpgrade(Draft& draft, const StartUpgrade& command);
-void DecidePauseUpgrade(Draft& draft, const PauseUpgrade& command);
-void DecideResumeUpgrade(Draft& draft, const ResumeUpgrade& command);
-void DecideAbortUpgrade(Draft& draft, const AbortUpgrade& command);
+void Decide(Draft& draft, const StartUpgrade& command);
+void Decide(Draft& draft, const PauseUpgrade& command);
+void Decide(Draft& draft, const ResumeUpgrade& command);
+void Decide(Draft& draft, const AbortUpgrade& command);
 void DecideUpgradeTick(Draft& draft);
 // Returns the note of ReportAccepted: why nothing changed, or empty.
 std::string DecideUpgradeEnded(Draft& draft, const DeviceId& device, const v1::UpgradeEnded& fact);

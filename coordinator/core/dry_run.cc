@@ -15,6 +15,7 @@
 
 #include "base/status_macros.h"
 #include "coordinator/core/anti_affinity_jobs.h"
+#include "coordinator/core/certain_failure.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"

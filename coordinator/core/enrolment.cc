@@ -13,8 +13,8 @@
 
 #include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
-#include "coordinator/core/doubled.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/duplicate_identity.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
 #include "scheduler/profiles/without_device.h"
@@ -160,7 +160,7 @@ absl::StatusOr<std::string> CheckServiceToken(const State& state, const std::str
   return token->person();
 }
 
-void DecideCreateTokens(Draft& draft, const CreateTokens& command) {
+void Decide(Draft& draft, const CreateTokens& command) {
   for (const v1::EnrolmentToken& token : command.tokens) {
     for (const std::string& project : token.projects()) {
       if (const absl::Status there = CheckProjectExists(draft.state(), "projects", project);
@@ -175,7 +175,7 @@ void DecideCreateTokens(Draft& draft, const CreateTokens& command) {
   }
 }
 
-void DecideHoldTokenUses(Draft& draft, const HoldTokenUses& command) {
+void Decide(Draft& draft, const HoldTokenUses& command) {
   const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
   if (token == nullptr || token->used() >= command.used) {
     return;
@@ -186,7 +186,7 @@ void DecideHoldTokenUses(Draft& draft, const HoldTokenUses& command) {
   used.set_used(std::min(command.used, token->uses()));
 }
 
-void DecideRevokeToken(Draft& draft, const RevokeToken& command) {
+void Decide(Draft& draft, const RevokeToken& command) {
   const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
   if (token == nullptr) {
     draft.Refuse(absl::NotFoundError(absl::StrCat(
@@ -210,7 +210,7 @@ void DecideRevokeToken(Draft& draft, const RevokeToken& command) {
   revoked.set_by(command.by);
 }
 
-void DecideEnrol(Draft& draft, const Enrol& command) {
+void Decide(Draft& draft, const Enrol& command) {
   const ShownToken shown = {command.identity.token_id(), command.secret_sha256,
                             command.identity.signing_request_sha256(), command.identity.id()};
   const absl::StatusOr<v1::EnrolmentToken> token =
@@ -276,7 +276,7 @@ void DecideEnrol(Draft& draft, const Enrol& command) {
   }
 }
 
-void DecideApproveDevice(Draft& draft, const ApproveDevice& command) {
+void Decide(Draft& draft, const ApproveDevice& command) {
   const std::string& id = command.device.value();
   const v1::IdentityRecord* const known = FindIdentity(draft.state(), kDeviceKind, id);
   if (known == nullptr) {
@@ -299,7 +299,7 @@ void DecideApproveDevice(Draft& draft, const ApproveDevice& command) {
   approved.set_by(command.by);
 }
 
-void DecideHoldForApproval(Draft& draft, const HoldForApproval& command) {
+void Decide(Draft& draft, const HoldForApproval& command) {
   const DeviceId device(command.identity.id());
   draft.decision().id = device.value();
   if (WaitsForApproval(draft.state(), device)) {
@@ -314,7 +314,7 @@ void DecideHoldForApproval(Draft& draft, const HoldForApproval& command) {
   TakeWorkBack(draft, device, "waits for approval again");
 }
 
-void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command) {
+void Decide(Draft& draft, const RevokeIdentity& command) {
   const bool is_device = command.kind == kDeviceKind;
   const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
   if (known == nullptr && !command.also_unknown &&
@@ -383,7 +383,7 @@ void Applier::On(const v1::DeviceDoubled& event) {
 
 void Applier::ForgetDoubling(const DeviceId& device) {
   const v1::DeviceRecord* const record = FindDevice(state_, device);
-  if (record != nullptr && IsDoubledProblem(record->problem())) {
+  if (record != nullptr && IsDuplicateIdentityProblem(record->problem())) {
     state_.devices.Mutable(device).clear_problem();
   }
 }

@@ -305,7 +305,7 @@ int CountSelected(const State& state, const v1::HarvestForecast& forecast) {
   return selected;
 }
 
-void DecidePushForecast(Draft& draft, const PushForecast& command) {
+void Decide(Draft& draft, const PushForecast& command) {
   const int64_t hour_now = absl::ToUnixSeconds(draft.now().wall) / kHour;
   if (const absl::Status valid = CheckPush(draft.state(), command.forecast, hour_now);
       !valid.ok()) {
@@ -320,7 +320,7 @@ void DecidePushForecast(Draft& draft, const PushForecast& command) {
   *draft.Add().mutable_forecast_pushed()->mutable_forecast() = std::move(forecast);
 }
 
-void DecideRemoveForecast(Draft& draft, const RemoveForecast& command) {
+void Decide(Draft& draft, const RemoveForecast& command) {
   if (!draft.state().forecasts.contains(command.name)) {
     draft.Refuse(absl::NotFoundError(
         absl::StrCat("no forecast \"", command.name, "\"; 'wattle forecast ls' lists them")));

@@ -90,7 +90,7 @@ void RefuseProtocol(Draft& draft, const v1::Hello& hello, const absl::Status& pr
 
 }  // namespace
 
-void DecideHello(Draft& draft, const WorkerHello& command) {
+void Decide(Draft& draft, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
   if (absl::Status valid = ValidateHello(hello); !valid.ok()) {
     draft.Refuse(valid);

@@ -15,7 +15,7 @@
 
 namespace wattle::core {
 
-void DecideImportProfiles(Draft& draft, const ImportProfiles& command) {
+void Decide(Draft& draft, const ImportProfiles& command) {
   const State& state = draft.state();
   if (const absl::Status text = ValidateText("file_name", command.file_name); !text.ok()) {
     draft.Refuse(text);
@@ -39,7 +39,7 @@ void DecideImportProfiles(Draft& draft, const ImportProfiles& command) {
   imported.set_fleet(command.file.fleet());
 }
 
-void DecideRemoveImportedProfiles(Draft& draft, const RemoveImportedProfiles& command) {
+void Decide(Draft& draft, const RemoveImportedProfiles& command) {
   scheduler::ProfileTable without = draft.state().profiles;
   const int rows = without.RemoveImported(command.device_class);
   if (rows == 0) {

@@ -457,11 +457,6 @@ absl::Status CheckGenerate(const v1::JobSpec& spec, bool files_needed) {
   return absl::OkStatus();
 }
 
-void AskGeneratePrompts(const v1::JobSpec& spec, PromptQuestion& question) {
-  question.prompts.assign(spec.generate().prompts().begin(), spec.generate().prompts().end());
-  question.chat = spec.generate().chat();
-}
-
 std::vector<ChangedSpec> LeanerGenerate(const v1::JobSpec& spec) {
   return SmallerBatches(spec, &v1::JobSpec::mutable_generate, spec.generate().batch_size());
 }
@@ -561,22 +556,19 @@ constexpr KindPart kParts[] = {
      .certain_failure = FinetuneFails,
      .leaner_forms = LeanerFinetune,
      .other_batches = OtherFinetuneBatches,
-     .quantized_forms = QuantizedFinetune,
-     .scores_data = true},
+     .quantized_forms = QuantizedFinetune},
     {.kind_case = v1::JobSpec::kQuantize, .check = CheckQuantize, .certain_failure = QuantizeFails},
     {.kind_case = v1::JobSpec::kGenerate,
      .check = CheckGenerate,
      .leaner_forms = LeanerGenerate,
      .other_batches = OtherGenerateBatches,
-     .quantized_forms = QuantizedGenerate,
-     .ask_prompts = AskGeneratePrompts},
+     .quantized_forms = QuantizedGenerate},
     {.kind_case = v1::JobSpec::kEvaluate,
      .check = CheckEvaluate,
      .certain_failure = EvaluateFails,
      .leaner_forms = LeanerEvaluate,
      .other_batches = OtherEvaluateBatches,
-     .quantized_forms = QuantizedEvaluate,
-     .scores_data = true},
+     .quantized_forms = QuantizedEvaluate},
     {.kind_case = v1::JobSpec::kProfile, .check = CheckProfile},
 };
 

@@ -12,7 +12,6 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 
-#include "coordinator/core/certain_failure.h"
 #include "coordinator/core/leaner_forms_internal.h"
 #include "scheduler/place/snapshot.h"
 #include "wattle/v1/artifact.pb.h"
@@ -39,10 +38,6 @@ struct KindPart {
   // As OtherBatches and QuantizedForms, likewise.
   std::vector<ChangedSpec> (*other_batches)(const v1::JobSpec& spec) = nullptr;
   std::vector<ChangedSpec> (*quantized_forms)(const v1::JobSpec& spec) = nullptr;
-  // What has to be looked at with the model's tokenizer (PromptQuestion): the tokens of its data,
-  // or prompts, which ask_prompts adds. null: there are none.
-  bool scores_data = false;
-  void (*ask_prompts)(const v1::JobSpec& spec, PromptQuestion& question) = nullptr;
 };
 
 absl::Span<const KindPart> KindParts();

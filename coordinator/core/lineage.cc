@@ -54,7 +54,7 @@ bool IsOfThisOpening(const State& state, const v1::Hello& hello) {
          (hello.lineage_id() == state.lineage_id && hello.opening_id() == OpeningOf(state));
 }
 
-void DecideOpenJournal(Draft& draft, const OpenJournal& command) {
+void Decide(Draft& draft, const OpenJournal& command) {
   const State& state = draft.state();
   if (state.openings.empty()) {
     const bool copy = command.copy && state.last_sequence.value() > 0;

@@ -15,7 +15,7 @@
 
 namespace wattle::core {
 
-void DecideOpenJournal(Draft& draft, const OpenJournal& command);
+void Decide(Draft& draft, const OpenJournal& command);
 // Whether the device may work for this journal. Refuses a device that has seen a later epoch of
 // this lineage. Opens the next epoch for a device that worked for another copy of the same backup.
 bool CheckLineage(Draft& draft, const v1::Hello& hello);

@@ -161,7 +161,7 @@ void EndTimedOut(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
 }  // namespace
 
 // Drafts at most one change for each job: the next tick sees the change of this one.
-void DecideTick(Draft& draft) {
+void Decide(Draft& draft, const Tick&) {
   const State& state = draft.state();
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);

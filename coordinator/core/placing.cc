@@ -294,7 +294,7 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
   return placement.reason().empty() ? "no device is connected" : placement.reason();
 }
 
-void DecidePlan(Draft& draft, const PlanComputed& command) {
+void Decide(Draft& draft, const PlanComputed& command) {
   const State& state = draft.state();
   std::set<DeviceId> taken;
   std::set<std::string> seen;

@@ -15,7 +15,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-#include "coordinator/core/certain_failure.h"
 #include "coordinator/core/command.h"
 #include "coordinator/core/state.h"
 #include "proto/peak_memory.h"

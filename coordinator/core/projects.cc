@@ -172,7 +172,7 @@ v1::Project DescribeProject(const State& state, const std::string& project) {
   return described;
 }
 
-void DecideSetProject(Draft& draft, const SetProject& command) {
+void Decide(Draft& draft, const SetProject& command) {
   if (const absl::Status valid = ValidateProject(command.project); !valid.ok()) {
     draft.Refuse(valid);
     return;
@@ -192,7 +192,7 @@ void DecideSetProject(Draft& draft, const SetProject& command) {
   set.set_by(command.by);
 }
 
-void DecideRemoveProject(Draft& draft, const RemoveProject& command) {
+void Decide(Draft& draft, const RemoveProject& command) {
   if (command.name == kDefaultProject) {
     draft.Refuse(
         absl::FailedPreconditionError("project: \"default\" always is there; name another"));
@@ -215,7 +215,7 @@ void DecideRemoveProject(Draft& draft, const RemoveProject& command) {
   removed.set_by(command.by);
 }
 
-void DecideSetMember(Draft& draft, const SetMember& command) {
+void Decide(Draft& draft, const SetMember& command) {
   const v1::IdentityRecord* const known = FindIdentity(draft.state(), kPersonKind, command.person);
   if (known == nullptr || known->revoked()) {
     draft.Refuse(absl::NotFoundError(

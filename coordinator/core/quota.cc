@@ -291,7 +291,7 @@ v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
   return use;
 }
 
-void DecideSetQuota(Draft& draft, const SetQuota& command) {
+void Decide(Draft& draft, const SetQuota& command) {
   const v1::Quota& quota = command.quota;
   if (const absl::Status valid = ValidateQuota(draft.state(), quota); !valid.ok()) {
     draft.Refuse(valid);

@@ -146,7 +146,7 @@ absl::Status CheckKind(const RemoveArtifact& command, const v1::ArtifactInfo& in
 
 }  // namespace
 
-void DecideCommitArtifact(Draft& draft, const CommitArtifact& told) {
+void Decide(Draft& draft, const CommitArtifact& told) {
   CommitArtifact command = told;
   v1::ArtifactInfo& info = command.info;
   if (absl::Status may = CheckCommit(draft.state(), command); !may.ok()) {
@@ -207,7 +207,7 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& told) {
   CorrectOutput(draft.state(), committed);
 }
 
-void DecideRemoveDevice(Draft& draft, const RemoveDevice& command) {
+void Decide(Draft& draft, const RemoveDevice& command) {
   const State& state = draft.state();
   const v1::DeviceRecord* record = FindDevice(state, command.device);
   if (record == nullptr) {
@@ -243,7 +243,7 @@ void DecideRemoveDevice(Draft& draft, const RemoveDevice& command) {
   draft.Add().mutable_device_removed()->set_device_id(command.device.value());
 }
 
-void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
+void Decide(Draft& draft, const RemoveArtifact& command) {
   const State& state = draft.state();
   const Scope scope = ScopeOf(command.own_projects);
   const absl::StatusOr<ArtifactId> id =
@@ -294,7 +294,7 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
   }
 }
 
-void DecideEvict(Draft& draft, const EvictArtifact& command) {
+void Decide(Draft& draft, const EvictArtifact& command) {
   if (const absl::Status may = CheckNotNeeded(draft.state(), command.artifact); !may.ok()) {
     draft.Refuse(may);
     return;

@@ -33,7 +33,7 @@ std::vector<std::string> IdentitiesUnder(
 
 // Somebody without a record, as after the restore of an older backup, is what their certificate
 // says, and stays without one.
-void DecideRenewIdentity(Draft& draft, const RenewIdentity& command) {
+void Decide(Draft& draft, const RenewIdentity& command) {
   const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
   if (known == nullptr) {
     return;
@@ -50,13 +50,13 @@ void DecideRenewIdentity(Draft& draft, const RenewIdentity& command) {
   renewed.set_not_after_unix_seconds(ToUnix(command.not_after));
 }
 
-void DecideRotateRoot(Draft& draft, const RotateRoot& command) {
+void Decide(Draft& draft, const RotateRoot& command) {
   v1::AuthorityRotated& rotated = *draft.Add().mutable_authority_rotated();
   rotated.set_root_sha256(command.root_sha256);
   rotated.set_by(command.by);
 }
 
-void DecideRetireRoot(Draft& draft, const RetireRoot& command) {
+void Decide(Draft& draft, const RetireRoot& command) {
   v1::AuthorityRetired& retired = *draft.Add().mutable_authority_retired();
   retired.set_root_sha256(command.root_sha256);
   retired.set_by(command.by);

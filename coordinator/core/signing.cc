@@ -18,7 +18,7 @@ constexpr size_t kSignatureBytesMax = 256;
 
 }  // namespace
 
-void DecideSignArtifact(Draft& draft, const SignArtifact& command) {
+void Decide(Draft& draft, const SignArtifact& command) {
   const v1::ArtifactInfo* const info = draft.state().artifacts.Find(command.artifact);
   if (info == nullptr) {
     draft.Refuse(absl::NotFoundError(

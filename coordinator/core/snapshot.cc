@@ -34,12 +34,9 @@ v1::StateSnapshot FirstRow(const State& state) {
   row.set_next_job_number(state.next_job_number);
   row.set_next_fencing_token(state.next_fencing_token.value());
   row.set_lineage_id(state.lineage_id);
-  for (const v1::Opening& opening : state.openings) {
-    *row.add_openings() = opening;
-  }
-  for (const v1::RestoreFinding& finding : state.restore_findings) {
-    *row.add_restore_findings() = finding;
-  }
+  row.mutable_openings()->Assign(state.openings.begin(), state.openings.end());
+  row.mutable_restore_findings()->Assign(state.restore_findings.begin(),
+                                         state.restore_findings.end());
   for (const auto& [job_state, jobs] : state.archived_jobs) {
     v1::ArchivedJobs& archived = *row.add_archived_jobs();
     archived.set_state(job_state);
@@ -63,26 +60,26 @@ absl::Status Give(const v1::StateSnapshot& row,
   return take(row.SerializeAsString());
 }
 
+// A row for each record of the map. add: makes the field that has such records.
+template <typename Records, typename Record>
+absl::Status GiveEach(const Records& records, Record* (v1::StateSnapshot::*add)(),
+                      const std::function<absl::Status(absl::string_view)>& take) {
+  for (const auto& [key, record] : records) {
+    v1::StateSnapshot row;
+    *(row.*add)() = record;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status GiveSnapshotRows(const State& state,
                               const std::function<absl::Status(absl::string_view)>& take) {
   WATTLE_RETURN_IF_ERROR(Give(FirstRow(state), take));
-  for (const auto& [id, record] : state.devices) {
-    v1::StateSnapshot row;
-    *row.add_devices() = record;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
-  for (const auto& [number, record] : state.jobs) {
-    v1::StateSnapshot row;
-    *row.add_jobs() = record;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
-  for (const auto& [name, policy] : state.policies) {
-    v1::StateSnapshot row;
-    *row.add_policies() = policy;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.devices, &v1::StateSnapshot::add_devices, take));
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.jobs, &v1::StateSnapshot::add_jobs, take));
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.policies, &v1::StateSnapshot::add_policies, take));
   // Before the artifacts: of two rows of one artifact the later one has its facts.
   for (const auto& [number, artifacts] : state.other_uploads) {
     for (const ArtifactId& id : artifacts) {
@@ -93,11 +90,7 @@ absl::Status GiveSnapshotRows(const State& state,
       WATTLE_RETURN_IF_ERROR(Give(row, take));
     }
   }
-  for (const auto& [id, info] : state.artifacts) {
-    v1::StateSnapshot row;
-    *row.add_artifacts() = info;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.artifacts, &v1::StateSnapshot::add_artifacts, take));
   for (const auto& [name, id] : state.artifact_names) {
     v1::StateSnapshot row;
     v1::ArtifactName& entry = *row.add_artifact_names();
@@ -105,36 +98,12 @@ absl::Status GiveSnapshotRows(const State& state,
     entry.set_artifact_id(id.value());
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
-  for (const auto& [id, token] : state.tokens) {
-    v1::StateSnapshot row;
-    *row.add_tokens() = token;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
-  for (const auto& [key, identity] : state.identities) {
-    v1::StateSnapshot row;
-    *row.add_identities() = identity;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
-  for (const auto& [name, forecast] : state.forecasts) {
-    v1::StateSnapshot row;
-    *row.add_forecasts() = forecast;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
-  for (const auto& [owner, quota] : state.quotas) {
-    v1::StateSnapshot row;
-    *row.add_quotas() = quota;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
-  for (const auto& [name, project] : state.projects) {
-    v1::StateSnapshot row;
-    *row.add_projects() = project;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
-  for (const auto& [number, upgrade] : state.upgrades) {
-    v1::StateSnapshot row;
-    *row.add_upgrades() = upgrade;
-    WATTLE_RETURN_IF_ERROR(Give(row, take));
-  }
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.tokens, &v1::StateSnapshot::add_tokens, take));
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.identities, &v1::StateSnapshot::add_identities, take));
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.forecasts, &v1::StateSnapshot::add_forecasts, take));
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.quotas, &v1::StateSnapshot::add_quotas, take));
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.projects, &v1::StateSnapshot::add_projects, take));
+  WATTLE_RETURN_IF_ERROR(GiveEach(state.upgrades, &v1::StateSnapshot::add_upgrades, take));
   for (const v1::ProfileRow& profile : state.profiles.Rows()) {
     if (profile.source() != v1::PROFILE_SOURCE_PUBLISHED) {
       v1::StateSnapshot row;

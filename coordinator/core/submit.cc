@@ -96,51 +96,52 @@ absl::Status ResolveInputs(const State& state, const SubmitJob& command,
   return absl::OkStatus();
 }
 
+// Resolves the inputs into `submitted` on the way.
+absl::Status CheckAndResolve(const Draft& draft, const SubmitJob& command,
+                             v1::JobSubmitted& submitted) {
+  const State& state = draft.state();
+  WATTLE_RETURN_IF_ERROR(ValidateSpec(command.spec, /*files_needed=*/true));
+  WATTLE_RETURN_IF_ERROR(CheckProjectExists(state, "project", ProjectOf(command.spec)));
+  WATTLE_RETURN_IF_ERROR(CheckAntiAffinityGroup(state, command.spec));
+  WATTLE_RETURN_IF_ERROR(ResolveInputs(state, command, &submitted));
+  WATTLE_RETURN_IF_ERROR(CheckSigned(state, draft.observations(), submitted));
+  return CheckQuota(state, draft.observations(), command, draft.now());
+}
+
 }  // namespace
 
-void DecideSubmit(Draft& draft, const SubmitJob& command) {
+absl::Status CheckRepeatedSubmit(const v1::Job& job, absl::string_view idempotency_key,
+                                 const v1::JobSpec& spec) {
+  if (job.spec().SerializeAsString() == spec.SerializeAsString()) {
+    return absl::OkStatus();
+  }
+  return absl::AlreadyExistsError(absl::StrCat("idempotency_key: \"", idempotency_key,
+                                               "\" was used for ", job.job_id(),
+                                               " with another spec; use a new key for a new job"));
+}
+
+void Decide(Draft& draft, const SubmitJob& command) {
   const State& state = draft.state();
   if (command.idempotency_key.empty() || command.idempotency_key.size() > kKeyBytesMax) {
     draft.Refuse(absl::InvalidArgumentError(absl::StrCat(
-        "idempotency_key: ", command.idempotency_key.size(), " bytes: want 1 to ", kKeyBytesMax)));
+        "idempotency_key: ", command.idempotency_key.size(), " bytes: want 1 to ", kKeyBytesMax,
+        "; send one random text for each job, the same when repeating")));
     return;
   }
   const auto known = state.job_by_idempotency_key.find(command.idempotency_key);
   if (known != state.job_by_idempotency_key.end()) {
     const v1::Job& job = state.jobs.at(known->second).job();
-    if (job.spec().SerializeAsString() != command.spec.SerializeAsString()) {
-      draft.Refuse(absl::AlreadyExistsError(
-          absl::StrCat("idempotency_key: \"", command.idempotency_key, "\" was used for ",
-                       job.job_id(), " with another spec; use a new key for a new job")));
+    if (absl::Status same = CheckRepeatedSubmit(job, command.idempotency_key, command.spec);
+        !same.ok()) {
+      draft.Refuse(same);
       return;
     }
     draft.decision().id = job.job_id();
     draft.decision().existed = true;
     return;
   }
-  if (absl::Status valid = ValidateSpec(command.spec, /*files_needed=*/true); !valid.ok()) {
-    draft.Refuse(valid);
-    return;
-  }
-  if (absl::Status there = CheckProjectExists(state, "project", ProjectOf(command.spec));
-      !there.ok()) {
-    draft.Refuse(there);
-    return;
-  }
-  if (absl::Status may = CheckAntiAffinityGroup(state, command.spec); !may.ok()) {
-    draft.Refuse(may);
-    return;
-  }
   v1::JobSubmitted submitted;
-  if (absl::Status resolved = ResolveInputs(state, command, &submitted); !resolved.ok()) {
-    draft.Refuse(resolved);
-    return;
-  }
-  if (absl::Status sound = CheckSigned(state, draft.observations(), submitted); !sound.ok()) {
-    draft.Refuse(sound);
-    return;
-  }
-  if (absl::Status may = CheckQuota(state, draft.observations(), command, draft.now()); !may.ok()) {
+  if (absl::Status may = CheckAndResolve(draft, command, submitted); !may.ok()) {
     draft.Refuse(may);
     return;
   }

@@ -253,7 +253,7 @@ const v1::Upgrade* OpenUpgrade(const State& state) {
              : nullptr;
 }
 
-void DecideStartUpgrade(Draft& draft, const StartUpgrade& command) {
+void Decide(Draft& draft, const StartUpgrade& command) {
   absl::StatusOr<v1::Upgrade> upgrade =
       PlanUpgrade(draft.state(), command.request, command.coordinator_version, draft.now());
   if (!upgrade.ok()) {
@@ -276,7 +276,7 @@ void DecideStartUpgrade(Draft& draft, const StartUpgrade& command) {
   *draft.Add().mutable_upgrade_started()->mutable_upgrade() = *std::move(upgrade);
 }
 
-void DecidePauseUpgrade(Draft& draft, const PauseUpgrade& command) {
+void Decide(Draft& draft, const PauseUpgrade& command) {
   const v1::Upgrade* const open = NamedOpenUpgrade(draft);
   if (open == nullptr) {
     return;
@@ -291,7 +291,7 @@ void DecidePauseUpgrade(Draft& draft, const PauseUpgrade& command) {
   }
 }
 
-void DecideResumeUpgrade(Draft& draft, const ResumeUpgrade&) {
+void Decide(Draft& draft, const ResumeUpgrade&) {
   const v1::Upgrade* const open = NamedOpenUpgrade(draft);
   if (open == nullptr || open->state() != v1::UPGRADE_STATE_PAUSED) {
     return;
@@ -310,7 +310,7 @@ void DecideResumeUpgrade(Draft& draft, const ResumeUpgrade&) {
   SetState(draft, *open, v1::UPGRADE_STATE_RUNNING, "");
 }
 
-void DecideAbortUpgrade(Draft& draft, const AbortUpgrade& command) {
+void Decide(Draft& draft, const AbortUpgrade& command) {
   const v1::Upgrade* const open = NamedOpenUpgrade(draft);
   if (open != nullptr) {
     SetState(draft, *open, v1::UPGRADE_STATE_ABORTED, command.reason);

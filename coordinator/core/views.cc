@@ -7,8 +7,8 @@
 
 #include "base/check.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/doubled.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/duplicate_identity.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/profiling.h"
@@ -33,7 +33,7 @@ std::string ProblemOf(const State& state, const v1::DeviceRecord& record, const 
         identity->revoked_reason().empty() ? "" : absl::StrCat(": ", identity->revoked_reason()),
         "; a new token lets it in again, 'wattle device rm ", name, "' forgets it");
   }
-  return WaitsForApproval(state, device) && !IsDoubledProblem(record.problem())
+  return WaitsForApproval(state, device) && !IsDuplicateIdentityProblem(record.problem())
              ? ApprovalProblem(record.info())
              : record.problem();
 }

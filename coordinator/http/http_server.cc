@@ -536,9 +536,7 @@ void HttpServer::RoutePosts() {
         const absl::StatusOr<v1::JobUpdate> open = api_.load()->UpdateOf(JobId(plan.job_id()));
         WATTLE_RETURN_IF_ERROR(CheckProject(asker.caller, "POST /api/v1/plan",
                                             open.ok() ? open->job().spec() : plan.spec()));
-        return Await<v1::PlanResponse>([&](runtime::Reply<v1::PlanResponse> reply) {
-          api_.load()->PlanJob(plan, std::move(reply));
-        });
+        return api_.load()->PlanJob(plan);
       });
   RoutePost<v1::SubmitJobRequest>(
       "/api/v1/jobs",

@@ -37,10 +37,9 @@ void WriteBounded(spdlog::level::level_enum level, absl::string_view line,
 
 }  // namespace
 
-void StartLog(const std::string& level) {
+void StartLog() {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("wattle-coordinator"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
-  spdlog::set_level(spdlog::level::from_str(level));
 }
 
 void LogInfo(absl::string_view line) {

@@ -10,9 +10,9 @@
 
 namespace wattle {
 
-// Sends the log to the error stream. level: the lowest level written, by spdlog's names. Call
-// StartLog before the first thread starts; earlier lines go to the output stream.
-void StartLog(const std::string& level);
+// Sends the log to the error stream. Call StartLog before the first thread starts; lines that come
+// earlier go to the output stream.
+void StartLog();
 
 // At most 20 lines a minute for one cause, then a count (base/line_limit.h).
 void LogInfo(absl::string_view line);

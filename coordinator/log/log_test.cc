@@ -18,7 +18,7 @@ using testing::HasSubstr;
 
 TEST(LogTest, ForeignBytesForgeNoLineAndSteerNoTerminal) {
   testing::internal::CaptureStderr();
-  StartLog("info");
+  StartLog();
   LogWarning("http://metrics: HTTP 500: no\n2026-01-01 info audit: forged\x1b[2J \xff{}\n");
   LogInfo("board \"a\rb\" came");
   LogLastLine("the end\nof it");
@@ -32,7 +32,7 @@ TEST(LogTest, ForeignBytesForgeNoLineAndSteerNoTerminal) {
 
 TEST(LogTest, AFloodOfRefusalsKeepsNoLineOfTheAuditFromTheLog) {
   testing::internal::CaptureStderr();
-  StartLog("info");
+  StartLog();
   for (int i = 0; i < 100; ++i) {
     LogWarning("audit: a stranger was refused");
     LogAudit("audit: job_submitted", "audit: j1 submitted");

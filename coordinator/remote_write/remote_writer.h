@@ -37,8 +37,9 @@ namespace wattle::remote_write {
 struct RemoteWriteOptions {
   std::string url;  // "http://127.0.0.1:9090/api/v1/write"
   Credentials credentials = {};
-  // Prometheus' out_of_order_time_window. Samples within an hour of its edge already count as too
-  // old: Prometheus answers some of them with an error that looks temporary.
+  // Prometheus' out_of_order_time_window, as in deploy/prometheus. Samples within an hour of its
+  // edge already count as too old: Prometheus answers some of them with an error that looks
+  // temporary.
   absl::Duration window = absl::Hours(7 * 24);
   // File for samples that Prometheus refuses as older than its window, as OpenMetrics lines.
   std::string old_samples_path = {};

@@ -104,7 +104,7 @@ class JobService final : public v1::JobService::CallbackService {
     if (!may.ok()) {
       return Now(context, absl::StatusOr<v1::PlanResponse>(may), response);
     }
-    return Later(context, response, [&](auto reply) { api_.PlanJob(*request, std::move(reply)); });
+    return Now(context, api_.PlanJob(*request), response);
   }
   Reactor* GetTimetable(Context* context, const v1::TimetableRequest* request,
                         v1::Timetable* response) override {

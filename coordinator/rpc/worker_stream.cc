@@ -85,7 +85,7 @@ void WorkerStream::OnReadDone(bool ok) {
   last_heard_nanoseconds_ = absl::ToInt64Nanoseconds(now.since_boot());
   {
     absl::MutexLock lock(&rivals_mutex_);
-    rivals_.Heard(now);
+    rivals_.OnMessage(now);
   }
   const absl::Status status = Handle();
   if (!status.ok()) {
@@ -361,7 +361,7 @@ bool WorkerStream::YieldsTo(const WorkerStream& newcomer, Monotonic now) const {
 
 bool WorkerStream::IsDoubledBy(const WorkerStream& newcomer, Monotonic now) {
   absl::MutexLock lock(&rivals_mutex_);
-  return rivals_.IsDoubledBy(newcomer.process_id_, now);
+  return rivals_.IsDuplicate(newcomer.process_id_, now);
 }
 
 void WorkerStream::SendDesired(v1::DesiredSet desired) {

@@ -21,7 +21,7 @@
 #include "grpcpp/support/server_callback.h"
 
 #include "base/clock.h"
-#include "coordinator/core/rival_watch.h"
+#include "coordinator/core/duplicate_identity.h"
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/rpc/gate.h"
 #include "coordinator/rpc/peer.h"
@@ -98,7 +98,7 @@ class WorkerStream final
   const absl::StatusOr<callers::CallLimits::Stream> counted_;  // Of the caller, until OnDone.
   const absl::Duration heartbeat_interval_;
   absl::Mutex rivals_mutex_;
-  core::RivalWatch rivals_ ABSL_GUARDED_BY(rivals_mutex_);
+  core::DuplicateIdentityDetector rivals_ ABSL_GUARDED_BY(rivals_mutex_);
   const std::string peer_host_;
   const v1::EventCaller event_caller_;
   const std::string moved_to_;                      // HOST:PORT; empty: the worker is welcome here.

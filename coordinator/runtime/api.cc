@@ -18,7 +18,6 @@
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/forecasts.h"
-#include "coordinator/core/foreseen_inputs.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/job_list.h"
 #include "coordinator/runtime/unknown_fields.h"
@@ -140,45 +139,14 @@ std::vector<v1::Job> Api::ArchivedSources(const core::State& state, const v1::Jo
   return sources;
 }
 
-void Api::CheckPrompts(const core::State& state, const v1::JobSpec& spec,
-                       const std::vector<v1::Job>& archived_sources,
-                       std::function<void(std::string)> done) const {
-  std::optional<core::PromptQuestion> question;
-  if (check_prompts_) {
-    if (const auto inputs = core::ForeseeInputs(state, spec, archived_sources); inputs.ok()) {
-      question = core::QuestionOfPrompts(state, spec, *inputs, archived_sources);
-    }
-  }
-  if (question.has_value()) {
-    check_prompts_(*std::move(question), std::move(done));
-  } else {
-    done("");
-  }
-}
-
-void Api::PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply) const {
-  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
-    reply(known);
-    return;
-  }
+absl::StatusOr<v1::PlanResponse> Api::PlanJob(const v1::PlanRequest& request) const {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   const std::shared_ptr<const core::State> state = runtime_.Version();
   core::PlanningInputs inputs = runtime_.planning();
   const v1::JobRecord* const open = core::FindJob(*state, JobId(request.job_id()));
   inputs.archived_sources =
       ArchivedSources(*state, open == nullptr ? request.spec() : open->job().spec());
-  absl::StatusOr<v1::PlanResponse> plan =
-      core::DryRun(*state, runtime_.board().Snapshot(), inputs, request, runtime_.Now());
-  // The prompts of an open job were looked at when it was submitted.
-  if (!plan.ok() || !plan->certain_failure().empty() || open != nullptr) {
-    reply(plan);
-    return;
-  }
-  CheckPrompts(
-      *state, request.spec(), inputs.archived_sources,
-      [plan = *std::move(plan), reply = std::move(reply)](const std::string& refusal) mutable {
-        plan.set_certain_failure(refusal);
-        reply(std::move(plan));
-      });
+  return core::DryRun(*state, runtime_.board().Snapshot(), inputs, request, runtime_.Now());
 }
 
 absl::StatusOr<v1::Timetable> Api::GetTimetable(const v1::TimetableRequest& request) const {
@@ -329,89 +297,63 @@ void Api::Post(core::Command&& command, const v1::EventCaller& caller, Reply<Res
 
 void Api::SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& caller,
                     Reply<v1::SubmitJobResponse> reply) {
-  absl::Status status = RefuseUnknownFields(request);
-  if (status.ok() && request.idempotency_key().empty()) {
-    status = absl::InvalidArgumentError(
-        "idempotency_key: missing; send one random text for each job, the same when repeating");
-  }
-  if (status.ok()) {
-    status = core::ValidateSpec(request.spec(), /*files_needed=*/true);
-  }
-  if (!status.ok()) {
-    reply(status);
+  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
+    reply(known);
     return;
   }
   // The key of a durable job never reaches the core. The core may already have decided to archive
   // that job; it then no longer knows the key, and would make a second job.
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  const absl::StatusOr<std::optional<JobId>> known = JobOfKey(*state, request.idempotency_key());
-  if (!known.ok()) {
-    reply(known.status());
+  const auto repeated = RepeatedSubmit(*state, request);
+  if (!repeated.ok()) {
+    reply(repeated.status());
     return;
   }
-  if (known->has_value()) {
-    reply(RepeatedSubmit(**known, request));
+  if (repeated->has_value()) {
+    reply(**repeated);
     return;
   }
   core::SubmitJob command{request.spec(), request.idempotency_key(), {}};
   command.archived_sources = ArchivedSources(*state, request.spec());
   // CheckPossible refuses only for lasting reasons, which no observation changes; so the
-  // observations are empty.
+  // observations are empty. The core checks the rest.
   core::PlanningInputs inputs = runtime_.planning();
   inputs.archived_sources = command.archived_sources;
-  status =
+  const absl::Status possible =
       core::CheckPossible(*state, core::Observations(), inputs, request.spec(), runtime_.Now());
-  if (!status.ok()) {
-    reply(status);
+  if (!possible.ok()) {
+    reply(possible);
     return;
   }
-  CheckPrompts(
-      *state, request.spec(), command.archived_sources,
-      [this, command, caller, reply = std::move(reply)](const std::string& refusal) mutable {
-        if (refusal.empty()) {
-          PostSubmit(std::move(command), caller, std::move(reply));
-        } else {
-          reply(absl::InvalidArgumentError(refusal));
-        }
-      });
+  Post(std::move(command), caller, std::move(reply),
+       [this](const Answer& answer) { return Submitted(JobId(answer.id), answer.existed); });
+}
+
+absl::StatusOr<v1::SubmitJobResponse> Api::Submitted(const JobId& job, bool existed) const {
+  WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));
+  v1::SubmitJobResponse response;
+  response.mutable_job()->Swap(update.mutable_job());
+  response.set_existed(existed);
+  return response;
 }
 
 // The caller took the state before the history is read: a job that left the state since then is in
-// the history.
-absl::StatusOr<std::optional<JobId>> Api::JobOfKey(const core::State& state,
-                                                   const std::string& idempotency_key) const {
-  const auto found = state.job_by_idempotency_key.find(idempotency_key);
-  if (found != state.job_by_idempotency_key.end()) {
-    return JobId(state.jobs.at(found->second).job().job_id());
+// the history. The first submit's job is the answer even if the fleet could no longer run it.
+absl::StatusOr<std::optional<v1::SubmitJobResponse>> Api::RepeatedSubmit(
+    const core::State& state, const v1::SubmitJobRequest& request) const {
+  std::optional<JobId> first;
+  if (const auto found = state.job_by_idempotency_key.find(request.idempotency_key());
+      found != state.job_by_idempotency_key.end()) {
+    first = JobId(state.jobs.at(found->second).job().job_id());
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(first, runtime_.history().JobOfKey(request.idempotency_key()));
   }
-  return runtime_.history().JobOfKey(idempotency_key);
-}
-
-void Api::PostSubmit(core::SubmitJob command, const v1::EventCaller& caller,
-                     Reply<v1::SubmitJobResponse> reply) {
-  Post(std::move(command), caller, std::move(reply),
-       [this](const Answer& answer) -> absl::StatusOr<v1::SubmitJobResponse> {
-         WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(answer.id)));
-         v1::SubmitJobResponse response;
-         response.mutable_job()->Swap(update.mutable_job());
-         response.set_existed(answer.existed);
-         return response;
-       });
-}
-
-// Answers a repeated submit with the job of the first one, even if the fleet could no longer run
-// it.
-absl::StatusOr<v1::SubmitJobResponse> Api::RepeatedSubmit(
-    const JobId& job, const v1::SubmitJobRequest& request) const {
-  WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));
-  if (update.job().spec().SerializeAsString() != request.spec().SerializeAsString()) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("idempotency_key: \"", request.idempotency_key(), "\" was used for ",
-                     job.value(), " with another spec; use a new key for a new job"));
+  if (!first.has_value()) {
+    return std::nullopt;
   }
-  v1::SubmitJobResponse response;
-  response.mutable_job()->Swap(update.mutable_job());
-  response.set_existed(true);
+  WATTLE_ASSIGN_OR_RETURN(v1::SubmitJobResponse response, Submitted(*first, /*existed=*/true));
+  WATTLE_RETURN_IF_ERROR(
+      core::CheckRepeatedSubmit(response.job(), request.idempotency_key(), request.spec()));
   return response;
 }
 

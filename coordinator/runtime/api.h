@@ -16,7 +16,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#include "coordinator/core/certain_failure.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/runtime/runtime.h"
 #include "units/id.h"
@@ -29,16 +28,10 @@ namespace wattle::runtime {
 template <typename Response>
 using Reply = std::function<void(const absl::StatusOr<Response>&)>;
 
-// Calls the function once: with the reason why every device would refuse a prompt of the question,
-// or with "". The call may come on any thread, after the checker returned or before. This folder
-// reads no tokenizers; coordinator/prompts does.
-using PromptChecker = std::function<void(core::PromptQuestion, std::function<void(std::string)>)>;
-
 class Api {
  public:
-  // runtime: must outlive the Api and every reply. Without check_prompts, prompts are not counted.
-  explicit Api(Runtime& runtime, PromptChecker check_prompts = {})
-      : runtime_(runtime), check_prompts_(std::move(check_prompts)) {}
+  // runtime: must outlive the Api and every reply.
+  explicit Api(Runtime& runtime) : runtime_(runtime) {}
 
   [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
   // A scope: what is out of it is as if it were not there.
@@ -65,8 +58,8 @@ class Api {
   // thread; every other reply comes on another thread after the commit. caller: for the audit.
   void SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& caller,
                  Reply<v1::SubmitJobResponse> reply);
-  // Posts no command. The reply comes at once, except where prompts must be counted.
-  void PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply) const;
+  // Posts no command.
+  [[nodiscard]] absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
   // Plans the queue anew and starts nothing.
   [[nodiscard]] absl::StatusOr<v1::Timetable> GetTimetable(
       const v1::TimetableRequest& request) const;
@@ -102,23 +95,17 @@ class Api {
   // The jobs that the spec refers to and that only the history has.
   [[nodiscard]] std::vector<v1::Job> ArchivedSources(const core::State& state,
                                                      const v1::JobSpec& spec) const;
-  // Of the state or of the history; nullopt: no submit has used the key.
-  [[nodiscard]] absl::StatusOr<std::optional<JobId>> JobOfKey(
-      const core::State& state, const std::string& idempotency_key) const;
-  [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> RepeatedSubmit(
-      const JobId& job, const v1::SubmitJobRequest& request) const;
-  // Calls `done` with why the job's prompts are refused, or with "".
-  void CheckPrompts(const core::State& state, const v1::JobSpec& spec,
-                    const std::vector<v1::Job>& archived_sources,
-                    std::function<void(std::string)> done) const;
-  void PostSubmit(core::SubmitJob command, const v1::EventCaller& caller,
-                  Reply<v1::SubmitJobResponse> reply);
+  // The answer to a submit that made the job, or whose key did (existed).
+  [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> Submitted(const JobId& job,
+                                                                bool existed) const;
+  // nullopt: no job of the state or of the history has the request's key.
+  [[nodiscard]] absl::StatusOr<std::optional<v1::SubmitJobResponse>> RepeatedSubmit(
+      const core::State& state, const v1::SubmitJobRequest& request) const;
   template <typename Response, typename Convert>
   void Post(core::Command&& command, const v1::EventCaller& caller, Reply<Response> reply,
             Convert convert);
 
   Runtime& runtime_;
-  const PromptChecker check_prompts_;
 };
 
 }  // namespace wattle::runtime

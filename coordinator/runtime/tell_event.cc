@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -17,6 +18,7 @@
 #include "proto/did_work.h"
 #include "proto/kind_name.h"
 #include "proto/state_names.h"
+#include "proto/visit_event.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
@@ -313,6 +315,13 @@ class Teller {
     Attempt(event.attempt_id(), event.device_id());
     Say(absl::StrCat("after the restore: ", event.text()));
   }
+  // People see these in other events, or nowhere.
+  void On(const v1::JobInputResolved& /*event*/) {}
+  void On(const v1::JobArchived& /*event*/) {}
+  void On(const v1::LedgerRecorded& /*event*/) {}
+  void On(const v1::ProfileUpdated& /*event*/) {}
+  void On(const v1::ModelMeasured& /*event*/) {}
+  void On(std::monostate /*event*/) {}
 
  private:
   // A late receipt repeats the state that the attempt has had since its end. An adopted result
@@ -349,106 +358,6 @@ class Teller {
   v1::FleetEvent& told_;
 };
 
-void Tell(const v1::Event& event, Teller& teller) {
-  switch (event.event_case()) {
-    case v1::Event::kJobSubmitted:
-      return teller.On(event.job_submitted());
-    case v1::Event::kJobStateChanged:
-      return teller.On(event.job_state_changed());
-    case v1::Event::kAttemptPlaced:
-      return teller.On(event.attempt_placed());
-    case v1::Event::kAttemptStateChanged:
-      return teller.On(event.attempt_state_changed());
-    case v1::Event::kAttemptAdopted:
-      return teller.On(event.attempt_adopted());
-    case v1::Event::kAttemptRecovered:
-      return teller.On(event.attempt_recovered());
-    case v1::Event::kAttemptReleased:
-      return teller.On(event.attempt_released());
-    case v1::Event::kJobCheckpointStored:
-      return teller.On(event.job_checkpoint_stored());
-    case v1::Event::kDeviceRegistered:
-      return teller.On(event.device_registered());
-    case v1::Event::kDeviceDrained:
-      return teller.On(event.device_drained());
-    case v1::Event::kDeviceResumed:
-      return teller.On(event.device_resumed());
-    case v1::Event::kDeviceRemoved:
-      return teller.On(event.device_removed());
-    case v1::Event::kDeviceProblemChanged:
-      return teller.On(event.device_problem_changed());
-    case v1::Event::kReportAccepted:
-      return teller.On(event.report_accepted());
-    case v1::Event::kReportStored:
-      return teller.On(event.report_stored());
-    case v1::Event::kPolicyApplied:
-      return teller.On(event.policy_applied());
-    case v1::Event::kPolicyDeleted:
-      return teller.On(event.policy_deleted());
-    case v1::Event::kForecastPushed:
-      return teller.On(event.forecast_pushed());
-    case v1::Event::kForecastRemoved:
-      return teller.On(event.forecast_removed());
-    case v1::Event::kProfilesImported:
-      return teller.On(event.profiles_imported());
-    case v1::Event::kImportedProfilesRemoved:
-      return teller.On(event.imported_profiles_removed());
-    case v1::Event::kArtifactCommitted:
-      return teller.On(event.artifact_committed());
-    case v1::Event::kArtifactRemoved:
-      return teller.On(event.artifact_removed());
-    case v1::Event::kJournalOpened:
-      return teller.On(event.journal_opened());
-    case v1::Event::kRestoreFinding:
-      return teller.On(event.restore_finding());
-    case v1::Event::kTokenCreated:
-      return teller.On(event.token_created());
-    case v1::Event::kTokenRevoked:
-      return teller.On(event.token_revoked());
-    case v1::Event::kIdentityEnrolled:
-      return teller.On(event.identity_enrolled());
-    case v1::Event::kIdentityRevoked:
-      return teller.On(event.identity_revoked());
-    case v1::Event::kDeviceApproved:
-      return teller.On(event.device_approved());
-    case v1::Event::kDeviceDoubled:
-      return teller.On(event.device_doubled());
-    case v1::Event::kRefusalsCounted:
-      return teller.On(event.refusals_counted());
-    case v1::Event::kArtifactSigned:
-      return teller.On(event.artifact_signed());
-    case v1::Event::kIdentityRenewed:
-      return teller.On(event.identity_renewed());
-    case v1::Event::kAuthorityRotated:
-      return teller.On(event.authority_rotated());
-    case v1::Event::kAuthorityRetired:
-      return teller.On(event.authority_retired());
-    case v1::Event::kQuotaSet:
-      return teller.On(event.quota_set());
-    case v1::Event::kProjectSet:
-      return teller.On(event.project_set());
-    case v1::Event::kProjectRemoved:
-      return teller.On(event.project_removed());
-    case v1::Event::kMemberSet:
-      return teller.On(event.member_set());
-    case v1::Event::kUpgradeStarted:
-      return teller.On(event.upgrade_started());
-    case v1::Event::kUpgradeStageBegan:
-      return teller.On(event.upgrade_stage_began());
-    case v1::Event::kDeviceUpgradeChanged:
-      return teller.On(event.device_upgrade_changed());
-    case v1::Event::kUpgradeStateChanged:
-      return teller.On(event.upgrade_state_changed());
-    case v1::Event::kJobInputResolved:
-    case v1::Event::kJobArchived:
-    case v1::Event::kLedgerRecorded:
-    case v1::Event::kProfileUpdated:
-    case v1::Event::kModelMeasured:
-    case v1::Event::EVENT_NOT_SET:
-      return;
-  }
-}
-
 }  // namespace
 
 std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventContext& context) {
@@ -459,7 +368,7 @@ std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventConte
   told.set_caller(event.caller().identity());
   told.set_caller_address(event.caller().address());
   Teller teller(context, &told);
-  Tell(event, teller);
+  VisitEvent(event, [&teller](const auto& fact) { teller.On(fact); });
   return told.text().empty() ? std::nullopt : std::optional<v1::FleetEvent>(std::move(told));
 }
 

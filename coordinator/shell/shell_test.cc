@@ -229,7 +229,10 @@ TEST(PlanFilterTest, APlanThatSaysTheSameIsPostedOnlyWhileItStartsSomething) {
   EXPECT_TRUE(filter.WorthPosting(starts));
   EXPECT_TRUE(filter.WorthPosting(starts));
   core::PlanComputed moves = waits;
-  moves.moves.push_back({.attempt = AttemptId("j2.1"), .device = DeviceId("d1"), .reason = "r"});
+  scheduler::GainfulMove& move = moves.moves.emplace_back();
+  move.attempt = AttemptId("j2.1");
+  move.device = DeviceId("d1");
+  move.reason = "r";
   EXPECT_TRUE(filter.WorthPosting(moves));
   EXPECT_TRUE(filter.WorthPosting(moves));
 }

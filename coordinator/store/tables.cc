@@ -14,6 +14,7 @@
 #include "base/status_macros.h"
 #include "proto/kind_name.h"
 #include "proto/state_names.h"
+#include "proto/visit_event.h"
 
 namespace wattle::store {
 
@@ -45,82 +46,13 @@ absl::Status Tables::Store(const v1::Event& event, uint32_t& chain) {
   }
   WATTLE_RETURN_IF_ERROR(stored);
   chain = crc;
-  const absl::Status updated = UpdateTables(event);
+  const absl::Status updated = VisitEvent(event, [&](const auto& fact) { return On(fact, event); });
   if (absl::IsAlreadyExists(updated)) {
     return absl::DataLossError(
         absl::StrCat(updated.message(), "; the tables do not agree with the ", "events at event ",
                      event.sequence(), " (", KindName(event), "); restore a backup"));
   }
   return updated;
-}
-
-absl::Status Tables::UpdateTables(const v1::Event& event) {
-  switch (event.event_case()) {
-    case v1::Event::kJobSubmitted:
-      return On(event.job_submitted(), event);
-    case v1::Event::kJobStateChanged:
-      return On(event.job_state_changed(), event);
-    case v1::Event::kAttemptPlaced:
-      return On(event.attempt_placed(), event);
-    case v1::Event::kAttemptStateChanged:
-      return On(event.attempt_state_changed(), event);
-    case v1::Event::kAttemptAdopted:
-      return On(event.attempt_adopted(), event);
-    case v1::Event::kJobArchived:
-      return On(event.job_archived());
-    case v1::Event::kDeviceRegistered:
-      return On(event.device_registered(), event);
-    case v1::Event::kLedgerRecorded:
-      return On(event.ledger_recorded(), event);
-    case v1::Event::kProfileUpdated:
-      return On(event.profile_updated(), event);
-    case v1::Event::kDeviceDrained:
-      return SetDrained(event.device_drained().device_id(), true);
-    case v1::Event::kDeviceResumed:
-      return SetDrained(event.device_resumed().device_id(), false);
-    case v1::Event::kJobInputResolved:
-    case v1::Event::kReportAccepted:
-    case v1::Event::kPolicyApplied:
-    case v1::Event::kPolicyDeleted:
-    case v1::Event::kProfilesImported:  // The table of profiles holds only rows measured in this
-                                        // fleet.
-    case v1::Event::kImportedProfilesRemoved:
-    case v1::Event::kArtifactCommitted:
-    case v1::Event::kArtifactRemoved:
-    case v1::Event::kDeviceRemoved:
-    case v1::Event::kAttemptRecovered:
-    case v1::Event::kAttemptReleased:
-    case v1::Event::kDeviceProblemChanged:
-    case v1::Event::kJobCheckpointStored:
-    case v1::Event::kJournalOpened:
-    case v1::Event::kReportStored:
-    case v1::Event::kRestoreFinding:
-    case v1::Event::kModelMeasured:
-    case v1::Event::kTokenCreated:
-    case v1::Event::kTokenRevoked:
-    case v1::Event::kIdentityEnrolled:
-    case v1::Event::kIdentityRevoked:
-    case v1::Event::kDeviceApproved:
-    case v1::Event::kDeviceDoubled:
-    case v1::Event::kRefusalsCounted:
-    case v1::Event::kQuotaSet:
-    case v1::Event::kForecastPushed:
-    case v1::Event::kForecastRemoved:
-    case v1::Event::kArtifactSigned:
-    case v1::Event::kIdentityRenewed:
-    case v1::Event::kAuthorityRotated:
-    case v1::Event::kAuthorityRetired:
-    case v1::Event::kProjectSet:
-    case v1::Event::kProjectRemoved:
-    case v1::Event::kMemberSet:
-    case v1::Event::kUpgradeStarted:
-    case v1::Event::kUpgradeStageBegan:
-    case v1::Event::kDeviceUpgradeChanged:
-    case v1::Event::kUpgradeStateChanged:
-    case v1::Event::EVENT_NOT_SET:
-      break;  // No table has these events.
-  }
-  return absl::OkStatus();
 }
 
 absl::Status Tables::On(const v1::JobSubmitted& job, const v1::Event& event) {
@@ -150,7 +82,7 @@ absl::Status Tables::On(const v1::JobStateChanged& job, const v1::Event& event) 
   return update->Bind(job.job_id()).Run();
 }
 
-absl::Status Tables::On(const v1::JobArchived& archived) {
+absl::Status Tables::On(const v1::JobArchived& archived, const v1::Event&) {
   const v1::Job& job = archived.job();
   if (WATTLE_FAULT_POINT("history row")) {
     return absl::OkStatus();

@@ -27,16 +27,27 @@ class Tables {
   absl::Status Store(const v1::Event& event, uint32_t& chain);
 
  private:
-  absl::Status UpdateTables(const v1::Event& event);
+  // Update the tables as the event says.
   absl::Status On(const v1::JobSubmitted& job, const v1::Event& event);
   absl::Status On(const v1::JobStateChanged& job, const v1::Event& event);
-  absl::Status On(const v1::JobArchived& archived);
+  absl::Status On(const v1::JobArchived& archived, const v1::Event& event);
   absl::Status On(const v1::AttemptPlaced& placed, const v1::Event& event);
   absl::Status On(const v1::AttemptAdopted& adopted, const v1::Event& event);
   absl::Status On(const v1::AttemptStateChanged& changed, const v1::Event& event);
   absl::Status On(const v1::DeviceRegistered& registered, const v1::Event& event);
   absl::Status On(const v1::LedgerRecorded& recorded, const v1::Event& event);
   absl::Status On(const v1::ProfileUpdated& updated, const v1::Event& event);
+  absl::Status On(const v1::DeviceDrained& drained, const v1::Event& /*event*/) {
+    return SetDrained(drained.device_id(), true);
+  }
+  absl::Status On(const v1::DeviceResumed& resumed, const v1::Event& /*event*/) {
+    return SetDrained(resumed.device_id(), false);
+  }
+  // No table has what another event says.
+  template <typename Fact>
+  static absl::Status On(const Fact& /*fact*/, const v1::Event& /*event*/) {
+    return absl::OkStatus();
+  }
   absl::Status SetDrained(const std::string& device_id, bool drained);
   // The statement of this text, prepared once. Errors: those of Database::Prepare.
   absl::StatusOr<Statement*> Prepared(const std::string& sql);

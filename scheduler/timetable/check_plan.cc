@@ -119,7 +119,8 @@ std::optional<std::string> CheckDevices(const Instance& instance,
 }
 
 // Compares each pair of jobs, independently of the planner's record of taken places.
-std::optional<std::string> CheckAntiAffinity(const Instance& instance, const std::vector<Placed>& placed) {
+std::optional<std::string> CheckAntiAffinity(const Instance& instance,
+                                             const std::vector<Placed>& placed) {
   const auto group_of = [&](const Placed& one) {
     return instance.jobs[static_cast<size_t>(one.job)].group;
   };

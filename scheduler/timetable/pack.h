@@ -9,7 +9,7 @@
 //  - A full pack takes no more: surplus sun is lost. An empty pack gives no more.
 //  - The floor (a reserve with its margins) binds while work runs. Without work the charge may fall
 //    below the floor, because nothing can be switched off then.
-//  - Work that pausable rests while the charge is at its floor, and continues as far as the sun
+//  - Work that is pausable rests while the charge is at its floor, and continues as far as the sun
 //    supplies it. Such work never breaks a floor itself: its guard stops it, and its checkpoint
 //    keeps its progress.
 //  - The sun is unknown. A set of equally likely paths describes it, and each path has the harvest
@@ -41,7 +41,7 @@ struct Draw {
   Milliwatts deviation = 0;   // One standard deviation of `power`, which is a forecast too.
   Millijoules at_start = 0;   // Drawn at once when the run begins.
   Millijoules held_back = 0;  // The charge that its guard keeps above the floor while it runs.
-  bool pausable = false;        // `length` is work and rests together.
+  bool pausable = false;      // `length` is work and rests together.
 };
 
 // A run with its place in time.
@@ -157,7 +157,7 @@ class Pack {
     size_t hour = 0;
     Milliwatts work = 0;
     Milliwatts deviation = 0;
-    Milliwatts pausable = 0;  // The draw of work that pausable.
+    Milliwatts pausable = 0;  // The draw of work that is pausable.
     Milliwatts pausable_deviation = 0;
     Millijoules at_start = 0;
     Millijoules needed = 0;  // The floor plus the charge that the guards of the slot's work hold
@@ -167,7 +167,7 @@ class Pack {
   // A path in a slot, under reserved work.
   struct Step {
     Millijoules charge = 0;  // Charge at the slot's begin, before the slot's at_start.
-    // The pack's gain in the slot, without runs that begin there and without work that pausable.
+    // The pack's gain in the slot, without runs that begin there and without work that is pausable.
     Milliwatts net = 0;
   };
   struct Outcome {

@@ -21,7 +21,6 @@
 #include "sim/options.h"
 #include "sim/plan_judge.h"
 #include "sim/random.h"
-#include "sim/scenario/bound.h"
 #include "sim/scenario/drawn_boards.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/recorder.h"
@@ -296,7 +295,6 @@ class ScenarioRun {
 
   void ScheduleJobs() {
     for (const Submission& job : SubmissionsOf(scenario_, seed_)) {
-      numbers_.emplace(job.spec.name(), numbers_.size());
       const JobGroup& group = scenario_.jobs[job.group];
       groups_[job.spec.name()] = group.spec.name();
       loop_.At(kBeginSeconds + job.at_seconds, [this, spec = job.spec, &place = group.place] {
@@ -367,7 +365,6 @@ class ScenarioRun {
     int64_t failed = 0;
     int64_t open = 0;
     std::vector<double> waits;
-    figures.waits_hours.resize(numbers_.size());
     std::map<std::string, std::string> failures;
     std::map<std::pair<std::string, std::string>, ClassRuns> runs;
     for (const auto& [number, record] : fleet_.coordinator().durable().jobs) {
@@ -378,7 +375,6 @@ class ScenarioRun {
       failed += outcome.failed ? 1 : 0;
       open += outcome.open ? 1 : 0;
       waits.push_back(WaitOf(job, outcome.ended_unix_seconds) / kSecondsOfHour);
-      figures.waits_hours[numbers_.at(job.spec().name())] = waits.back();
       if (job.state() == v1::JOB_STATE_FAILED) {
         failures.emplace(groups_.at(job.spec().name()), job.reason());
       }
@@ -470,7 +466,6 @@ class ScenarioRun {
   std::string plan_breach_;
   Fleet fleet_;
   std::map<std::string, std::string> groups_;  // by the job's name
-  std::map<std::string, size_t> numbers_;      // in SubmissionsOf, by the job's name
   absl::Status ended_;                         // the first reason to end too early
 };
 
@@ -488,17 +483,6 @@ void AddClassRuns(const std::vector<ClassRuns>& more,
   }
 }
 
-// Adds what the bound says of the waits in a run, unless it cannot tell.
-void AddStarved(const Scenario& scenario, uint64_t seed, const RunFigures& figures,
-                PolicyResult& result) {
-  const absl::StatusOr<int> starved = StarvedJobs(scenario, seed, figures.waits_hours);
-  if (starved.ok()) {
-    *result.jobs_starved += *starved;
-  } else {
-    result.jobs_starved.reset();
-  }
-}
-
 absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::string& policy,
                                        const Stopped& stopped, Recorded recorded) {
   PolicyResult result;
@@ -506,28 +490,17 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
   std::array<std::vector<double>, kFigures> values;
   std::map<std::pair<std::string, std::string>, ClassRuns> class_runs;
   std::map<std::string, std::string> failures;
-  const bool is_run = policy != kBoundPolicy;
-  const bool is_bounded = std::find(scenario.policies.begin(), scenario.policies.end(),
-                                    kBoundPolicy) != scenario.policies.end();
-  if (is_run && is_bounded) {
-    result.jobs_starved = 0;
-  }
   for (int i = 0; i < scenario.seeds; ++i) {
-    Recording* const recording = is_run && i == 0 && recorded == Recorded::kFirstSeed
-                                     ? &result.recording.emplace()
-                                     : nullptr;
+    Recording* const recording =
+        i == 0 && recorded == Recorded::kFirstSeed ? &result.recording.emplace() : nullptr;
     const uint64_t seed = scenario.first_seed + static_cast<uint64_t>(i);
     if (stopped && stopped()) {
       return absl::CancelledError("interrupted; the scenario was not run to its end");
     }
-    WATTLE_ASSIGN_OR_RETURN(
-        const RunFigures figures,
-        is_run ? RunScenario(scenario, policy, seed, stopped, recording) : BoundOf(scenario, seed));
+    WATTLE_ASSIGN_OR_RETURN(const RunFigures figures,
+                            RunScenario(scenario, policy, seed, stopped, recording));
     for (size_t figure = 0; figure < kFigures; ++figure) {
       values[figure].push_back(figures.values[figure]);
-    }
-    if (result.jobs_starved.has_value()) {
-      AddStarved(scenario, seed, figures, result);
     }
     AddClassRuns(figures.class_runs, class_runs);
     result.coverage.Add(figures.coverage);

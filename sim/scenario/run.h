@@ -94,7 +94,6 @@ struct RunFigures {
   Coverage coverage;
   std::vector<Failure> failures;      // one for each group, by name
   std::vector<ClassRuns> class_runs;  // by class and job
-  std::vector<double> waits_hours;    // of each job in the order of SubmissionsOf
   std::string plan_breach;            // the first of kPlanBreaches: which rule and its numbers
   uint64_t fingerprint = 0;           // of all durable events
   int64_t steps = 0;                  // actions of the event loop
@@ -157,9 +156,6 @@ struct PolicyResult {
   std::vector<ClassRuns> class_runs;  // means over the seeds
   Coverage coverage;                  // of all seeds
   std::vector<Failure> failures;      // of the first seed in which the group has one
-  // See StarvedJobs (bound.h), of all seeds; absent without the policy `bound`, or where the bound
-  // cannot tell.
-  std::optional<int64_t> jobs_starved;
   std::string
       plan_breach;  // RunFigures::plan_breach of the first seed that has one, with the seed.
   std::optional<Recording> recording;

@@ -16,7 +16,6 @@
 #include "scheduler/predict/imported_rows.h"
 #include "scheduler/profiles/exported_rows.h"
 #include "scheduler/profiles/profile_table.h"
-#include "sim/scenario/bound.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/scenario_parts_internal.h"
@@ -149,8 +148,7 @@ absl::Status ReadPolicies(const v1::ScenarioFile& file, const FilePart& top, Sce
   if (scenario.policies.empty()) {
     scenario.policies = {"ours"};
   }
-  std::vector<std::string> known = PolicyNames();
-  known.emplace_back(kBoundPolicy);
+  const std::vector<std::string> known = PolicyNames();
   std::set<std::string> seen;
   for (const std::string& policy : scenario.policies) {
     if (std::find(known.begin(), known.end(), policy) == known.end() ||
@@ -158,9 +156,6 @@ absl::Status ReadPolicies(const v1::ScenarioFile& file, const FilePart& top, Sce
       return top.ErrorAt(
           "policy", absl::StrCat("policy: \"", formats::Printable(policy),
                                  "\"; wanted each at most once of ", absl::StrJoin(known, ", ")));
-    }
-    if (const absl::Status there = CheckBound(); policy == kBoundPolicy && !there.ok()) {
-      return top.ErrorAt("policy", there.message());
     }
   }
   return absl::OkStatus();

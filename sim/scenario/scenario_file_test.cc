@@ -206,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"UnknownPolicy", "policy: ours", "policy: [ours, best]",
               "site.yaml:10: policy: \"best\"",
               "ours, fastest, fewest_joules, round_robin, edf, heft, lsa, greedy, "
-              "without_improver, without_moves, without_heat, bound"},
+              "without_improver, without_moves, without_heat"},
         Wrong{"PolicyTwice", "policy: ours", "policy: ours,ours", "policy: \"ours\"",
               "each at most once"},
         Wrong{"NoSeeds", "seeds: 3", "seeds: 0", "site.yaml:11: seeds: \"0\"", "wanted 1 to 1000"},

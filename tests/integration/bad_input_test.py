@@ -52,37 +52,37 @@ class BadInput(Scene):
         plan = self.fleet.run_wattle("plan", long)
         self.assertEqual(plan.returncode, 5, plan.stdout + plan.stderr)
         self.assertIn("4096 tokens", plan.stdout + plan.stderr)
-        word = self.fleet.directory / "word.txt"
-        word.write_text(" winter")
-        self.fleet.wattle("data", "push", "word", word)
-        self.refused("submit", self.job_file("word", evaluate={"model": "base", "data": "word"}), status=2,
-                     says=["evaluate.data: word: is one token for model base", "push a longer text"])
         answers = self.job_file("answers", evaluate={"model": "base", "data": "heldout", "score_answers": True, "max_answer_tokens": 256})
         self.refused("submit", answers, status=2, says=["evaluate.max_answer_tokens: 256 tokens", "write at most 255"])
         self.assertEqual(self.fleet.api("jobs").get("jobs", []), [])
 
-    def test_a_prompt_that_fills_the_context_is_refused_before_a_device_spends_a_joule(self):
+    def test_the_board_refuses_what_only_the_tokenizer_shows(self):
+        """The coordinator reads no tokenizer. The job fails once, with one line that names the prompt and the limit, and no device tries again."""
         self.start("one")
         self.push_demo()
         words = "winter roof " * 300  # The context of the demo's model is 256 tokens.
-        file = self.fleet.directory / "chats.jsonl"
-        file.write_text(json.dumps({"prompt": "A roof?"}) + "\n" + json.dumps({"id": "long", "prompt": words}) + "\n")
-        self.fleet.wattle("data", "push", "chats", file)
-        quantized = self.fleet.submit(self.job_file("small", quantize={"model": "base"}))
+        chats = self.fleet.directory / "chats.jsonl"
+        chats.write_text(json.dumps({"prompt": "A roof?"}) + "\n" + json.dumps({"id": "long", "prompt": words}) + "\n")
+        self.fleet.wattle("data", "push", "chats", chats)
+        word = self.fleet.directory / "word.txt"
+        word.write_text(" winter")
+        self.fleet.wattle("data", "push", "word", word)
         cases = [
-            ({"model": "base", "prompts": ["A roof?", words]}, ["generate.prompts: prompt 2 has", "context of model base is 256", "shorten it to 255"]),
-            ({"model": "base", "data": "chats"}, ["generate.data: chats: prompt long has", "context of model base is 256"]),
-            ({"model": f"job:{quantized}/output", "prompts": [words]}, ["prompt 1 has", "context of model job:"]),
+            ({"generate": {"model": "base", "prompts": ["A roof?", words]}}, ["prompt 2: ", "tokens leave no room in this model's context of 256", "255 tokens at most"]),
+            ({"generate": {"model": "base", "data": "chats"}}, ["prompt long: ", "context of 256"]),
+            ({"evaluate": {"model": "base", "data": "word"}}, ["wants at least two tokens of text", "give a longer file"]),
         ]
-        for number, (generate, says) in enumerate(cases):
-            with self.subTest(generate=generate):
-                path = self.job_file(f"prompts-{number}", generate=generate)
-                self.refused("submit", path, status=2, says=says)
-                plan = self.fleet.run_wattle("plan", path)
-                self.assertEqual(plan.returncode, 5, plan.stdout + plan.stderr)
-                self.assertIn(says[-1], " ".join((plan.stdout + plan.stderr).split()))
-        self.assertEqual(len(self.fleet.api("jobs")["jobs"]), 1, "the quantize job alone")
-        self.fleet.submit(self.job_file("fits", generate={"model": "base", "prompts": ["winter " * 100], "max_new_tokens": 4}))
+        for number, (spec, says) in enumerate(cases):
+            with self.subTest(spec=list(spec)):
+                job = self.fleet.submit(self.job_file(f"board-{number}", **spec))
+                attempts = self.fleet.until_state(job, "JOB_STATE_FAILED")["attempts"]
+                self.assertEqual([attempt["receipt"]["failure_class"] for attempt in attempts], ["FAILURE_CLASS_DATA"])
+                message = attempts[0]["receipt"]["failure_message"]
+                for text in says:
+                    self.assertIn(text, message)
+                self.assertNotIn("\n", message)
+        fits = self.fleet.submit(self.job_file("fits", generate={"model": "base", "prompts": ["winter " * 100], "max_new_tokens": 4}))
+        self.fleet.until_done(fits)
 
     def test_names_are_neither_taken_nor_removed_by_mistake(self):
         self.start("one")

@@ -65,11 +65,14 @@ class Chat(Scene):
         self.fleet.wattle("model", "push", "base", DEMO / "model")
         self.fleet.wattle("data", "push", "squad", DEMO / "fleet-qa-train.json")
         for data in ({}, {"data": "squad", "heldout_data": "conversations"}):
-            field = "heldout_data" if data else "data"
-            refused = self.fleet.run_wattle("submit", self.finetune_chat(model="base", **data))
-            self.assertEqual(refused.returncode, 2, refused.stderr)
-            self.assertIn(f"finetune.{field}: conversations: has conversations, and model base has no chat template", refused.stderr)
-            self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
-        refused = self.fleet.run_wattle("generate", "--model", "base", "--chat", QUESTION)
-        self.assertIn("generate.chat: model base has no chat template", refused.stderr)
-        self.assertEqual(self.fleet.api("jobs").get("jobs", []), [], "nothing was submitted")
+            self.assert_template_missing(self.fleet.until_done(self.fleet.submit(self.finetune_chat(model="base", **data))))
+        self.assertNotEqual(self.fleet.run_wattle("generate", "--model", "base", "--chat", QUESTION).returncode, 0)
+        self.assert_template_missing(self.newest_job())
+
+    def assert_template_missing(self, job):
+        """The board says so before it does any work, and no device tries again."""
+        self.assertEqual(job["state"], "JOB_STATE_FAILED")
+        self.assertEqual([attempt["receipt"]["failure_class"] for attempt in job["attempts"]], ["FAILURE_CLASS_DATA"])
+        message = job["attempts"][0]["receipt"]["failure_message"]
+        self.assertIn("chat_template: missing, so that conversations cannot be written for this model", message)
+        self.assertNotIn("\n", message)

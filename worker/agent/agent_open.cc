@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <thread>
 #include <utility>
 
@@ -95,9 +94,6 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
   const std::string offsets = absl::StrFormat(
       "{\"seed\": %d, \"time_factor\": %.6f, \"power_factor\": %.6f}\n", config_.emulation_seed,
       emulator_->hidden_time_factor(), emulator_->hidden_power_factor());
-  if (config_.print_hidden_offsets) {
-    std::printf("hidden offsets: %s", offsets.c_str());
-  }
   return disk_->Replace("hidden_offsets.json", offsets);
 }
 

@@ -72,7 +72,8 @@ void DeclareEmulation(CLI::App& app, Config* config) {
   app.add_option("--emulation-seed", config->emulation_seed, "Seed of noise and hidden offsets [0]")
       ->group(group);
   app.add_option("--hidden-offset-percent", config->hidden_offset_percent,
-                 "The board differs from its file by up to this much in time and in power")
+                 "The board differs from its file by up to this much in time and in power; "
+                 "STATE_DIR/hidden_offsets.json says by how much")
       ->capture_default_str()
       ->group(group);
   app.add_option("--time-scale", config->time_scale, "Wall seconds per device second")
@@ -83,14 +84,11 @@ void DeclareEmulation(CLI::App& app, Config* config) {
       ->group(group);
   app.add_option("--battery-wh", config->battery_wh, "Capacity of the battery; 0: none")
       ->group(group);
-  app.add_flag("--print-hidden-offsets", config->print_hidden_offsets,
-               "Print the seeded offsets (they are in STATE_DIR/hidden_offsets.json too)")
-      ->group(group);
 }
 
 // How many artifacts stay here, and who else gets them.
 void DeclareArtifacts(CLI::App& app, Config* config) {
-  app.add_option("--disk-quota-bytes,--cache-quota-bytes", config->disk_quota_bytes,
+  app.add_option("--disk-quota-bytes", config->disk_quota_bytes,
                  "Bytes of artifacts, checkpoints, results and records together above which "
                  "artifacts that no job needs are removed [20 GiB; emulated: the board's]");
   app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,

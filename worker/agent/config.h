@@ -62,7 +62,6 @@ struct Config {
   double time_scale = 1;
   std::optional<double> state_of_charge;  // 0 to 1
   std::optional<double> battery_wh;
-  bool print_hidden_offsets = false;
   // Of this build, not a flag: no clock that shows an earlier time is right.
   absl::Time source_date = absl::InfinitePast();
 };

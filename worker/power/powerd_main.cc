@@ -44,7 +44,6 @@ struct Flags {
   std::string user = "wattle-worker";
   std::string state_dir = "/var/lib/wattle-powerd";
   std::string root{};
-  std::string power_off_program = "/usr/sbin/poweroff";
   bool allow_power_off = false;
 };
 
@@ -91,7 +90,7 @@ int Serve(const Flags& flags, const sigset_t& ends) {
   std::vector<PowerModeRow> modes = wattle::agent::BoardModes(flags.root);
   std::function<absl::Status()> power_off;
   if (flags.allow_power_off) {
-    power_off = [&flags] { return RunToItsEnd(flags.power_off_program); };
+    power_off = [&flags] { return RunToItsEnd(absl::StrCat(flags.root, "/usr/sbin/poweroff")); };
   }
   wattle::agent::PowerVerbs verbs(std::move(modes), &settings, power_off);
   const auto socket =
@@ -136,10 +135,9 @@ int main(int argc, char** argv) {
   app.add_flag("--allow-power-off", flags.allow_power_off,
                "Let the worker switch the board off where a policy says "
                "power_off_state_of_charge_ratio");
-  app.add_option("--power-off-program", flags.power_off_program, "What switches the board off")
-      ->capture_default_str();
-  app.add_option("--sensor-root", flags.root,
-                 "A recorded file tree instead of this machine, for tests");
+  app.add_option(
+      "--sensor-root", flags.root,
+      "A recorded file tree, with usr/sbin/poweroff, instead of this machine, for tests");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -42,8 +42,10 @@ class PowerdTest : public testing::Test {
                 {{"scaling_max_freq", "2400000"},
                  {"cpuinfo_max_freq", "2400000"},
                  {"scaling_available_frequencies", "1500000 1800000 2400000"}});
-    std::ofstream(directory_.File("off")) << "#!/bin/sh\necho off >>" << directory_.File("is-off");
-    chmod(directory_.File("off").c_str(), 0700);
+    const std::string power_off = tree_.root() + "/usr/sbin/poweroff";
+    std::filesystem::create_directories(tree_.root() + "/usr/sbin");
+    std::ofstream(power_off) << "#!/bin/sh\necho off >>" << directory_.File("is-off");
+    chmod(power_off.c_str(), 0700);
   }
   ~PowerdTest() override {
     if (program_ > 0) {
@@ -71,9 +73,7 @@ class PowerdTest : public testing::Test {
                                       "--state-dir",
                                       directory_.File("state"),
                                       "--sensor-root",
-                                      tree_.root(),
-                                      "--power-off-program",
-                                      directory_.File("off")};
+                                      tree_.root()};
     words.insert(words.end(), flags.begin(), flags.end());
     program_ = fork();
     if (program_ == 0) {

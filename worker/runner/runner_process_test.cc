@@ -386,6 +386,17 @@ INSTANTIATE_TEST_SUITE_P(
                     }},
         FailureCase{"DataThatIsNotSquad", v1::FAILURE_CLASS_DATA, "data.json",
                     [](v1::RunnerTask& task) { std::ofstream(task.data_file()) << "{}"; }},
+        FailureCase{"PromptTooLong", v1::FAILURE_CLASS_DATA,
+                    "tokens leave no room in this model's context of ",
+                    [](v1::RunnerTask& task) {
+                      v1::GenerateSpec& generate = *task.mutable_spec()->mutable_generate();
+                      generate.set_model("tiny");
+                      for (int i = 0; i < 300; ++i) {
+                        absl::StrAppend(generate.prompts_size() == 0 ? generate.add_prompts()
+                                                                     : generate.mutable_prompts(0),
+                                        "winter roof ");
+                      }
+                    }},
         FailureCase{"SequenceTooLong", v1::FAILURE_CLASS_SPEC, "sequence_length",
                     [](v1::RunnerTask& task) {
                       task.mutable_spec()->mutable_finetune()->set_sequence_length(4096);

@@ -304,7 +304,7 @@ absl::StatusOr<std::vector<std::vector<int64_t>>> EncodePrompts(
       return absl::InvalidArgumentError(
           absl::StrCat("prompt ", prompt.id, ": ", tokens.size(),
                        " tokens leave no room in this model's context of ", config.max_positions,
-                       "; shorten it"));
+                       "; shorten it to ", config.max_positions - 1, " tokens at most"));
     }
     encoded.push_back(std::move(tokens));
   }

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
-// Hellos that come while another process is connected as the device. Pure.
-#include "coordinator/core/doubled.h"
+#include "coordinator/core/duplicate_identity.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -16,6 +15,8 @@
 namespace wattle::core {
 namespace {
 
+// One message may be the rest of what a dead process sent.
+constexpr int kMessagesOfALife = 2;
 constexpr char kDoubled[] = "two processes show the certificate of ";
 
 // False without a certificate: nobody could approve of such a device.
@@ -27,7 +28,7 @@ bool NotesDoubling(Draft& draft, const WorkerHello& command) {
   if (record == nullptr || identity == nullptr) {
     return false;
   }
-  if (WaitsForApproval(state, device) && IsDoubledProblem(record->problem())) {
+  if (WaitsForApproval(state, device) && IsDuplicateIdentityProblem(record->problem())) {
     draft.Refuse(absl::FailedPreconditionError(record->problem()));
     return true;
   }
@@ -47,7 +48,30 @@ bool NotesDoubling(Draft& draft, const WorkerHello& command) {
 
 }  // namespace
 
-bool IsDoubledProblem(absl::string_view problem) {
+void DuplicateIdentityDetector::OnMessage(Monotonic now) {
+  for (auto& [process_id, rival] : rivals_) {
+    if (now - rival.latest >= apart_) {
+      rival.latest = now;
+      ++rival.messages;
+    }
+  }
+}
+
+bool DuplicateIdentityDetector::IsDuplicate(const std::string& process_id, Monotonic now) {
+  const auto known = rivals_.find(process_id);
+  if (known != rivals_.end()) {
+    return known->second.messages >= kMessagesOfALife;
+  }
+  if (rivals_.size() >= kRivalsMax) {
+    rivals_.erase(std::min_element(
+        rivals_.begin(), rivals_.end(),
+        [](const auto& a, const auto& b) { return a.second.latest < b.second.latest; }));
+  }
+  rivals_.emplace(process_id, Rival{.latest = now});
+  return false;
+}
+
+bool IsDuplicateIdentityProblem(absl::string_view problem) {
   return absl::StrContains(problem, kDoubled);
 }
 

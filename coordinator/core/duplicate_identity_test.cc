@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests, in virtual time, which histories of two processes of one identity are a copied card.
-#include "coordinator/core/rival_watch.h"
+#include "coordinator/core/duplicate_identity.h"
 
 #include <string>
 #include <vector>
@@ -16,22 +16,22 @@ constexpr absl::Duration kHeartbeat = absl::Seconds(5);
 
 // The history of one stream, and of the hellos beside it. `said`: whether a hello was taken for a
 // copied card's.
-class RivalWatchTest : public testing::Test {
+class DuplicateIdentityTest : public testing::Test {
  protected:
   void Pass(absl::Duration time) { now_ = Monotonic(now_.since_boot() + time); }
   void HeardEach(absl::Duration interval, int times) {
     for (int i = 0; i < times; ++i) {
       Pass(interval);
-      watch_.Heard(now_);
+      detector_.OnMessage(now_);
     }
   }
-  bool Hello(const std::string& process) { return watch_.IsDoubledBy(process, now_); }
+  bool Hello(const std::string& process) { return detector_.IsDuplicate(process, now_); }
 
   Monotonic now_{absl::Hours(1)};
-  RivalWatch watch_{kHeartbeat / 2};
+  DuplicateIdentityDetector detector_{kHeartbeat / 2};
 };
 
-TEST_F(RivalWatchTest, ACopiedCardIsOnceBothWentOn) {
+TEST_F(DuplicateIdentityTest, ACopiedCardIsOnceBothWentOn) {
   HeardEach(kHeartbeat, 10);
   EXPECT_FALSE(Hello("copy")) << "it may be the board itself, restarted";
   HeardEach(kHeartbeat, 1);
@@ -41,7 +41,7 @@ TEST_F(RivalWatchTest, ACopiedCardIsOnceBothWentOn) {
 }
 
 // The worker was killed and started again; the coordinator does not know that the old link is dead.
-TEST_F(RivalWatchTest, ARestartOrARebootIsNot) {
+TEST_F(DuplicateIdentityTest, ARestartOrARebootIsNot) {
   HeardEach(kHeartbeat, 10);
   for (int i = 0; i < 100; ++i) {
     Pass(absl::Seconds(1));
@@ -50,7 +50,7 @@ TEST_F(RivalWatchTest, ARestartOrARebootIsNot) {
 }
 
 // What the dead process sent comes all at once, once the link is back.
-TEST_F(RivalWatchTest, LateBytesOfADeadProcessAreNot) {
+TEST_F(DuplicateIdentityTest, LateBytesOfADeadProcessAreNot) {
   HeardEach(kHeartbeat, 10);
   EXPECT_FALSE(Hello("restarted"));
   Pass(absl::Minutes(2));
@@ -59,20 +59,20 @@ TEST_F(RivalWatchTest, LateBytesOfADeadProcessAreNot) {
 }
 
 // A worker in a loop of crashes never says hello twice.
-TEST_F(RivalWatchTest, ManyStartsBesideOneStreamAreNot) {
+TEST_F(DuplicateIdentityTest, ManyStartsBesideOneStreamAreNot) {
   for (int i = 0; i < 1000; ++i) {
     HeardEach(kHeartbeat, 3);
     EXPECT_FALSE(Hello(absl::StrCat("start-", i)));
   }
 }
 
-TEST_F(RivalWatchTest, TheRivalsThatItRemembersAreFewAndTheLatest) {
-  for (size_t i = 0; i < 3 * RivalWatch::kRivalsMax; ++i) {
+TEST_F(DuplicateIdentityTest, TheRivalsThatItRemembersAreFewAndTheLatest) {
+  for (size_t i = 0; i < 3 * DuplicateIdentityDetector::kRivalsMax; ++i) {
     Pass(absl::Seconds(1));
     EXPECT_FALSE(Hello(absl::StrCat("start-", i)));
   }
   HeardEach(kHeartbeat, 2);
-  EXPECT_TRUE(Hello(absl::StrCat("start-", 3 * RivalWatch::kRivalsMax - 1)));
+  EXPECT_TRUE(Hello(absl::StrCat("start-", 3 * DuplicateIdentityDetector::kRivalsMax - 1)));
   EXPECT_FALSE(Hello("start-0"));
 }
 

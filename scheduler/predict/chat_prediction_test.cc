@@ -21,7 +21,7 @@
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/work_units.h"
 
-namespace wattle::prompts {
+namespace wattle::scheduler {
 namespace {
 
 constexpr int kContext = 4096;
@@ -88,8 +88,8 @@ class ChatPredictionTest : public testing::TestWithParam<const char*> {
   }
 
   // The data as a push describes them.
-  scheduler::InputView Pushed(const std::string& file, const std::string& lines) {
-    scheduler::InputView input{"data", {}};
+  InputView Pushed(const std::string& file, const std::string& lines) {
+    InputView input{"data", {}};
     const auto described = formats::DescribeDataSet(directory_.Write(file, lines));
     EXPECT_TRUE(described.ok()) << described.status();
     *input.artifact.mutable_dataset() = *described;
@@ -97,7 +97,7 @@ class ChatPredictionTest : public testing::TestWithParam<const char*> {
   }
 
   // Bytes of contents in a token, as an earlier run has measured them.
-  [[nodiscard]] scheduler::ProfileTable Measured() const {
+  [[nodiscard]] ProfileTable Measured() const {
     double bytes = 0;
     double tokens = 0;
     for (const auto& conversation : Conversations()) {
@@ -116,7 +116,7 @@ class ChatPredictionTest : public testing::TestWithParam<const char*> {
     row.mutable_seconds_per_unit()->set_mean(1e-3);
     row.mutable_seconds_per_unit()->set_count(1);
     row.set_bytes_per_token(bytes / tokens);
-    scheduler::ProfileTable table;
+    ProfileTable table;
     EXPECT_TRUE(table.Put(row).ok());
     return table;
   }
@@ -124,7 +124,7 @@ class ChatPredictionTest : public testing::TestWithParam<const char*> {
   TestDirectory directory_;
   std::optional<formats::BytePairEncoding> tokenizer_;
   std::optional<formats::ChatTemplate> template_;
-  scheduler::InputView model_{"model", {}};
+  InputView model_{"model", {}};
 };
 
 TEST_P(ChatPredictionTest, TokensOfATrainingAreThoseThatTheEngineTrainsOn) {
@@ -145,21 +145,21 @@ TEST_P(ChatPredictionTest, TokensOfATrainingAreThoseThatTheEngineTrainsOn) {
   spec.mutable_finetune()->set_model("m");
   spec.mutable_finetune()->set_data("d");
   spec.mutable_finetune()->set_packing(true);
-  const scheduler::InputView data = Pushed("chat.jsonl", lines);
-  const auto work = scheduler::WorkOf(spec, {model_, data}, Measured());
+  const InputView data = Pushed("chat.jsonl", lines);
+  const auto work = WorkOf(spec, {model_, data}, Measured());
   ASSERT_TRUE(work.ok()) << work.status();
   EXPECT_NEAR(work->units, tokens, kTolerance * tokens);
 
-  scheduler::InputView without = model_;
+  InputView without = model_;
   without.artifact.clear_chat_template();
-  const auto contents = scheduler::WorkOf(spec, {without, data}, Measured());
+  const auto contents = WorkOf(spec, {without, data}, Measured());
   ASSERT_TRUE(contents.ok()) << contents.status();
   EXPECT_LT(contents->units, (1 - 2 * kTolerance) * tokens) << "the template writes much besides";
 
   v1::JobSpec evaluate;
   evaluate.mutable_evaluate()->set_model("m");
   evaluate.mutable_evaluate()->set_data("d");
-  const auto evaluation = scheduler::WorkOf(evaluate, {model_, data}, Measured());
+  const auto evaluation = WorkOf(evaluate, {model_, data}, Measured());
   ASSERT_TRUE(evaluation.ok()) << evaluation.status();
   EXPECT_NEAR(evaluation->units, tokens, kTolerance * tokens);
 }
@@ -181,9 +181,9 @@ TEST_P(ChatPredictionTest, TokensOfPromptsAreThoseThatTheEngineReads) {
   spec.mutable_generate()->set_model("m");
   spec.mutable_generate()->set_data("d");
   spec.mutable_generate()->set_max_new_tokens(1);
-  const auto work = scheduler::WorkOf(spec, {model_, Pushed("prompts.jsonl", lines)}, Measured());
+  const auto work = WorkOf(spec, {model_, Pushed("prompts.jsonl", lines)}, Measured());
   ASSERT_TRUE(work.ok()) << work.status();
-  const double wanted = scheduler::GenerationUnits(tokens / prompts, 1);
+  const double wanted = GenerationUnits(tokens / prompts, 1);
   EXPECT_NEAR(work->tokens_per_example, wanted, kTolerance * wanted);
 
   // The prompts of the job file itself, asked as a user's messages.
@@ -194,9 +194,9 @@ TEST_P(ChatPredictionTest, TokensOfPromptsAreThoseThatTheEngineReads) {
   const auto written =
       formats::WriteChatPrompt({{formats::kUserRole, question}}, *template_, *tokenizer_);
   ASSERT_TRUE(written.ok()) << written.status();
-  const auto asked = scheduler::WorkOf(spec, {model_}, Measured());
+  const auto asked = WorkOf(spec, {model_}, Measured());
   ASSERT_TRUE(asked.ok()) << asked.status();
-  const double one = scheduler::GenerationUnits(
+  const double one = GenerationUnits(
       static_cast<double>(tokenizer_->Encode(*written, formats::SpecialTokens::kRecognise).size()),
       1);
   EXPECT_NEAR(asked->tokens_per_example, one, kTolerance * one);
@@ -208,4 +208,4 @@ INSTANTIATE_TEST_SUITE_P(Families, ChatPredictionTest,
                          [](const auto& row) { return row.param; });
 
 }  // namespace
-}  // namespace wattle::prompts
+}  // namespace wattle::scheduler
