@@ -10,8 +10,8 @@
 
 #include "artifacts/file_cache.h"
 #include "artifacts/manifest.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 
 namespace wattle::artifacts {
 namespace {

@@ -6,8 +6,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "artifacts/store_fixture.h"
-#include "base/status_matchers.h"
+#include "artifacts/testing/store_fixture.h"
+#include "base/testing/status_matchers.h"
 
 namespace wattle::artifacts {
 namespace {

@@ -10,7 +10,7 @@
 
 #ifdef WATTLE_SIMULATION
 namespace wattle {
-// Whether the running world has this bug. Defined in sim/fault_points.cc.
+// Whether the running world has this bug. Defined in tests/simulation/fault_points.cc.
 bool FaultPointIsOn(const char* name);
 }  // namespace wattle
 #define WATTLE_FAULT_POINT(name) (::wattle::FaultPointIsOn(name))

@@ -9,8 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 
 namespace wattle {
 namespace {

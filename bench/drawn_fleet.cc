@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
-#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/work.h"
 

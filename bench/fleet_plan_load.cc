@@ -28,9 +28,9 @@
 
 #include "bench/fleet_bytes.h"
 #include "scheduler/fleet_plan/check_fleet_plan.h"
-#include "scheduler/fleet_plan/drawn_fleet_for_test.h"
 #include "scheduler/fleet_plan/fleet_planner.h"
 #include "scheduler/fleet_plan/plan_fleet.h"
+#include "scheduler/fleet_plan/testing/drawn_fleet_for_test.h"
 #include "scheduler/solve/solver.h"
 
 namespace wattle::bench {

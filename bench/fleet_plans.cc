@@ -19,10 +19,10 @@
 
 #include "base/check.h"
 #include "scheduler/place/check_places.h"
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/sun/sun_outlook.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 #include "scheduler/timetable/harvest_paths.h"
 #include "scheduler/timetable/schedule.h"
 

@@ -39,7 +39,7 @@
 #include "worker/engine/device/kernel_decode.h"
 #include "worker/engine/device/kernel_device.h"
 #include "worker/engine/kernels/nf4_double.h"
-#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/kernels/testing/test_decoder.h"
 #include "worker/engine/torch_border.h"
 #include "worker/engine/torch_operators.h"
 

@@ -4,7 +4,7 @@
 #ifndef WATTLE_BENCH_GPU_MODELS_H_
 #define WATTLE_BENCH_GPU_MODELS_H_
 
-#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/kernels/testing/test_decoder.h"
 
 namespace wattle {
 

@@ -12,9 +12,9 @@
 #include "base/check.h"
 #include "bench/gpu_models.h"
 #include "worker/engine/device/cuda/decode_run.h"
-#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/kernels/nf4_double.h"
-#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/kernels/testing/test_decoder.h"
 
 namespace wattle {
 namespace {

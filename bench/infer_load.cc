@@ -25,7 +25,7 @@
 
 #include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/kernels/decode_step.h"
-#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/kernels/testing/test_decoder.h"
 
 namespace wattle::kernels {
 namespace {

@@ -16,11 +16,11 @@
 #include "base/crc32c.h"
 #include "bench/drawn_fleet.h"
 #include "bench/fleet_plans.h"
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/rules/anti_affinity.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 
 namespace wattle::bench {
 namespace {

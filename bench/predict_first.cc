@@ -18,7 +18,7 @@
 
 #include "absl/time/time.h"
 
-#include "proto/gpt2_shape_for_test.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/probe.h"

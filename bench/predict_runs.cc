@@ -23,7 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
-#include "proto/gpt2_shape_for_test.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"

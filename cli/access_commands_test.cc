@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/program_fixture.h"
+#include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/program_fixture.h"
+#include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/safetensors.h"
 #include "models/decoder_config.h"
 #include "models/tensors.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/program_fixture.h"
+#include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

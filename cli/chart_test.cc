@@ -8,10 +8,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
-#include "cli/golden_text.h"
 #include "cli/job_view.h"
-#include "cli/sample_messages.h"
 #include "cli/table.h"
+#include "cli/testing/golden_text.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/sample_messages.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -3,12 +3,12 @@
 // A modelled number is called modelled everywhere. The energy of a job is that of all its attempts.
 #include <string>
 
-#include "cli/golden_text.h"
 #include "cli/job_view.h"
 #include "cli/labels.h"
 #include "cli/progress.h"
-#include "cli/sample_messages.h"
 #include "cli/table.h"
+#include "cli/testing/golden_text.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

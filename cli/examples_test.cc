@@ -15,7 +15,7 @@
 #include "gtest/gtest.h"
 #include <google/protobuf/descriptor.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/job_file.h"
 #include "wattle/v1/policy.pb.h"
 

@@ -7,9 +7,9 @@
 
 #include "absl/strings/str_split.h"
 #include "cli/fleet_summary.h"
-#include "cli/golden_text.h"
-#include "cli/sample_messages.h"
 #include "cli/table.h"
+#include "cli/testing/golden_text.h"
+#include "cli/testing/sample_messages.h"
 #include "cli/top_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

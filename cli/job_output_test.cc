@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/job_output.h"
 
-#include "cli/sample_messages.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 
 namespace wattle::cli {
 namespace {

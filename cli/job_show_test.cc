@@ -6,8 +6,8 @@
 #include "absl/synchronization/mutex.h"
 #include "cli/job_view.h"
 #include "cli/json_output.h"
-#include "cli/program_fixture.h"
-#include "cli/sample_messages.h"
+#include "cli/testing/program_fixture.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <grpcpp/grpcpp.h>

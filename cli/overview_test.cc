@@ -7,7 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/fleet_view.h"
 #include "cli/json_output.h"
-#include "cli/program_fixture.h"
+#include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -10,11 +10,11 @@
 
 #include "absl/strings/str_replace.h"
 #include "cli/profile_file.h"
-#include "cli/program_fixture.h"
+#include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 
 namespace wattle::cli {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/golden_text.h"
-#include "cli/sample_messages.h"
+#include "cli/testing/golden_text.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

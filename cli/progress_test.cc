@@ -4,8 +4,8 @@
 #include <limits>
 #include <sstream>
 
-#include "cli/sample_messages.h"
 #include "cli/table.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/golden_text.h"
 #include "cli/page.h"
+#include "cli/testing/golden_text.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

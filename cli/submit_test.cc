@@ -5,7 +5,7 @@
 #include "cli/submit.h"
 
 #include "cli/json_output.h"
-#include "cli/program_fixture.h"
+#include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/golden_text.h"
-#include "cli/program_fixture.h"
 #include "cli/sweep_view.h"
+#include "cli/testing/golden_text.h"
+#include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <nlohmann/json.hpp>

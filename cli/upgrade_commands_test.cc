@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/artifact_view.h"
-#include "cli/program_fixture.h"
+#include "cli/testing/program_fixture.h"
 #include "cli/upgrade_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

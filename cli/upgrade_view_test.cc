@@ -3,8 +3,8 @@
 
 #include "cli/artifact_view.h"
 #include "cli/fleet_view.h"
-#include "cli/golden_text.h"
-#include "cli/sample_messages.h"
+#include "cli/testing/golden_text.h"
+#include "cli/testing/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -12,8 +12,8 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "coordinator/backup.h"
 #include "coordinator/core/enrolment.h"
 

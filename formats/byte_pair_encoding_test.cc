@@ -13,9 +13,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
-#include "formats/small_model_internal.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
+#include "formats/testing/small_model_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -6,8 +6,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "formats/mutation_internal.h"
+#include "base/testing/status_matchers.h"
+#include "formats/testing/mutation_internal.h"
 
 namespace wattle::formats {
 namespace {

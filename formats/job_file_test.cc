@@ -9,11 +9,11 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "formats/field_names_internal.h"
 #include "formats/job_sweep.h"
-#include "formats/mutation_internal.h"
+#include "formats/testing/mutation_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -8,9 +8,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/job_file.h"
-#include "formats/mutation_internal.h"
+#include "formats/testing/mutation_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -11,15 +11,15 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/data_set.h"
 #include "formats/gguf.h"
 #include "formats/gguf_tokenizer.h"
-#include "formats/mutation_internal.h"
 #include "formats/safetensors.h"
-#include "formats/small_model_internal.h"
 #include "formats/squad.h"
+#include "formats/testing/mutation_internal.h"
+#include "formats/testing/small_model_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -14,11 +14,11 @@
 #include "nlohmann/json.hpp"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "formats/byte_pair_encoding.h"
-#include "formats/mutation_internal.h"
-#include "formats/small_model_internal.h"
+#include "formats/testing/mutation_internal.h"
+#include "formats/testing/small_model_internal.h"
 
 namespace wattle::formats {
 namespace {

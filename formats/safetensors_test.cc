@@ -14,8 +14,8 @@
 #include "gtest/gtest.h"
 
 #include "base/crc32c.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 
 namespace wattle::formats {
 namespace {

@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 
 namespace wattle::formats {
 namespace {

@@ -20,8 +20,8 @@
 
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "base/utf8.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/gguf.h"

@@ -10,9 +10,9 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
-#include "formats/mutation_internal.h"
-#include "formats/small_model_internal.h"
+#include "base/testing/status_matchers.h"
+#include "formats/testing/mutation_internal.h"
+#include "formats/testing/small_model_internal.h"
 #include "models/decoder_config.h"
 #include "models/tensors.h"
 #include "wattle/v1/profile.pb.h"

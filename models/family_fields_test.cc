@@ -13,7 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/decoder_config.h"
 #include "models/family.h"
 #include "wattle/v1/profile.pb.h"

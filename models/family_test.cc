@@ -12,7 +12,7 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/gguf.h"
 
 namespace wattle::models {
@@ -27,9 +27,9 @@ const std::map<std::string, std::string>& OtherMeanings() {
       {"formats/gguf_tokenizer.cc", "names of pre-tokenizers"},
       {"formats/gguf_tokenizer_internal.h", "kinds of tokenizers"},
       {"formats/vocabulary_settings.cc", "the model whose tokenizer a class is"},
-      {"formats/small_model_internal.h", "a model for tests"},
-      {"cli/sample_jobs.cc", "a model's name in the catalogue"},
-      {"cli/sample_messages.cc", "a model's name in the catalogue"},
+      {"formats/testing/small_model_internal.h", "a model for tests"},
+      {"cli/testing/sample_jobs.cc", "a model's name in the catalogue"},
+      {"cli/testing/sample_messages.cc", "a model's name in the catalogue"},
       {"sim/scenario/scenario_jobs.cc", "a model's name in the catalogue"},
   };
   return files;

@@ -13,8 +13,8 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/gguf.h"
 #include "formats/safetensors_set.h"

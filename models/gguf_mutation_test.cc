@@ -14,12 +14,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "formats/gguf.h"
-#include "formats/mutation_internal.h"
-#include "models/fuzz_files_internal.h"
-#include "models/gguf_fuzz_internal.h"
+#include "formats/testing/mutation_internal.h"
+#include "models/testing/fuzz_files_internal.h"
+#include "models/testing/gguf_fuzz_internal.h"
 
 namespace wattle::models {
 namespace {

@@ -14,8 +14,8 @@
 #include "nlohmann/json.hpp"
 
 #include "base/status_macros.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/safetensors.h"
 #include "models/family.h"

@@ -12,10 +12,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "formats/safetensors_set.h"
-#include "formats/small_model_internal.h"
+#include "formats/testing/small_model_internal.h"
 
 namespace wattle::models {
 namespace {

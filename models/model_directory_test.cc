@@ -12,9 +12,9 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
-#include "formats/small_model_internal.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
+#include "formats/testing/small_model_internal.h"
 #include "models/gguf_directory.h"
 
 namespace wattle::models {

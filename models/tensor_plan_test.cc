@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "wattle/v1/profile.pb.h"
 

@@ -14,11 +14,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
-#include "formats/mutation_internal.h"
-#include "models/fuzz_files_internal.h"
-#include "models/weights_fuzz_internal.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
+#include "formats/testing/mutation_internal.h"
+#include "models/testing/fuzz_files_internal.h"
+#include "models/testing/weights_fuzz_internal.h"
 
 namespace wattle::models {
 namespace {

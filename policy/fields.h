@@ -29,7 +29,7 @@ struct Field {
   double high = 0;  // 0: the field is no number
   absl::string_view unit{};
   // The usual range of the value, from which the simulation draws policies. 0: the simulated world
-  // determines the value (sim/users.cc).
+  // determines the value (tests/simulation/users.cc).
   double usual_low = 0;
   double usual_high = 0;
 

@@ -18,7 +18,7 @@
 #include "google/protobuf/message.h"
 #include "gtest/gtest.h"
 
-#include "proto/job_kinds_for_test.h"
+#include "proto/testing/job_kinds_for_test.h"
 #include "wattle/v1/job.pb.h"
 
 namespace wattle {

@@ -6,8 +6,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "proto/gpt2_shape_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 
 namespace wattle {
 namespace {

@@ -116,7 +116,8 @@ struct Options {
   // Mean seconds between two faults of a kind in the whole world; 0: never.
   std::array<double, kFaults> mean_seconds{};
 
-  // After the faults only some boards live on, and must finish in time (sim/liveness.h).
+  // After the faults only some boards live on, and must finish in time
+  // (tests/simulation/liveness.h).
   bool liveness = false;
   bool sqlite_journal = false;  // the real journal on the simulated disk; else a plain log
   bool trace = false;           // every durable event and each worker's notes go to stderr

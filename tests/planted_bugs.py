@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Bugs that are put into a copy of the tree, each of which its tests must find. Those of the simulation are in sim/fault_points.cc; these
+"""Bugs that are put into a copy of the tree, each of which its tests must find. Those of the simulation are in tests/simulation/fault_points.cc; these
 are in code that no simulated world runs, or that another test finds sooner. Those of the scheduler are in tests/scheduler_bugs.py, and those
 of the attacks in tests/attacks/guards_off.py.
 

@@ -36,7 +36,7 @@ build build/asan-engine wattle_engine_test wattle_engine_jobs_test wattle_runner
 run_ctest build/asan-engine -L ':(engine|engine_jobs|runner)$' -LE 'single|slow|integration'
 unset ASAN_OPTIONS
 
-step "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/tsan_grpc.cc)"
+step "slow lane: threads under ThreadSanitizer (what has no libtorch; what gRPC orders: cmake/testing/tsan_grpc.cc)"
 configure build/tsan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DWATTLE_ENGINE=OFF -DWATTLE_SANITIZE=thread
 build build/tsan
 run_ctest build/tsan -LE 'single|slow|integration'

@@ -16,9 +16,9 @@
 #include "gtest/gtest.h"
 
 #include "artifacts/manifest.h"
-#include "artifacts/store_fixture.h"
+#include "artifacts/testing/store_fixture.h"
 #include "artifacts/transfer/transfer.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 
 namespace wattle::artifacts {
 namespace {

@@ -8,8 +8,8 @@
 #include "gtest/gtest.h"
 #include <openssl/ssl.h>
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "base/tls/credentials.h"
 #include "base/tls/private_file.h"
 

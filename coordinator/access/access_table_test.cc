@@ -8,8 +8,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/access/expected_access_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/access/testing/expected_access_for_test.h"
 
 namespace wattle::access {
 namespace {

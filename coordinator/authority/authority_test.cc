@@ -12,9 +12,9 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/set_clock_for_test.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/set_clock_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "base/tls/private_file.h"
 
 namespace wattle::authority {

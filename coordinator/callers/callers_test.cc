@@ -12,11 +12,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "base/tls/certificate.h"
 #include "coordinator/core/command.h"
 #include "coordinator/runtime/overview.h"
-#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/testing/runtime_fixture.h"
 #include "proto/audited_events.h"
 
 namespace wattle::callers {

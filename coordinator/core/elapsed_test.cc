@@ -10,11 +10,11 @@
 #include "gtest/gtest.h"
 
 #include "coordinator/core/core.h"
-#include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/listening.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/fleet_for_test.h"
 
 namespace wattle::core {
 namespace {

@@ -8,10 +8,10 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
-#include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/planning.h"
-#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/fleet_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
 
 namespace wattle::core {
 namespace {

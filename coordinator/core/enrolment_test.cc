@@ -11,11 +11,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/fleet_timetable.h"
-#include "scheduler/profiles/row_for_test.h"
+#include "coordinator/core/testing/fleet_for_test.h"
+#include "scheduler/profiles/testing/row_for_test.h"
 
 namespace wattle::core {
 namespace {

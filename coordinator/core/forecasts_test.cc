@@ -9,8 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/core/fleet_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/core/testing/fleet_for_test.h"
 
 namespace wattle::core {
 namespace {

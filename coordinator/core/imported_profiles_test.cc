@@ -9,10 +9,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/fleet_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::core {

@@ -5,10 +5,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/leaner_forms_internal.h"
-#include "coordinator/core/spec_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
 
 namespace wattle::core {
 namespace {

@@ -6,10 +6,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
-#include "coordinator/core/fleet_for_test.h"
+#include "coordinator/core/testing/fleet_for_test.h"
 #include "proto/spec_revision.h"
 #include "scheduler/predict/work.h"
 

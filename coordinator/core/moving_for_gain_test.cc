@@ -8,11 +8,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "coordinator/core/boards_for_test.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/elapsed.h"
-#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/boards_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
 
 namespace wattle::core {
 namespace {

@@ -12,15 +12,15 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/core/boards_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/queueing.h"
-#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/boards_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
 #include "scheduler/place/device/device_load.h"
 
 namespace wattle::core {

@@ -14,13 +14,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/exploration.h"
 #include "coordinator/core/planning.h"
-#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/spec_for_test.h"
 #include "scheduler/place/rules/selector.h"
 #include "scheduler/profiles/probe.h"
 

@@ -7,8 +7,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "coordinator/core/boards_for_test.h"
-#include "scheduler/predict/receipt_for_test.h"
+#include "coordinator/core/testing/boards_for_test.h"
+#include "scheduler/predict/testing/receipt_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::core {

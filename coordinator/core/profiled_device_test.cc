@@ -7,12 +7,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/planning.h"
-#include "coordinator/core/profiling_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/profiling_for_test.h"
 
 namespace wattle::core {
 namespace {

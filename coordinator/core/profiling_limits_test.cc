@@ -5,14 +5,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/exploration.h"
 #include "coordinator/core/planning.h"
-#include "coordinator/core/profiling_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/profiling_for_test.h"
 #include "proto/peak_memory.h"
 
 namespace wattle::core {

@@ -12,9 +12,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "coordinator/core/boards_for_test.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/lease.h"
+#include "coordinator/core/testing/boards_for_test.h"
 #include "policy/fields.h"
 
 namespace wattle::core {

@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
 

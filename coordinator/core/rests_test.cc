@@ -6,13 +6,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/core/boards_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/boards_for_test.h"
 
 namespace wattle::core {
 namespace {

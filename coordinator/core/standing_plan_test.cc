@@ -15,8 +15,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "coordinator/core/boards_for_test.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/testing/boards_for_test.h"
 
 namespace wattle::core {
 namespace {

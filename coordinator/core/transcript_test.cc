@@ -26,8 +26,8 @@
 #include "gtest/gtest.h"
 
 #include "coordinator/core/core.h"
-#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/spec_for_test.h"
 #include "proto/kind_name.h"
 
 namespace wattle::core {

@@ -8,11 +8,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/job_kinds_internal.h"
-#include "coordinator/core/spec_for_test.h"
-#include "proto/job_kinds_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
+#include "proto/testing/job_kinds_for_test.h"
 
 namespace wattle::core {
 namespace {

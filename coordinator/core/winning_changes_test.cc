@@ -18,17 +18,17 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/dry_run.h"
-#include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/foreseen_inputs.h"
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/planning.h"
-#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/fleet_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
 #include "proto/peak_memory.h"
 #include "proto/spec_revision.h"
-#include "scheduler/predict/receipt_for_test.h"
+#include "scheduler/predict/testing/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::core {

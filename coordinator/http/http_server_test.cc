@@ -16,10 +16,10 @@
 #include "gtest/gtest.h"
 #include "httplib.h"
 
-#include "base/http/raw_connection_for_test.h"
-#include "base/status_matchers.h"
+#include "base/http/testing/raw_connection_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/http/json.h"
-#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/testing/runtime_fixture.h"
 
 namespace wattle::http {
 namespace {

@@ -21,19 +21,19 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/http/raw_connection_for_test.h"
-#include "base/set_clock_for_test.h"
-#include "base/status_matchers.h"
+#include "base/http/testing/raw_connection_for_test.h"
+#include "base/testing/set_clock_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "base/tls/certificate.h"
 #include "base/tls/token.h"
-#include "coordinator/access/expected_access_for_test.h"
+#include "coordinator/access/testing/expected_access_for_test.h"
 #include "coordinator/authority/authority.h"
 #include "coordinator/callers/callers.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/http/json.h"
 #include "coordinator/runtime/overview.h"
-#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/testing/runtime_fixture.h"
 
 namespace wattle::http {
 namespace {

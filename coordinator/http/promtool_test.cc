@@ -14,7 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "coordinator/http/metrics.h"
-#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/testing/runtime_fixture.h"
 
 namespace wattle::http {
 namespace {

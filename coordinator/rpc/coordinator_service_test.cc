@@ -9,8 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "wattle/v1/coordinator.grpc.pb.h"
 
 namespace wattle::rpc {

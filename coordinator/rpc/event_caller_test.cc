@@ -19,9 +19,9 @@
 
 #include "artifacts/transfer/transfer.h"
 #include "base/clock.h"
-#include "base/status_matchers.h"
-#include "coordinator/rpc/generic_call_for_test.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/rpc/testing/generic_call_for_test.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "coordinator/runtime/overview.h"
 #include "proto/audited_events.h"
 #include "wattle/v1/access.grpc.pb.h"

@@ -12,9 +12,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "coordinator/access/expected_access_for_test.h"
-#include "coordinator/rpc/generic_call_for_test.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/access/testing/expected_access_for_test.h"
+#include "coordinator/rpc/testing/generic_call_for_test.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 
 namespace wattle::rpc {
 namespace {

@@ -19,7 +19,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "base/unique_descriptor.h"
 
 namespace wattle::rpc {

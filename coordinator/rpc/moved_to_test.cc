@@ -13,9 +13,9 @@
 #include <grpcpp/server_builder.h>
 
 #include "base/clock.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/lineage.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
 
 namespace wattle::rpc {

@@ -11,9 +11,9 @@
 
 #include "artifacts/transfer/transfer.h"
 #include "base/file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "base/tls/certificate.h"
-#include "coordinator/rpc/site_fixture.h"
+#include "coordinator/rpc/testing/site_fixture.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/peer.grpc.pb.h"
 

@@ -17,10 +17,10 @@
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/access/access_table.h"
-#include "coordinator/rpc/generic_call_for_test.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/rpc/testing/generic_call_for_test.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 
 namespace wattle::rpc {
 namespace {

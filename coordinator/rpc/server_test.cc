@@ -12,10 +12,10 @@
 #include "gtest/gtest.h"
 
 #include "artifacts/transfer/transfer.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
-#include "coordinator/rpc/generic_call_for_test.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/rpc/testing/generic_call_for_test.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "coordinator/store/journal.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"

@@ -10,11 +10,11 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "base/tls/certificate.h"
 #include "base/tls/token.h"
 #include "coordinator/core/enrolment.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "identity/enroll.h"
 #include "wattle/v1/access.grpc.pb.h"
 

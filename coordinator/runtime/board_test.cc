@@ -10,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/runtime/attempt_logs.h"
 #include "coordinator/runtime/bounded_queue.h"
 #include "coordinator/runtime/job_watchers.h"

@@ -12,9 +12,9 @@
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/runtime/overview.h"
-#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/testing/runtime_fixture.h"
 
 namespace wattle::runtime {
 namespace {

@@ -12,11 +12,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/api.h"
-#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/testing/runtime_fixture.h"
 #include "proto/job_summary.h"
 
 namespace wattle::runtime {

@@ -12,8 +12,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/busy_fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/testing/busy_fleet_for_test.h"
 
 namespace wattle::runtime {
 namespace {

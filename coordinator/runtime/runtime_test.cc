@@ -14,13 +14,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
-#include "coordinator/runtime/runtime_fixture.h"
+#include "coordinator/runtime/testing/runtime_fixture.h"
 #include "coordinator/store/journal.h"
-#include "coordinator/store/schema_1_fixture.h"
 #include "coordinator/store/sqlite.h"
+#include "coordinator/store/testing/schema_1_fixture.h"
 
 namespace wattle::runtime {
 namespace {

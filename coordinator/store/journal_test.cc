@@ -23,10 +23,10 @@
 #include <sqlite3.h>
 
 #include "base/crc32c.h"
-#include "base/status_matchers.h"
-#include "coordinator/store/journal_fixture.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/store/journal_reader.h"
 #include "coordinator/store/sqlite.h"
+#include "coordinator/store/testing/journal_fixture.h"
 
 namespace wattle::store {
 namespace {

@@ -8,9 +8,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/store/journal_fixture.h"
-#include "coordinator/store/schema_1_fixture.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/store/testing/journal_fixture.h"
+#include "coordinator/store/testing/schema_1_fixture.h"
 
 namespace wattle::store {
 namespace {

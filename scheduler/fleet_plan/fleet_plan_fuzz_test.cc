@@ -9,8 +9,8 @@
 #include "gtest/gtest.h"
 
 #include "scheduler/fleet_plan/check_fleet_plan.h"
-#include "scheduler/fleet_plan/drawn_fleet_for_test.h"
 #include "scheduler/fleet_plan/fleet_planner.h"
+#include "scheduler/fleet_plan/testing/drawn_fleet_for_test.h"
 #include "scheduler/timetable/check_plan.h"
 #include "scheduler/timetable/plan_cost.h"
 #include "scheduler/timetable/schedule.h"

@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 
 #include "scheduler/fleet_plan/check_fleet_plan.h"
-#include "scheduler/fleet_plan/drawn_fleet_for_test.h"
+#include "scheduler/fleet_plan/testing/drawn_fleet_for_test.h"
 
 namespace wattle::fleet_plan {
 namespace {

@@ -14,11 +14,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/fleet_for_test.h"
-#include "scheduler/place/pauses_for_test.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/testing/fleet_for_test.h"
+#include "scheduler/place/testing/pauses_for_test.h"
+#include "scheduler/place/testing/queue_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {

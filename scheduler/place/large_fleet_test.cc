@@ -12,12 +12,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/drawn_large_fleet_for_test.h"
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/promise_internal.h"
-#include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/testing/drawn_large_fleet_for_test.h"
+#include "scheduler/place/testing/fleet_for_test.h"
+#include "scheduler/place/testing/queue_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {

@@ -13,11 +13,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/probe_value_internal.h"
-#include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/rules/selector.h"
+#include "scheduler/place/testing/fleet_for_test.h"
+#include "scheduler/place/testing/queue_for_test.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 

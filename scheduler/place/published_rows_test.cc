@@ -11,10 +11,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "scheduler/place/fleet_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {

@@ -12,10 +12,10 @@
 
 #include "scheduler/place/device/device_load.h"
 #include "scheduler/place/device/power_group.h"
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 
 namespace wattle::scheduler {
 namespace {

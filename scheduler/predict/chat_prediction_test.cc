@@ -12,7 +12,7 @@
 #include "nlohmann/json.hpp"
 
 #include "base/file.h"
-#include "base/test_directory.h"
+#include "base/testing/test_directory.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/chat_examples.h"
 #include "formats/chat_template.h"

@@ -9,10 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "proto/gpt2_shape_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 #include "scheduler/predict/predict.h"
-#include "scheduler/predict/receipt_for_test.h"
+#include "scheduler/predict/testing/receipt_for_test.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 

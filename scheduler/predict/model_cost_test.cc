@@ -3,9 +3,9 @@
 
 #include "gtest/gtest.h"
 
-#include "proto/gpt2_shape_for_test.h"
 #include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 #include "scheduler/predict/workload_cost.h"
 
 namespace wattle::scheduler {

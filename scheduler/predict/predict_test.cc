@@ -13,12 +13,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "proto/gpt2_shape_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 #include "scheduler/predict/model_cost.h"
-#include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/same_workload.h"
+#include "scheduler/predict/testing/receipt_for_test.h"
 #include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/profile_table.h"
 

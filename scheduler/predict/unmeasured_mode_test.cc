@@ -12,10 +12,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "proto/gpt2_shape_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 #include "scheduler/predict/predict.h"
-#include "scheduler/predict/receipt_for_test.h"
+#include "scheduler/predict/testing/receipt_for_test.h"
 
 namespace wattle::scheduler {
 namespace {

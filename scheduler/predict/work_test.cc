@@ -9,10 +9,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "proto/job_kinds_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "proto/model_shape.h"
 #include "proto/quantization_recipe.h"
+#include "proto/testing/job_kinds_for_test.h"
 #include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/same_workload.h"

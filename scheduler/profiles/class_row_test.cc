@@ -7,8 +7,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "scheduler/profiles/row_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "scheduler/profiles/testing/row_for_test.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-#include "scheduler/profiles/row_for_test.h"
+#include "scheduler/profiles/testing/row_for_test.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "scheduler/profiles/profile_table.h"
-#include "scheduler/profiles/row_for_test.h"
+#include "scheduler/profiles/testing/row_for_test.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -10,8 +10,8 @@
 #include "gtest/gtest.h"
 
 #include "scheduler/timetable/check_plan.h"
-#include "scheduler/timetable/drawn_instance_for_test.h"
 #include "scheduler/timetable/plan_cost.h"
+#include "scheduler/timetable/testing/drawn_instance_for_test.h"
 
 namespace wattle::timetable {
 namespace {

@@ -10,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "scheduler/profiles/profile_table.h"
 #include "sim/scenario/run.h"
 #include "sim/scenario/scenario_file.h"

@@ -17,7 +17,7 @@
 #include "gtest/gtest.h"
 #include <yaml-cpp/yaml.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "sim/random.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/drawn_boards.h"

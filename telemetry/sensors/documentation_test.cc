@@ -15,7 +15,7 @@
 #include "gtest/gtest.h"
 
 #include "telemetry/sensors/registry.h"
-#include "telemetry/sensors/test_tree.h"
+#include "telemetry/sensors/testing/test_tree.h"
 
 namespace wattle::telemetry {
 namespace {

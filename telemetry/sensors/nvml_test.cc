@@ -8,8 +8,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "telemetry/sensors/test_tree.h"
+#include "base/testing/status_matchers.h"
+#include "telemetry/sensors/testing/test_tree.h"
 
 namespace wattle::telemetry {
 namespace {

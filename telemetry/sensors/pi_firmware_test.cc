@@ -9,9 +9,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
-#include "telemetry/sensors/test_tree.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
+#include "telemetry/sensors/testing/test_tree.h"
 
 namespace wattle::telemetry {
 namespace {

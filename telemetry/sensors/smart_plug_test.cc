@@ -13,9 +13,9 @@
 #include "gtest/gtest.h"
 #include <httplib.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "telemetry/sensors/smart_plug_answers.h"
-#include "telemetry/sensors/test_tree.h"
+#include "telemetry/sensors/testing/test_tree.h"
 
 namespace wattle::telemetry {
 namespace {

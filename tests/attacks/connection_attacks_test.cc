@@ -14,9 +14,9 @@
 #include "gtest/gtest.h"
 
 #include "artifacts/transfer/transfer.h"
-#include "base/http/raw_connection_for_test.h"
-#include "base/status_matchers.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "base/http/testing/raw_connection_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"

@@ -17,9 +17,9 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/set_clock_for_test.h"
-#include "base/status_matchers.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "base/testing/set_clock_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/coordinator.grpc.pb.h"

@@ -17,9 +17,9 @@
 #include "gtest/gtest.h"
 
 #include "artifacts/manifest.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "base/tls/credentials.h"
-#include "coordinator/rpc/site_fixture.h"
+#include "coordinator/rpc/testing/site_fixture.h"
 #include "worker/agent/link/peer_server.h"
 #include "worker/agent/link/peer_sources.h"
 #include "worker/agent/link/transfers.h"

@@ -11,9 +11,9 @@
 #include "gtest/gtest.h"
 
 #include "artifacts/manifest.h"
-#include "base/status_matchers.h"
-#include "coordinator/core/spec_for_test.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/core/testing/spec_for_test.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "tests/attacks/push_for_test.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 
 namespace wattle::attacks {

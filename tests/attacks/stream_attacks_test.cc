@@ -8,9 +8,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/http/metrics.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "coordinator/runtime/runtime_ports.h"
 #include "telemetry/export/metrics_page.h"
 

@@ -18,11 +18,11 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "base/tls/private_file.h"
 #include "base/tls/server_session.h"
 #include "base/tls/tpm_key.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/peer.grpc.pb.h"
 #include "worker/agent/link/peer_server.h"

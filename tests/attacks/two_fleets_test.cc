@@ -14,8 +14,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "coordinator/rpc/server_fixture.h"
+#include "base/testing/status_matchers.h"
+#include "coordinator/rpc/testing/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 #include "worker/agent/link/credentials.h"

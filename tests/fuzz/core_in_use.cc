@@ -5,8 +5,8 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/enrolment.h"
-#include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/testing/fleet_for_test.h"
 
 namespace wattle::fuzz {
 namespace {

@@ -18,8 +18,8 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "formats/mutation_internal.h"
-#include "models/fuzz_files_internal.h"
+#include "formats/testing/mutation_internal.h"
+#include "models/testing/fuzz_files_internal.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace wattle::fuzz {

@@ -4,9 +4,9 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "base/test_directory.h"
+#include "base/testing/test_directory.h"
 #include "coordinator/store/journal.h"
-#include "coordinator/store/journal_fixture.h"
+#include "coordinator/store/testing/journal_fixture.h"
 #include "tests/fuzz/fuzz_file.h"
 #include "tests/fuzz/fuzz_target.h"
 

@@ -11,13 +11,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "coordinator/core/spec_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
 #include "sim/event_loop.h"
-#include "sim/fault_points.h"
 #include "sim/fleet.h"
 #include "sim/options.h"
 #include "sim/random.h"
 #include "tests/simulation/boards_for_test.h"
+#include "tests/simulation/fault_points.h"
 
 namespace wattle::sim {
 namespace {

@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "sim/random.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/run.h"

@@ -14,7 +14,7 @@
 #include "gtest/gtest.h"
 #include <sqlite3.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "coordinator/store/journal.h"
 #include "sim/sqlite_disk.h"
 

@@ -14,7 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "sim/scenario/run.h"
 #include "sim/scenario/scenario_file.h"
 #include "tests/simulation/scenario_for_test.h"

@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "gtest/gtest.h"
 
-#include "coordinator/core/spec_for_test.h"
+#include "coordinator/core/testing/spec_for_test.h"
 #include "sim/options.h"
 #include "tests/simulation/boards_for_test.h"
 

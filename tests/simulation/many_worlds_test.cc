@@ -10,9 +10,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "sim/fault_points.h"
 #include "sim/options.h"
-#include "sim/world.h"
+#include "tests/simulation/fault_points.h"
+#include "tests/simulation/world.h"
 #include "tests/simulation/worlds_for_test.h"
 
 namespace wattle::sim {

@@ -12,10 +12,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/drawn_large_fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/testing/drawn_large_fleet_for_test.h"
 #include "scheduler/profiles/profile_table.h"
-#include "sim/fault_points.h"
+#include "tests/simulation/fault_points.h"
 
 namespace wattle::sim {
 namespace {

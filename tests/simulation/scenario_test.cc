@@ -12,13 +12,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "sim/fault_points.h"
+#include "base/testing/status_matchers.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/recorder.h"
 #include "sim/scenario/run.h"
 #include "sim/scenario/scenario_file.h"
 #include "sim/scenario/true_rates.h"
+#include "tests/simulation/fault_points.h"
 #include "tests/simulation/scenario_for_test.h"
 
 namespace wattle::sim {

@@ -9,7 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "sim/scenario/run.h"
 #include "sim/scenario/scenario_file.h"
 #include "tests/simulation/scenario_for_test.h"

@@ -12,9 +12,9 @@
 #include "absl/strings/str_format.h"
 #include <CLI/CLI.hpp>
 
-#include "sim/fault_points.h"
 #include "sim/options.h"
-#include "sim/world.h"
+#include "tests/simulation/fault_points.h"
+#include "tests/simulation/world.h"
 
 namespace wattle::sim {
 namespace {

@@ -3,7 +3,7 @@
 // The real coordinator and agent in simulated worlds with seeded faults; invariants are checked
 // after every event (sim/invariants.h). The sanitizers watch these worlds; many_worlds_test.cc runs
 // more of them without.
-#include "sim/world.h"
+#include "tests/simulation/world.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -14,7 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "sim/options.h"
-#include "sim/world.h"
+#include "tests/simulation/world.h"
 
 namespace wattle::sim {
 

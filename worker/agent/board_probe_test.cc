@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 
-#include "base/test_directory.h"
+#include "base/testing/test_directory.h"
 
 namespace wattle::agent {
 namespace {

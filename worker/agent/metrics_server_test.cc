@@ -16,10 +16,10 @@
 #include "gtest/gtest.h"
 #include <httplib.h>
 
-#include "base/http/raw_connection_for_test.h"
-#include "base/set_clock_for_test.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/http/testing/raw_connection_for_test.h"
+#include "base/testing/set_clock_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "base/tls/certificate.h"
 #include "base/tls/token.h"
 #include "coordinator/authority/authority.h"

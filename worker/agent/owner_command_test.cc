@@ -8,8 +8,8 @@
 #include "gtest/gtest.h"
 
 #include "base/line_socket.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "worker/agent/commands.h"
 
 namespace wattle::agent {

@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/test_directory.h"
+#include "base/testing/test_directory.h"
 
 namespace wattle::agent {
 namespace {

@@ -9,9 +9,9 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
-#include "worker/agent/fake_runner_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
+#include "worker/agent/testing/fake_runner_for_test.h"
 #include "worker/box/box.h"
 #include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"

@@ -8,13 +8,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "telemetry/sensors/sysfs.h"
-#include "telemetry/sensors/test_tree.h"
-#include "worker/agent/fake_runner_for_test.h"
+#include "telemetry/sensors/testing/test_tree.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
+#include "worker/agent/testing/fake_runner_for_test.h"
 
 namespace wattle::agent {
 namespace {

@@ -13,15 +13,15 @@
 #include <ATen/Parallel.h>
 #include <c10/core/CPUAllocator.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/tensor_plan.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/products.h"
-#include "worker/engine/test_model.h"
-#include "worker/engine/test_plan.h"
+#include "worker/engine/testing/test_model.h"
+#include "worker/engine/testing/test_plan.h"
 #include "worker/engine/torch_operators.h"
 #include "worker/engine/train/adapters.h"
 

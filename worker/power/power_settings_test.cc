@@ -9,9 +9,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "telemetry/sensors/sysfs.h"
-#include "telemetry/sensors/test_tree.h"
+#include "telemetry/sensors/testing/test_tree.h"
 #include "worker/agent/storage/memory_disk.h"
 
 namespace wattle::agent {

@@ -19,11 +19,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "base/unique_descriptor.h"
 #include "telemetry/sensors/sysfs.h"
-#include "telemetry/sensors/test_tree.h"
+#include "telemetry/sensors/testing/test_tree.h"
 #include "worker/power/power_modes.h"
 #include "worker/power/powerd_client.h"
 

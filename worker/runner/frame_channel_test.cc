@@ -14,8 +14,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "proto/job_kinds_for_test.h"
+#include "base/testing/status_matchers.h"
+#include "proto/testing/job_kinds_for_test.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/runner/gate.h"
 #include "worker/runner/job_kinds.h"

@@ -20,15 +20,15 @@
 
 #include "base/durable_file.h"
 #include "base/file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/memory_estimate.h"
 #include "models/model_directory.h"
 #include "proto/quantization_recipe.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/load_for_job.h"
-#include "worker/engine/models/test_stored_model.h"
+#include "worker/engine/models/testing/test_stored_model.h"
 #include "worker/engine/quant/quantize.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/examples.h"
 
 namespace wattle::runner {

@@ -23,10 +23,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/safetensors.h"
 #include "wattle/v1/runner.pb.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/runner/frame_channel.h"
 
 namespace wattle::runner {

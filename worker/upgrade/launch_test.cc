@@ -21,7 +21,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/upgrade_file.h"
 #include "worker/upgrade/releases.h"

@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {

@@ -7,10 +7,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "scheduler/place/fleet_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/queue_for_test.h"
+#include "scheduler/place/testing/fleet_for_test.h"
+#include "scheduler/place/testing/queue_for_test.h"
 
 namespace wattle::scheduler {
 namespace {

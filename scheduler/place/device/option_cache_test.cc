@@ -11,10 +11,10 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/queue/queue_planner_internal.h"
-#include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/testing/fleet_for_test.h"
+#include "scheduler/place/testing/queue_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {

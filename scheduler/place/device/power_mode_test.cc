@@ -6,11 +6,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "scheduler/place/fleet_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/predict/receipt_for_test.h"
+#include "scheduler/place/testing/fleet_for_test.h"
+#include "scheduler/predict/testing/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 

@@ -9,10 +9,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "scheduler/place/fleet_for_test.h"
+#include "base/testing/status_matchers.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/rules/selector.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 

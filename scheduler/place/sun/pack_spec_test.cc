@@ -7,7 +7,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/testing/fleet_for_test.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/timetable/amounts.h"
 

@@ -14,10 +14,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "scheduler/place/event_loop_for_test.h"
-#include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
-#include "scheduler/place/queue_for_test.h"
+#include "scheduler/place/testing/event_loop_for_test.h"
+#include "scheduler/place/testing/fleet_for_test.h"
+#include "scheduler/place/testing/queue_for_test.h"
 #include "scheduler/predict/predict.h"
 
 namespace wattle::scheduler {

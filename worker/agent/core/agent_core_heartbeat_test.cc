@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "proto/heartbeat_changes.h"
-#include "worker/agent/core/agent_core_fixture.h"
+#include "worker/agent/core/testing/agent_core_fixture.h"
 
 namespace wattle::agent {
 namespace {

@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "worker/agent/core/agent_core_fixture.h"
+#include "worker/agent/core/testing/agent_core_fixture.h"
 
 namespace wattle::agent {
 namespace {

@@ -11,8 +11,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "worker/agent/core/agent_core_fixture.h"
+#include "base/testing/status_matchers.h"
+#include "worker/agent/core/testing/agent_core_fixture.h"
 
 namespace wattle::agent {
 namespace {

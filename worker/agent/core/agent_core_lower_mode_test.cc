@@ -9,8 +9,8 @@
 #include "gtest/gtest.h"
 
 #include "proto/lowered_mode.h"
-#include "worker/agent/core/agent_core_fixture.h"
 #include "worker/agent/core/lower_mode.h"
+#include "worker/agent/core/testing/agent_core_fixture.h"
 
 namespace wattle::agent {
 namespace {

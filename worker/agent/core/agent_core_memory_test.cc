@@ -6,8 +6,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "worker/agent/core/agent_core_fixture.h"
 #include "worker/agent/core/memory_pressure.h"
+#include "worker/agent/core/testing/agent_core_fixture.h"
 
 namespace wattle::agent {
 namespace {

@@ -10,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "worker/agent/core/agent_core_fixture.h"
+#include "worker/agent/core/testing/agent_core_fixture.h"
 #include "worker/agent/storage/upgrade_file.h"
 #include "worker/upgrade/trial.h"
 

@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 
 #include "proto/checkpoint_interval.h"
-#include "worker/agent/core/agent_core_fixture.h"
+#include "worker/agent/core/testing/agent_core_fixture.h"
 
 namespace wattle::agent {
 namespace {

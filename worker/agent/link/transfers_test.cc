@@ -14,10 +14,10 @@
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
 
-#include "artifacts/store_fixture.h"
+#include "artifacts/testing/store_fixture.h"
 #include "artifacts/transfer/grpc_status.h"
-#include "base/status_matchers.h"
-#include "worker/agent/link/slow_link.h"
+#include "base/testing/status_matchers.h"
+#include "worker/agent/link/testing/slow_link.h"
 
 namespace wattle::agent {
 namespace {

@@ -6,10 +6,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "worker/engine/device/libtorch_cuda.h"
-#include "worker/engine/device/test_guarded_device.h"
+#include "worker/engine/device/testing/test_guarded_device.h"
 #include "worker/engine/model_job.h"
 
 namespace wattle::engine {

@@ -10,9 +10,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/device/cuda/decode_step.h"
-#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/generate/sampler.h"
 #include "worker/engine/kernels/random.h"
 

@@ -20,7 +20,7 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/device/aten/random.h"
 #include "worker/engine/device/cuda/kernel_sources.h"
@@ -28,17 +28,17 @@
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/device/kernel_device.h"
-#include "worker/engine/device/test_device_cases.h"
+#include "worker/engine/device/testing/test_device_cases.h"
 #include "worker/engine/device/tile_products.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
-#include "worker/engine/generate/test_wide_decoder.h"
+#include "worker/engine/generate/testing/test_wide_decoder.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/products.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {

@@ -21,24 +21,24 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/device/aten/random.h"
 #include "worker/engine/device/aten/stored_rows.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_number.h"
 #include "worker/engine/device/row_sums.h"
-#include "worker/engine/device/test_device_cases.h"
-#include "worker/engine/device/test_guarded_device.h"
+#include "worker/engine/device/testing/test_device_cases.h"
+#include "worker/engine/device/testing/test_guarded_device.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/kernels/bf16.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 #include "worker/engine/models/tensor_files.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_model.h"
-#include "worker/engine/test_plan.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_model.h"
+#include "worker/engine/testing/test_plan.h"
 
 namespace wattle::engine {
 namespace {

@@ -19,14 +19,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/kernel_device.h"
-#include "worker/engine/device/test_guarded_device.h"
-#include "worker/engine/device/test_guarded_launcher.h"
+#include "worker/engine/device/testing/test_guarded_device.h"
+#include "worker/engine/device/testing/test_guarded_launcher.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
-#include "worker/engine/generate/test_wide_decoder.h"
+#include "worker/engine/generate/testing/test_wide_decoder.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/torch_border.h"
 

@@ -13,9 +13,9 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/device/aten/stored_rows.h"
-#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/tensor_files.h"

@@ -14,10 +14,10 @@
 #include <ATen/ATen.h>
 
 #include "models/optimizer_state.h"
-#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/kernel_device.h"
-#include "worker/engine/device/test_device_cases.h"
+#include "worker/engine/device/testing/test_device_cases.h"
 #include "worker/engine/kernels/adamw.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/seen_softmax.h"

@@ -11,16 +11,16 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/device/device.h"
-#include "worker/engine/device/test_device_cases.h"
-#include "worker/engine/device/test_guarded_device.h"
-#include "worker/engine/device/test_guarded_launcher.h"
+#include "worker/engine/device/testing/test_device_cases.h"
+#include "worker/engine/device/testing/test_guarded_device.h"
+#include "worker/engine/device/testing/test_guarded_launcher.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/products.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

@@ -17,9 +17,9 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/tensor_source.h"
-#include "worker/engine/device/test_guarded_device.h"
+#include "worker/engine/device/testing/test_guarded_device.h"
 #include "worker/engine/models/packed_arena.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/torch_version.h"

@@ -13,18 +13,18 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/decoder_config.h"
 #include "models/tensor_plan.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/device/device_number.h"
-#include "worker/engine/device/test_device_cases.h"
-#include "worker/engine/device/test_guarded_device.h"
-#include "worker/engine/device/test_guarded_launcher.h"
+#include "worker/engine/device/testing/test_device_cases.h"
+#include "worker/engine/device/testing/test_guarded_device.h"
+#include "worker/engine/device/testing/test_guarded_launcher.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/model_files.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/torch_border.h"
 
 namespace wattle::engine {

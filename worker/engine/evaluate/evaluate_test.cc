@@ -10,14 +10,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/squad.h"
 #include "formats/squad_score.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/token_batch.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/torch_operators.h"
 #include "worker/engine/train/finetune.h"
 

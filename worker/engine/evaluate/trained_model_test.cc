@@ -9,12 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/quant/quantize.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

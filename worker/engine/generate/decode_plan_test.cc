@@ -7,13 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/memory_estimate.h"
 #include "models/planned_decode_step.h"
 #include "models/tensor_plan.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/generate/decode_session.h"
-#include "worker/engine/test_plan.h"
+#include "worker/engine/testing/test_plan.h"
 #include "worker/engine/threads.h"
 
 namespace wattle::engine {

@@ -9,9 +9,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "worker/engine/generate/test_wide_decoder.h"
+#include "worker/engine/generate/testing/test_wide_decoder.h"
 #include "worker/engine/models/parameters.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {

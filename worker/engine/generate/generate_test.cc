@@ -10,9 +10,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

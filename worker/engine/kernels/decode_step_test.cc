@@ -11,7 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/kernels/testing/test_decoder.h"
 
 namespace wattle::kernels {
 namespace {

@@ -10,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::kernels {
 namespace {

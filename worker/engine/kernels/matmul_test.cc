@@ -18,7 +18,7 @@
 #include "gtest/gtest.h"
 
 #include "base/half.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::kernels {
 namespace {

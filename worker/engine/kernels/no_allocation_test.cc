@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 
 #include "worker/engine/kernels/decode_step.h"
-#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/kernels/testing/test_decoder.h"
 
 namespace {
 

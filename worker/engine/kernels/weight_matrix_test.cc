@@ -11,9 +11,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::kernels {
 namespace {

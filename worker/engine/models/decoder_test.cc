@@ -14,13 +14,13 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/model_files.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

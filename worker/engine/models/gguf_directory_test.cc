@@ -18,7 +18,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "base/durable_file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/byte_pair_encoding.h"
 #include "models/family.h"
 #include "models/gguf_config.h"
@@ -28,8 +28,8 @@
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/tensor_files.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {

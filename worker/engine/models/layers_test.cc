@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/generate/generate.h"
@@ -22,8 +22,8 @@
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/weights.h"
 #include "worker/engine/quant/quantize.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

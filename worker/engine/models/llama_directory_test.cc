@@ -12,15 +12,15 @@
 #include "nlohmann/json.hpp"
 
 #include "base/durable_file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/safetensors.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/load_for_job.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

@@ -12,10 +12,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
-#include "formats/mutation_internal.h"
-#include "worker/engine/models/load_fuzz_internal.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
+#include "formats/testing/mutation_internal.h"
+#include "worker/engine/models/testing/load_fuzz_internal.h"
 
 namespace wattle::engine {
 namespace {

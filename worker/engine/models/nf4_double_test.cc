@@ -8,12 +8,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/tensor_files.h"
-#include "worker/engine/models/test_golden.h"
+#include "worker/engine/models/testing/test_golden.h"
 #include "worker/engine/models/weights.h"
-#include "worker/engine/test_device.h"
+#include "worker/engine/testing/test_device.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {

@@ -8,7 +8,7 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 #include "worker/engine/models/tensor_files.h"
 
 namespace wattle::engine {

@@ -14,7 +14,7 @@
 #include <ATen/ATen.h>
 
 #include "worker/engine/models/decoder.h"
-#include "worker/engine/models/test_golden.h"
+#include "worker/engine/models/testing/test_golden.h"
 
 namespace wattle::engine {
 namespace {

@@ -11,14 +11,14 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/parameters.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

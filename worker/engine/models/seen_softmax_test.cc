@@ -16,7 +16,7 @@
 
 #include "worker/engine/device/device.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/test_device.h"
+#include "worker/engine/testing/test_device.h"
 
 namespace wattle::engine {
 namespace {

@@ -21,7 +21,7 @@
 #include <ATen/ATen.h>
 
 #include "base/durable_file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/gguf_blocks.h"
 #include "formats/safetensors.h"
 #include "models/decoder_config.h"
@@ -33,10 +33,10 @@
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/model_files.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/models/test_stored_model.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/models/testing/test_stored_model.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {

@@ -16,7 +16,7 @@
 #include "gtest/gtest.h"
 #include <ATen/core/Tensor.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/decoder_config.h"
 #include "models/model_directory.h"
 #include "proto/quantization_recipe.h"
@@ -25,7 +25,7 @@
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/quant/quantize.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

@@ -14,13 +14,13 @@
 #include <ATen/core/Tensor.h>
 
 #include "base/durable_file.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/decoder_config.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/quant/quantize.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

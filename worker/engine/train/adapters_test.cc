@@ -14,15 +14,15 @@
 #include "nlohmann/json.hpp"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/safetensors.h"
 #include "models/family.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

@@ -12,7 +12,7 @@
 #include <ATen/ATen.h>
 
 #include "base/status_macros.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/safetensors_set.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/kernels/bf16.h"
@@ -21,10 +21,10 @@
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/tensor_files.h"
-#include "worker/engine/models/test_golden.h"
+#include "worker/engine/models/testing/test_golden.h"
 #include "worker/engine/models/weights.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/adapters.h"
 #include "worker/engine/train/finetune.h"
 #include "worker/engine/train/optimizer.h"

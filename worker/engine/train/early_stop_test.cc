@@ -13,8 +13,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "worker/engine/test_model.h"
+#include "base/testing/status_matchers.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/best_weights.h"
 #include "worker/engine/train/finetune.h"
 

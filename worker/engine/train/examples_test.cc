@@ -12,8 +12,8 @@
 
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "worker/engine/test_model.h"
+#include "base/testing/status_matchers.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

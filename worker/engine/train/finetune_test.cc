@@ -19,11 +19,11 @@
 #include "gtest/gtest.h"
 
 #include "base/build_id.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/safetensors.h"
 #include "proto/quantization_recipe.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/checkpoint.h"
 
 namespace wattle::engine {

@@ -17,13 +17,13 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "formats/safetensors.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/models/decoder.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/torch_version.h"
 #include "worker/engine/train/finetune.h"
 

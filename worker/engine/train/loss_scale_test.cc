@@ -16,13 +16,13 @@
 #include "nlohmann/json.hpp"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/products.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/trainer.h"
 
 namespace wattle::engine {

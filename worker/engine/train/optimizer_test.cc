@@ -17,9 +17,9 @@
 #include "worker/engine/device/device.h"
 #include "worker/engine/kernels/adamw_8bit.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 
 namespace wattle::engine {
 namespace {

@@ -12,9 +12,9 @@
 #include <ATen/Context.h>
 #include <ATen/record_function.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {

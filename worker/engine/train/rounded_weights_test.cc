@@ -10,11 +10,11 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/tensor_files.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {

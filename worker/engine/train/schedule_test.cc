@@ -9,11 +9,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "proto/gpt2_shape_for_test.h"
+#include "proto/testing/gpt2_shape_for_test.h"
 #include "wattle/v1/profile.pb.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/token_batch.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/data_order.h"
 
 namespace wattle::engine {

@@ -15,14 +15,14 @@
 #include <ATen/ATen.h>
 
 #include "base/status_macros.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "models/memory_estimate.h"
 #include "wattle/v1/profile.pb.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/models/decoder.h"
-#include "worker/engine/models/test_golden.h"
-#include "worker/engine/test_device.h"
-#include "worker/engine/test_model.h"
+#include "worker/engine/models/testing/test_golden.h"
+#include "worker/engine/testing/test_device.h"
+#include "worker/engine/testing/test_model.h"
 #include "worker/engine/train/finetune.h"
 
 namespace wattle::engine {

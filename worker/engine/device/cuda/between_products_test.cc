@@ -14,12 +14,12 @@
 
 #include "base/half.h"
 #include "worker/engine/device/cuda/dropout.h"
-#include "worker/engine/device/cuda/host_gpu.h"
-#include "worker/engine/device/cuda/host_kernels.h"
 #include "worker/engine/device/cuda/kernels/arguments.h"
+#include "worker/engine/device/cuda/testing/host_gpu.h"
+#include "worker/engine/device/cuda/testing/host_kernels.h"
 #include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::cuda {
 namespace {

@@ -14,9 +14,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "base/test_directory.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::cuda {
 namespace {

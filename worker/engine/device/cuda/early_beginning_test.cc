@@ -12,11 +12,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/device/cuda/decode_run.h"
-#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/kernels/nf4_double.h"
-#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/kernels/testing/test_decoder.h"
 
 namespace wattle::cuda {
 namespace {

@@ -16,14 +16,14 @@
 #include "gtest/gtest.h"
 
 #include "base/half.h"
-#include "base/status_matchers.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/dropout.h"
-#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/device/cuda/training_step.h"
 #include "worker/engine/kernels/adamw.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::cuda {
 namespace {

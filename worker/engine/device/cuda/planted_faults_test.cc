@@ -13,9 +13,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "worker/engine/device/cuda/host_gpu.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "base/testing/status_matchers.h"
+#include "worker/engine/device/cuda/testing/host_gpu.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 // The panel product without its barriers.
 #define __syncthreads() static_cast<void>(0)

@@ -16,11 +16,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "worker/engine/device/cuda/host_gpu.h"
-#include "worker/engine/device/cuda/host_kernels.h"
 #include "worker/engine/device/cuda/kernels/arguments.h"
+#include "worker/engine/device/cuda/testing/host_gpu.h"
+#include "worker/engine/device/cuda/testing/host_kernels.h"
 #include "worker/engine/kernels/nf4_double.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::cuda {
 namespace {

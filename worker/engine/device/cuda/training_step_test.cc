@@ -14,13 +14,13 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
-#include "worker/engine/device/cuda/host_launcher.h"
+#include "base/testing/status_matchers.h"
 #include "worker/engine/device/cuda/random_words.h"
+#include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/kernels/adamw_8bit.h"
 #include "worker/engine/kernels/bf16.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/kernels/test_matrix.h"
+#include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::cuda {
 namespace {

@@ -7,7 +7,7 @@
 #include "arguments.h"
 
 #ifndef __CUDACC_RTC__
-#include "worker/engine/device/cuda/host_gpu.h"
+#include "worker/engine/device/cuda/testing/host_gpu.h"
 #else
 
 // Shared memory of the block: an array, uninitialized.

@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What ThreadSanitizer cannot see of libraries that are not instrumented.
+// cmake/testing/tsan_abseil.cc and cmake/testing/tsan_grpc.cc tell it what they order.
+//
+// - A `race:` line for gRPC's libraries would hide every race of a service: gRPC's threads run the
+//   services, so its frames are in each of their stacks.
+// - gRPC's headers keep the state of an operation and its callback; the library hands both to the
+//   next thread. So these lines name gRPC's own code at the top of a stack: a line for a function
+//   that calls ours, such as CallOnDone, would hide what ours does in it.
+// - gRPC calls OnCancel of a service's stream in the library and counts there that the call has
+//   returned; OnDone, which deletes the stream, waits for that count.
+// - AuthMetadataProcessorAyncWrapper gives up its share of the processor of our calls: the library
+//   counts owners itself, unseen.
+// - spdlog makes its registry behind a guard of its own library.
+
+// The sanitizer asks the program for them. A boxed program may read no file of suppressions.
+extern "C" const char* __tsan_default_suppressions() {  // NOLINT(bugprone-reserved-identifier)
+  return R"(
+called_from_lib:libgrpc.so
+called_from_lib:libgrpc++.so
+called_from_lib:libgpr.so
+called_from_lib:libupb.so
+called_from_lib:libssl.so
+called_from_lib:libcrypto.so
+called_from_lib:libabsl_graphcycles_internal.so
+called_from_lib:libabsl_status.so
+called_from_lib:libabsl_cord.so
+called_from_lib:libabsl_time_zone.so
+race:libprotobuf
+race:libabsl
+mutex:libgrpc
+deadlock:libgrpc
+race:^grpc::internal::InterceptorBatchMethodsImpl::
+race:^grpc::internal::CallbackWithSuccessTag::Clear
+race:~ServerCallbackReaderWriterImpl
+race_top:^grpc::
+race_top:^std::function<void (bool)>::operator()
+race_top:^std::_Function_base::_M_empty
+race:^wattle::rpc::*::OnCancel
+race:^grpc::AuthMetadataProcessorAyncWrapper::Destroy
+race:^spdlog::details::registry::registry
+)";
+}

@@ -1,0 +1,28 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// libFuzzer's entry: its input is the weights file of a tiny model (weights_fuzz_internal.h).
+// `./dev fuzz` builds it with clang and begins with the valid files, which this program writes when
+// WATTLE_FUZZ_CORPUS names a directory.
+#include <cstdint>
+#include <string>
+
+#include "base/check.h"
+#include "models/testing/fuzz_files_internal.h"
+#include "models/testing/weights_fuzz_internal.h"
+
+namespace {
+
+std::string Prepare() {
+  const std::string directory = wattle::models::FuzzDirectory("wattle-fuzz");
+  WATTLE_CHECK(wattle::models::MakeDirectoryWithoutWeights(directory).ok(), "it can be written");
+  wattle::models::WriteFuzzCorpus([&] { return wattle::models::ValidWeights(directory); });
+  return directory;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const std::string directory = Prepare();
+  (void)wattle::models::LookAtWeights(directory, {reinterpret_cast<const char*>(data), size});
+  return 0;
+}
