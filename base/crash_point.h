@@ -14,7 +14,7 @@
 // the names of agent and runner differ.
 //
 // The agent's places (credentials:NAME is everybody's: that file is about to be written):
-//   isolation        a child that tries the box of runners has begun
+//   isolation        a child that tries the sandbox of runners has begun
 //   accept           an assignment is durable, its report is not yet in the spool
 //   progress         a step of the runner was taken in
 //   checkpoint       a checkpoint frame was taken in

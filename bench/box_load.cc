@@ -4,9 +4,10 @@
 // the median milliseconds until it has ended.
 // wattle-box-load steps RUNNER TASK LEVEL: runs the task (protobuf's text format) and prints the
 // median seconds of a step. bench/security.py reads both.
-// wattle-box-load trace RUNNER LEVEL [READABLE...]: asks the runner in a box for CUDA whether it
-// can use the GPU. A call that the box refuses fails with EPERM and is named, in place of the
-// runner's end; the folders can be read too. bench/gpu_exam.py finds so what a new driver wants.
+// wattle-box-load trace RUNNER LEVEL [READABLE...]: asks the runner in a sandbox for CUDA whether
+// it can use the GPU. A call that the sandbox refuses fails with EPERM and is named, in place of
+// the runner's end; the folders can be read too. bench/gpu_exam.py finds so what a new driver
+// wants.
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -28,14 +29,14 @@
 #include "google/protobuf/text_format.h"
 
 #include "base/file.h"
-#include "worker/box/box.h"
 #include "worker/child/runner_process.h"
+#include "worker/sandbox/sandbox.h"
 
 namespace {
 
-using wattle::box::Box;
-using wattle::box::Level;
-using wattle::box::LevelName;
+using wattle::sandbox::Level;
+using wattle::sandbox::LevelName;
+using wattle::sandbox::Sandbox;
 
 constexpr char kSmallProgram[] = "/bin/echo";
 // Between two starts. The kernel takes tens of milliseconds to remove the network namespace of a
@@ -60,12 +61,13 @@ int Starts(int count) {
     for (const Level level : {Level::kNone, Level::kSeccomp, Level::kFull}) {
       absl::SleepFor(kPause);
       const absl::Time begin = absl::Now();
-      absl::StatusOr<Box> box = Box::Prepare({.level = level, .program = kSmallProgram});
-      if (!box.ok()) {
-        return Fail(box.status());
+      absl::StatusOr<Sandbox> sandbox =
+          Sandbox::Prepare({.level = level, .program = kSmallProgram});
+      if (!sandbox.ok()) {
+        return Fail(sandbox.status());
       }
-      const auto line =
-          wattle::child::RunnerVersion({.program = kSmallProgram, .box = &*box}, absl::Seconds(30));
+      const auto line = wattle::child::RunnerVersion(
+          {.program = kSmallProgram, .sandbox = &*sandbox}, absl::Seconds(30));
       if (!line.ok()) {
         return Fail(line.status());
       }
@@ -88,14 +90,14 @@ int Steps(const std::string& runner, const std::string& task_file, Level level) 
   if (!task.data_file().empty()) {
     readable.push_back(task.data_file());
   }
-  absl::StatusOr<Box> box =
-      Box::Prepare({.level = level,
-                    .program = runner,
-                    .readable = readable,
-                    .writable = {task.work_directory(), task.output_directory()},
-                    .cuda = task.device() == "cuda"});
-  if (!box.ok()) {
-    return Fail(box.status());
+  absl::StatusOr<Sandbox> sandbox =
+      Sandbox::Prepare({.level = level,
+                        .program = runner,
+                        .readable = readable,
+                        .writable = {task.work_directory(), task.output_directory()},
+                        .cuda = task.device() == "cuda"});
+  if (!sandbox.ok()) {
+    return Fail(sandbox.status());
   }
   std::vector<double> seconds;
   std::string ended;
@@ -115,7 +117,8 @@ int Steps(const std::string& runner, const std::string& task_file, Level level) 
     done.Notify();
   };
   const auto process = wattle::child::RunnerProcess::Start(
-      {.program = runner, .threads = task.threads(), .box = &*box}, task, std::move(callbacks));
+      {.program = runner, .threads = task.threads(), .sandbox = &*sandbox}, task,
+      std::move(callbacks));
   if (!process.ok()) {
     return Fail(process.status());
   }
@@ -127,8 +130,8 @@ int Steps(const std::string& runner, const std::string& task_file, Level level) 
   return 0;
 }
 
-// Names what the box refuses until the child has ended.
-void NameRefusals(const wattle::box::Refusals& refusals) {
+// Names what the sandbox refuses until the child has ended.
+void NameRefusals(const wattle::sandbox::Refusals& refusals) {
   pollfd told = {refusals.descriptor(), POLLIN, 0};
   while (told.fd >= 0 && poll(&told, 1, -1) > 0 && (told.revents & POLLIN) != 0) {
     std::printf("refused: %s\n", refusals.TakeAndRefuse().c_str());
@@ -136,10 +139,10 @@ void NameRefusals(const wattle::box::Refusals& refusals) {
 }
 
 int Trace(std::string runner, Level level, std::vector<std::string> readable) {
-  absl::StatusOr<Box> box = Box::Prepare(
+  absl::StatusOr<Sandbox> sandbox = Sandbox::Prepare(
       {.level = level, .program = runner, .readable = std::move(readable), .cuda = true});
-  if (!box.ok()) {
-    return Fail(box.status());
+  if (!sandbox.ok()) {
+    return Fail(sandbox.status());
   }
   std::array<int, 2> ends = {};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
@@ -150,12 +153,12 @@ int Trace(std::string runner, Level level, std::vector<std::string> readable) {
   std::array<char*, 4> arguments = {runner.data(), flag.data(), device.data(), nullptr};
   const pid_t child = fork();
   if (child == 0) {
-    box->Enter(ends[1]);
-    execve(box->program(), arguments.data(), environ);
+    sandbox->Enter(ends[1]);
+    execve(sandbox->program(), arguments.data(), environ);
     _exit(127);
   }
   close(ends[1]);
-  const absl::StatusOr<wattle::box::Refusals> refusals = wattle::box::AwaitEntry(ends[0]);
+  const absl::StatusOr<wattle::sandbox::Refusals> refusals = wattle::sandbox::AwaitEntry(ends[0]);
   if (refusals.ok()) {
     NameRefusals(*refusals);
   }
@@ -173,11 +176,11 @@ int main(int argc, char** argv) {
   if (command == "start" && argc == 3 && absl::SimpleAtoi(argv[2], &count) && count > 0) {
     return Starts(count);
   }
-  const auto traced = argc >= 4 ? wattle::box::ParseLevel(argv[3]) : std::nullopt;
+  const auto traced = argc >= 4 ? wattle::sandbox::ParseLevel(argv[3]) : std::nullopt;
   if (command == "trace" && traced.has_value()) {
     return Trace(argv[2], *traced, {argv + 4, argv + argc});
   }
-  const auto level = argc == 5 ? wattle::box::ParseLevel(argv[4]) : std::nullopt;
+  const auto level = argc == 5 ? wattle::sandbox::ParseLevel(argv[4]) : std::nullopt;
   if (command == "steps" && level.has_value()) {
     return Steps(argv[2], argv[3], *level);
   }

@@ -249,10 +249,11 @@ class Doctor {
     if (!told) {
       return;
     }
-    Look(less.empty() ? std::string("runners are in a box (isolation full)")
-                      : absl::StrCat("runners are in a box; without Landlock they can read their "
-                                     "worker's files (isolation seccomp): ",
-                                     absl::StrJoin(less, ", ")),
+    Look(less.empty()
+             ? std::string("runners are in a sandbox (isolation full)")
+             : absl::StrCat("runners are in a sandbox; without Landlock they can read their "
+                            "worker's files (isolation seccomp): ",
+                            absl::StrJoin(less, ", ")),
          [&] {
            for (const v1::Device& device : facts_.devices.devices()) {
              if (device.info().isolation() == "none") {

@@ -90,7 +90,7 @@ TEST(DiagnosisTest, ABoardWithoutLandlockIsToldAndOneWithoutABoxIsTrouble) {
   v1::DeviceInfo& first = *facts.devices.mutable_devices(0)->mutable_info();
   first.set_isolation("full");
   EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
-              HasSubstr("ok  runners are in a box (isolation full)\n"));
+              HasSubstr("ok  runners are in a sandbox (isolation full)\n"));
   first.set_isolation("seccomp");
   EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
               HasSubstr("(isolation seccomp): " + first.name() + "\n"));

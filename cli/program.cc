@@ -17,8 +17,8 @@
 #include <CLI/App.hpp>
 #include <CLI/CLI.hpp>
 
-#include "base/nearest_word.h"
 #include "base/number_flag.h"
+#include "base/spelling_suggestion.h"
 #include "base/standard_output.h"
 
 namespace wattle::cli {
@@ -192,7 +192,7 @@ std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& argument
       return Fail(environment, ExitCode::kBadInput,
                   absl::StrCat(error.what(), "; see ", line.path, " --help"));
     }
-    const std::string nearest = NearestWord(line.unknown, line.words);
+    const std::string nearest = SpellingSuggestion(line.unknown, line.words);
     return Fail(environment, ExitCode::kBadInput,
                 absl::StrCat(line.unknown, ": not known here; ",
                              nearest.empty() ? "" : absl::StrCat("did you mean ", nearest, "? "),

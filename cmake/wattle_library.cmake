@@ -15,7 +15,7 @@ if(WATTLE_SANITIZE)
   add_compile_options(-fsanitize=${WATTLE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${WATTLE_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
-    # The check of vptr asks the kernel which memory is there, which a boxed program may not. The check of functions knows no fake of a
+    # The check of vptr asks the kernel which memory is there, which a sandboxed program may not. The check of functions knows no fake of a
     # C library, whose structs have types of their own.
     add_compile_options(-fno-sanitize=vptr,function)
     add_link_options(-fno-sanitize=vptr,function)

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-#include "base/nearest_word.h"
+#include "base/spelling_suggestion.h"
 #include "formats/field_names_internal.h"
 #include "formats/job_document_internal.h"
 #include "formats/number_field_internal.h"
@@ -160,7 +160,7 @@ std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
       candidates.emplace_back(coming);
     }
   }
-  if (const std::string nearest = NearestWord(name, candidates); !nearest.empty()) {
+  if (const std::string nearest = SpellingSuggestion(name, candidates); !nearest.empty()) {
     return absl::StrCat("did you mean \"", nearest, "\"?",
                         IsComingField(nearest) ? " (not supported in this version)" : "");
   }

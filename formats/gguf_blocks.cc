@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
-#include "base/half.h"
+#include "base/fp16.h"
 
 namespace wattle::formats {
 namespace {
@@ -54,7 +54,7 @@ int CodeAt(const std::byte* bytes, int64_t index) {
 }
 
 void DequantizeQ8(const std::byte* block, float* values) {
-  const float scale = FloatFromHalf(HalfAt(block));
+  const float scale = FloatFromFp16(HalfAt(block));
   for (int64_t i = 0; i < kSmallBlock; ++i) {
     const auto code = static_cast<int8_t>(CodeAt(block, kHalfBytes + i));
     values[i] = scale * static_cast<float>(code);
@@ -64,7 +64,7 @@ void DequantizeQ8(const std::byte* block, float* values) {
 // Byte i has weight i in its lower half and weight i + 16 in its upper half.
 void DequantizeQ4(const std::byte* block, float* values) {
   constexpr int64_t kHalf = kSmallBlock / 2;
-  const float scale = FloatFromHalf(HalfAt(block));
+  const float scale = FloatFromFp16(HalfAt(block));
   for (int64_t i = 0; i < kHalf; ++i) {
     const int codes = CodeAt(block, kHalfBytes + i);
     values[i] = scale * static_cast<float>((codes & 0xf) - 8);
@@ -96,7 +96,7 @@ float Q6GroupScale(const std::byte* block, int64_t group) {
 }
 
 void DequantizeQ6(const std::byte* block, float* values) {
-  const float scale = FloatFromHalf(HalfAt(block + kQ6ScaleAt));
+  const float scale = FloatFromFp16(HalfAt(block + kQ6ScaleAt));
   for (int64_t weight = 0; weight < kQ6Block; ++weight) {
     values[weight] = scale * Q6GroupScale(block, weight / kQ6Group) *
                      static_cast<float>(Q6Code(block, weight) - 32);
@@ -113,12 +113,12 @@ void UnpackQ6(const std::byte* block, int64_t number, const UnpackedBlocks& out)
   for (int64_t group = 0; group < kGroups; ++group) {
     out.scales[static_cast<size_t>(number * kGroups + group)] = Q6GroupScale(block, group);
   }
-  out.block_scales[static_cast<size_t>(number)] = FloatFromHalf(HalfAt(block + kQ6ScaleAt));
+  out.block_scales[static_cast<size_t>(number)] = FloatFromFp16(HalfAt(block + kQ6ScaleAt));
 }
 
 // For the types with one scale per block.
 void UnpackSmall(GgufType type, const std::byte* block, int8_t* codes, float& scale) {
-  scale = FloatFromHalf(HalfAt(block));
+  scale = FloatFromFp16(HalfAt(block));
   if (type == GgufType::kQ8_0) {
     std::memcpy(codes, block + kHalfBytes, kSmallBlock);
     return;
@@ -137,7 +137,7 @@ void QuantizeQ8(const float* values, std::byte* block) {
   }
   const float scale = largest / kQ8CodeMax;
   const float inverse = scale == 0.0F ? 0.0F : 1.0F / scale;
-  const uint16_t stored = HalfFromFloat(scale);
+  const uint16_t stored = Fp16FromFloat(scale);
   std::memcpy(block, &stored, sizeof(stored));
   for (int64_t i = 0; i < kSmallBlock; ++i) {
     const auto code = static_cast<int8_t>(std::round(values[i] * inverse));
@@ -155,7 +155,7 @@ void QuantizeQ4(const float* values, std::byte* block) {
   }
   const float scale = *extreme / -8.0F;
   const float inverse = scale == 0.0F ? 0.0F : 1.0F / scale;
-  const uint16_t stored = HalfFromFloat(scale);
+  const uint16_t stored = Fp16FromFloat(scale);
   std::memcpy(block, &stored, sizeof(stored));
   const auto code = [&](int64_t i) {
     const double place = static_cast<double>(values[i]) * static_cast<double>(inverse) + kZeroCode;
@@ -208,7 +208,7 @@ void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span
         std::memcpy(out, block, sizeof(float));
         break;
       case GgufType::kF16:
-        *out = FloatFromHalf(HalfAt(block));
+        *out = FloatFromFp16(HalfAt(block));
         break;
       case GgufType::kBF16:
         *out = FloatFromBf16(HalfAt(block));
@@ -262,7 +262,7 @@ void QuantizeGguf(GgufType type, absl::Span<const float> values, absl::Span<std:
     } else if (type == GgufType::kQ4_0) {
       QuantizeQ4(source, block);
     } else if (type == GgufType::kF16) {
-      const uint16_t half = HalfFromFloat(*source);
+      const uint16_t half = Fp16FromFloat(*source);
       std::memcpy(block, &half, sizeof(half));
     } else {
       std::memcpy(block, source, sizeof(float));

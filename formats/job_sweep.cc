@@ -13,7 +13,7 @@
 #include <google/protobuf/message.h>
 #include <yaml-cpp/yaml.h>
 
-#include "base/nearest_word.h"
+#include "base/spelling_suggestion.h"
 #include "base/status_macros.h"
 #include "formats/job_document_internal.h"
 #include "formats/json.h"
@@ -144,7 +144,7 @@ absl::StatusOr<SweptField> SweepReader::FieldOf(const YAML::Node& key) const {
     nearest.push_back(path);
   }
   if (nearest.empty()) {
-    const std::string meant = NearestWord(names.back(), known);
+    const std::string meant = SpellingSuggestion(names.back(), known);
     return Error(field.line, field.word,
                  meant.empty() ? "no such field; wants a field of this kind of job by its path in "
                                  "the file, such as priority"

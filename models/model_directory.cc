@@ -19,7 +19,7 @@
 #include "models/family.h"
 #include "models/field_reader.h"
 #include "models/gguf_weights.h"
-#include "models/harmless_tensors.h"
+#include "models/ignorable_buffers.h"
 #include "proto/quantization_recipe.h"
 
 namespace wattle::models {
@@ -88,7 +88,7 @@ class WeightsCheck {
         continue;
       }
       WATTLE_ASSIGN_OR_RETURN(const bool harmless,
-                              IsHarmless(model_.config, file_, tensor, embedding));
+                              IsIgnorable(model_.config, file_, tensor, embedding));
       if (!harmless) {
         return TensorError(file_, tensor.name,
                            "not part of the model that config.json describes; remove it");

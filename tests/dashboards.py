@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""The dashboards of deploy/grafana against Grafana's rules: what a Grafana would refuse, repair silently or show as an empty box.
+"""The dashboards of deploy/grafana against Grafana's rules: what a Grafana would refuse, repair silently or show as an empty sandbox.
 
 Their queries run against a real Prometheus in tests/integration/telemetry_test.py.
 """

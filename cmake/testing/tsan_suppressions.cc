@@ -14,7 +14,7 @@
 //   counts owners itself, unseen.
 // - spdlog makes its registry behind a guard of its own library.
 
-// The sanitizer asks the program for them. A boxed program may read no file of suppressions.
+// The sanitizer asks the program for them. A sandboxed program may read no file of suppressions.
 extern "C" const char* __tsan_default_suppressions() {  // NOLINT(bugprone-reserved-identifier)
   return R"(
 called_from_lib:libgrpc.so

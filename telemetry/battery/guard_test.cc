@@ -35,7 +35,7 @@ policy::Limits Reserve(double ratio) {
   return {.reserve = policy::ReserveLimit{Fraction(ratio), "mast"}};
 }
 policy::Limits Hot(double celsius) {
-  return {.temperature_max = policy::TemperatureLimit{Celsius(celsius), "box"}};
+  return {.temperature_max = policy::TemperatureLimit{Celsius(celsius), "sandbox"}};
 }
 
 // A battery of 110 kJ: kWork holds back 1 % of it, so work stops at reserve + 5 % + 1 %.

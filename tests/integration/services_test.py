@@ -122,7 +122,7 @@ class Services(Scene):
 
     def told_by_worker(self, calls):
         """By one that wants isolation full and finds no coordinator, in a service that has these calls; None: all of them."""
-        command = [BIN / "wattle-worker", "--isolation-min=full", "--plaintext-loopback", "--coordinator=127.0.0.1:1", f"--state-dir={self.fleet.directory / 'boxed'}"]
+        command = [BIN / "wattle-worker", "--isolation-min=full", "--plaintext-loopback", "--coordinator=127.0.0.1:1", f"--state-dir={self.fleet.directory / 'sandboxed'}"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=calls and (lambda: enter(calls))) as worker:
             told = ""
             for line in worker.stderr:  # Until it ends, or goes on.

@@ -448,12 +448,12 @@ absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
     });
   };
   runner_.reset();
-  WATTLE_ASSIGN_OR_RETURN(box::Box box, PrepareBox(task));
+  WATTLE_ASSIGN_OR_RETURN(sandbox::Sandbox sandbox, PrepareBox(task));
   const UniqueDescriptor group = MakeRunnerGroup();
   WATTLE_ASSIGN_OR_RETURN(runner_, child::RunnerProcess::Start({.program = config_.runner,
                                                                 .threads = settings_.threads,
                                                                 .nice = 0,
-                                                                .box = &box,
+                                                                .sandbox = &sandbox,
                                                                 .kernels = CompiledKernels(),
                                                                 .group = group.get()},
                                                                task, std::move(callbacks)));

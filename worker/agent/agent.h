@@ -41,12 +41,12 @@
 #include "worker/agent/storage_probe.h"
 #include "worker/agent/system_time.h"
 #include "worker/agent/worker_log.h"
-#include "worker/box/box.h"
-#include "worker/box/level.h"
 #include "worker/child/runner_group.h"
 #include "worker/child/runner_process.h"
 #include "worker/power/board_power.h"
 #include "worker/power/power_modes.h"
+#include "worker/sandbox/level.h"
+#include "worker/sandbox/sandbox.h"
 #include "worker/upgrade/releases.h"
 
 namespace wattle::agent {
@@ -102,7 +102,7 @@ class Agent final : public AgentPorts {
   // Also the keys of --signers.
   absl::Status OpenCredentials();
   void DescribeByFlags();
-  // The box, the device and the rates of runners here.
+  // The sandbox, the device and the rates of runners here.
   absl::Status OpenRunner();
   absl::Status OpenTransfers();
   absl::Status OpenEmulation(const v1::WorkerRecord& kept);
@@ -117,11 +117,11 @@ class Agent final : public AgentPorts {
   // A GPU that does not answer: the board offers its cores alone.
   void UseCoresOnly(absl::string_view reason);
   void TellRates();
-  // Finds out which box the runners here get. Errors: kInvalidArgument, where it is less than
+  // Finds out which sandbox the runners here get. Errors: kInvalidArgument, where it is less than
   // --isolation-min.
   absl::Status DetectIsolation();
-  // The box of one start of the runner. task: the default, where it only answers a question.
-  absl::StatusOr<box::Box> PrepareBox(const v1::RunnerTask& task);
+  // The sandbox of one start of the runner. task: the default, where it only answers a question.
+  absl::StatusOr<sandbox::Sandbox> PrepareBox(const v1::RunnerTask& task);
   // The folder of the GPU's kernels that were compiled ahead (probe_kernels.h); empty: none.
   [[nodiscard]] std::string CompiledKernels() const;
   // Notes once where the kernel does not bound what a runner takes.
@@ -200,7 +200,7 @@ class Agent final : public AgentPorts {
   PeerCounters peers_;                             // without what peer_server_ counts
   std::unique_ptr<DirectoryLink> directory_link_;  // null without --peer-listen, as the next
   std::unique_ptr<PeerServer> peer_server_;
-  box::Level isolation_ = box::Level::kNone;
+  sandbox::Level isolation_ = sandbox::Level::kNone;
   std::unique_ptr<child::RunnerGroup> runner_group_;  // null where none is delegated; after runner_
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;

@@ -24,9 +24,9 @@
 #include "worker/agent/owner_programs.h"
 #include "worker/agent/probe_kernels.h"
 #include "worker/agent/probe_rates.h"
-#include "worker/box/isolation.h"
 #include "worker/power/power_settings.h"
 #include "worker/power/powerd_client.h"
+#include "worker/sandbox/isolation.h"
 
 namespace wattle::agent {
 namespace {
@@ -436,12 +436,12 @@ UniqueDescriptor Agent::MakeRunnerGroup() {
 }
 
 absl::Status Agent::DetectIsolation() {
-  const box::Isolation isolation = box::DetectIsolation(config_.isolation);
-  WATTLE_RETURN_IF_ERROR(box::CheckAtLeast(isolation, config_.isolation_min));
+  const sandbox::Isolation isolation = sandbox::DetectIsolation(config_.isolation);
+  WATTLE_RETURN_IF_ERROR(sandbox::CheckAtLeast(isolation, config_.isolation_min));
   isolation_ = isolation.level;
-  settings_.info.set_isolation(std::string(box::LevelName(isolation_)));
+  settings_.info.set_isolation(std::string(sandbox::LevelName(isolation_)));
   if (isolation_ < config_.isolation) {
-    Note(absl::StrCat("isolation ", box::LevelName(isolation_), ": ", isolation.missing,
+    Note(absl::StrCat("isolation ", sandbox::LevelName(isolation_), ": ", isolation.missing,
                       "; docs/operate/security.md says what a runner can do then"));
   }
   return absl::OkStatus();
@@ -451,14 +451,14 @@ std::string Agent::CompiledKernels() const {
   return device_ == "cpu" ? "" : KernelsCompiledAhead(config_.state_dir);
 }
 
-absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
+absl::StatusOr<sandbox::Sandbox> Agent::PrepareBox(const v1::RunnerTask& task) {
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(config_.runner));
   const bool cuda = device_ == "cuda" && task.device() != "cpu";
-  box::Spec spec = {
+  sandbox::Spec spec = {
       .level = isolation_,
       .program = config_.runner,
       .cuda = cuda,
-      .limits = {.memory_bytes = box::MemoryLimit(task.peak_memory_bytes(), task.threads())}};
+      .limits = {.memory_bytes = sandbox::MemoryLimit(task.peak_memory_bytes(), task.threads())}};
   for (const std::string& path :
        {task.model_directory(), task.data_file(), task.heldout_data_file(),
         task.calibration_data_file(), task.reference_model_directory()}) {
@@ -477,9 +477,9 @@ absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
   }
   const absl::StatusOr<int64_t> free_bytes = artifacts::FreeSpaceOf(config_.state_dir);
   if (free_bytes.ok()) {
-    spec.limits.file_bytes = box::FileLimit(*free_bytes, config_.disk_reserve_bytes);
+    spec.limits.file_bytes = sandbox::FileLimit(*free_bytes, config_.disk_reserve_bytes);
   }
-  return box::Box::Prepare(spec);
+  return sandbox::Sandbox::Prepare(spec);
 }
 
 // The board keeps its cores and whatever else it does in the fleet. The GPU may only be lost until
@@ -503,10 +503,11 @@ void Agent::AskRunner() {
       device_ == "cuda" && !problem.empty()) {
     UseCoresOnly(problem);
   }
-  absl::StatusOr<box::Box> box = PrepareBox({});
+  absl::StatusOr<sandbox::Sandbox> sandbox = PrepareBox({});
   const auto engine =
-      box.ok() ? child::RunnerVersion({.program = config_.runner, .box = &*box}, kRunnerAnswers)
-               : box.status();
+      sandbox.ok()
+          ? child::RunnerVersion({.program = config_.runner, .sandbox = &*sandbox}, kRunnerAnswers)
+          : sandbox.status();
   if (!engine.ok()) {
     AddFinding(
         absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
@@ -516,11 +517,12 @@ void Agent::AskRunner() {
   if (device_ == "cpu") {
     return;
   }
-  absl::StatusOr<box::Box> device_box = PrepareBox({});
+  absl::StatusOr<sandbox::Sandbox> device_sandbox = PrepareBox({});
   const absl::StatusOr<v1::DeviceInfo> told =
-      device_box.ok() ? child::CheckRunnerDevice({.program = config_.runner, .box = &*device_box},
-                                                 device_, kRunnerAnswers)
-                      : device_box.status();
+      device_sandbox.ok()
+          ? child::CheckRunnerDevice({.program = config_.runner, .sandbox = &*device_sandbox},
+                                     device_, kRunnerAnswers)
+          : device_sandbox.status();
   if (!told.ok()) {
     UseCoresOnly(told.status().message());
   } else if (emulator_ == nullptr) {  // an emulated board's GPU is not this machine's

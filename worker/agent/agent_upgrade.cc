@@ -42,11 +42,11 @@ void Agent::StartSelfTest() {
     self_test_.join();
   }
   self_test_ = std::thread([this] {
-    absl::StatusOr<box::Box> box = PrepareBox({});
-    const absl::Status tested = box.ok()
-                                    ? child::TestRunner({.program = config_.runner, .box = &*box},
-                                                        config_.device, kSelfTestTime)
-                                    : box.status();
+    absl::StatusOr<sandbox::Sandbox> sandbox = PrepareBox({});
+    const absl::Status tested =
+        sandbox.ok() ? child::TestRunner({.program = config_.runner, .sandbox = &*sandbox},
+                                         config_.device, kSelfTestTime)
+                     : sandbox.status();
     Post([this, tested](const Instant& now) { core_->OnSelfTested(tested, now); });
   });
 }

@@ -174,8 +174,8 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   DeclareEmulation(app, config);
 }
 
-absl::StatusOr<box::Level> LevelOf(absl::string_view flag, const std::string& name) {
-  const std::optional<box::Level> level = box::ParseLevel(name);
+absl::StatusOr<sandbox::Level> LevelOf(absl::string_view flag, const std::string& name) {
+  const std::optional<sandbox::Level> level = sandbox::ParseLevel(name);
   if (!level.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(flag, " ", name, ": wanted full, seccomp or none"));
@@ -383,8 +383,8 @@ absl::Status Validate(const Config& config) {
   }
   if (config.isolation_min > config.isolation) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--isolation-min ", box::LevelName(config.isolation_min), ": is more than --isolation ",
-        box::LevelName(config.isolation), " permits; leave one of them out"));
+        "--isolation-min ", sandbox::LevelName(config.isolation_min), ": is more than --isolation ",
+        sandbox::LevelName(config.isolation), " permits; leave one of them out"));
   }
   WATTLE_RETURN_IF_ERROR(policy::CheckGivenLabels("--label", config.labels));
   return ValidateBoard(config);

@@ -13,8 +13,8 @@
 #include "absl/status/status.h"
 
 #include "telemetry/sensors/settings.h"
-#include "worker/box/level.h"
 #include "worker/power/powerd_client.h"
+#include "worker/sandbox/level.h"
 
 namespace wattle::agent {
 
@@ -37,8 +37,8 @@ struct Config {
   double metrics_interval_seconds = 15;  // between pushed samples
   int64_t metrics_spool_bytes = int64_t{32} << 20;
   // Of the runners: the most that is tried, and the least without which the worker does not start.
-  box::Level isolation = box::Level::kFull;
-  box::Level isolation_min = box::Level::kNone;
+  sandbox::Level isolation = sandbox::Level::kFull;
+  sandbox::Level isolation_min = sandbox::Level::kNone;
   std::string runner;  // empty: wattle-runner beside this program
   std::string device = "cpu";
   int threads = 0;  // 0: all cores; emulated: 1

@@ -87,8 +87,8 @@ TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
        }},
       {"--isolation-min",
        [](Config& c) {
-         c.isolation = box::Level::kSeccomp;
-         c.isolation_min = box::Level::kFull;
+         c.isolation = sandbox::Level::kSeccomp;
+         c.isolation_min = sandbox::Level::kFull;
        }},
       {"--label isolation=full",
        [](Config& c) {

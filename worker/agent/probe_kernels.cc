@@ -8,9 +8,9 @@
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
 #include "worker/agent/storage/posix_disk.h"
-#include "worker/box/box.h"
-#include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"
+#include "worker/sandbox/isolation.h"
+#include "worker/sandbox/sandbox.h"
 
 namespace wattle::agent {
 namespace {
@@ -34,13 +34,15 @@ absl::StatusOr<std::string> CompileKernels(const KernelProbe& probe) {
   const std::string directory = KernelDirectory(probe.state_directory);
   WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory));
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
-  WATTLE_ASSIGN_OR_RETURN(box::Box box,
-                          box::Box::Prepare({.level = box::DetectIsolation(box::Level::kFull).level,
-                                             .program = probe.runner,
-                                             .writable = {directory},
-                                             .cuda = true}));
-  return child::CompileRunnerKernels({.program = probe.runner, .box = &box, .kernels = directory},
-                                     probe.device, kRunnerCompiles);
+  WATTLE_ASSIGN_OR_RETURN(
+      sandbox::Sandbox sandbox,
+      sandbox::Sandbox::Prepare({.level = sandbox::DetectIsolation(sandbox::Level::kFull).level,
+                                 .program = probe.runner,
+                                 .writable = {directory},
+                                 .cuda = true}));
+  return child::CompileRunnerKernels(
+      {.program = probe.runner, .sandbox = &sandbox, .kernels = directory}, probe.device,
+      kRunnerCompiles);
 }
 
 }  // namespace wattle::agent

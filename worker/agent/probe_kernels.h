@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // `wattle-worker probe --device cuda`: the GPU's kernels, compiled before a job wants them. They
-// lie in a folder of the state, which a job's box may read and not write.
+// lie in a folder of the state, which a job's sandbox may read and not write.
 #ifndef WATTLE_WORKER_AGENT_PROBE_KERNELS_H_
 #define WATTLE_WORKER_AGENT_PROBE_KERNELS_H_
 

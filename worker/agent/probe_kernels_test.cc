@@ -12,9 +12,9 @@
 #include "base/testing/status_matchers.h"
 #include "base/testing/test_directory.h"
 #include "worker/agent/testing/fake_runner_for_test.h"
-#include "worker/box/box.h"
-#include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"
+#include "worker/sandbox/isolation.h"
+#include "worker/sandbox/sandbox.h"
 
 namespace wattle::agent {
 namespace {
@@ -46,9 +46,9 @@ TEST(ProbeKernelsTest, TheReasonOfTheRunnerIsTold) {
   EXPECT_THAT(CompileKernels(probe), StatusIs(absl::StatusCode::kNotFound, HasSubstr("runner")));
 }
 
-// The box of a job, as the agent makes it.
+// The sandbox of a job, as the agent makes it.
 TEST(ProbeKernelsTest, AJobReadsTheKernelsAndCannotWriteThem) {
-  if (box::DetectIsolation(box::Level::kFull).level < box::Level::kFull) {
+  if (sandbox::DetectIsolation(sandbox::Level::kFull).level < sandbox::Level::kFull) {
     GTEST_SKIP() << "this kernel holds no files back";
   }
   const TestDirectory directory;
@@ -61,11 +61,11 @@ TEST(ProbeKernelsTest, AJobReadsTheKernelsAndCannotWriteThem) {
   task.set_work_directory(directory.File("work"));
   task.set_output_directory(task.work_directory());
   ASSERT_THAT(MakeDirectories(task.work_directory()), IsOk());
-  auto box = box::Box::Prepare({.level = box::Level::kFull,
-                                .program = kFakeRunner,
-                                .readable = {kernels},
-                                .writable = {task.work_directory()}});
-  ASSERT_THAT(box, IsOk());
+  auto sandbox = sandbox::Sandbox::Prepare({.level = sandbox::Level::kFull,
+                                            .program = kFakeRunner,
+                                            .readable = {kernels},
+                                            .writable = {task.work_directory()}});
+  ASSERT_THAT(sandbox, IsOk());
   std::vector<std::string> lines;
   absl::Notification done;
   child::RunnerCallbacks callbacks;
@@ -73,7 +73,8 @@ TEST(ProbeKernelsTest, AJobReadsTheKernelsAndCannotWriteThem) {
   callbacks.on_line = [&](std::string line) { lines.push_back(std::move(line)); };
   callbacks.on_exit = [&](const child::RunnerExit&) { done.Notify(); };
   const auto process = child::RunnerProcess::Start(
-      {.program = kFakeRunner, .box = &*box, .kernels = kernels}, task, std::move(callbacks));
+      {.program = kFakeRunner, .sandbox = &*sandbox, .kernels = kernels}, task,
+      std::move(callbacks));
   ASSERT_THAT(process, IsOk());
   done.WaitForNotification();
   EXPECT_THAT(lines, Contains("kernel code, not written"));

@@ -15,12 +15,12 @@
 #include "worker/agent/probe_kernels.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
-#include "worker/box/box.h"
-#include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"
 #include "worker/power/board_power.h"
 #include "worker/power/power_modes.h"
 #include "worker/power/power_settings.h"
+#include "worker/sandbox/isolation.h"
+#include "worker/sandbox/sandbox.h"
 
 namespace wattle::agent {
 namespace {
@@ -91,25 +91,25 @@ void CompileMissingKernels(const RateProbe& probe) {
 
 // As a job's runner, which may read the kernels and not write them.
 absl::StatusOr<v1::MeasuredRates> Measure(const RateProbe& probe) {
-  const auto boxed = [&probe](const std::string& kernels) {
-    return box::Box::Prepare(
-        {.level = box::DetectIsolation(box::Level::kFull).level,
+  const auto sandboxed = [&probe](const std::string& kernels) {
+    return sandbox::Sandbox::Prepare(
+        {.level = sandbox::DetectIsolation(sandbox::Level::kFull).level,
          .program = probe.runner,
          .readable = kernels.empty() ? std::vector<std::string>{} : std::vector{kernels},
          .cuda = probe.device != "cpu"});
   };
   std::string kernels;
   if (probe.device != "cpu") {
-    WATTLE_ASSIGN_OR_RETURN(box::Box asked, boxed(""));
-    WATTLE_RETURN_IF_ERROR(child::CheckRunnerDevice({.program = probe.runner, .box = &asked},
+    WATTLE_ASSIGN_OR_RETURN(sandbox::Sandbox asked, sandboxed(""));
+    WATTLE_RETURN_IF_ERROR(child::CheckRunnerDevice({.program = probe.runner, .sandbox = &asked},
                                                     probe.device, kRunnerMeasures)
                                .status());
     CompileMissingKernels(probe);
     kernels = KernelsCompiledAhead(probe.state_directory);
   }
-  WATTLE_ASSIGN_OR_RETURN(box::Box box, boxed(kernels));
+  WATTLE_ASSIGN_OR_RETURN(sandbox::Sandbox sandbox, sandboxed(kernels));
   return child::MeasureRunnerRates(
-      {.program = probe.runner, .threads = probe.threads, .box = &box, .kernels = kernels},
+      {.program = probe.runner, .threads = probe.threads, .sandbox = &sandbox, .kernels = kernels},
       probe.device, kRunnerMeasures);
 }
 

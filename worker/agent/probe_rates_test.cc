@@ -145,7 +145,7 @@ TEST(ProbeRatesTest, AGpuIsMeasuredWithTheKernelsThatJobsFind) {
                      .note = [&](const std::string& line) { notes.push_back(line); }};
   const auto record = ProbeRates(probe, absl::FromUnixSeconds(1'800'000'000));
   ASSERT_THAT(record, IsOk());
-  EXPECT_EQ(record->rates(0).int4_weights_per_second(), 1e9) << "its box lets it read them";
+  EXPECT_EQ(record->rates(0).int4_weights_per_second(), 1e9) << "its sandbox lets it read them";
   EXPECT_THAT(notes, ElementsAre(HasSubstr("compiled 1 of 1 files of kernels")));
   probe.device = "cpu";
   const auto cores = ProbeRates(probe, absl::FromUnixSeconds(1'800'000'000));

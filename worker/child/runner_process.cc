@@ -22,8 +22,8 @@
 
 #include "base/clock.h"
 #include "base/status_macros.h"
-#include "worker/box/boxed_program.h"
-#include "worker/box/environment.h"
+#include "worker/sandbox/environment.h"
+#include "worker/sandbox/sandboxed_program.h"
 
 extern char** environ;
 
@@ -39,7 +39,7 @@ constexpr size_t kFrameUpMax = size_t{1} << 20;
 // The allowed part of the agent's environment, with settings for libtorch. A passive wait policy,
 // because spinning OpenMP threads starve each other on a busy machine.
 std::vector<std::string> ChildEnvironment(const RunnerOptions& options) {
-  std::vector<std::string> environment = box::CleanEnvironment(environ);
+  std::vector<std::string> environment = sandbox::CleanEnvironment(environ);
   environment.emplace_back("OMP_WAIT_POLICY=passive");
   environment.push_back(absl::StrCat("OMP_NUM_THREADS=", options.threads));
   if (!options.kernels.empty()) {
@@ -60,13 +60,13 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
     return absl::ResourceExhaustedError(
         absl::StrCat("eventfd: ", std::generic_category().message(errno)));
   }
-  WATTLE_ASSIGN_OR_RETURN(box::BoxedProgram child,
-                          box::StartBoxed({.path = options.program,
-                                           .arguments = std::move(arguments),
-                                           .environment = ChildEnvironment(options),
-                                           .nice = options.nice,
-                                           .group = options.group},
-                                          options.box));
+  WATTLE_ASSIGN_OR_RETURN(sandbox::SandboxedProgram child,
+                          sandbox::StartSandboxed({.path = options.program,
+                                                   .arguments = std::move(arguments),
+                                                   .environment = ChildEnvironment(options),
+                                                   .nice = options.nice,
+                                                   .group = options.group},
+                                                  options.sandbox));
   return Spawned{child.pid,
                  {std::move(child.input), std::move(child.output), std::move(child.error),
                   std::move(wake), std::move(child.refusals)}};
@@ -85,7 +85,7 @@ const char* SignalMeaning(int signal_number) {
     case SIGILL:
       return "crashed (SIGILL): built for another processor";
     case SIGSYS:
-      return "stopped by its box at a system call that is not known (SIGSYS)";
+      return "stopped by its sandbox at a system call that is not known (SIGSYS)";
     default:
       return "ended by a signal";
   }
@@ -119,7 +119,7 @@ RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
             .crashed = number == SIGSEGV || number == SIGABRT};
   }
   const int code = WEXITSTATUS(wait_status);
-  if (code == box::kExecFailed) {
+  if (code == sandbox::kExecFailed) {
     return {.failure_class = v1::FAILURE_CLASS_DEVICE,
             .message = "runner: could not be started (exit code 127); is libtorch installed?"};
   }
@@ -130,7 +130,7 @@ RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
 RunnerExit RefusedCallExit(const std::string& call) {
   return {.failure_class = v1::FAILURE_CLASS_JOB,
           .message = absl::StrCat(
-              "runner: stopped by its box at the system call ", call,
+              "runner: stopped by its sandbox at the system call ", call,
               ", which no job needs; do not trust the job's model and data, or report the call")};
 }
 

@@ -3,7 +3,8 @@
 // One wattle-runner as a child process. A crash, an out-of-memory kill or a CUDA fault ends the
 // child, never the agent. The child dies with the thread that started it (PR_SET_PDEATHSIG), so
 // start it from a thread that lives as long as the agent. No call waits for the child, except for
-// its entry into its box: bytes that the child does not read at once are kept and written later.
+// its entry into its sandbox: bytes that the child does not read at once are kept and written
+// later.
 #ifndef WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 #define WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 
@@ -26,9 +27,9 @@
 #include "base/unique_descriptor.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/runner.pb.h"
-#include "worker/box/box.h"
 #include "worker/child/frames/frames.h"
 #include "worker/child/runner_exit.h"
+#include "worker/sandbox/sandbox.h"
 
 namespace wattle::child {
 
@@ -37,8 +38,8 @@ struct RunnerOptions {
   int threads = 1;      // OMP_NUM_THREADS
   int nice = 0;         // added to the agent's own
   // Prepared for this program and this start. Null: none, only for tests.
-  box::Box* box = nullptr;
-  std::string kernels = {};  // WATTLE_KERNEL_CACHE: a folder that its box may read; empty: none
+  sandbox::Sandbox* sandbox = nullptr;
+  std::string kernels = {};  // WATTLE_KERNEL_CACHE: a folder that its sandbox may read; empty: none
   int group = -1;  // the list of processes of its control group (runner_group.h); -1: the agent's
 };
 
@@ -52,18 +53,18 @@ struct RunnerCallbacks {
 
 // Our ends of the child's streams, closed with the object.
 struct ChildStreams {
-  UniqueDescriptor input;   // the child's standard input; writing to it does not block
-  UniqueDescriptor output;  // its standard output: frames
-  UniqueDescriptor error;   // its standard error: lines
-  UniqueDescriptor wake;    // an eventfd: there is something to write
-  box::Refusals refusals;   // calls that its box refuses
+  UniqueDescriptor input;      // the child's standard input; writing to it does not block
+  UniqueDescriptor output;     // its standard output: frames
+  UniqueDescriptor error;      // its standard error: lines
+  UniqueDescriptor wake;       // an eventfd: there is something to write
+  sandbox::Refusals refusals;  // calls that its sandbox refuses
 };
 
 class RunnerProcess {
  public:
   // Starts the child and the thread that talks to it, and sends the task. Errors: kNotFound (no
   // such program), kPermissionDenied, kResourceExhausted (no process, no pipe), those of
-  // box::AwaitEntry.
+  // sandbox::AwaitEntry.
   static absl::StatusOr<std::unique_ptr<RunnerProcess>> Start(const RunnerOptions& options,
                                                               const v1::RunnerTask& task,
                                                               RunnerCallbacks callbacks);
@@ -108,7 +109,7 @@ class RunnerProcess {
 // Checks that the program can be run. Errors: kNotFound, kPermissionDenied.
 absl::Status CheckRunnerProgram(const std::string& program);
 
-// The one line that the program prints with --version, run in its box. Errors: kNotFound,
+// The one line that the program prints with --version, run in its sandbox. Errors: kNotFound,
 // kDeadlineExceeded, kInternal.
 absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Duration timeout);
 
@@ -124,8 +125,9 @@ absl::StatusOr<v1::DeviceInfo> CheckRunnerDevice(const RunnerOptions& options,
 absl::Status TestRunner(const RunnerOptions& options, const std::string& device,
                         absl::Duration timeout);
 
-// Compiles the device's kernels into options.kernels, which the box may write. Returns the runner's
-// output. kFailedPrecondition: cannot compile, with the reason; else the errors of RunnerVersion.
+// Compiles the device's kernels into options.kernels, which the sandbox may write. Returns the
+// runner's output. kFailedPrecondition: cannot compile, with the reason; else the errors of
+// RunnerVersion.
 absl::StatusOr<std::string> CompileRunnerKernels(const RunnerOptions& options,
                                                  const std::string& device, absl::Duration timeout);
 
@@ -138,7 +140,7 @@ absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& option
 // Classifies a wait status: exit code or signal. killed_by_us: the agent sent SIGKILL.
 RunnerExit ClassifyExit(int wait_status, bool killed_by_us);
 
-// The exit of a runner that made a call forbidden by its box, such as "socket".
+// The exit of a runner that made a call forbidden by its sandbox, such as "socket".
 RunnerExit RefusedCallExit(const std::string& call);
 
 }  // namespace wattle::child

@@ -20,7 +20,7 @@
 
 #include "base/testing/status_matchers.h"
 #include "base/testing/test_directory.h"
-#include "worker/box/box.h"
+#include "worker/sandbox/sandbox.h"
 
 namespace wattle::child {
 namespace {
@@ -249,13 +249,13 @@ TEST_F(RunnerProcessTest, ARefusedCallIsTheJobsFaultAndNamed) {
   const auto unboxed = RunnerProcess::Start({.program = program}, Task(""), free.Callbacks());
   ASSERT_THAT(unboxed, IsOk());
   ASSERT_TRUE(free.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
-  EXPECT_TRUE(free.exit.clean) << "without the box it gets its socket";
+  EXPECT_TRUE(free.exit.clean) << "without the sandbox it gets its socket";
 
-  auto box = box::Box::Prepare({.level = box::Level::kSeccomp, .program = program});
-  ASSERT_THAT(box, IsOk());
+  auto sandbox = sandbox::Sandbox::Prepare({.level = sandbox::Level::kSeccomp, .program = program});
+  ASSERT_THAT(sandbox, IsOk());
   Listener listener;
-  const auto process =
-      RunnerProcess::Start({.program = program, .box = &*box}, Task(""), listener.Callbacks());
+  const auto process = RunnerProcess::Start({.program = program, .sandbox = &*sandbox}, Task(""),
+                                            listener.Callbacks());
   ASSERT_THAT(process, IsOk());
   ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
   EXPECT_EQ(listener.exit.failure_class, v1::FAILURE_CLASS_JOB);

@@ -35,8 +35,8 @@ struct MemoryNeeds {
 // as an older one, is judged as cores are.
 MemoryNeeds NeedsOn(const v1::DeviceInfo& device, const PeakMemory& peak);
 
-// What the runner's own memory is limited by (worker/box/box.h); 0: not known. Beside a card it is
-// all of the estimate: drivers have mappings of their own.
+// What the runner's own memory is limited by (worker/sandbox/sandbox.h); 0: not known. Beside a
+// card it is all of the estimate: drivers have mappings of their own.
 int64_t PeakMemoryOn(const v1::DeviceInfo& device, const PeakMemory& peak);
 
 }  // namespace wattle::scheduler

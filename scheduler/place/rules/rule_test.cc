@@ -570,7 +570,7 @@ const Case kCases[] = {
        s->job.spec.add_required_labels("isolation=full");
      },
      "", "", false},
-    {"a job that wants a better box",
+    {"a job that wants a better sandbox",
      [](Situation* s) {
        s->device.device.mutable_info()->set_isolation("seccomp");
        s->job.spec.add_required_labels("isolation=full");

@@ -28,7 +28,7 @@
 #include "wattle/v1/runner.pb.h"
 #include "worker/child/frames/frames.h"
 
-// Off, because the leak check at the end makes a thread by clone, which a runner's box refuses.
+// Off, because the leak check at the end makes a thread by clone, which a runner's sandbox refuses.
 int __lsan_is_turned_off() {
   return 1;
 }  // NOLINT(bugprone-reserved-identifier): AddressSanitizer's

@@ -122,7 +122,7 @@ class DeviceOperations {
   // recomputes the scores, which costs one more product and saves a fifth of the memory
   // (docs/operate/performance.md).
   [[nodiscard]] virtual bool keeps_probabilities() const { return true; }
-  // See SeenSoftmax and SeenSoftmaxBackward (models/seen_softmax.h).
+  // See MaskedSoftmax and MaskedSoftmaxBackward (models/masked_softmax.h).
   virtual at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
                              const ProbabilityDropout& dropout, at::Tensor& scores) const = 0;
   virtual at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "worker/engine/device/aten/seen_borders.h"
+#include "worker/engine/device/aten/attention_bounds.h"
 #include "worker/engine/device/cuda/dropout.h"
 #include "worker/engine/device/cuda/training_step.h"
 #include "worker/engine/device/kernel_device.h"
+#include "worker/engine/models/masked_softmax.h"
 #include "worker/engine/models/products.h"
-#include "worker/engine/models/seen_softmax.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -80,12 +80,12 @@ at::Tensor KernelDevice::Softmax(FactorType factors, const std::vector<SeenKeys>
   const at::Tensor dropped = factors == FactorType::kFloat32 ? scores : EmptyLike(scores, factors);
   if (IsDense(scores) && Carries(scores.device(), [&](cuda::KernelLauncher& launcher) {
         const RowsOnDevice rows = RowsOf(keys, scores);
-        return cuda::Launch(cuda::SeenSoftmaxArguments{.shape = rows.shape,
-                                                       .scores = scores.data_ptr<float>(),
-                                                       .dropped = dropped.data_ptr(),
-                                                       .stored = StoredAsOf(factors),
-                                                       .mask = MaskOf(dropout),
-                                                       .first = dropout.first_element},
+        return cuda::Launch(cuda::MaskedSoftmaxArguments{.shape = rows.shape,
+                                                         .scores = scores.data_ptr<float>(),
+                                                         .dropped = dropped.data_ptr(),
+                                                         .stored = StoredAsOf(factors),
+                                                         .mask = MaskOf(dropout),
+                                                         .first = dropout.first_element},
                             launcher);
       })) {
     return dropped;
@@ -103,14 +103,14 @@ at::Tensor KernelDevice::SoftmaxBackward(FactorType factors, const std::vector<S
       Carries(gradients.device(), [&](cuda::KernelLauncher& launcher) {
         const RowsOnDevice rows = RowsOf(keys, scores);
         return cuda::Launch(
-            cuda::SeenSoftmaxBackwardArguments{.shape = rows.shape,
-                                               .scores = scores.data_ptr<float>(),
-                                               .gradients = gradients.data_ptr<float>(),
-                                               .of_scores = of_scores.data_ptr(),
-                                               .dropped = dropped.data_ptr(),
-                                               .stored = StoredAsOf(factors),
-                                               .mask = MaskOf(dropout),
-                                               .first = dropout.first_element},
+            cuda::MaskedSoftmaxBackwardArguments{.shape = rows.shape,
+                                                 .scores = scores.data_ptr<float>(),
+                                                 .gradients = gradients.data_ptr<float>(),
+                                                 .of_scores = of_scores.data_ptr(),
+                                                 .dropped = dropped.data_ptr(),
+                                                 .stored = StoredAsOf(factors),
+                                                 .mask = MaskOf(dropout),
+                                                 .first = dropout.first_element},
             launcher);
       })) {
     gradients = of_scores;

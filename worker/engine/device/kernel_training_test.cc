@@ -20,7 +20,7 @@
 #include "worker/engine/device/testing/test_device_cases.h"
 #include "worker/engine/kernels/adamw.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/models/seen_softmax.h"
+#include "worker/engine/models/masked_softmax.h"
 #include "worker/engine/train/optimizer.h"
 
 namespace wattle::engine {

@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "worker/engine/kernels/bf16.h"
 
 namespace wattle::kernels {
@@ -51,7 +51,7 @@ float NearestBf16(float value) {
 float Nearest(FactorType factors, float value) {
   return factors == FactorType::kFloat32 ? value
          : factors == FactorType::kBf16  ? NearestBf16(value)
-                                         : FloatFromHalf(HalfFromFloat(value));
+                                         : FloatFromFp16(Fp16FromFloat(value));
 }
 
 using Parameter = std::tuple<const FloatKernels*, FactorType>;

@@ -17,7 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "worker/engine/kernels/testing/test_matrix.h"
 
 namespace wattle::kernels {
@@ -254,7 +254,7 @@ TEST(Float16Test, EveryWeightIsReadExactly) {
   constexpr int64_t kRows = 2 * kFinite / kColumns;
   std::vector<float> weights;
   for (int64_t i = 0; i < kFinite; ++i) {
-    weights.push_back(FloatFromHalf(static_cast<uint16_t>(i)));
+    weights.push_back(FloatFromFp16(static_cast<uint16_t>(i)));
     weights.push_back(-weights.back());
   }
   ASSERT_EQ(std::ssize(weights), kRows * kColumns);

@@ -3,7 +3,7 @@
 // The packed layout of the 4-bit formats (described in formats_internal.h).
 #include <cstring>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "worker/engine/kernels/formats_internal.h"
 
 namespace wattle::kernels {
@@ -45,19 +45,19 @@ int64_t ScalePlace(const WeightMatrix& shape, int64_t row, int64_t group) {
 }  // namespace
 
 void StoreHalf(float value, std::byte* place) {
-  const uint16_t half = HalfFromFloat(value);
+  const uint16_t half = Fp16FromFloat(value);
   std::memcpy(place, &half, sizeof(half));
 }
 
 float LoadHalf(const std::byte* place) {
   uint16_t half = 0;
   std::memcpy(&half, place, sizeof(half));
-  return FloatFromHalf(half);
+  return FloatFromFp16(half);
 }
 
 float RoundToHalf(float value) {
   constexpr float kLargestHalf = 65504.0F;
-  const float rounded = FloatFromHalf(HalfFromFloat(value));
+  const float rounded = FloatFromFp16(Fp16FromFloat(value));
   return rounded > kLargestHalf ? kLargestHalf : rounded < -kLargestHalf ? -kLargestHalf : rounded;
 }
 

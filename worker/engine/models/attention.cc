@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 #include "worker/engine/device/device.h"
+#include "worker/engine/models/masked_softmax.h"
 #include "worker/engine/models/products.h"
-#include "worker/engine/models/seen_softmax.h"
 #include "worker/engine/models/weights.h"
 #include "worker/engine/torch_operators.h"
 
@@ -175,8 +175,8 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
   }
   at::Tensor probabilities = Scores(layer, query, key);
   const at::Tensor dropped =
-      SeenSoftmax(FactorsOfThread(), SeenKeysOf(shape, key.size(2), layer.window),
-                  DropoutOf(context, group), probabilities);
+      MaskedSoftmax(FactorsOfThread(), SeenKeysOf(shape, key.size(2), layer.window),
+                    DropoutOf(context, group), probabilities);
   if (saved != nullptr) {
     *saved = {query, key, value, {}};
     if (OperationsOn(qkv).keeps_probabilities()) {
@@ -215,8 +215,8 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
   at::Tensor rows =
       saved.probabilities.defined() ? saved.probabilities : Scores(layer, saved.query, saved.key);
   const at::Tensor dropped =
-      SeenSoftmaxBackward(factors, SeenKeysOf(shape, shape.tokens, layer.window),
-                          DropoutOf(context, group), rows, grad_scores);
+      MaskedSoftmaxBackward(factors, SeenKeysOf(shape, shape.tokens, layer.window),
+                            DropoutOf(context, group), rows, grad_scores);
   rows.reset();
   // For heads that share keys and values, the products sum the gradients.
   BatchProductInto(Grouped(layer, dropped).transpose(2, 3), Grouped(layer, grad_heads),

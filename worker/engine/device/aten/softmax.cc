@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "worker/engine/device/aten/aten_device.h"
+#include "worker/engine/device/aten/attention_bounds.h"
 #include "worker/engine/device/aten/random.h"
-#include "worker/engine/device/aten/seen_borders.h"
-#include "worker/engine/models/seen_softmax.h"
+#include "worker/engine/models/masked_softmax.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {

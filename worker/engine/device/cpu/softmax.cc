@@ -5,7 +5,7 @@
 #include "worker/engine/device/cpu/cpu_device.h"
 #include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/models/seen_softmax.h"
+#include "worker/engine/models/masked_softmax.h"
 #include "worker/engine/threads.h"
 #include "worker/engine/torch_operators.h"
 

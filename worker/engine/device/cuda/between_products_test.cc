@@ -12,7 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "worker/engine/device/cuda/dropout.h"
 #include "worker/engine/device/cuda/kernels/arguments.h"
 #include "worker/engine/device/cuda/testing/host_gpu.h"

@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/testing/status_matchers.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/dropout.h"
@@ -166,7 +166,7 @@ class StoredResults {
       case kStoredBf16:
         return FloatFromBf16(halves_[i]);
       case kStoredFp16:
-        return FloatFromHalf(halves_[i]);
+        return FloatFromFp16(halves_[i]);
       case kStoredFloat:
         break;
     }
@@ -203,26 +203,26 @@ TEST(CudaSoftmaxTest, ProbabilitiesAndGradientsAreThoseOfPlainLoops) {
     HostLauncher launcher(seed);
 
     StoredResults dropped(stored, attention.size());
-    ASSERT_THAT(Launch(SeenSoftmaxArguments{.shape = attention.Shape(),
-                                            .scores = scores.data(),
-                                            .dropped = dropped.data(),
-                                            .stored = stored,
-                                            .mask = attention.mask,
-                                            .first = attention.first_element},
+    ASSERT_THAT(Launch(MaskedSoftmaxArguments{.shape = attention.Shape(),
+                                              .scores = scores.data(),
+                                              .dropped = dropped.data(),
+                                              .stored = stored,
+                                              .mask = attention.mask,
+                                              .first = attention.first_element},
                        launcher),
                 IsOk());
     dropped.ExpectNear(wanted.dropped, "dropped");
 
     StoredResults of_scores(stored, attention.size());
     StoredResults again(stored, attention.size());
-    ASSERT_THAT(Launch(SeenSoftmaxBackwardArguments{.shape = attention.Shape(),
-                                                    .scores = scores.data(),
-                                                    .gradients = gradients.data(),
-                                                    .of_scores = of_scores.data(),
-                                                    .dropped = again.data(),
-                                                    .stored = stored,
-                                                    .mask = attention.mask,
-                                                    .first = attention.first_element},
+    ASSERT_THAT(Launch(MaskedSoftmaxBackwardArguments{.shape = attention.Shape(),
+                                                      .scores = scores.data(),
+                                                      .gradients = gradients.data(),
+                                                      .of_scores = of_scores.data(),
+                                                      .dropped = again.data(),
+                                                      .stored = stored,
+                                                      .mask = attention.mask,
+                                                      .first = attention.first_element},
                        launcher),
                 IsOk());
     of_scores.ExpectNear(wanted.of_scores, "gradients");
@@ -239,12 +239,12 @@ TEST(CudaSoftmaxTest, FloatsMayStandWhereTheScoresWere) {
     const PlainResults wanted =
         PlainSoftmax(attention, scores, std::vector<float>(scores.size(), 0.0F));
     HostLauncher launcher(seed);
-    ASSERT_THAT(Launch(SeenSoftmaxArguments{.shape = attention.Shape(),
-                                            .scores = scores.data(),
-                                            .dropped = scores.data(),
-                                            .stored = kStoredFloat,
-                                            .mask = attention.mask,
-                                            .first = attention.first_element},
+    ASSERT_THAT(Launch(MaskedSoftmaxArguments{.shape = attention.Shape(),
+                                              .scores = scores.data(),
+                                              .dropped = scores.data(),
+                                              .stored = kStoredFloat,
+                                              .mask = attention.mask,
+                                              .first = attention.first_element},
                        launcher),
                 IsOk());
     for (size_t i = 0; i < scores.size(); ++i) {

@@ -53,16 +53,16 @@ int ChunksOf(int rows) {
   return BlocksFor(rows, kRowsOfChunk);
 }
 
-absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher) {
-  return launcher.Launch({.source = "seen_softmax",
-                          .kernel = "seen_softmax",
+absl::Status Launch(const MaskedSoftmaxArguments& softmax, KernelLauncher& launcher) {
+  return launcher.Launch({.source = "masked_softmax",
+                          .kernel = "masked_softmax",
                           .blocks = BlocksOf(softmax.shape),
                           .arguments = &softmax});
 }
 
-absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher) {
-  return launcher.Launch({.source = "seen_softmax",
-                          .kernel = "seen_softmax_backward",
+absl::Status Launch(const MaskedSoftmaxBackwardArguments& softmax, KernelLauncher& launcher) {
+  return launcher.Launch({.source = "masked_softmax",
+                          .kernel = "masked_softmax_backward",
                           .blocks = BlocksOf(softmax.shape),
                           .arguments = &softmax});
 }

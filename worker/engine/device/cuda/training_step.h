@@ -16,8 +16,8 @@ namespace wattle::cuda {
 // decided: see AdamWNumbers.
 AdamWNumbers NumbersOf(const kernels::AdamWStep& step, const float* decided);
 
-absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher);
-absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);
+absl::Status Launch(const MaskedSoftmaxArguments& softmax, KernelLauncher& launcher);
+absl::Status Launch(const MaskedSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher& launcher);
 // The type of the weights in an update, the same for all of one launch.
 enum class WeightType { kFloat32, kBf16 };

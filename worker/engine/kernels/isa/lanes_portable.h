@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "base/half.h"
+#include "base/fp16.h"
 
 namespace wattle::kernels {
 namespace {
@@ -122,7 +122,7 @@ inline F PowerOfTwo(F n) {
 }
 
 inline F LoadHalves(const uint16_t* from) {
-  return Each([&](int i) { return FloatFromHalf(from[i]); });
+  return Each([&](int i) { return FloatFromFp16(from[i]); });
 }
 // FP16 numbers times kSmallHalf, a power of two, if that is cheaper (lanes_neon.h).
 constexpr float kSmallHalf = 1.0F;

@@ -13,7 +13,7 @@
 #include <ATen/ATen.h>
 
 #include "base/durable_file.h"
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/testing/status_matchers.h"
 #include "formats/gguf.h"
 #include "models/gguf_config.h"
@@ -86,7 +86,7 @@ std::vector<std::byte> DrawnQ6K(int64_t size, uint64_t seed) {
   for (std::byte& byte : blocks) {
     byte = static_cast<std::byte>(random());
   }
-  const uint16_t scale = HalfFromFloat(kScale);
+  const uint16_t scale = Fp16FromFloat(kScale);
   for (int64_t at = kBlockBytes; at <= size; at += kBlockBytes) {
     std::memcpy(blocks.data() + at - sizeof(scale), &scale, sizeof(scale));
   }

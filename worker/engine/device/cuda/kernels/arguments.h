@@ -203,7 +203,7 @@ constexpr int kDropoutElements = 4 * kBlockThreads;
 enum StoredAs : int { kStoredFloat = 0, kStoredBf16 = 1, kStoredFp16 = 2 };
 
 // Attention's scores, row by row: row r belongs to query r % queries. A query sees the keys below
-// its end, except for those in two ranges (models/seen_softmax.h).
+// its end, except for those in two ranges (models/masked_softmax.h).
 struct SeenRows {
   long long rows;  // NOLINT(google-runtime-int)
   int queries;
@@ -213,7 +213,7 @@ struct SeenRows {
 };
 
 // The probabilities after dropout for each row's scores; 0 where the query does not see the key.
-struct SeenSoftmaxArguments {
+struct MaskedSoftmaxArguments {
   SeenRows shape;
   const float* scores;  // [rows, seen]
   void* dropped;        // [rows, seen], may equal `scores` if it holds floats
@@ -224,12 +224,12 @@ struct SeenSoftmaxArguments {
 
 // Turns gradients of the probabilities after dropout into those of the scores; the probabilities
 // are recomputed from the scores.
-struct SeenSoftmaxBackwardArguments {
+struct MaskedSoftmaxBackwardArguments {
   SeenRows shape;
   const float* scores;     // [rows, seen]
   const float* gradients;  // [rows, seen]
   void* of_scores;         // [rows, seen], may equal `gradients` if it holds floats
-  void* dropped;           // see SeenSoftmaxArguments
+  void* dropped;           // see MaskedSoftmaxArguments
   int stored;              // type of both: StoredAs
   DropoutMask mask;
   long long first;  // NOLINT(google-runtime-int)

@@ -25,7 +25,7 @@ struct CachedRows {
       if (d < head_size) {
         out[c] = scales != nullptr
                      ? static_cast<float>(static_cast<const signed char*>(rows)[first + d]) * scale
-                     : FloatFromHalf(static_cast<const unsigned short*>(rows)[first + d]);
+                     : FloatFromFp16(static_cast<const unsigned short*>(rows)[first + d]);
       }
     }
   }

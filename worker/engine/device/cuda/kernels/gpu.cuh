@@ -90,12 +90,12 @@ __device__ inline void AskAhead(const unsigned char* place, long long bytes) {
 }
 
 // The low half of `bits` as FP16.
-__device__ inline float FloatFromHalf(unsigned bits) {
+__device__ inline float FloatFromFp16(unsigned bits) {
   float value;
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(static_cast<unsigned short>(bits)));
   return value;
 }
-__device__ inline unsigned short HalfFromFloat(float value) {
+__device__ inline unsigned short Fp16FromFloat(float value) {
   unsigned short bits;
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
   return bits;

@@ -58,10 +58,10 @@ __device__ inline float SignedByteAsFloat(unsigned word, int byte) {
 }
 
 __device__ inline void UnpackHalves(uint2 halves, float* out) {
-  out[0] = FloatFromHalf(halves.x);
-  out[1] = FloatFromHalf(halves.x >> 16);
-  out[2] = FloatFromHalf(halves.y);
-  out[3] = FloatFromHalf(halves.y >> 16);
+  out[0] = FloatFromFp16(halves.x);
+  out[1] = FloatFromFp16(halves.x >> 16);
+  out[2] = FloatFromFp16(halves.y);
+  out[3] = FloatFromFp16(halves.y >> 16);
 }
 
 // Number of parts of a panel's lines, each added by a warp. Products of several rows have fewer
@@ -336,14 +336,14 @@ __device__ inline void WeightsOfLine(const StoredMatrix& matrix, int row, int li
   float minimum = 0.0F;
   if constexpr (Format::kBlocks) {
     const unsigned char* place = BlockScales(matrix, panel, line * Format::kColumns);
-    scale = FloatFromHalf(LoadScales2(place + row % kPanelRows * 2)) *
+    scale = FloatFromFp16(LoadScales2(place + row % kPanelRows * 2)) *
             SignedByteAsFloat(
                 LoadScaleByte(place + GroupOfBlock(line * Format::kColumns) + row % kPanelRows), 0);
   } else if constexpr (Format::kGroups) {
     const unsigned char* place =
         GroupScales<Format>(matrix, panel, line * Format::kColumns) + row % kPanelRows * 2;
-    scale = FloatFromHalf(LoadScales2(place));
-    minimum = Format::kMinimums ? FloatFromHalf(LoadScales2(place + kPanelRows * 2)) : 0.0F;
+    scale = FloatFromFp16(LoadScales2(place));
+    minimum = Format::kMinimums ? FloatFromFp16(LoadScales2(place + kPanelRows * 2)) : 0.0F;
   } else {
     scale = LoadScaleFloat(matrix.scales + static_cast<long long>(row) * 4);
   }

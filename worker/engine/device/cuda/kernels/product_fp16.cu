@@ -5,7 +5,7 @@ namespace wattle::cuda {
 namespace {
 
 struct Fp16 {
-  static __device__ float Value(unsigned bits) { return FloatFromHalf(bits); }
+  static __device__ float Value(unsigned bits) { return FloatFromFp16(bits); }
 };
 
 }  // namespace

@@ -43,7 +43,7 @@ __device__ inline void Keep(const RotaryArguments& a, const float* head, bool ke
   if (cache.int8 == 0) {
     unsigned short* out = static_cast<unsigned short*>(rows) + place * cache.head_size;
     for (int d = threadIdx.x; d < cache.head_size; d += kWarpThreads) {
-      out[d] = HalfFromFloat(at(d));
+      out[d] = Fp16FromFloat(at(d));
     }
     return;
   }

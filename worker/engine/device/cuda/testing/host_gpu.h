@@ -23,7 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-#include "base/half.h"
+#include "base/fp16.h"
 
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming,google-runtime-int): names
 // and types are CUDA's
@@ -166,11 +166,11 @@ inline float LoadConstant(const float* place) {
   return *place;
 }
 
-inline float FloatFromHalf(unsigned bits) {
-  return wattle::FloatFromHalf(static_cast<uint16_t>(bits));
+inline float FloatFromFp16(unsigned bits) {
+  return wattle::FloatFromFp16(static_cast<uint16_t>(bits));
 }
-inline unsigned short HalfFromFloat(float value) {
-  return wattle::HalfFromFloat(value);
+inline unsigned short Fp16FromFloat(float value) {
+  return wattle::Fp16FromFloat(value);
 }
 
 }  // namespace wattle::cuda

@@ -12,6 +12,7 @@
 #include "worker/engine/device/cuda/kernels/draw.cu"
 #include "worker/engine/device/cuda/kernels/dropout.cu"
 #include "worker/engine/device/cuda/kernels/finish.cu"
+#include "worker/engine/device/cuda/kernels/masked_softmax.cu"
 #include "worker/engine/device/cuda/kernels/norm.cu"
 #include "worker/engine/device/cuda/kernels/product_bf16.cu"
 #include "worker/engine/device/cuda/kernels/product_fp16.cu"
@@ -25,7 +26,6 @@
 #include "worker/engine/device/cuda/kernels/product_nf4dq.cu"
 #include "worker/engine/device/cuda/kernels/rms_norm.cu"
 #include "worker/engine/device/cuda/kernels/rotary.cu"
-#include "worker/engine/device/cuda/kernels/seen_softmax.cu"
 
 namespace wattle::cuda {
 namespace {
@@ -84,8 +84,8 @@ constexpr HostKernel kKernels[] = {
     WATTLE_KERNEL(rms_norm, rms_gain_sums, RmsNormBackwardArguments),
     WATTLE_KERNEL(rms_norm, rms_gain, RmsNormBackwardArguments),
     WATTLE_KERNEL(rotary, rotary, RotaryArguments),
-    WATTLE_KERNEL(seen_softmax, seen_softmax, SeenSoftmaxArguments),
-    WATTLE_KERNEL(seen_softmax, seen_softmax_backward, SeenSoftmaxBackwardArguments),
+    WATTLE_KERNEL(masked_softmax, masked_softmax, MaskedSoftmaxArguments),
+    WATTLE_KERNEL(masked_softmax, masked_softmax_backward, MaskedSoftmaxBackwardArguments),
 };
 
 #undef WATTLE_PRODUCT
