@@ -9,7 +9,7 @@
 
 namespace wattle::core {
 
-class Draft;
+class DecisionBuilder;
 struct Observations;
 
 // Gross joules of the job's attempts, as their receipts tell.
@@ -21,7 +21,7 @@ Joules SpentSoFar(const Observations& observations, const v1::Job& job);
 // Ends the job once its ended attempts and the live one have drawn its budget, or a profile job
 // without one what exploring may draw. A board without a
 // link tells no progress, so its attempt goes on until the board is heard of again.
-void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live);
+void EndOverBudget(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& live);
 
 }  // namespace wattle::core
 
