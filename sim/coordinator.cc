@@ -149,7 +149,7 @@ void Coordinator::Restart() {
   listens_seconds_ = world_.loop.now_seconds();
   time_limits_.OnStart(listens_seconds_);
   observations_.started = Now();
-  listening_.emplace(Now().monotonic, absl::Seconds(BreakSeconds()));
+  standstill_.emplace(Now().monotonic, absl::Seconds(BreakSeconds()));
   observations_.unreachable_after =
       std::max(absl::Seconds(10), absl::Seconds(3.0 * world_.options.heartbeat_seconds));
   if (!OpenLineage()) {
@@ -412,8 +412,8 @@ void Coordinator::Release(const shell::Released& released) {
 }
 
 void Coordinator::Listen() {
-  listening_->Note(Now().monotonic);
-  observations_.listening_since = listening_->since();
+  standstill_->Note(Now().monotonic);
+  observations_.listening_since = standstill_->since();
 }
 
 void Coordinator::Tick() {

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "coordinator/core/command.h"
-#include "coordinator/core/listening.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/standstill_detector.h"
 #include "coordinator/core/state.h"
 #include "coordinator/shell/shell.h"
 #include "sim/disk.h"
@@ -154,7 +154,7 @@ class Coordinator {
   double listens_seconds_ = 0.0;                // the start, or the end of the last break
   double clock_offset_seconds_ = 0.0;
   std::optional<shell::Shell> shell_;
-  std::optional<core::Listening> listening_;
+  std::optional<core::StandstillDetector> standstill_;
   core::Observations observations_;
   std::map<std::string, double> heard_seconds_;
   std::map<DeviceId, int64_t> last_report_;  // the device's last report at its hello

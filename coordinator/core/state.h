@@ -230,8 +230,8 @@ struct WaitingJob {
 
 struct Observations {
   Instant started;  // of this coordinator process
-  // Since when the process has listened without a break; see listening.h. No silence counts from
-  // before.
+  // Since when the process has listened without a break; see standstill_detector.h. No silence
+  // counts from before.
   Monotonic listening_since;
   // A device that was silent for longer than this, and for longer than three of the heartbeats that
   // it promised, is shown as unreachable.

@@ -137,7 +137,7 @@ std::optional<v1::AttemptProgress> ObservationBoard::Slot::ProgressOf(
 
 void ObservationBoard::Listen(Monotonic now) {
   absl::MutexLock lock(&mutex_);
-  listening_.Note(now);
+  standstill_.Note(now);
 }
 
 std::shared_ptr<ObservationBoard::Slot> ObservationBoard::FindSlot(const DeviceId& device) const {
@@ -169,7 +169,7 @@ ObservationBoard::Reader ObservationBoard::MakeReader() const {
   reader.observations.hold_impossible = settings_.hold_impossible;
   reader.observations.check_model = settings_.check_model;
   absl::MutexLock lock(&mutex_);
-  reader.observations.listening_since = listening_.since();
+  reader.observations.listening_since = standstill_.since();
   reader.observations.waiting = waiting_;
   return reader;
 }
@@ -183,7 +183,7 @@ void ObservationBoard::Refresh(Reader& reader) const {
   }
   CollectProgress(observations);
   absl::MutexLock lock(&mutex_);
-  observations.listening_since = listening_.since();
+  observations.listening_since = standstill_.since();
   observations.waiting = waiting_;
 }
 

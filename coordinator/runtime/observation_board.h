@@ -21,7 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
-#include "coordinator/core/listening.h"
+#include "coordinator/core/standstill_detector.h"
 #include "coordinator/core/state.h"
 #include "proto/run_curve.h"
 #include "units/id.h"
@@ -97,14 +97,16 @@ class ObservationBoard {
     absl::Duration impossible_grace = absl::Minutes(10);
     bool hold_impossible = false;
     std::function<absl::Status(const v1::ArtifactInfo&)> check_model = {};
-    // See core::Listening.
+    // See core::StandstillDetector.
     absl::Duration break_min = absl::Seconds(5);
   };
   ObservationBoard(const core::Instant& started, const Settings& settings)
-      : started_(started), settings_(settings), listening_(started.monotonic, settings.break_min) {}
+      : started_(started),
+        settings_(settings),
+        standstill_(started.monotonic, settings.break_min) {}
 
-  // The process is at work at `now`; see core::Listening. A reader that counts silences calls this
-  // before its Refresh, so that the reader knows of a break before `now`.
+  // The process is at work at `now`; see core::StandstillDetector. A reader that counts silences
+  // calls this before its Refresh, so that the reader knows of a break before `now`.
   void Listen(Monotonic now);
 
   // The device's slot, which the first call makes. The slot lives as long as the board or a holder.
@@ -143,7 +145,7 @@ class ObservationBoard {
   std::atomic<uint64_t> heartbeats_{0};
   std::atomic<uint64_t> unknown_messages_{0};
   mutable absl::Mutex mutex_;  // Each slot has its own mutex.
-  core::Listening listening_ ABSL_GUARDED_BY(mutex_);
+  core::StandstillDetector standstill_ ABSL_GUARDED_BY(mutex_);
   std::map<DeviceId, std::shared_ptr<Slot>> by_device_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);  // In order of creation.
   std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting_ ABSL_GUARDED_BY(mutex_);
