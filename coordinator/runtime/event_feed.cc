@@ -78,7 +78,7 @@ std::vector<v1::FleetEvent> EventFeed::Tell(const std::vector<v1::Event>& events
             }};
     std::vector<v1::FleetEvent> sentences;
     for (const v1::Event& event : events) {
-      if (std::optional<v1::FleetEvent> sentence = TellEvent(event, context)) {
+      if (std::optional<v1::FleetEvent> sentence = EventTextOf(event, context)) {
         sentences.push_back(*std::move(sentence));
       }
     }
