@@ -15,7 +15,7 @@
 #include "coordinator/runtime/bounded_queue.h"
 #include "coordinator/runtime/job_watchers.h"
 #include "coordinator/runtime/observation_board.h"
-#include "coordinator/runtime/two_line_queue.h"
+#include "coordinator/runtime/two_priority_queue.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "wattle/v1/service.pb.h"
 
@@ -304,14 +304,14 @@ TEST(BoundedQueueTest, PushWaitsForRoom) {
   EXPECT_THAT(all, testing::ElementsAre(1, 2));
 }
 
-void PushAll(TwoLineQueue<int>& queue, QueueLine line, std::vector<int> items) {
+void PushAll(TwoPriorityQueue<int>& queue, QueueLine line, std::vector<int> items) {
   for (int& item : items) {
     EXPECT_TRUE(queue.TryPush(line, item));
   }
 }
 
-TEST(TwoLineQueueTest, OneLineGoesAheadAndTheOtherGetsHalfOfEachTaking) {
-  TwoLineQueue<int> queue(6);
+TEST(TwoPriorityQueueTest, OneLineGoesAheadAndTheOtherGetsHalfOfEachTaking) {
+  TwoPriorityQueue<int> queue(6);
   PushAll(queue, QueueLine::kBehind, {1, 2, 3, 4, 5, 6});
   PushAll(queue, QueueLine::kAhead, {-1, -2, -3, -4});
   std::vector<int> taken;
@@ -325,8 +325,8 @@ TEST(TwoLineQueueTest, OneLineGoesAheadAndTheOtherGetsHalfOfEachTaking) {
   EXPECT_THAT(taken, testing::ElementsAre(-5, -6, -7, 7)) << "nobody leaves a place free";
 }
 
-TEST(TwoLineQueueTest, AFullLineRefusesNobodyOfTheOther) {
-  TwoLineQueue<int> queue(1);
+TEST(TwoPriorityQueueTest, AFullLineRefusesNobodyOfTheOther) {
+  TwoPriorityQueue<int> queue(1);
   PushAll(queue, QueueLine::kBehind, {1});
   int item = 2;
   EXPECT_FALSE(queue.TryPush(QueueLine::kBehind, item));

@@ -44,7 +44,7 @@
 #include "coordinator/runtime/observation_board.h"
 #include "coordinator/runtime/plan_improver.h"
 #include "coordinator/runtime/runtime_ports.h"
-#include "coordinator/runtime/two_line_queue.h"
+#include "coordinator/runtime/two_priority_queue.h"
 #include "coordinator/runtime/wake_signal.h"
 #include "coordinator/shell/shell.h"
 #include "coordinator/store/history.h"
@@ -181,7 +181,7 @@ class Runtime {
   AttemptLogs logs_;
   JobWatchers watchers_;
   Counters counters_;
-  TwoLineQueue<shell::Request> commands_;
+  TwoPriorityQueue<shell::Request> commands_;
   BoundedQueue<Decided> commits_;
   BoundedQueue<shell::Released> released_;
 
