@@ -122,7 +122,7 @@ absl::Status WorkerStream::Handle() {
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       // A newer worker sent a kind that this version does not know. Skipping it loses nothing,
       // because every durable fact comes as a report.
-      runtime_.board().CountUnknownMessage();
+      runtime_.heartbeats().CountUnknownMessage();
       break;
   }
   ReadOn();
@@ -156,7 +156,7 @@ void WorkerStream::ReportAnswered(size_t size_bytes) {
 
 // The board takes the message by a swap.
 void WorkerStream::HandleHeartbeat() {
-  runtime_.board().CountHeartbeat();
+  runtime_.heartbeats().CountHeartbeat();
   slot_->Take(*incoming_.mutable_heartbeat(), runtime_.Now());
 }
 
@@ -243,7 +243,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
       if (finishing_ || finished_) {
         return;
       }
-      slot_ = runtime_.board().SlotFor(device_);
+      slot_ = runtime_.heartbeats().SlotFor(device_);
       stream_number_ = slot_->Connected(runtime_.Now(), std::move(greeting));
     }
     // Before the welcome goes out: whoever says hello after it is a rival of this stream.
@@ -324,7 +324,7 @@ void WorkerStream::HandleLog(const v1::AttemptLog& log) {
 void WorkerStream::HandleMetrics() {
   runtime::MetricSink* const sink = runtime_.options().metric_sink;
   if (sink == nullptr) {
-    return runtime_.board().CountUnknownMessage();  // The welcome did not ask for metrics.
+    return runtime_.heartbeats().CountUnknownMessage();  // The welcome did not ask for metrics.
   }
   const int64_t number = incoming_.metrics().number();
   if (runtime_.Read(

@@ -47,7 +47,7 @@ absl::Status EventFeed::Look() {
   // Connections before the journal: a device connects after its registration is durable, so its
   // registration is told first.
   std::set<DeviceId> connected;
-  for (const auto& [id, device] : runtime_.board().Snapshot().devices) {
+  for (const auto& [id, device] : runtime_.heartbeats().Snapshot().devices) {
     if (device.connected) {
       connected.insert(id);
     }

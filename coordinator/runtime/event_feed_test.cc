@@ -160,7 +160,7 @@ TEST_F(EventFeedTest, ShowsConnectionsThatOpenedAndClosed) {
   Start();
   Connect(*runtime_, "device-a", "nano");
   ASSERT_THAT(feed_->Look(), IsOk());
-  const auto slot = runtime_->board().SlotFor(DeviceId("device-a"));
+  const auto slot = runtime_->heartbeats().SlotFor(DeviceId("device-a"));
   ASSERT_TRUE(slot->Disconnected(slot->Connected(runtime_->Now())));
   ASSERT_THAT(feed_->Look(), IsOk());
   EXPECT_THAT(Texts(), ElementsAre("nano registered: jetson-orin-nano (emulated), worker 0.1.0",

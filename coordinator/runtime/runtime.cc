@@ -137,11 +137,11 @@ Runtime::Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal
       links_(links),
       snapshot_due_at_(state.last_sequence.value() + options_.snapshot_every_events),
       view_(std::move(state)),
-      board_(started_, {.unreachable_after = options_.unreachable_after,
-                        .impossible_grace = options_.impossible_grace,
-                        .hold_impossible = options_.hold_impossible,
-                        .check_model = options_.check_model,
-                        .break_min = kTicksOfABreak * options_.tick_interval}),
+      heartbeats_(started_, {.unreachable_after = options_.unreachable_after,
+                             .impossible_grace = options_.impossible_grace,
+                             .hold_impossible = options_.hold_impossible,
+                             .check_model = options_.check_model,
+                             .break_min = kTicksOfABreak * options_.tick_interval}),
       commands_(options_.command_queue_capacity),
       commits_(kCommitQueueCapacity),
       released_(kCommitQueueCapacity) {}
@@ -204,7 +204,7 @@ Answer Runtime::PostAndWait(core::Command command, absl::Duration timeout, v1::E
 
 void Runtime::RunCore(core::State state) {
   shell::Shell shell(std::move(state));
-  ObservationBoard::Reader reader = board_.MakeReader();
+  LatestHeartbeats::Reader reader = heartbeats_.MakeReader();
   std::vector<shell::Request> requests;
   while (commands_.PopSome(requests, kRequestsOfACommit)) {
     counters_.CountCommands(requests.size());
@@ -212,8 +212,8 @@ void Runtime::RunCore(core::State state) {
     for (shell::Request& request : requests) {
       const core::Instant now = Now();  // Before the break, if the process stands still here.
       if (shell::WantsFreshObservations(request.command)) {
-        board_.Listen(now.monotonic);
-        board_.Refresh(reader);
+        heartbeats_.Listen(now.monotonic);
+        heartbeats_.Refresh(reader);
       }
       ready.Add(shell.Step(std::move(request), reader.observations, now));
     }
@@ -359,7 +359,7 @@ void Runtime::WriteSnapshot() {
 // A change is seldom alone, and a plan that a change asked for is soon replaced. So the search goes
 // on from plans that nobody asked for.
 void Runtime::RunPlanner() {
-  ObservationBoard::Reader reader = board_.MakeReader();
+  LatestHeartbeats::Reader reader = heartbeats_.MakeReader();
   WakeSignal::Reason why = WakeSignal::Reason::kWoken;
   do {
     PlanOnce(reader, why == WakeSignal::Reason::kTimeout);
@@ -367,14 +367,14 @@ void Runtime::RunPlanner() {
   } while (why != WakeSignal::Reason::kStopped);
 }
 
-void Runtime::PlanOnce(ObservationBoard::Reader& reader, bool may_improve) {
+void Runtime::PlanOnce(LatestHeartbeats::Reader& reader, bool may_improve) {
   const core::Instant now = Now();
-  board_.Listen(now.monotonic);
-  board_.Refresh(reader);
+  heartbeats_.Listen(now.monotonic);
+  heartbeats_.Refresh(reader);
   const std::shared_ptr<const core::State> state = view_.Version();
   if (!core::AnythingToPlan(*state, reader.observations, now)) {
     plan_filter_.Forget();
-    board_.SetWaiting(nullptr);
+    heartbeats_.SetWaiting(nullptr);
     return;
   }
   if (std::optional<core::ImprovedPlan> answer = improver_.TakeAnswer()) {
@@ -385,7 +385,7 @@ void Runtime::PlanOnce(ObservationBoard::Reader& reader, bool may_improve) {
       core::MakeSnapshot(*state, reader.observations, options_.planning, now);
   core::PlanComputed plan = standing_plan_.Plan(snapshot);
   counters_.CountPlan(options_.clock->Boottime() - start, plan.proposals_dropped);
-  board_.SetWaiting(
+  heartbeats_.SetWaiting(
       std::make_shared<std::map<JobId, core::WaitingJob>>(core::WaitingJobsOf(*state, plan)));
   if (may_improve) {
     if (auto search = standing_plan_.NextSearch(std::move(snapshot), plan)) {
@@ -404,7 +404,7 @@ void Runtime::RunTimer() {
     gone_round = [this](const Answer&) { options_.on_alive(); };
   }
   while (timer_wake_.WaitFor(options_.tick_interval) != WakeSignal::Reason::kStopped) {
-    board_.Listen(options_.clock->Boottime());
+    heartbeats_.Listen(options_.clock->Boottime());
     // A full queue drops the tick; the next tick comes.
     (void)Post(core::Tick{}, gone_round);
     if (core::AnythingToArchive(*view_.Version(), started_, options_.retention, Now())) {

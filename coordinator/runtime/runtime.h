@@ -41,7 +41,7 @@
 #include "coordinator/runtime/counters.h"
 #include "coordinator/runtime/durable_view.h"
 #include "coordinator/runtime/job_watchers.h"
-#include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/latest_heartbeats.h"
 #include "coordinator/runtime/plan_improver.h"
 #include "coordinator/runtime/runtime_ports.h"
 #include "coordinator/runtime/two_priority_queue.h"
@@ -133,7 +133,7 @@ class Runtime {
   // Makes a consistent copy of the journal while the coordinator runs.
   absl::Status Backup(const std::string& destination) { return journal_->Backup(destination); }
 
-  ObservationBoard& board() { return board_; }
+  LatestHeartbeats& heartbeats() { return heartbeats_; }
   AttemptLogs& logs() { return logs_; }
   JobWatchers& watchers() { return watchers_; }
   // The history of jobs that left the state.
@@ -168,7 +168,7 @@ class Runtime {
   void WriteSnapshot();
   void RemoveHistory(absl::Time before);
   // may_improve: whether the plan is searched on until the next one.
-  void PlanOnce(ObservationBoard::Reader& reader, bool may_improve);
+  void PlanOnce(LatestHeartbeats::Reader& reader, bool may_improve);
 
   const RuntimeOptions options_;
   const core::Instant started_;
@@ -177,7 +177,7 @@ class Runtime {
   WorkerLinks* const links_;
   std::atomic<int64_t> snapshot_due_at_;  // The event's sequence number.
   DurableView view_;
-  ObservationBoard board_;
+  LatestHeartbeats heartbeats_;
   AttemptLogs logs_;
   JobWatchers watchers_;
   Counters counters_;

@@ -4,8 +4,8 @@
 // stored. A stream writes its slot under the slot's own lock by swapping messages, so that a
 // heartbeat costs neither an allocation nor a command. A reader merges the slots when it needs
 // them. Thread-safe.
-#ifndef WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
-#define WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
+#ifndef WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_
+#define WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_
 
 #include <atomic>
 #include <cstdint>
@@ -36,7 +36,7 @@ struct Greeting {
   bool takes_queued = false;
 };
 
-class ObservationBoard {
+class LatestHeartbeats {
  public:
   class Slot {
    public:
@@ -100,7 +100,7 @@ class ObservationBoard {
     // See core::StandstillDetector.
     absl::Duration break_min = absl::Seconds(5);
   };
-  ObservationBoard(const core::Instant& started, const Settings& settings)
+  LatestHeartbeats(const core::Instant& started, const Settings& settings)
       : started_(started),
         settings_(settings),
         standstill_(started.monotonic, settings.break_min) {}
@@ -153,4 +153,4 @@ class ObservationBoard {
 
 }  // namespace wattle::runtime
 
-#endif  // WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
+#endif  // WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_
