@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Under which root of the fleet's authority each identity's latest certificate is, so that an old
-// root is retired once nobody is left under it. The keys are the shell's; the core has the roots'
-// hashes. Pure.
+// root is retired once nobody is left under it. The keys are the event loop's; the core has the
+// roots' hashes. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_ROTATION_H_
 #define WATTLE_COORDINATOR_CORE_ROTATION_H_
 

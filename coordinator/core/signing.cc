@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Keeps who signed an artifact. The shell checks signatures; the core keeps them. Pure.
+// Keeps who signed an artifact. The event loop checks signatures; the core keeps them. Pure.
 #include <algorithm>
 #include <string>
 

@@ -14,8 +14,8 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
+#include "coordinator/event_loop/event_loop.h"
 #include "coordinator/log/log.h"
-#include "coordinator/shell/shell.h"
 #include "proto/heartbeat_changes.h"
 
 namespace wattle::rpc {
@@ -219,7 +219,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   bool of_this_opening = false;
   v1::Welcome welcome = runtime_.Read([&](const core::State& state) {
     of_this_opening = core::IsOfThisOpening(state, hello);
-    return shell::WelcomeFor(
+    return event_loop::WelcomeFor(
         state, device_, incarnation_,
         {.now = runtime_.Now().wall, .heartbeat_interval = heartbeat_interval_});
   });

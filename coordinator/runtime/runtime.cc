@@ -64,9 +64,9 @@ std::string RandomHex() {
 }  // namespace
 
 absl::StatusOr<core::State> Replay(store::Journal& journal) {
-  shell::Recorded recorded;
+  event_loop::Recorded recorded;
   WATTLE_ASSIGN_OR_RETURN(recorded.snapshots, journal.Snapshots());
-  recorded.read_snapshot = [&journal](int64_t sequence, const shell::TakeRow& take) {
+  recorded.read_snapshot = [&journal](int64_t sequence, const event_loop::TakeRow& take) {
     return journal.ReadSnapshot(sequence, take);
   };
   recorded.replay = [&journal](int64_t after_sequence, const auto& take) {
@@ -76,7 +76,7 @@ absl::StatusOr<core::State> Replay(store::Journal& journal) {
     LogWarning(
         absl::StrCat("journal: snapshot ", sequence, " is passed over: ", problem.message()));
   };
-  return shell::Recover(recorded);
+  return event_loop::Recover(recorded);
 }
 
 absl::Status OpenLineage(store::Journal& journal, const Clock& clock, core::OpenJournal command,
@@ -170,7 +170,7 @@ void Runtime::Stop() {
 }
 
 absl::Status Runtime::Post(core::Command command, AnswerCallback done, v1::EventCaller caller) {
-  shell::Request pending{std::move(command), std::move(done), std::move(caller)};
+  event_loop::Request pending{std::move(command), std::move(done), std::move(caller)};
   if (!commands_.TryPush(LineOf(pending.command), pending)) {
     counters_.CountRefusedCommand();
     return absl::UnavailableError("the coordinator is busy or stopping; try again in a moment");
@@ -203,22 +203,22 @@ Answer Runtime::PostAndWait(core::Command command, absl::Duration timeout, v1::E
 }
 
 void Runtime::RunCore(core::State state) {
-  shell::Shell shell(std::move(state));
+  event_loop::EventLoop loop(std::move(state));
   LatestHeartbeats::Reader reader = heartbeats_.MakeReader();
-  std::vector<shell::Request> requests;
+  std::vector<event_loop::Request> requests;
   while (commands_.PopSome(requests, kRequestsOfACommit)) {
     counters_.CountCommands(requests.size());
-    shell::Ready ready;
-    for (shell::Request& request : requests) {
+    event_loop::Ready ready;
+    for (event_loop::Request& request : requests) {
       const core::Instant now = Now();  // Before the break, if the process stands still here.
-      if (shell::WantsFreshObservations(request.command)) {
+      if (event_loop::WantsFreshObservations(request.command)) {
         heartbeats_.Listen(now.monotonic);
         heartbeats_.Refresh(reader);
       }
-      ready.Add(shell.Step(std::move(request), reader.observations, now));
+      ready.Add(loop.Step(std::move(request), reader.observations, now));
     }
     if (!ready.empty()) {
-      commits_.Push({std::move(ready), shell.state()});
+      commits_.Push({std::move(ready), loop.state()});
     }
   }
   commits_.Close();
@@ -227,7 +227,7 @@ void Runtime::RunCore(core::State state) {
 void Runtime::RunCommit() {
   std::vector<Decided> batch;
   while (commits_.PopAll(batch)) {
-    shell::Ready all;
+    event_loop::Ready all;
     for (Decided& decided : batch) {
       all.Add(std::move(decided.ready));
     }
@@ -241,7 +241,7 @@ void Runtime::RunCommit() {
 }
 
 // Commits all waiting outcomes in one transaction. False after a failure.
-bool Runtime::Commit(shell::Ready ready, core::State state) {
+bool Runtime::Commit(event_loop::Ready ready, core::State state) {
   if (!ready.events().empty()) {
     const Monotonic start = options_.clock->Boottime();
     const absl::Status appended = journal_->Append(ready.events());
@@ -262,12 +262,12 @@ bool Runtime::Commit(shell::Ready ready, core::State state) {
 }
 
 void Runtime::RunOutbound() {
-  std::vector<shell::Released> batch;
+  std::vector<event_loop::Released> batch;
   while (released_.PopAll(batch)) {
     // Answers go out before effects, so that a hello's welcome precedes its desired set.
-    shell::Released all;
-    for (shell::Released& released : batch) {
-      for (const shell::Released::Answered& answered : released.answers) {
+    event_loop::Released all;
+    for (event_loop::Released& released : batch) {
+      for (const event_loop::Released::Answered& answered : released.answers) {
         answered.done(answered.answer);
       }
       all.acknowledgements.insert(all.acknowledgements.end(), released.acknowledgements.begin(),
@@ -281,7 +281,7 @@ void Runtime::RunOutbound() {
   }
 }
 
-void Runtime::CarryOut(const shell::Released& released) {
+void Runtime::CarryOut(const event_loop::Released& released) {
   if (links_ != nullptr) {
     for (const core::Acknowledge& acknowledge : released.acknowledgements) {
       v1::ReportAcknowledgement ack;
@@ -345,7 +345,7 @@ void Runtime::WriteSnapshot() {
     });
   };
   snapshot.check = [&state](const store::GiveRows& stored) {
-    return shell::CheckSnapshot(*state, stored);
+    return event_loop::CheckSnapshot(*state, stored);
   };
   const absl::Status written = journal_->WriteSnapshot(snapshot);
   if (written.ok()) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The eight threads around the shell (coordinator/shell/shell.h):
+// The eight threads around the event loop (coordinator/event_loop/event_loop.h):
 //   core      takes commands from a bounded queue, those of people ahead of those of boards and
-//             timers, and steps the shell with each;
+//             timers, and steps the event loop with each;
 //   commit    commits all waiting outcomes as one batch, publishes the state after it for readers,
 //             and hands the rest to `outbound`; the commit thread does no other work;
 //   outbound  answers the callers and carries out durable effects;
@@ -36,6 +36,7 @@
 #include "coordinator/core/planning.h"
 #include "coordinator/core/standing_plan.h"
 #include "coordinator/core/state.h"
+#include "coordinator/event_loop/event_loop.h"
 #include "coordinator/runtime/attempt_logs.h"
 #include "coordinator/runtime/bounded_queue.h"
 #include "coordinator/runtime/counters.h"
@@ -46,14 +47,13 @@
 #include "coordinator/runtime/runtime_ports.h"
 #include "coordinator/runtime/two_priority_queue.h"
 #include "coordinator/runtime/wake_signal.h"
-#include "coordinator/shell/shell.h"
 #include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"
 
 namespace wattle::runtime {
 
-using Answer = shell::Answer;
-using AnswerCallback = shell::AnswerCallback;
+using Answer = event_loop::Answer;
+using AnswerCallback = event_loop::AnswerCallback;
 
 struct RuntimeOptions {
   std::string journal_path;
@@ -113,7 +113,7 @@ class Runtime {
   Runtime& operator=(const Runtime&) = delete;
 
   // Takes the command. The outbound thread calls `done` once, after all events of the answer are
-  // durable. `done` must not block. caller: as shell::Request's. Errors: kUnavailable when the
+  // durable. `done` must not block. caller: as event_loop::Request's. Errors: kUnavailable when the
   // queue is full or the runtime stops; `done` is then not called.
   absl::Status Post(core::Command command, AnswerCallback done, v1::EventCaller caller = {});
   // Posts the command and waits for the answer. Must not be called from a callback. Errors:
@@ -150,7 +150,7 @@ class Runtime {
  private:
   // The outcome of some commands, and the state after them.
   struct Decided {
-    shell::Ready ready;
+    event_loop::Ready ready;
     core::State state;
   };
 
@@ -163,8 +163,8 @@ class Runtime {
   void RunKeeper();
   void RunPlanner();
   void RunTimer();
-  bool Commit(shell::Ready ready, core::State state);
-  void CarryOut(const shell::Released& released);
+  bool Commit(event_loop::Ready ready, core::State state);
+  void CarryOut(const event_loop::Released& released);
   void WriteSnapshot();
   void RemoveHistory(absl::Time before);
   // may_improve: whether the plan is searched on until the next one.
@@ -181,17 +181,17 @@ class Runtime {
   AttemptLogs logs_;
   JobWatchers watchers_;
   Counters counters_;
-  TwoPriorityQueue<shell::Request> commands_;
+  TwoPriorityQueue<event_loop::Request> commands_;
   BoundedQueue<Decided> commits_;
-  BoundedQueue<shell::Released> released_;
+  BoundedQueue<event_loop::Released> released_;
 
   WakeSignal keeper_wake_;
   WakeSignal planner_wake_;
   WakeSignal timer_wake_;
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  shell::PlanFilter plan_filter_;     // Only the planner thread uses it.
-  core::StandingPlan standing_plan_;  // Likewise.
+  event_loop::PlanFilter plan_filter_;  // Only the planner thread uses it.
+  core::StandingPlan standing_plan_;    // Likewise.
   PlanImprover improver_;
   std::vector<std::thread> threads_;
 };

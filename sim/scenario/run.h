@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Runs a scenario: the real core, shell, scheduler and agents on the simulated boards, and the
+// Runs a scenario: the real core, event loop, scheduler and agents on the simulated boards, and the
 // invariants of the simulation after every event. The same scenario, policy and seed give the same
 // figures on every machine. Pure.
 #ifndef WATTLE_SIM_SCENARIO_RUN_H_
