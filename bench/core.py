@@ -9,7 +9,6 @@ prediction errors; each seed has a fleet of its own that has run one attempt.
 
 import argparse
 import json
-import math
 import os
 import pathlib
 import random
@@ -24,7 +23,6 @@ sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 from figures import write_figures  # noqa: E402
 from fleet import BIN, Fleet, FleetError, leave_no_fleet_behind, receipt_of  # noqa: E402
-from run import board_file  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
 SHARED = ROOT.parent / "shared"
@@ -160,9 +158,8 @@ class Bench:
             errors.append(100 * abs(interval["mean"] / measured - 1))
             inside += interval["low"] <= measured <= interval["high"]
             sizes = {key: spec[key] for key in ("limit_examples", "batch_size", "sequence_length")}
-            overrun = "   emulation_overrun" if receipt.get("emulation_overrun") else ""
             print(f"    seed {seed} {sizes}: predicted {interval['mean']:.2f} ({interval['low']:.2f} to {interval['high']:.2f}), "
-                  f"measured {measured:.2f}{overrun}", flush=True)
+                  f"measured {measured:.2f}", flush=True)
         return errors, inside
 
     def add_errors(self, key, runs):
@@ -188,27 +185,13 @@ class Bench:
                 runs.append(self.second_predictions(fleet, base, 4, seed, lambda p: p["run_seconds"], lambda r: r["run"]["seconds"]))
         self.add_errors("predict_time_error_percent", runs)
 
-    def emulated_scale(self):
-        """A scale that the host keeps: a plain step is measured first, with a margin of 2.5."""
-        with Fleet() as fleet:
-            spec = {"name": "speed", "finetune": {"model": "m", "data": "d", "steps": 4, "batch_size": 16, "sequence_length": 192}}
-            task = {"attempt_id": "speed", "spec": spec, "model_directory": str(DEMO / "model"), "threads": 1,
-                    "data_file": str(DEMO / "fleet-qa-train.json"), "work_directory": str(fleet.directory / "work"),
-                    "output_directory": str(fleet.directory / "output")}
-            (fleet.directory / "task.json").write_text(json.dumps(task))
-            done = subprocess.run([BIN / "wattle-runner", "--json", "--task", fleet.directory / "task.json"], capture_output=True, text=True,
-                                  check=True)
-            steps = [frame["step"] for frame in map(json.loads, done.stdout.splitlines()) if frame.get("step", {}).get("phase") == "train"]
-            board = board_file("jetson-orin-nano")
-            return math.ceil(2.5 * max(step["compute_seconds"] / (step["flops"] / board["throughput_flops"]) for step in steps))
-
     def predict_energy(self):
-        scale, runs = self.emulated_scale(), []
+        runs = []
         for seed in self.seeds:
             with Fleet() as fleet:
                 fleet.start_coordinator()
                 fleet.start_worker("nano", emulate="jetson-orin-nano", extra=[
-                    f"--time-scale={scale}", f"--emulation-seed={seed}", "--hidden-offset-percent=20"])
+                    "--time-scale=0", f"--emulation-seed={seed}", "--hidden-offset-percent=20"])
                 fleet.until_connected("nano")
                 fleet.wattle("model", "push", "base", DEMO / "model")
                 fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")

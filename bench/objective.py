@@ -25,10 +25,10 @@ def objective_decides(seed):
         demo.start()
         demo.push()
         first = demo.fleet.submit(run.HERE / "finetune.yaml")
-        demo.fleet.until_step(first)
+        demo.until_placed(first)
         plan = demo.wattle("plan", run.HERE / "finetune.yaml", "--set", "objective=time")
         second = demo.fleet.submit(run.HERE / "finetune.yaml", objective="time")
-        demo.fleet.until(f"{second} to be placed", lambda: demo.fleet.job(second).get("attempts"), 30)
+        demo.until_placed(second)
         demo.check_objective(plan, second)
     except FleetError as error:
         return False, str(error)

@@ -372,11 +372,6 @@ std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const 
                     FormatScale(ScaleOf(receipt)),
                     " s of wall time; seconds, watts and joules are the emulated device's\n");
   }
-  if (receipt.emulation_overrun()) {
-    absl::StrAppend(&out,
-                    "emulation_overrun: this machine could not keep the emulated pace; nothing "
-                    "was learned from this attempt\n");
-  }
   absl::StrAppend(&out, "\n", ComparisonTable(attempt).Render(style), "\n",
                   PhaseTable(receipt).Render(style), "\n", EnergyNotes(receipt), WorkNotes(receipt),
                   MetricNotes(receipt, style));

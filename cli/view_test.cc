@@ -214,12 +214,6 @@ TEST(ReceiptViewTest, OnlyASensorOfTheDeviceIsCalledMeasured) {
   EXPECT_THAT(modelled, Not(HasSubstr("  measured")));
 }
 
-TEST(ReceiptViewTest, SaysThatTheHostCouldNotKeepThePace) {
-  v1::Job job = SampleFinishedJob();
-  job.mutable_attempts(0)->mutable_receipt()->set_emulation_overrun(true);
-  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr("\nemulation_overrun: "));
-}
-
 TEST(ReceiptViewTest, SaysByHowMuchTheRunMovedTheRow) {
   v1::Job job = SampleFinishedJob();
   v1::Receipt& receipt = *job.mutable_attempts(0)->mutable_receipt();

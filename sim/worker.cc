@@ -46,7 +46,7 @@ agent::Instant Worker::Now() {
   if (late_seconds_ == 0.0) {
     system.error = absl::Milliseconds(1);
   }
-  return clock_->At(wall, time_.At(wall, system));
+  return clock_.At(wall, time_.At(wall, system));
 }
 
 absl::Time Worker::Clock() const {
@@ -80,7 +80,6 @@ void Worker::Start() {
     told_wrong_time_ = false;
   }
   Launch();
-  clock_.emplace(Monotonic(), 1.0);
   new_software_ = world_.loop.now_seconds() >= board_.settings().speed.software_at_seconds;
   absl::StatusOr<std::unique_ptr<agent::StateDirectory>> state =
       agent::StateDirectory::Open(&disk_);
@@ -139,7 +138,7 @@ void Worker::MakeCore() {
                                                                      .ports = this,
                                                                      .account = account_.get(),
                                                                      .pace = pace_.get(),
-                                                                     .clock = &*clock_,
+                                                                     .clock = &clock_,
                                                                      .time = &time_,
                                                                      .kept = kept},
                                              Settings());

@@ -271,7 +271,7 @@ class Worker final : public agent::AgentPorts {
   size_t address_ = 0;
   std::string device_id_;
   int64_t incarnation_ = 0;
-  std::optional<agent::DeviceClock> clock_;
+  agent::DeviceClock clock_;
   agent::TimeKeeper time_;
   std::unique_ptr<agent::Pace> pace_;
   std::unique_ptr<agent::StateDirectory> state_;

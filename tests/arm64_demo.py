@@ -28,7 +28,6 @@ OWN = ROOT / "build/release/bin"
 DEMO = ROOT / "deploy/demo"
 PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner")
 CPU = "cortex-a76"  # Of the Raspberry Pi 5.
-TIME_SCALE = 5  # Long beside a start under qemu, short beside the boards' own pauses.
 QUESTIONS = 8
 ANSWERED = 3
 FINETUNE = {"finetune.steps": 6, "finetune.batch_size": 2, "finetune.warmup_steps": 1, "finetune.checkpoint_every_steps": 3}
@@ -72,7 +71,7 @@ class Arm64Demo:
     def start(self):
         self.fleet.start_coordinator()
         self.say(f"logged in: {self.fleet.run_wattle('whoami').stdout.strip()}")
-        extra = [f"--time-scale={TIME_SCALE}", "--isolation=none", f"--runner={fleets.BIN / 'wattle-runner'}", "--runner-silence-seconds=600"]
+        extra = ["--time-scale=0", "--isolation=none", f"--runner={fleets.BIN / 'wattle-runner'}", "--runner-silence-seconds=600"]
         self.fleet.start_worker("pi-5", emulate="raspberry-pi-5", extra=extra)
         self.fleet.until_connected("pi-5", timeout_seconds=120)
         self.say("the board is connected")

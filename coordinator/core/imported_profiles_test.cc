@@ -94,14 +94,14 @@ class ImportedProfilesTest : public testing::Test {
     receipt.mutable_work()->set_units(1000);
     receipt.mutable_work()->mutable_signature()->set_method(v1::METHOD_FINETUNE_FULL);
     *receipt.mutable_work()->mutable_signature()->mutable_model() = Shape();
-    receipt.set_emulation_overrun(overrun_);
+    receipt.set_restarts(restarts_);
     EXPECT_THAT(Ask(report).status, IsOk());
     return FindAttempt(fleet_.state, id)->receipt();
   }
 
   Fleet fleet_;
   std::vector<v1::Event> events_;
-  bool overrun_ = false;
+  int restarts_ = 0;
 
  private:
   int jobs_ = 0;
@@ -187,7 +187,7 @@ TEST_F(ImportedProfilesTest, AReceiptSaysByHowMuchItsRunMovedTheRow) {
 
 TEST_F(ImportedProfilesTest, AReceiptThatTeachesNothingMovesNoRow) {
   Finish(10, 5);
-  overrun_ = true;
+  restarts_ = 1;
   EXPECT_FALSE(Finish(30, 5).has_row_move());
 }
 

@@ -87,7 +87,7 @@ void Counters::CountEvent(const v1::Event& event, const core::State& before) {
       values_.receipt_energy_joules[source] += receipt.total().gross_energy_joules();
       values_.work.Add(changed.state(), receipt);
     }
-    if (changed.state() == v1::ATTEMPT_STATE_FINISHED && !receipt.emulation_overrun()) {
+    if (changed.state() == v1::ATTEMPT_STATE_FINISHED) {
       ObserveError(receipt.predicted().run_seconds().mean(), receipt.run().seconds(),
                    values_.time_error_ratio);
       ObserveError(receipt.predicted().run_energy_joules().mean(),

@@ -32,8 +32,8 @@ void WorkTotals::Add(v1::AttemptState state, const v1::Receipt& receipt) {
   sum.energy_joules += receipt.total().gross_energy_joules();
   sum.tokens += static_cast<double>(receipt.work().tokens());
   const v1::Prediction& predicted = receipt.predicted();
-  if (state == v1::ATTEMPT_STATE_FINISHED && !receipt.emulation_overrun() &&
-      predicted.run_seconds().mean() > 0 && predicted.run_energy_joules().mean() > 0) {
+  if (state == v1::ATTEMPT_STATE_FINISHED && predicted.run_seconds().mean() > 0 &&
+      predicted.run_energy_joules().mean() > 0) {
     PredictionSum& both = predictions[kind];
     both.predicted_seconds += predicted.run_seconds().mean();
     both.measured_seconds += receipt.run().seconds();

@@ -54,12 +54,9 @@ TEST(WorkTotalsTest, EmulatedJoulesStayApart) {
   EXPECT_EQ(totals.done.size(), 2U);
 }
 
-TEST(WorkTotalsTest, OnlyAFinishedRunAtItsPaceIsComparedWithItsPrediction) {
+TEST(WorkTotalsTest, OnlyAFinishedRunIsComparedWithItsPrediction) {
   WorkTotals totals;
   totals.Add(v1::ATTEMPT_STATE_FAILED, ReceiptOf(v1::METHOD_FINETUNE_FULL, 100));
-  v1::Receipt overrun = ReceiptOf(v1::METHOD_FINETUNE_FULL, 100);
-  overrun.set_emulation_overrun(true);
-  totals.Add(v1::ATTEMPT_STATE_FINISHED, overrun);
   v1::Receipt unpredicted = ReceiptOf(v1::METHOD_FINETUNE_FULL, 100);
   unpredicted.clear_predicted();
   totals.Add(v1::ATTEMPT_STATE_FINISHED, unpredicted);

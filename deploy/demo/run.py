@@ -2,15 +2,17 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """The demo: a coordinator and three emulated boards on this machine, real jobs, receipts. Started by ./dev demo.
 
-  --verbose     print the receipt of each job after the closing table
+  --verbose     print the receipt of each job before the closing table
   --keep        leave the fleet up at the end, with a Prometheus, and print how to go on with it
   --no-jobs     with --keep: a fresh fleet, no jobs
   --squad FILE  fine-tune on questions of a SQuAD 2.0 file instead of the demo's own
   --model DIR   start from this GPT-2 directory instead of the demo's own base model
-                (both cap the work; on two cores it takes five to ten minutes)
+                (both cap the work)
   --seed N      of the boards' hidden offsets, which the scheduler has to learn
 
 What it asserts is printed line by line near the end, and one table closes it; the exit status is 1 if one of the lines does not hold.
+The boards have clocks of their own, which stand still while this machine computes, and jobs are planned in rounds: all of a round before
+the first of them ends, and none before all of the round before have ended. So the table is the same on every machine (docs/adr/0004).
 """
 
 import argparse
@@ -18,7 +20,6 @@ import itertools
 import json
 import math
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ import tempfile
 import time
 
 import fleet as fleets
-from fleet import BIN, ENDINGS, ROOT, Fleet, FleetError, endings_deferred, leave_no_fleet_behind, metric, receipt_of
+from fleet import BIN, ENDINGS, ROOT, Fleet, FleetError, leave_no_fleet_behind, metric, receipt_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-5": "raspberry-pi-5"}
@@ -35,14 +36,13 @@ BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-
 BATTERY = ("--battery-wh=90", "--state-of-charge=0.8")
 SEED = 7  # Of the first board's hidden offsets; the others take the next ones. --seed N takes another.
 PROMETHEUS = "127.0.0.1:9090"  # With --keep.
-SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
 # What each board runs before the first plan. The reserve keeps the Orin Nano out of what follows the fine-tunes.
 MEASURED_FIRST = {"xavier-nx": ("finetune", "evaluate"), "orin-nano": ("finetune",), "pi-5": ("finetune", "generate", "evaluate")}
 MEASURED_SECONDS = 1  # Of each, by the prediction that nobody can use yet.
-WAIT_SECONDS_MAX = 120.0  # Device seconds in which a board has made those runs, or the first step of a job, its start included.
+PROGRESS_SECONDS = 15.0  # Between two lines of progress, where no terminal can rewrite one.
 INTERVAL_RATIO_MAX = 3.0  # Upper over lower end of every interval that the demo prints.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
-IDLE_SECONDS_MAX = 120.0  # Device seconds in which a board's idle draw is known.
+FIRST_REPORT_SECONDS_MAX = 120.0  # In which every board has told its idle draw, on the slowest machine.
 QUANTITIES = ("run_seconds", "run_energy_joules")
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
 CAPPED_LENGTH = 256
@@ -65,13 +65,6 @@ def squad_paragraphs(file):
     return [(article["title"], paragraph) for article in data["data"] for paragraph in article["paragraphs"]]
 
 
-def board_file(board):
-    """The emulator's truth, the few numbers of it that the choice of a scale needs."""
-    text = (ROOT / f"deploy/emulated/{board}.yaml").read_text()
-    return {key: float(re.search(rf"^\s*{key}:\s*([0-9.eE+]+)", text, re.M).group(1))
-            for key in ("throughput_flops", "step_overhead_seconds")}
-
-
 def choice_words(placement):
     """(why the chosen board was taken, what that saved against the next best one); saved is "-" where there was no other."""
     best = placement.get("best", [])
@@ -84,8 +77,10 @@ def choice_words(placement):
     other = best[1]["device_name"]
     if energy and joules >= 0:
         return why, f"{joules:.1f} J against {other}"
+    # For how long the other one is busy still depends on this machine.
+    saved = f"at once, {other} is busy" if best[1].get("start_in_seconds") else f"{seconds:.1f} s against {other}"
     # An hour of waiting costs a hundredth of the joules, and a job may leave the cheaper board to one that needs it more.
-    return "fewest joules and waiting" if energy else why, f"{seconds:.1f} s here against {other}"
+    return "fewest joules and waiting" if energy else why, saved
 
 
 def seconds_words(seconds):
@@ -154,10 +149,9 @@ class Demo:
         self.prompts = HERE / "prompts.jsonl"
         self.capped = bool(options.squad or options.model)
         self.checks = []
-        self.measuring = {}  # {(board, kind): job} of measure_first.
         self.told = []  # [(what, interval)] of every interval that a plan printed.
-        self.scale = 1.0
-        self.capped_steps = CAPPED_STEPS[1]
+        self.capped_steps = CAPPED_STEPS[0]
+        self.progress_at = time.monotonic()  # Of the last line, where no terminal can rewrite it.
 
     def check(self, holds, text):
         self.checks.append((bool(holds), text))
@@ -198,53 +192,16 @@ class Demo:
     def overrides(self):
         return [part for key, value in self.job_settings().items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
 
-    def measure_host_steps(self):
-        """[(seconds, floating-point operations)] of steps on this host, with two runners side by side as in the demo."""
-        spec = {"name": "host speed", "finetune": {"model": "m", "data": "d", "steps": 6, "batch_size": 8, "sequence_length": 192,
-                                                   "learning_rate": 1e-5}}
-        if self.capped:
-            spec["finetune"].update(batch_size=4, limit_examples=CAPPED_EXAMPLES, sequence_length=CAPPED_LENGTH)
-        runs, measured = [], []
-        try:
-            for name in ("a", "b"):
-                directory = self.fleet.directory / f"host-speed-{name}"
-                task = {"attempt_id": "host", "spec": spec, "model_directory": str(self.model), "data_file": str(self.train),
-                        "work_directory": str(directory / "work"), "output_directory": str(directory / "output"), "threads": 1}
-                directory.mkdir()
-                (directory / "task.json").write_text(json.dumps(task))
-                with endings_deferred():
-                    runs.append(subprocess.Popen([BIN / "wattle-runner", "--json", "--task", directory / "task.json"],
-                                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-            for run in runs:
-                output, errors = run.communicate()
-                if run.returncode:
-                    raise FleetError(f"wattle-runner: {errors.strip().splitlines()[-1]}")
-                steps = [frame["step"] for frame in map(json.loads, output.splitlines()) if frame.get("step", {}).get("phase") == "train"]
-                # The first step warms up. A run makes up for it, because later steps are faster than the board's.
-                measured += [(step["compute_seconds"], step["flops"]) for step in steps[1:]]
-        finally:
-            for run in runs:
-                run.kill()  # Those that have ended stay as they are.
-        return measured
-
-    def choose_scale(self):
-        boards = [board_file(board) for board in BOARDS.values()]
-        # Of each step of this host what the fastest board takes for the same. The hidden offsets may make a board up to 10 % faster than
-        # its file says.
-        steps = [(seconds, min(0.9 * (board["step_overhead_seconds"] + flops / board["throughput_flops"]) for board in boards))
-                 for seconds, flops in self.measure_host_steps()]
-        fastest = min(of_board for _, of_board in steps)
-        self.capped_steps = min(max(math.ceil(CAPPED_RUN_SECONDS / fastest), CAPPED_STEPS[0]), CAPPED_STEPS[1])
-        seconds, of_board = max(steps, key=lambda step: step[0] / step[1])
-        self.scale = max(1.0, math.ceil(10 * SPEED_MARGIN * seconds / of_board) / 10)
-        note(f"this host needs {1000 * seconds:.0f} ms for a step that the fastest board makes in {1000 * of_board:.0f} ms: "
-             f"time_scale {self.scale:g}, one second of a board is {self.scale:g} s here")
+    def choose_steps(self):
+        """By the first prediction, which is the same everywhere: as many steps as make the run long beside what surrounds it."""
+        plan = self.wattle("plan", HERE / "finetune.yaml", *self.overrides())
+        step_seconds = min(candidate["prediction"]["run_seconds"]["mean"] for candidate in plan["candidates"]) / self.capped_steps
+        self.capped_steps = min(max(math.ceil(CAPPED_RUN_SECONDS / step_seconds), CAPPED_STEPS[0]), CAPPED_STEPS[1])
 
     def start(self):
         if self.capped:
             self.cap_data()
         heading("A fleet of three emulated boards")
-        self.choose_scale()
         keep_ports = ("127.0.0.1:7410", "127.0.0.1:7411") if self.options.keep else ("127.0.0.1:0", "127.0.0.1:0")
         self.fleet.start_coordinator(*keep_ports)
         note("wattle-coordinator access admin-token --data-dir DIR    a token for the first person, on the coordinator's machine")
@@ -253,14 +210,13 @@ class Demo:
         if self.options.keep:
             self.start_prometheus()
         for seed, (name, board) in enumerate(BOARDS.items(), self.options.seed):
-            extra = [f"--time-scale={self.scale}", f"--emulation-seed={seed}", "--label=demo=yes"]
+            # People watch a fleet that stays up: its boards live at their own pace also while they rest.
+            extra = [f"--time-scale={1 if self.options.keep else 0}", f"--emulation-seed={seed}", "--label=demo=yes"]
             extra += BATTERY if name == "orin-nano" else ()
             self.fleet.start_worker(name, emulate=board, extra=extra)
         self.fleet.until_connected(*BOARDS)
-        note("measuring the idle draw of each board")
-        # A board needs so many of its own seconds, and one of those is as many here as the scale says.
         self.fleet.until("idle watts", lambda: all(device["heartbeat"]["idle_power_watts"] for device in self.fleet.devices().values()),
-                         IDLE_SECONDS_MAX * self.scale)
+                         FIRST_REPORT_SECONDS_MAX)
         print(self.text("devices"))
 
     def start_prometheus(self):
@@ -278,6 +234,8 @@ class Demo:
         self.wattle("data", "push", "fleet-qa-train", self.train)
         self.wattle("data", "push", "fleet-qa-heldout", self.heldout)
         self.wattle("data", "push", "fleet-qa-prompts", self.prompts)
+        if self.capped:
+            self.choose_steps()
 
     def wattle(self, *arguments):
         return self.fleet.wattle(*arguments)
@@ -298,48 +256,35 @@ class Demo:
     # The acts ----------------------------------------------------------------------------------------------------------
 
     def measure_first(self):
-        """A short run of each workload on the boards that may get it. The fine-tunes end here; the others go on beside (a)."""
+        """A short run of each workload on the boards that may get it."""
         heading(f"Measured first: about {MEASURED_SECONDS} s of each workload on each board")
-        rounds = itertools.zip_longest(*([(board, kind) for kind in kinds] for board, kinds in MEASURED_FIRST.items()))
-        for board, kind in filter(None, itertools.chain(*rounds)):
-            overrides = self.overrides() if kind == "finetune" else ["--set", f"{kind}.model=demo-base"]
-            command = ["profile", "run", HERE / f"{kind}.yaml", "--device", board, "--seconds", MEASURED_SECONDS, "--runs", 1, "--budget", 0.5]
-            note(f"wattle {' '.join(getattr(part, 'name', str(part)) for part in command)}")
-            file = self.fleet.directory / f"measure-{kind}-{board}.yaml"
-            file.write_text(self.text(*command, *overrides, "--dry-run") + "\n")
-            self.measuring[board, kind] = self.fleet.submit(file)
-        self.watch(*(job for (_, kind), job in self.measuring.items() if kind == "finetune"))
-        # Its run is short after its start, so that the board is free again when (b) is planned.
-        self.until_begun(self.measuring["xavier-nx", "evaluate"])
-
-    def until_begun(self, job_id):
-        """Until the job has made a step, or has ended."""
-        def begun():
-            job = self.fleet.job(job_id)
-            return job["state"] in fleets.TERMINAL_STATES or int((self.fleet.progress(job) or {}).get("step", 0)) >= 1
-        self.fleet.until(f"{job_id} to make a step", begun, WAIT_SECONDS_MAX * self.scale)
-
-    def until_measured(self, *boards):
-        for (board, _), job in self.measuring.items():
-            if board in boards:
-                self.fleet.until_done(job, WAIT_SECONDS_MAX * self.scale)
-                self.ended(job)
+        for number, runs in enumerate(itertools.zip_longest(*([(board, kind) for kind in kinds] for board, kinds in MEASURED_FIRST.items()))):
+            files = []
+            for board, kind in filter(None, runs):
+                overrides = self.overrides() if kind == "finetune" else ["--set", f"{kind}.model=demo-base"]
+                command = ["profile", "run", HERE / f"{kind}.yaml", "--device", board, "--seconds", MEASURED_SECONDS, "--runs", 1, "--budget", 0.5]
+                note(f"wattle {' '.join(getattr(part, 'name', str(part)) for part in command)}")
+                files.append(self.fleet.directory / f"measure-{number}-{board}.yaml")
+                files[-1].write_text(self.text(*command, *overrides, "--dry-run") + "\n")
+            self.all_ended([self.fleet.submit(file) for file in files])
 
     def finetune_twice(self):
-        """(a) with objective energy, and at its first step (b) with objective time. Returns both jobs, ended."""
+        """(a) with objective energy, and as soon as it has its board (b) with objective time. Returns both jobs, ended."""
         settings, overrides = self.job_settings(), self.overrides()
         heading("(a) fine-tune for the fewest joules: where, and why")
         self.plan("plan (a)", HERE / "finetune.yaml", *overrides)
         first = self.fleet.submit(HERE / "finetune.yaml", **settings)
-        self.fleet.until_step(first, timeout_seconds=WAIT_SECONDS_MAX * self.scale)
-        self.until_measured("xavier-nx", "orin-nano")
+        self.until_placed(first)
 
-        heading("(b) the same for the earliest end, submitted at (a)'s first step")
+        heading("(b) the same for the earliest end, submitted while (a) has its board")
         plan = self.plan("plan (b)", HERE / "finetune.yaml", "--set", "objective=time", *overrides)
         second = self.fleet.submit(HERE / "finetune.yaml", objective="time", **settings)
-        self.watch(first, second)
+        jobs = self.all_ended([first, second])
         self.check_objective(plan, second)
-        return self.ended(first), self.ended(second)
+        return jobs
+
+    def until_placed(self, job_id):
+        self.fleet.until(f"{job_id} to be placed", lambda: self.fleet.job(job_id).get("attempts"))
 
     def check_objective(self, plan, second):
         choice = {entry["objective"]: entry for entry in plan["choices"]}
@@ -365,13 +310,21 @@ class Demo:
                    f"{', '.join(names[device] for device in excluded) or 'nothing'} is excluded and {names.get(instead, 'nothing')} is chosen")
 
     def generate_and_evaluate(self, finetuned):
-        self.until_measured(*BOARDS)
+        """Returns the jobs: of the base model, then of the fine-tuned one, generation and evaluation each."""
         heading("(c) int8 batch generation and (d) perplexity and answers, before and after, under the same policy")
-        jobs = [self.fleet.submit(HERE / f"{kind}.yaml", **{f"{kind}__model": model})
-                for kind in ("generate", "evaluate") for model in ("demo-base", f"job:{finetuned}/output")]
-        self.watch(*jobs)
+        jobs = []
+        for model in ("demo-base", f"job:{finetuned}/output"):
+            jobs += self.all_ended([self.fleet.submit(HERE / f"{kind}.yaml", **{f"{kind}__model": model}) for kind in ("generate", "evaluate")])
         self.wattle("policy", "rm", "demo-reserve")
-        return [self.ended(job) for job in jobs]
+        return jobs
+
+    def all_ended(self, job_ids):
+        """The jobs of a round, once all have ended and each board has told what it has in its cache since."""
+        self.watch(*job_ids)
+        jobs, ended = [self.ended(job_id) for job_id in job_ids], time.time()
+        self.fleet.until("the next heartbeat of each board",
+                         lambda: all(device["heartbeat"]["unix_seconds"] > ended for device in self.fleet.devices().values()))
+        return jobs
 
     def ended(self, job_id):
         job = self.fleet.job(job_id)
@@ -380,20 +333,21 @@ class Demo:
         return job
 
     def watch(self, *job_ids):
-        """One line a job while they run: in place on a terminal, else every five seconds."""
-        live, drawn, last = sys.stdout.isatty(), 0, 0.0
+        """One line a job while they run, in place on a terminal; elsewhere one line for all of them now and then."""
+        live, drawn = sys.stdout.isatty(), 0
         while True:
             jobs = [self.fleet.job(job_id) for job_id in job_ids]
-            open_jobs = [job for job in jobs if job["state"] not in fleets.TERMINAL_STATES]
-            if live or time.monotonic() - last > 5 or not open_jobs:
-                if live and drawn:
-                    print(f"\033[{drawn}A", end="")
+            if live:
                 # A line that wraps would take two rows, and the cursor goes up by one for each job.
-                width = shutil.get_terminal_size().columns - 1 if live else None
+                width = shutil.get_terminal_size().columns - 1
+                print(f"\033[{drawn}A" if drawn else "", end="")
                 for job in jobs:
-                    print(("\033[2K" if live else "") + ("  " + self.line(job))[:width], flush=True)
-                drawn, last = len(jobs), time.monotonic()
-            if not open_jobs:
+                    print("\033[2K" + ("  " + self.line(job))[:width], flush=True)
+                drawn = len(jobs)
+            elif time.monotonic() - self.progress_at > PROGRESS_SECONDS:
+                self.progress_at = time.monotonic()
+                note("; ".join(" ".join(self.line(job).split()) for job in jobs))
+            if all(job["state"] in fleets.TERMINAL_STATES for job in jobs):
                 return
             time.sleep(0.3)
 
@@ -413,10 +367,6 @@ class Demo:
 
     # What it came to -----------------------------------------------------------------------------------------------------
 
-    def check_pace(self, jobs):
-        for job in jobs:
-            self.check(not receipt_of(job).get("emulation_overrun"), f"{job['job_id']}: this host kept the emulated pace")
-
     def check_intervals(self, jobs):
         told = self.told + [(job["job_id"], latest(receipt_of(job), quantity)) for job in jobs for quantity in QUANTITIES]
         ratio, what = widest_interval(told)
@@ -424,13 +374,14 @@ class Demo:
                    f"(at most {INTERVAL_RATIO_MAX:.0f} to 1 wanted)")
 
     def closing_table(self, jobs):
-        heading("What went where, and what it took (device seconds and joules, emulated)")
+        """The ten lines to read."""
+        heading("What went where, and what it took: seconds and joules of the emulated boards, the same on every machine")
         for line in closing_lines(jobs):
             note(line)
-        note(f"in brackets: 9 in 10 between, by what each board measured in about {MEASURED_SECONDS} s of each workload, and by the jobs before.")
-        if any(receipt_of(job).get("probed_run_seconds") for job in jobs):
-            note("*: by the first steps of the job itself, before it ended; wattle job receipt has the prediction before them as well.")
-        note(f"{inside_intervals(jobs)} of {len(jobs)} jobs took seconds within their interval.")
+        star = "; *: by its own first steps" if any(receipt_of(job).get("probed_run_seconds") for job in jobs) else ""
+        note(f"in brackets: 9 in 10 between, by {MEASURED_SECONDS} s of each workload measured before, and the jobs above{star}. "
+             f"{inside_intervals(jobs)} of {len(jobs)} took seconds within.")
+        note("go on: ./dev demo --keep leaves the fleet up; ./dev demo --verbose prints the receipts; then docs/guide/README.md")
 
     def receipts(self, jobs):
         heading("Receipts: predicted against measured, in device seconds, watts and joules (all emulated)")
@@ -455,11 +406,11 @@ class Demo:
 
     def capped_note(self, job):
         receipt = receipt_of(job)
-        work, predicted, scale = receipt["work"], receipt["predicted"]["run_seconds"]["mean"], receipt["time_scale"]
+        work = receipt["work"]
         questions = sum(len(paragraph["qas"]) for _, paragraph in squad_paragraphs(self.train))
         share = 100 * int(work["truncated_examples"]) / min(CAPPED_EXAMPLES, questions)
-        note(f"{job['job_id']}: capped at {self.capped_steps} steps of the first {CAPPED_EXAMPLES} examples; estimated {predicted:.1f} device s "
-             f"({predicted * scale:.0f} s here), took {receipt['run']['seconds']:.1f}; {share:.0f} % of the examples were truncated")
+        note(f"{job['job_id']}: capped at {self.capped_steps} steps of the first {CAPPED_EXAMPLES} examples; {share:.0f} % of the examples "
+             f"were truncated")
 
     def answers(self, after, before):
         heading("Three answers, before and after (int8, greedy)")
@@ -480,7 +431,7 @@ class Demo:
             path = self.fleet.directory / name / "hidden_offsets.json"
             offset = json.loads(path.read_text())
             note(f"{name}: time x {offset['time_factor']:.3f}, power x {offset['power_factor']:.3f}")
-        note(f"time_scale {self.scale:g}: all times above are device seconds; this host took {self.scale:g} times as long.")
+        note("all seconds above are the boards' own; while this machine computes their clocks stand still")
 
     def verdict(self):
         heading("Checked")
@@ -504,41 +455,47 @@ class Demo:
 
     def play(self):
         started = time.monotonic()
+        if not self.options.no_jobs:
+            print("Twelve jobs on three emulated boards, in a few minutes: six short ones measure the boards, two fine-tune a model, four evaluate it "
+                  "and let it write, before and after. The last ten lines sum it up.", flush=True)
         self.start()
-        if self.options.no_jobs:
-            self.push()
-            return 0
         self.push()
+        if self.options.no_jobs:
+            return 0
         self.measure_first()
         finetunes = self.finetune_twice()
         self.check_reserve()
-        before, after, perplexity_before, perplexity_after = self.generate_and_evaluate(finetunes[0]["job_id"])
-        jobs = [*finetunes, before, after, perplexity_before, perplexity_after]
-        self.check_pace(jobs)
+        before, perplexity_before, after, perplexity_after = self.generate_and_evaluate(finetunes[0]["job_id"])
+        jobs = [*finetunes, before, perplexity_before, after, perplexity_after]
         self.check_intervals(jobs)
         self.losses(finetunes, (perplexity_before, perplexity_after))
         self.answers(after, before)
         self.offsets()
-        status = self.verdict()
-        self.closing_table(jobs)
         if self.options.verbose:
             self.receipts(jobs)
-        else:
-            note(f"each job's receipt: ./dev demo --verbose, or wattle job receipt {jobs[0]['job_id']} with --keep")
+        status = self.verdict()
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
-        note(f"the demo took {minutes} min {seconds:02d} s")
+        note(f"the demo took {minutes} min {seconds:02d} s of this machine")
+        self.closing_table(jobs)
+        if status:
+            note("FAILED: see the lines above under \"Checked\"")
         return status
 
 
-def main():
+def command_line():
     parser = argparse.ArgumentParser(prog="./dev demo", description="Three emulated boards, real jobs, receipts.")
-    parser.add_argument("--verbose", action="store_true", help="print the receipt of each job after the closing table")
+    parser.add_argument("--verbose", action="store_true", help="print the receipt of each job before the closing table")
     parser.add_argument("--keep", action="store_true", help="leave the fleet up, with a Prometheus, and print how to go on with it")
     parser.add_argument("--no-jobs", action="store_true", help="with --keep: a fresh fleet, no jobs")
     parser.add_argument("--squad", metavar="FILE", help="a SQuAD 2.0 file to fine-tune on instead of the demo's own; its work is capped")
     parser.add_argument("--model", metavar="DIR", help="a GPT-2 directory to start from instead of the demo's own; its work is capped")
     parser.add_argument("--seed", type=int, default=SEED, help="of the boards' hidden offsets, which the scheduler has to learn")
     parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)  # of ./dev: before it builds
+    return parser
+
+
+def main():
+    parser = command_line()
     options = parser.parse_args()
     if options.no_jobs and not options.keep:
         parser.error("--no-jobs wants --keep")

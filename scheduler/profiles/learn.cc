@@ -47,8 +47,7 @@ constexpr double kGeneratedSecondsMin = 1;
 
 bool Teaches(const v1::Receipt& receipt) {
   // A run whose power mode was lowered was predicted for one mode and ran in another or in two.
-  if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun() ||
-      IsOfLoweredMode(receipt)) {
+  if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || IsOfLoweredMode(receipt)) {
     return false;
   }
   // After a restart of the runner some steps ran twice, and the work counts in total. Seconds per

@@ -106,7 +106,6 @@ TEST(LearnTest, SecondReceiptMergesMeanAndDeviation) {
 
 TEST(LearnTest, SomeReceiptsTeachNothing) {
   const std::pair<const char*, std::function<void(v1::Receipt*)>> kCases[] = {
-      {"overrun", [](v1::Receipt* r) { r->set_emulation_overrun(true); }},
       {"failed", [](v1::Receipt* r) { r->set_failure_class(v1::FAILURE_CLASS_JOB); }},
       {"poor coverage", [](v1::Receipt* r) { r->mutable_run()->set_coverage_ratio(0.5); }},
       {"restarted", [](v1::Receipt* r) { r->set_restarts(1); }},

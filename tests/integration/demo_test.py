@@ -1,6 +1,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """The demo as a new user runs it: to its end, and ended early by Ctrl-C and by a terminal that closes."""
 
+import itertools
 import json
 import math
 import os
@@ -71,27 +72,78 @@ class ClosingTable(unittest.TestCase):
                          [(True, "of 3 intervals in the tables the widest is 3.0 to 1, j1 (at most 3 to 1 wanted)")])
         self.assertEqual(checked({"low": 1.0, "high": 3.1})[0][0], False)
 
-    def test_a_job_has_begun_at_its_first_step_or_where_it_ended(self):
-        def polls(*states):
-            asked = []
-            def job(job_id):
-                asked.append(job_id)
-                return {"state": states[len(asked) - 1][0]}
-            fleet = unittest.mock.Mock(job=job, progress=lambda _: states[len(asked) - 1][1])
-            fleet.until = lambda what, condition, limit: next(value for value in iter(condition, None) if value)
-            run.Demo.until_begun(unittest.mock.Mock(fleet=fleet, scale=1), "j4")
-            return len(asked)
-        queued, loads = ("JOB_STATE_QUEUED", None), ("JOB_STATE_ACTIVE", {"phase": "load"})
-        self.assertEqual(polls(queued, loads, ("JOB_STATE_ACTIVE", {"step": "1"})), 3)
-        self.assertEqual(polls(loads, ("JOB_STATE_SUCCEEDED", None)), 2)
-
     def test_where_joules_are_alike_the_earlier_end_is_the_reason(self):
         placement = {"objective": "OBJECTIVE_ENERGY",
                      "best": [{"device_name": "nano", "marginal_energy_joules": 20.5, "finish_in_seconds": 4},
                               {"device_name": "pi", "marginal_energy_joules": 20.0, "finish_in_seconds": 9}]}
-        self.assertEqual(run.choice_words(placement), ("fewest joules and waiting", "5.0 s here against pi"))
+        self.assertEqual(run.choice_words(placement), ("fewest joules and waiting", "5.0 s against pi"))
+        placement["best"][1]["start_in_seconds"] = 0.4
+        self.assertEqual(run.choice_words(placement), ("fewest joules and waiting", "at once, pi is busy"))
         del placement["best"][1]
         self.assertEqual(run.choice_words(placement), ("fewest joules", "-"))
+
+
+class Progress(unittest.TestCase):
+    def test_without_a_terminal_a_line_comes_each_quarter_of_a_minute_at_most(self):
+        clock = itertools.count(0, 4)
+        demo = unittest.mock.Mock(progress_at=-100, line=lambda job: f"{job['job_id']}  step")
+        polls = iter([*["JOB_STATE_ACTIVE"] * 20, "JOB_STATE_SUCCEEDED"])
+        demo.fleet.job = lambda job_id: {"job_id": job_id, "state": next(polls)}
+        with unittest.mock.patch("run.time.sleep"), unittest.mock.patch("run.time.monotonic", lambda: next(clock)), \
+                unittest.mock.patch("run.note") as note, unittest.mock.patch("sys.stdout"):
+            sys.stdout.isatty.return_value = False
+            run.Demo.watch(demo, "j1")
+        # The clock is read once a poll, and once more for a line: 21 polls in 84 to 100 s.
+        self.assertIn(note.call_count, (5, 6))
+        note.assert_called_with("j1 step")
+
+
+SMALL = {"CAPPED_EXAMPLES": 16, "CAPPED_STEPS": (6, 6), "CAPPED_HELDOUT": 6}  # Of the demo's work: of what decides the table only the sizes change.
+
+
+def figures_of_small_demo():
+    """Plays the demo's rounds with little work, and returns all that its table and its receipts say of the boards."""
+    options = run.command_line().parse_args([])
+    for name, value in SMALL.items():
+        setattr(run, name, value)
+    demo = run.Demo(options)
+    demo.capped = True
+    try:
+        demo.start()
+        demo.push()
+        demo.measure_first()
+        jobs = demo.finetune_twice()
+        demo.check_reserve()
+        jobs += demo.generate_and_evaluate(jobs[0]["job_id"])
+        of_machine = ("peak_memory_bytes", "engine_version", "numerically_continued")
+        receipts = [{key: value for key, value in run.receipt_of(demo.fleet.job(job)).items() if key not in of_machine}
+                    for job in sorted(found["job_id"] for found in demo.fleet.api("jobs")["jobs"])]
+        names = {device["info"]["device_id"]: name for name, device in demo.fleet.devices().items()}
+        figures = {"table": run.closing_lines(jobs), "checks": demo.checks, "told": demo.told, "receipts": receipts,
+                   "rows": demo.wattle("profiles")}
+        text = json.dumps(figures)
+        for device_id, name in names.items():  # They are drawn anew in each fleet, as are the times of day.
+            text = text.replace(device_id, name)
+        return json.loads(text)
+    finally:
+        demo.fleet.stop()
+
+
+class SameTable(unittest.TestCase):
+    def test_a_busy_core_changes_no_figure(self):
+        play = [sys.executable, "-c", "import json, demo_test; figures = demo_test.figures_of_small_demo(); print('FIGURES' + json.dumps(figures))"]
+        core = min(os.sched_getaffinity(0))
+        busy = subprocess.Popen(["taskset", "-c", str(core), sys.executable, "-c", "while True: pass"])
+        self.addCleanup(busy.wait)
+        self.addCleanup(busy.kill)
+        plays = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
+                 for command in (["taskset", "-c", str(core), *play], play)]
+        outputs = [process.communicate(timeout=800)[0] for process in plays]
+        crowded, free = (json.loads(output.rpartition("FIGURES")[2]) for output in outputs)
+        self.maxDiff = None
+        for what in ("table", "checks", "receipts", "rows", "told"):
+            self.assertEqual(crowded[what], free[what], what)
+        self.assertEqual([text for holds, text in free["checks"] if not holds], [])
 
 
 class Starting(unittest.TestCase):

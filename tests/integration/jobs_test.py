@@ -191,7 +191,7 @@ class Published(Scene):
     def test_plan_predicts_the_published_rows_also_after_measured_jobs(self):
         self.start()
         for name, board in (("nx", "jetson-xavier-nx"), ("nano", "jetson-orin-nano")):
-            self.fleet.start_worker(name, emulate=board, extra=["--time-scale=4", f"--label=board={name}"])
+            self.fleet.start_worker(name, emulate=board, extra=["--time-scale=0", f"--label=board={name}"])
         self.fleet.until_connected("nx", "nano")
         self.check_rows()
         self.push_demo()
@@ -202,7 +202,7 @@ class Published(Scene):
 
     def test_it_is_a_rate_and_not_a_look_up(self):
         self.start()
-        self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=["--time-scale=4"])
+        self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=["--time-scale=0"])
         self.fleet.until_connected("nano")
 
         def run(*settings):

@@ -32,7 +32,7 @@ class Processors(Scene):
             self.assertIn(shipped, text)
             text = text.replace(shipped, slow)
         (boards / f"{CLASS}.yaml").write_text(text + (ON_CPU if offers_cpu else ""))
-        self.fleet.start_worker("nano", emulate=CLASS, extra=["--time-scale=4", "--hidden-offset-percent=0", f"--emulated-dir={boards}"])
+        self.fleet.start_worker("nano", emulate=CLASS, extra=["--time-scale=0", "--hidden-offset-percent=0", f"--emulated-dir={boards}"])
         self.fleet.until_connected("nano")
         self.push_demo()
 
@@ -72,7 +72,7 @@ class Processors(Scene):
 
     def test_a_job_that_is_pinned_to_a_processor_nobody_has_is_told_so(self):
         self.start()
-        self.fleet.start_worker("pi", emulate="raspberry-pi-5", extra=["--time-scale=4"])
+        self.fleet.start_worker("pi", emulate="raspberry-pi-5", extra=["--time-scale=0"])
         self.fleet.until_connected("pi")
         self.push_demo()
         file = self.tune_file("pinned", accelerator="cuda")
@@ -91,7 +91,7 @@ class Processors(Scene):
     def test_bf16_is_for_boards_that_have_it(self):
         self.start()
         for name, board in (("xavier", "jetson-xavier-nx"), ("orin", CLASS)):
-            self.fleet.start_worker(name, emulate=board, extra=["--time-scale=4"])
+            self.fleet.start_worker(name, emulate=board, extra=["--time-scale=0"])
             self.fleet.until_connected(name)
         self.push_demo()
         plan = self.fleet.wattle("plan", self.job_file("bf16", finetune={**FINETUNE, "steps": 6, "precision": "bf16"}))

@@ -26,7 +26,7 @@ class SimFromFleet(Scene):
         return done
 
     def test_a_fleet_is_simulated_as_its_coordinator_tells_it(self):
-        self.start("host")  # Measures as it is: an emulated board teaches nothing on a machine that cannot keep its pace.
+        self.start("host")
         self.fleet.start_worker("nano", emulate="jetson-orin-nano",
                                 extra=["--time-scale=1", "--battery-wh=60", "--state-of-charge=0.8", "--label=site=mast"])
         self.fleet.until_connected("nano")

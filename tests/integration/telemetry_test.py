@@ -33,7 +33,7 @@ class Telemetry(PrometheusScene):
         self.fleet.until_connected("nano")
         self.start_prometheus()
         self.push_demo()
-        # Idle first, then at work, at time scale 1: the host cannot keep that pace, which is not this test's matter.
+        # Idle first, then at work.
         idle = self.value('wattle_device_power_watts{device="nano"}')
         self.assertGreater(idle, 1.0)
         self.assertAlmostEqual(self.value('wattle_device_battery_charge_ratio{device="nano"}'), 0.7, delta=0.02)
@@ -120,8 +120,7 @@ class Telemetry(PrometheusScene):
         run, total = receipt_of(job)["run"], receipt_of(job)["total"]
         self.assertEqual(run["source"], "ENERGY_SOURCE_EMULATED")
         covered = run["seconds"] * run["coverage_ratio"]
-        # The run's length depends on the host's speed. Noise of 1 % a sample, one sample a device second:
-        # from 4 samples on, the bound of 2 % is four standard deviations of their mean.
+        # Noise of 1 % a sample: from 4 samples on, the bound of 2 % is four standard deviations of their mean.
         self.assertGreater(covered, 4, "device seconds of the run that samples cover")
         self.assert_within(run["gross_energy_joules"], truth["finetune"] * covered, 0.02, "joules of the run")
         self.assertAlmostEqual(receipt_of(job)["wall_seconds"] / run["seconds"], 6, delta=0.3)
@@ -222,10 +221,8 @@ class Dashboards(PrometheusScene):
         self.fleet.start_worker("far", emulate="raspberry-pi-5", metrics="pushed", extra=["--time-scale=1", "--metrics-interval-seconds=0.5"])
         self.fleet.until_connected("far")
         self.push_demo()
-        # On the slowed board: mast, at its own pace, may outrun this host, and nothing is learned or compared then.
         job = self.fleet.submit(self.job_file(required_labels=["board=nano"], finetune={**FINETUNE, "steps": 6, "heldout_data": "", "limit_examples": 40}))
-        receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(job, 300)))
-        self.assertFalse(receipt.get("emulation_overrun"), "this host is too busy for the pace")
+        self.assert_succeeded(self.fleet.until_done(job, 300))
         for device in ("nano", "mast", "far"):
             self.fleet.wattle("device", "drain", device, "--reason", "so that a job waits")
         self.fleet.submit(self.job_file("waits", generate={"model": "base", "prompts": ["hello"], "max_new_tokens": 4}))

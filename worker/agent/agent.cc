@@ -21,7 +21,6 @@
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/board_load.h"
 #include "worker/agent/board_probe.h"
-#include "worker/agent/emulation/emulated_pace.h"
 #include "worker/agent/found_line.h"
 #include "worker/agent/model_trust.h"
 #include "worker/agent/owner_programs.h"
@@ -29,11 +28,6 @@
 namespace wattle::agent {
 namespace {
 
-// Emulated sensors are asked in batches, so that a small time scale does not cost one wake-up per
-// sample.
-constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
-// Interval in wall time at which an idle emulated board is asked.
-constexpr absl::Duration kIdleSamplePeriod = absl::Milliseconds(250);
 // How long the link waits for the sensors' first answers, because the hello reports the battery's
 // capacity.
 constexpr absl::Duration kFirstReadings = absl::Seconds(2);
@@ -59,7 +53,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const Config& config,
 Agent::Agent(const Config& config, std::string version)
     : config_(config),
       version_(std::move(version)),
-      clock_(Clock::Real().Boottime(), config.time_scale),
+      clock_(config.emulate.empty() ? DeviceClock()
+                                    : DeviceClock(Clock::Real().Boottime(), config.time_scale)),
       device_(config.device),
       releases_(config.releases) {}
 
@@ -267,9 +262,10 @@ void Agent::Run(const ServiceManager& manager) {
     }
     const std::deque<Event> events = events_.TakeAll(NextWake(now));
     now = Now();
-    SampleEmulated(now);
+    PassDeviceTime(now);
     for (const Event& event : events) {
       event(now);
+      PassDeviceTime(now);
     }
     if (stop_begun_ && !core_->shutting_down()) {
       core_->Shutdown(now);
@@ -280,6 +276,7 @@ void Agent::Run(const ServiceManager& manager) {
     WatchLoad(now);
     WatchOwnerPrograms(now);
     core_->Step(now);
+    PassDeviceTime(now);
     if (peer_server_ != nullptr) {
       peer_server_->Serve(core_->MayServePeers());
       directory_link_->Serve(core_->MayServePeers());
@@ -298,6 +295,12 @@ void Agent::Run(const ServiceManager& manager) {
   }
   if (link_ != nullptr) {
     link_->Flush(absl::Seconds(1));
+  }
+}
+
+void Agent::PassDeviceTime(Instant& now) {
+  if (emulated_time_ != nullptr) {
+    emulated_time_->Pass(now);
   }
 }
 
@@ -321,23 +324,10 @@ Monotonic Agent::NextWake(const Instant& now) const {
   if (!config_.exclusive.empty()) {
     wake = std::min(wake, next_program_look_);
   }
-  if (emulator_ != nullptr) {
-    wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));
+  if (emulated_time_ != nullptr) {
+    wake = std::min(wake, emulated_time_->NextPass(now));
   }
   return wake;
-}
-
-// The board's sensors give every reading since the last call, so rare calls lose nothing.
-void Agent::SampleEmulated(const Instant& now) {
-  if (emulator_ == nullptr) {
-    return;
-  }
-  telemetry::Source& board = *sources_.front();
-  readings_->OnPoll(0, board.Poll(now.device), now.device);
-  const absl::Duration cadence = board.info().cadence;
-  next_sample_ =
-      now.device +
-      (core_->busy() ? cadence : std::max(cadence, kIdleSamplePeriod / clock_.time_scale()));
 }
 
 void Agent::NoteHungSources() {

@@ -27,6 +27,7 @@
 #include "worker/agent/config.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/device_readings.h"
+#include "worker/agent/emulation/emulated_time.h"
 #include "worker/agent/emulation/emulator.h"
 #include "worker/agent/event_queue.h"
 #include "worker/agent/link/coordinator_link.h"
@@ -151,7 +152,8 @@ class Agent final : public AgentPorts {
   // Shows the unusable sources in metrics and log. Their numbers follow those of the usable ones.
   void ShowUnusableSources();
   void StartSampling();
-  void SampleEmulated(const Instant& now);
+  // On an emulated board: moves its clock, and now.device.
+  void PassDeviceTime(Instant& now);
   // Whether every source has answered once or has had enough time to.
   [[nodiscard]] bool SensorsKnown(const Instant& now) const;
   void NoteHungSources();
@@ -191,6 +193,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<EnergyAccount> account_;
   std::unique_ptr<AgentCore> core_;
   std::unique_ptr<DeviceReadings> readings_;
+  std::unique_ptr<EmulatedTime> emulated_time_;  // null on a real board
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<MetricPush> push_;           // null unless metrics are pushed
   std::optional<artifacts::Signers> signers_;  // None: every model is run.
@@ -211,7 +214,6 @@ class Agent final : public AgentPorts {
   std::unique_ptr<LineSocket> owner_socket_;  // null where it could not be made
 
   int64_t runner_number_ = 0;   // events of earlier runners are dropped
-  Monotonic next_sample_;       // device time, emulation
   Monotonic next_status_;       // wall
   Monotonic next_push_;         // wall
   Monotonic next_alive_;        // wall: the service manager wants a sign of life

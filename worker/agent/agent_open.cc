@@ -90,7 +90,6 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
                        .hidden_offset_ratio = config_.hidden_offset_percent / 100},
       Now().device);
   sources_.push_back(emulator_->board().MakeSource());
-  next_sample_ = Now().device;
   const std::string offsets = absl::StrFormat(
       "{\"seed\": %d, \"time_factor\": %.6f, \"power_factor\": %.6f}\n", config_.emulation_seed,
       emulator_->hidden_time_factor(), emulator_->hidden_power_factor());
@@ -266,6 +265,10 @@ void Agent::OpenCore(const v1::WorkerRecord& kept) {
   for (const auto& source : sources_) {
     readings_->Add(source->info(), PlausiblePower(settings_.info));
   }
+  if (emulator_ != nullptr) {
+    emulated_time_ = std::make_unique<EmulatedTime>(&clock_, core_.get(), readings_.get(),
+                                                    sources_.front().get(), Now().device);
+  }
 }
 
 absl::StatusOr<v1::WorkerRecord> Agent::OpenState() {
@@ -285,12 +288,12 @@ absl::Status Agent::OpenBoard(const v1::WorkerRecord& kept) {
     pace_ = std::make_unique<RealPace>();
   } else {
     WATTLE_RETURN_IF_ERROR(OpenEmulation(kept));
-    pace_ = std::make_unique<EmulatedPace>(emulator_.get(), config_.time_scale);
+    pace_ = std::make_unique<EmulatedPace>(emulator_.get());
   }
   OpenAccount(kept);
   v1::DeviceInfo& info = settings_.info;
   info.set_device_id(state_->device_id());
-  info.set_time_scale(config_.time_scale);
+  info.set_time_scale(clock_.time_scale());
   info.set_worker_version(version_);
   return absl::OkStatus();
 }

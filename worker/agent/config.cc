@@ -76,7 +76,8 @@ void DeclareEmulation(CLI::App& app, Config* config) {
                  "STATE_DIR/hidden_offsets.json says by how much")
       ->capture_default_str()
       ->group(group);
-  app.add_option("--time-scale", config->time_scale, "Wall seconds per device second")
+  app.add_option("--time-scale", config->time_scale,
+                 "Fewest wall seconds for a device second; 0: as few as this machine needs")
       ->capture_default_str()
       ->group(group);
   app.add_option("--state-of-charge", config->state_of_charge,
@@ -369,9 +370,9 @@ absl::Status Validate(const Config& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("--threads ", config.threads, ": wanted 1 to 1024"));
   }
-  if (!(config.time_scale > 0) || config.time_scale > 1000) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--time-scale ", config.time_scale, ": wanted above 0, up to 1000 wall seconds a second"));
+  if (!(config.time_scale >= 0) || config.time_scale > 1000) {
+    return absl::InvalidArgumentError(absl::StrCat("--time-scale ", config.time_scale,
+                                                   ": wanted 0 to 1000 wall seconds a second"));
   }
   if (config.disk_reserve_bytes < 0) {
     return absl::InvalidArgumentError("--disk-reserve-bytes: wanted bytes, 0 or more");

@@ -564,6 +564,13 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
   return std::max(next, now.wall);
 }
 
+std::optional<Monotonic> AgentCore::busy_until() const {
+  if (ended_at_) {
+    return *ended_at_ + kLastReadingWait;
+  }
+  return run_ == nullptr ? std::nullopt : run_->busy_until();
+}
+
 void AgentCore::Shutdown(const Instant& now) {
   shutting_down_ = true;
   if (run_ != nullptr) {

@@ -200,6 +200,11 @@ class AgentCore {
   // Does everything that is due by now.
   void Step(const Instant& now);
   [[nodiscard]] Monotonic NextStep(const Instant& now) const;  // wall
+  // How far an emulated board's clock may move before this machine has done more; nullopt: nothing
+  // is scheduled.
+  [[nodiscard]] std::optional<Monotonic> busy_until() const;
+  // Whether nothing runs because there is nothing to run, and not because work has to wait.
+  [[nodiscard]] bool rests() const { return run_ == nullptr && MayWork(); }
 
   // Checkpoints and stops the run. done() turns true once nothing runs and everything is on the
   // disk. An upgrade does so by itself.

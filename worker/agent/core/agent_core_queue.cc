@@ -137,7 +137,7 @@ void AgentCore::MakeWay(const Instant& now) {
   const bool another = MayWork() && !NextToStart(now).empty();
   if (run_->waits_to_upload() && (another || !welcomed_)) {
     run_->FinishWithoutUpload(now);
-  } else if (another && !gave_way_ && run_->uploads_since(now.device - kUploadAlone)) {
+  } else if (another && !gave_way_ && run_->uploads_since(now.wall - kUploadAlone)) {
     gave_way_ = true;
     run_->EndUploadTry();
   }

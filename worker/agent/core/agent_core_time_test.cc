@@ -32,7 +32,6 @@ class TimeTest : public AgentCoreTest {
   void Reboot() {
     boot_id_ += "x";
     wall_ = Monotonic(absl::Seconds(20));
-    clock_ = DeviceClock(wall_, 1.0);
     kept_by_time_service_ = false;
     civil_ = kTrue - absl::Hours(10);  // late, and it looks set
     Boot();

@@ -55,7 +55,6 @@ v1::AttemptPhase PhaseOf(Activity activity, v1::AttemptPhase main_phase) {
       return v1::ATTEMPT_PHASE_UPLOAD;
     case Activity::kIdle:
     case Activity::kPaused:
-    case Activity::kWaitForHost:
       break;
   }
   return v1::ATTEMPT_PHASE_UNSPECIFIED;

@@ -197,10 +197,8 @@ v1::AttemptProgress AttemptRun::Progress() const {
 }
 
 void AttemptRun::FillSteadyWork(v1::AttemptProgress& progress) const {
-  const AttemptEnergy& energy = account_.attempt();
   if (stage_ != Stage::kRunning || !steady_begin_ || IsOfLoweredMode(record_.receipt()) ||
-      runner_steps_ <= steady_begin_->steps ||
-      pace_.Overrun(energy.In(Activity::kRun) + energy.In(Activity::kEvaluate))) {
+      runner_steps_ <= steady_begin_->steps) {
     return;
   }
   const RunCurve::Totals run = RunTotals();

@@ -78,7 +78,6 @@ void AttemptRun::Begin(bool has_inputs, const Instant& now) {
   curve_ = RunCurve(record_.receipt().curve(), RunTotals());
   run_looked_at_ = account_.attempt().In(Activity::kRun);
   stage_ = Stage::kFetching;
-  stage_begin_ = now.device;
   progress_.set_phase("fetch");
   if (record_.interruptions_in_a_row() > kInterruptionsMax) {
     return Fail(v1::FAILURE_CLASS_POWER,
@@ -160,9 +159,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   progress_.set_phase("load");
   SetActivity(now.device, Activity::kStart);
   record_.mutable_receipt()->set_starts(record_.receipt().starts() + 1);
-  if (const auto load = pace_.BeginRunner(task, model_bytes, now.device)) {
-    SetActivity(load->end, Activity::kWaitForHost);
-  }
+  pace_.BeginRunner(task, model_bytes, now.device);
   if (keeps_checkpoints_) {
     ports_.MakeRoom(kCheckpointModels * model_bytes);
   }
@@ -263,6 +260,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
 
 void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   CrashPoint("progress");
+  account_.AdvanceTo(now.device);  // the curve's seconds are those up to this step
   const bool is_main = PhaseNamed(step.phase()) == main_phase_;
   const Monotonic at = pace_.EndStep(step, now.device);
   const absl::Duration step_time = at - last_step_at_;
@@ -341,7 +339,6 @@ std::optional<WorkSpan> AttemptRun::EndWrite(int64_t size_bytes, const Instant& 
   const std::optional<WorkSpan> span = pace_.EndWrite(size_bytes, now.device);
   if (span) {
     SetActivity(span->begin, Activity::kCheckpoint);
-    SetActivity(span->end, Activity::kWaitForHost);
   }
   return span;
 }
@@ -351,10 +348,6 @@ void AttemptRun::OnResult(const v1::RunnerResult& result, const Instant& now) {
   ready_ = now.device;
   if (const auto span = EndWrite(state_.OutputSizeBytes(attempt_id()), now)) {
     ready_ = span->end;
-  }
-  const AttemptEnergy& energy = account_.attempt();
-  if (pace_.Overrun(energy.In(Activity::kRun) + energy.In(Activity::kEvaluate))) {
-    record_.mutable_receipt()->set_emulation_overrun(true);
   }
 }
 
@@ -510,6 +503,23 @@ std::optional<Monotonic> AttemptRun::NextStep() const {
     earliest(clock_.ToWall(ready_));
   }
   return next;
+}
+
+std::optional<Monotonic> AttemptRun::busy_until() const {
+  switch (stage_) {
+    case Stage::kFetching:
+    case Stage::kUploading:
+      return transfers_ || waits_for_line_ ? std::optional(Monotonic()) : std::nullopt;
+    case Stage::kFetched:
+    case Stage::kExited:
+    case Stage::kUploaded:
+      return ready_;
+    case Stage::kRunning:
+      return pace_.busy_until();
+    case Stage::kEnded:
+      break;
+  }
+  return std::nullopt;
 }
 
 void AttemptRun::Fail(v1::FailureClass failure_class, const std::string& message) {

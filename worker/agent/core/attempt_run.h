@@ -122,6 +122,9 @@ class AttemptRun {
   // The next instant (wall) at which Step() has something to do; nullopt if only an event can go
   // on.
   [[nodiscard]] std::optional<Monotonic> NextStep() const;
+  // How far an emulated board's clock may move before this machine has done more: not at all during
+  // a transfer. nullopt: the attempt waits for something else, and time passes.
+  [[nodiscard]] std::optional<Monotonic> busy_until() const;
   [[nodiscard]] const std::optional<AttemptEnd>& end() const { return end_; }
   [[nodiscard]] bool stopping() const { return stop_.has_value(); }
   // Whether the run goes on from a checkpoint after it was stopped.
@@ -135,8 +138,8 @@ class AttemptRun {
     return stage_ == Stage::kFetching || stage_ == Stage::kUploading;
   }
   // Whether the upload of the result goes on since before this time, or cannot go on now.
-  [[nodiscard]] bool uploads_since(Monotonic device) const {
-    return stage_ == Stage::kUploading && transfers_ && stage_begin_ <= device;
+  [[nodiscard]] bool uploads_since(Monotonic wall) const {
+    return stage_ == Stage::kUploading && transfers_ && upload_begin_ <= wall;
   }
   [[nodiscard]] bool waits_to_upload() const {
     return stage_ == Stage::kUploading && !transfers_ && retry_.has_value() && !waits_for_line_;
@@ -233,7 +236,7 @@ class AttemptRun {
   std::string hang_;  // why the runner was killed as hung; empty if it was not
   std::optional<AttemptEnd> end_;
 
-  Monotonic stage_begin_;           // device time; start of the fetch or the upload
+  Monotonic upload_begin_;          // wall
   Monotonic ready_;                 // device time; the present stage ends no earlier
   std::optional<Monotonic> retry_;  // wall; when the failed transfer is tried again
   // The wait before the first retry of a transfer.

@@ -141,7 +141,7 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
   inputs_ = result.inputs;
   Log(FetchedLine(record_.assignment(), result), now);
   stage_ = Stage::kFetched;
-  ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
+  ready_ = pace_.TransferEnd(result.moved_bytes, now.device);
   Step(now);
 }
 
@@ -168,7 +168,7 @@ void AttemptRun::RetryTransfer(const absl::Status& status, const Instant& now) {
 
 void AttemptRun::BeginUpload(const Instant& now) {
   stage_ = Stage::kUploading;
-  stage_begin_ = now.device;
+  upload_begin_ = now.wall;
   retry_.reset();
   progress_.set_phase("upload");
   SetActivity(now.device, Activity::kUpload);
@@ -230,7 +230,7 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
   progress_.clear_waiting_reason();
   upload_ = result;
   stage_ = Stage::kUploaded;
-  ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
+  ready_ = pace_.TransferEnd(result.moved_bytes, now.device);
   Step(now);
 }
 

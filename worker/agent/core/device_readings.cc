@@ -41,7 +41,6 @@ telemetry::Load LoadOf(Activity activity) {
     case Activity::kStart:
     case Activity::kCheckpoint:
     case Activity::kUpload:
-    case Activity::kWaitForHost:
       return telemetry::Load::kUnknown;
   }
   return telemetry::Load::kUnknown;

@@ -83,7 +83,7 @@ class DeviceReadingsTest : public testing::Test {
   QuietPorts ports_;
   RealPace pace_;
   TimeKeeper time_;
-  DeviceClock clock_{Monotonic(), 1.0};
+  DeviceClock clock_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<EnergyAccount> account_;

@@ -23,7 +23,6 @@ bool BelongsToAttempt(Activity activity) {
       return true;
     case Activity::kIdle:
     case Activity::kPaused:
-    case Activity::kWaitForHost:
       return false;
   }
   return false;
@@ -129,9 +128,7 @@ void EnergyAccount::CreditPiece(const telemetry::EnergyIncrement& increment) {
   const double joules = increment.measured.value();
   ledger_.set_missing_energy_joules(ledger_.missing_energy_joules() +
                                     (price * increment.missing).value());
-  if (metered_ == Activity::kWaitForHost) {
-    ledger_.set_overhead_energy_joules(ledger_.overhead_energy_joules() + joules);
-  } else if (!working) {
+  if (!working) {
     ledger_.set_idle_energy_joules(ledger_.idle_energy_joules() + joules);
   } else {
     ledger_.set_attempt_energy_joules(ledger_.attempt_energy_joules() + joules);

@@ -36,10 +36,9 @@ enum class Activity {
   kEvaluate,    // held-out loss of a training job; not part of the run
   kCheckpoint,  // also writing the result's files
   kUpload,
-  kPaused,       // an attempt is held, but nothing is done for it
-  kWaitForHost,  // emulation: the device would be done, but this machine is not
+  kPaused,  // an attempt is held, but nothing is done for it
 };
-inline constexpr size_t kActivities = 9;
+inline constexpr size_t kActivities = 8;
 
 // Where a receipt's figures come from.
 struct EnergyOrigin {

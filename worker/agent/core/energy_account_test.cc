@@ -52,11 +52,11 @@ TEST(EnergyAccountTest, AChangeAheadOfNowTakesPlaceAtItsTimeOrIsTakenBack) {
   account.AddPower(AccountAt(0), Watts(5));
   account.BeginAttempt({});
   account.SetActivity(AccountAt(0), Activity::kStart);
-  account.SetActivity(AccountAt(2), Activity::kWaitForHost);
+  account.SetActivity(AccountAt(2), Activity::kCheckpoint);
   account.SetActivity(AccountAt(2), Activity::kRun);  // instead
   Sample(account, 0, 4, 5);
   EXPECT_EQ(account.attempt().In(Activity::kStart), absl::Seconds(2));
-  EXPECT_EQ(account.attempt().In(Activity::kWaitForHost), absl::ZeroDuration());
+  EXPECT_EQ(account.attempt().In(Activity::kCheckpoint), absl::ZeroDuration());
   EXPECT_NEAR(absl::ToDoubleSeconds(account.attempt().In(Activity::kRun)), 2.0, 1e-9);
   EXPECT_NEAR(account.attempt().run.gross.value(), 10.0, 1e-9);
 }

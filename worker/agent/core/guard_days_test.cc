@@ -436,7 +436,7 @@ class Mast final : public AgentPorts {
   MemoryDisk disk_{1};
   RealPace pace_;
   TimeKeeper time_;
-  DeviceClock clock_{Monotonic(), 1.0};
+  DeviceClock clock_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<EnergyAccount> account_;

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Pace says when the parts of an attempt happen on the device. On a real device they happen when
-// this machine does them: RealPace. An emulated board has a time of its own: EmulatedPace
+// this machine does them: RealPace. An emulated board has a clock of its own: EmulatedPace
 // (emulation/) computes when the board would be done, and the runner waits at a gate after each
-// step until then. All times are device time. Use it from one thread.
+// step until the clock is there. All times are device time. Use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_PACE_H_
 #define WATTLE_WORKER_AGENT_CORE_PACE_H_
 
@@ -35,18 +35,17 @@ class Pace {
   // activity.
   virtual void SetActivity(Monotonic from, Activity activity) = 0;
 
-  // When a transfer of `moved_bytes` that began at `begin`, and is done on this machine, is done on
-  // the device.
-  [[nodiscard]] virtual Monotonic TransferEnd(Monotonic begin, int64_t moved_bytes,
-                                              Monotonic now) const = 0;
+  // When a transfer of `moved_bytes`, which this machine has done, is done on the device. An
+  // emulated board's clock stood still meanwhile.
+  [[nodiscard]] virtual Monotonic TransferEnd(int64_t moved_bytes, Monotonic now) const = 0;
 
-  // The functions below follow one run of the runner, in the order of its frames. A function that
-  // returns a WorkSpan computes ahead of time when the device is done; from then on the device
-  // waits for this machine. nullopt: only this machine's next frame tells.
+  // The functions below follow one run of the runner, in the order of its frames.
 
   // The runner starts and loads a model with files of model_bytes.
-  virtual std::optional<WorkSpan> BeginRunner(const v1::RunnerTask& task, int64_t model_bytes,
-                                              Monotonic now) = 0;
+  virtual void BeginRunner(const v1::RunnerTask& task, int64_t model_bytes, Monotonic now) = 0;
+  // When the device has done what its runner told so far. The clock of an emulated board stands
+  // there until the next frame.
+  [[nodiscard]] virtual Monotonic busy_until() const = 0;
   // A phase begins. Returns the instant from which its time counts.
   virtual Monotonic BeginPhase(Monotonic now) = 0;
   // A step of the job's own work or of an evaluation ended here. Returns when it ends on the
@@ -56,13 +55,11 @@ class Pace {
   // The gate counts as open once GateOpened was called.
   [[nodiscard]] virtual std::optional<Monotonic> gate_opens() const = 0;
   virtual void GateOpened() = 0;
-  // A checkpoint or the result's files were written.
+  // A checkpoint or the result's files were written. nullopt: only the runner tells how long it
+  // took.
   virtual std::optional<WorkSpan> EndWrite(int64_t size_bytes, Monotonic now) = 0;
   // The runner exited or was told to stop, so nobody waits at the gate.
   virtual void EndRunner() = 0;
-  // Whether this machine was too slow to keep the device's pace during steps (evaluations included)
-  // of `step_time` in all. If so, the receipt says nothing about the device.
-  [[nodiscard]] virtual bool Overrun(absl::Duration step_time) const = 0;
 };
 
 // The pace of a real device: this machine is the device.
@@ -70,13 +67,13 @@ class RealPace final : public Pace {
  public:
   [[nodiscard]] bool gated() const override { return false; }
   void SetActivity(Monotonic /*from*/, Activity /*activity*/) override {}
-  [[nodiscard]] Monotonic TransferEnd(Monotonic /*begin*/, int64_t /*moved_bytes*/,
-                                      Monotonic now) const override {
+  [[nodiscard]] Monotonic TransferEnd(int64_t /*moved_bytes*/, Monotonic now) const override {
     return now;
   }
-  std::optional<WorkSpan> BeginRunner(const v1::RunnerTask& /*task*/, int64_t /*model_bytes*/,
-                                      Monotonic /*now*/) override {
-    return std::nullopt;
+  void BeginRunner(const v1::RunnerTask& /*task*/, int64_t /*model_bytes*/,
+                   Monotonic /*now*/) override {}
+  [[nodiscard]] Monotonic busy_until() const override {
+    return Monotonic(absl::InfiniteDuration());
   }
   Monotonic BeginPhase(Monotonic now) override { return now; }
   Monotonic EndStep(const v1::StepDone& /*step*/, Monotonic now) override { return now; }
@@ -86,7 +83,6 @@ class RealPace final : public Pace {
     return std::nullopt;
   }
   void EndRunner() override {}
-  [[nodiscard]] bool Overrun(absl::Duration /*step_time*/) const override { return false; }
 };
 
 }  // namespace wattle::agent

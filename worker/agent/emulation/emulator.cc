@@ -76,7 +76,6 @@ void Emulator::SetActivity(Monotonic from, Activity activity) {
   switch (activity) {
     case Activity::kIdle:
     case Activity::kPaused:
-    case Activity::kWaitForHost:
       break;
     case Activity::kFetch:
     case Activity::kUpload:

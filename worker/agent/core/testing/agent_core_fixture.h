@@ -374,7 +374,7 @@ class AgentCoreTest : public testing::Test {
   absl::Time civil_ = absl::UnixEpoch() + absl::Hours(1);
   bool kept_by_time_service_ = true;
   TimeKeeper time_;
-  DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
+  DeviceClock clock_;
   absl::Duration probe_period_ = absl::InfiniteDuration();
   bool has_gauge_ = false;
   bool sets_power_modes_ = false;
