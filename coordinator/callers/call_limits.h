@@ -47,7 +47,8 @@ class CallLimits {
     uint64_t streams = 0;
     uint64_t waits_for_bytes = 0;  // Delayed, not refused.
     uint64_t connections = 0;
-    uint64_t for_any_reason = 0;  // Calls.
+    uint64_t broken_connections = 0;  // Ended because of what the caller sent in them.
+    uint64_t for_any_reason = 0;      // Calls.
   };
 
   CallLimits() : CallLimits(Most()) {}
@@ -92,6 +93,7 @@ class CallLimits {
 
   // A connection was closed before anybody knew who calls.
   void NoteRefusedConnection() { ++refused_connections_; }
+  void NoteBrokenConnection() { ++broken_connections_; }
   [[nodiscard]] Refusals refusals() const;
   [[nodiscard]] const Most& most() const { return most_; }
   // Every call that was refused for whatever reason, of all ports.
@@ -123,6 +125,7 @@ class CallLimits {
   std::atomic<uint64_t> refused_streams_ = 0;
   std::atomic<uint64_t> waits_for_bytes_ = 0;
   std::atomic<uint64_t> refused_connections_ = 0;
+  std::atomic<uint64_t> broken_connections_ = 0;
   RefusedCalls all_refused_;
 };
 
