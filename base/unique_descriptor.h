@@ -29,6 +29,8 @@ class UniqueDescriptor {
   }
 
   [[nodiscard]] int get() const { return descriptor_; }  // -1: none
+  // The descriptor is the caller's from now on.
+  [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }
 
  private:
   int descriptor_ = -1;

@@ -10,16 +10,14 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "grpcpp/client_context.h"
-#include "grpcpp/create_channel.h"
 #include "grpcpp/security/tls_certificate_provider.h"
 #include "grpcpp/security/tls_credentials_options.h"
 
 #include "base/status_macros.h"
 #include "base/tls/certificate.h"
-#include "base/tls/credentials.h"
 #include "base/tls/token.h"
-#include "wattle/v1/access.grpc.pb.h"
+#include "identity/enroll.h"
+#include "wattle/v1/access.pb.h"
 
 namespace wattle::bench {
 namespace {
@@ -42,8 +40,7 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const std::string& key_p
   return grpc::experimental::TlsCredentials(options);
 }
 
-absl::StatusOr<EnrolledBoard> EnrollBoard(v1::AccessService::Stub& stub, const tls::Token& token,
-                                          int number) {
+absl::StatusOr<EnrolledBoard> EnrollBoard(const tls::Token& token, int number) {
   EnrolledBoard board = {absl::StrFormat("load-%05d-0000-0000", number), nullptr};
   WATTLE_ASSIGN_OR_RETURN(const std::string key, tls::NewKey());
   v1::EnrollRequest request;
@@ -53,16 +50,13 @@ absl::StatusOr<EnrolledBoard> EnrollBoard(v1::AccessService::Stub& stub, const t
   request.set_device_id(board.id);
   const absl::Time deadline = absl::Now() + kPatience;
   while (true) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(deadline));
-    v1::IdentityCertificate answer;
-    const grpc::Status status = stub.Enroll(&context, request, &answer);
-    if (status.ok()) {
-      board.credentials = CredentialsOf(key, answer);
+    const absl::StatusOr<v1::IdentityCertificate> answer = identity::AskToEnroll(token, request);
+    if (answer.ok()) {
+      board.credentials = CredentialsOf(key, *answer);
       return board;
     }
-    if (status.error_code() != grpc::StatusCode::RESOURCE_EXHAUSTED || absl::Now() > deadline) {
-      return absl::InternalError(status.error_message());
+    if (!absl::IsResourceExhausted(answer.status()) || absl::Now() > deadline) {
+      return answer.status();
     }
     absl::SleepFor(absl::Milliseconds(50));
   }
@@ -72,8 +66,6 @@ absl::StatusOr<EnrolledBoard> EnrollBoard(v1::AccessService::Stub& stub, const t
 
 absl::StatusOr<std::vector<EnrolledBoard>> EnrollBoards(const std::string& token_text, int count) {
   WATTLE_ASSIGN_OR_RETURN(const tls::Token token, tls::ParseToken(token_text));
-  const auto stub = v1::AccessService::NewStub(
-      grpc::CreateChannel(token.address, tls::PinnedCredentials(token.pin)));
   std::vector<EnrolledBoard> boards(static_cast<size_t>(count));
   std::atomic<int> next = 0;
   absl::Mutex mutex;
@@ -82,7 +74,7 @@ absl::StatusOr<std::vector<EnrolledBoard>> EnrollBoards(const std::string& token
   for (int caller = 0; caller < kCallers; ++caller) {
     callers.emplace_back([&] {
       for (int number = next++; number < count; number = next++) {
-        absl::StatusOr<EnrolledBoard> board = EnrollBoard(*stub, token, number);
+        absl::StatusOr<EnrolledBoard> board = EnrollBoard(token, number);
         if (!board.ok()) {
           absl::MutexLock lock(&mutex);
           failed.Update(board.status());

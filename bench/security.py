@@ -26,9 +26,11 @@ and coordinator share the machine. Writes build/bench/security.json.
   agent_cpu_percent_tls, agent_rss_mib                     of an idle agent
   reconnect_N_seconds          N boards come back, 256 handshakes at once, until the last has its welcome
   reconnect_submit_p99_ms      99th percentile of submitting a job meanwhile
+  flood_WHO_memory_mib, flood_WHO_calls_p99_ms, flood_WHO_heartbeats_lost    floods of HTTP/2 frames by whoever has no certificate
+                               (stranger), or one (enrolled): the coordinator's memory, the calls of others, heartbeats that did not come
   systemd_exposure.UNIT        of a unit in deploy/systemd, by systemd-analyze
 
---only links: the lines from handshakes_per_cpu_second on; --only box, access or tests: those of a box, of the gate and enrolment, of the tests.
+--only links: the lines from handshakes_per_cpu_second to reconnect_submit_p99_ms; --only floods: those of floods; --only box, access or tests: those of a box, of the gate and enrolment, of the tests.
 """
 
 import argparse
@@ -47,6 +49,7 @@ sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 from figures import add, write_figures  # noqa: E402
 from fleet import BIN, Fleet  # noqa: E402
+from security_floods import measure_floods  # noqa: E402
 from security_links import measure_links  # noqa: E402
 
 ATTACKS = ("wattle_attacks_test", "wattle_project_attacks_test", "wattle_connection_attacks_test", "wattle_peer_attacks_test",
@@ -165,7 +168,8 @@ def measure_gate_and_enrolment(figures, options):
     measure_access(figures, options.boards, options.revocations)
 
 
-PARTS = {"box": measure_box, "access": measure_gate_and_enrolment, "tests": lambda figures, _: measure_tests(figures), "links": measure_links}
+PARTS = {"box": measure_box, "access": measure_gate_and_enrolment, "tests": lambda figures, _: measure_tests(figures), "links": measure_links,
+         "floods": measure_floods}
 
 
 def main():
@@ -177,6 +181,8 @@ def main():
     parser.add_argument("--connections", type=int, default=2000, help="that stay [2000]")
     parser.add_argument("--reconnections", type=int, default=10_000, help="boards that come back at once [10000]")
     parser.add_argument("--seconds", type=int, default=5, help="of handshakes and of heartbeats in a round [5]")
+    parser.add_argument("--flood-connections", type=int, default=8, help="of a flood at once [8]")
+    parser.add_argument("--flood-seconds", type=int, default=30, help="of a flood [30]")
     parser.add_argument("--agent-seconds", type=int, default=60, help="that an idle agent is watched [60]")
     parser.add_argument("--only", choices=PARTS, help="one part [all]")
     options = parser.parse_args()

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "base/tls/certificate.h"
 #include "base/tls/credentials.h"
+#include "base/tls/https_exchange.h"
 #include "base/tls/token.h"
 #include "wattle/v1/access.grpc.pb.h"
 
@@ -29,11 +30,6 @@ std::unique_ptr<v1::AccessService::Stub> Dial(
   return v1::AccessService::NewStub(grpc::CreateCustomChannel(address, credentials, arguments));
 }
 
-bool MayBeElsewhere(const absl::Status& status) {
-  return absl::IsDeadlineExceeded(status) ||
-         (absl::IsUnavailable(status) && !absl::StrContains(status.message(), "not trusted"));
-}
-
 absl::Status Explain(const std::string& address, const grpc::Status& status) {
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
     return absl::DeadlineExceededError(
@@ -44,17 +40,6 @@ absl::Status Explain(const std::string& address, const grpc::Status& status) {
         absl::StrCat("coordinator ", address, ": ", ConnectionTrouble(status.error_message())));
   }
   return FromGrpc(status);
-}
-
-// Where nobody answers at the token's address. Whoever answers and is not trusted has a remedy.
-absl::Status WithRemedy(const absl::Status& status) {
-  if (!MayBeElsewhere(status)) {
-    return status;
-  }
-  return absl::Status(
-      status.code(),
-      absl::StrCat(status.message(),
-                   "; start it, or ask for a token whose --address this machine can reach"));
 }
 
 // The answer must be for this key, and signed by the root that the caller trusts.
@@ -71,6 +56,46 @@ absl::Status CheckAnswer(const v1::IdentityCertificate& answer, const std::strin
 
 }  // namespace
 
+// The secret waits for the handshake, which judges the pin.
+absl::StatusOr<v1::IdentityCertificate> AskToEnroll(const tls::Token& token,
+                                                    const v1::EnrollRequest& request) {
+  const std::string where = absl::StrCat("coordinator ", token.address);
+  absl::Status distrust;
+  const absl::StatusOr<tls::HttpsAnswer> answer =
+      tls::Exchange({.address = token.address,
+                     .path = kEnrollPath,
+                     .content_type = kEnrollContentType,
+                     .body = request.SerializeAsString(),
+                     .patience = absl::FromChrono(kAnswersWithin)},
+                    [&](const std::string& chain) {
+                      distrust = tls::CheckPinnedServer(token.pin, chain);
+                      return distrust;
+                    });
+  if (!distrust.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat(where, ": what answers there is not trusted: ", distrust.message()));
+  }
+  if (absl::IsUnimplemented(answer.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        where, ": it is older than this program and lets nobody in this way; update it first, or ",
+        "enrol with a program of its release"));
+  }
+  if (!answer.ok()) {
+    return absl::Status(answer.status().code(),
+                        absl::StrCat(where, ": ", answer.status().message(), "; start it, or ask ",
+                                     "for a token whose --address this machine can reach"));
+  }
+  v1::IdentityCertificate certificate;
+  if (answer->status != 200) {
+    return absl::Status(static_cast<absl::StatusCode>(answer->code == 0 ? 2 : answer->code),
+                        answer->body);
+  }
+  if (!certificate.ParseFromString(answer->body)) {
+    return absl::InternalError(absl::StrCat(where, ": its answer is no certificate"));
+  }
+  return certificate;
+}
+
 absl::StatusOr<Identity> Enroll(const std::string& folder, const std::string& token_text,
                                 const std::string& device_id, KeyPlace place) {
   WATTLE_ASSIGN_OR_RETURN(const tls::Token token, tls::ParseToken(token_text));
@@ -80,15 +105,7 @@ absl::StatusOr<Identity> Enroll(const std::string& folder, const std::string& to
   request.set_token_id(token.id);
   request.set_secret(token.secret);
   request.set_device_id(device_id);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kAnswersWithin);
-  v1::IdentityCertificate answer;
-  // The call, and with it the secret, waits for the handshake, which judges the pin.
-  const grpc::Status status =
-      Dial(token.address, tls::PinnedCredentials(token.pin))->Enroll(&context, request, &answer);
-  if (!status.ok()) {
-    return WithRemedy(Explain(token.address, status));
-  }
+  WATTLE_ASSIGN_OR_RETURN(const v1::IdentityCertificate answer, AskToEnroll(token, request));
   WATTLE_ASSIGN_OR_RETURN(const std::string root, tls::PinnedRoot(answer.roots_pem(), token.pin));
   WATTLE_RETURN_IF_ERROR(CheckAnswer(answer, signing_request, root));
   WATTLE_RETURN_IF_ERROR(Keep(folder, answer, token.address));

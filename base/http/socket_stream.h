@@ -36,6 +36,8 @@ class SocketStream final : public httplib::Stream {
   // such, for whoever serves it to tell it so: connection() is then null. False: the connection has
   // ended.
   bool Begin(tls::ServerContext* context);
+  // The handshake is complete, and the socket does not block.
+  void Begin(std::unique_ptr<tls::ServerSession> session) { session_ = std::move(session); }
   // Null: plain text.
   [[nodiscard]] const ssl_st* connection() const {
     return session_ == nullptr ? nullptr : session_->connection();

@@ -95,14 +95,28 @@ bool ThreadedServer::process_and_close_socket(int socket) {
     close(socket);
     return false;
   }
-  if (!StartThread([this, place = *connection] {
-        Converse(place);
-        Leave(place);
-      })) {
-    Leave(*connection);
-    return false;
+  return Serve(*connection);
+}
+
+bool ThreadedServer::Serve(Place connection) {
+  const bool started = StartThread([this, connection] {
+    Converse(connection);
+    Leave(connection);
+  });
+  if (!started) {
+    Leave(connection);
   }
-  return true;
+  return started;
+}
+
+void ThreadedServer::Take(Accepted accepted) {
+  const std::optional<Place> connection = Enter(accepted.socket.get());
+  if (!connection.has_value()) {
+    return;
+  }
+  (void)accepted.socket.release();  // Leave closes it.
+  (*connection)->session = std::move(accepted.session);
+  (void)Serve(*connection);
 }
 
 // The accepting thread waits for nobody whose own connections are all being answered: others come
@@ -123,6 +137,9 @@ std::optional<ThreadedServer::Place> ThreadedServer::Enter(int socket) {
     (void)GiveUpOldest(nullptr);
     changed_.Wait(&mutex_);
   }
+  if (closing_) {
+    return std::nullopt;
+  }
   connections_.push_back({.socket = socket, .address = address, .request = ++requests_});
   return std::prev(connections_.end());
 }
@@ -139,7 +156,9 @@ size_t ThreadedServer::CountOf(const std::string& address) const {
 void ThreadedServer::Converse(Place connection) {
   SocketStream stream(connection->socket, limits_.patience,
                       [&](bool waits) { SetWaits(connection, waits); });
-  if (!stream.Begin(context_)) {
+  if (connection->session != nullptr) {
+    stream.Begin(std::move(connection->session));
+  } else if (!stream.Begin(context_)) {
     return;
   }
   const bool refused = context_ != nullptr && stream.connection() == nullptr;
@@ -162,6 +181,7 @@ void ThreadedServer::Converse(Place connection) {
 
 // The socket is closed under the lock: GiveUpOldest must not meet its number as another file's.
 void ThreadedServer::Leave(Place connection) {
+  connection->session.reset();
   shutdown(connection->socket, SHUT_RDWR);
   absl::MutexLock lock(&mutex_);
   close(connection->socket);
@@ -206,7 +226,6 @@ bool ThreadedServer::GiveUpOldest(const std::string* address) {
   return oldest != nullptr;
 }
 
-// Ends the waits for peers; what is being answered is answered.
 void ThreadedServer::CloseAll() {
   absl::MutexLock lock(&mutex_);
   closing_ = true;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -21,8 +22,15 @@
 
 #include "base/http/connection_limits.h"
 #include "base/tls/server_session.h"
+#include "base/unique_descriptor.h"
 
 namespace wattle::http {
+
+// A connection whose handshake of TLS is complete.
+struct Accepted {
+  UniqueDescriptor socket;
+  std::unique_ptr<tls::ServerSession> session;  // Ends before the socket is closed.
+};
 
 class ThreadedServer final : public httplib::Server {
  public:
@@ -34,6 +42,12 @@ class ThreadedServer final : public httplib::Server {
   // second. To call once the server is bound.
   void WidenBacklog();
 
+  // Serves a connection that another one accepted. May wait until a connection has left.
+  void Take(Accepted accepted);
+  // Ends the waits for peers; what is being answered is answered. Nobody comes in any more. Where
+  // the server listens, the library calls it.
+  void CloseAll();
+
   // How often an address had more connections than its share.
   [[nodiscard]] uint64_t crowded_total() const { return crowded_; }
 
@@ -41,7 +55,8 @@ class ThreadedServer final : public httplib::Server {
   class Threads;
   struct Connection {
     int socket = -1;
-    std::string address;   // Of the peer, as ShareOf says.
+    std::unique_ptr<tls::ServerSession> session = nullptr;  // The handshake was before; else none.
+    std::string address;                                    // Of the peer, as ShareOf says.
     uint64_t request = 0;  // Grows with each request of the server.
     bool waits = false;    // For its peer.
     bool given_up = false;
@@ -52,6 +67,7 @@ class ThreadedServer final : public httplib::Server {
   bool process_and_close_socket(int socket) override;
   // nullopt: the peer's address has its share, and all of them are being answered.
   std::optional<Place> Enter(int socket);
+  bool Serve(Place connection);
   [[nodiscard]] size_t CountOf(const std::string& address) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Converse(Place connection);
@@ -60,7 +76,6 @@ class ThreadedServer final : public httplib::Server {
   void SetWaits(Place connection, bool waits);
   // address: of the connections that may have to go; null: any. False: none of them waits.
   bool GiveUpOldest(const std::string* address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CloseAll();
 
   const ConnectionLimits limits_;
   tls::ServerContext* const context_;

@@ -10,7 +10,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
@@ -18,7 +17,6 @@
 #include "base/status_macros.h"
 #include "base/tls/certificate_chain.h"
 #include "base/tls/private_file.h"
-#include "base/tls/session_tickets.h"
 #include "base/tls/tpm_key.h"
 
 namespace wattle::tls {
@@ -26,17 +24,14 @@ namespace {
 
 using grpc::experimental::ExternalCertificateVerifier;
 using grpc::experimental::FileWatcherCertificateProvider;
-using grpc::experimental::StaticDataCertificateProvider;
 using grpc::experimental::TlsCustomVerificationCheckRequest;
 
 // TLS 1.2 suites of pre-shared keys alone: gRPC offers no such key, so no handshake of TLS 1.2 can
 // succeed. The suites of TLS 1.3 are another list, which stays. gRPC 1.51 has no minimum version.
 constexpr char kNoSuiteOfTls12[] = "PSK-AES256-GCM-SHA384";
-// A token that pins a new root wants the server's new certificate.
-constexpr unsigned kServerReadsAgainSeconds = 1;
 constexpr unsigned kClientReadsAgainSeconds = 10;
 
-// The peer's certificate first. On a server gRPC's full chain lacks the leaf.
+// The peer's certificate first, which not every version of gRPC has in its full chain.
 std::string ChainOf(const TlsCustomVerificationCheckRequest& request) {
   const absl::string_view leaf(request.peer_cert().data(), request.peer_cert().size());
   const absl::string_view chain(request.peer_cert_full_chain().data(),
@@ -111,32 +106,14 @@ std::string KeyFileForGrpc(const std::string& key_path) {
   return path;
 }
 
-// A client that is given no roots reads those of the machine, about 140, although nobody asks them
-// here: that is half of the processor time of a short program. This one stands for them.
-std::string SomeRoot() {
-  const auto make = []() -> absl::StatusOr<std::string> {
-    WATTLE_ASSIGN_OR_RETURN(const std::string key, NewKey());
-    CertificateContent content = {.use = Use::kRoot,
-                                  .public_key_pem = "",
-                                  .common_name = "nobody",
-                                  .not_before = absl::UnixEpoch(),
-                                  .not_after = absl::UnixEpoch()};
-    WATTLE_ASSIGN_OR_RETURN(content.public_key_pem, PublicKeyOf(key));
-    return SignCertificate(content, "", key);
-  };
-  return make().value_or("");  // Without it no handshake begins.
-}
-
-// provider: of roots, and of what is shown, if anything is.
+// provider: of roots and of what is shown.
 std::shared_ptr<grpc::ChannelCredentials> Client(
     const std::shared_ptr<grpc::experimental::CertificateProviderInterface>& provider,
-    bool shows_certificate, Verifier::Check check) {
+    Verifier::Check check) {
   grpc::experimental::TlsChannelCredentialsOptions options;
   options.set_certificate_provider(provider);
   options.watch_root_certs();
-  if (shows_certificate) {
-    options.watch_identity_key_cert_pairs();
-  }
+  options.watch_identity_key_cert_pairs();
   // The verifier alone judges; gRPC's own check knows neither our time nor our names.
   options.set_verify_server_certs(false);
   options.set_check_call_host(false);
@@ -151,52 +128,29 @@ void UseTls13Alone() {
   setenv("GRPC_SSL_CIPHER_SUITES", kNoSuiteOfTls12, /*overwrite=*/1);
 }
 
-std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const CertificateFiles& own,
-                                                           RootsSource client_roots) {
-  static const bool no_tickets = SendNoSessionTickets().ok();  // With them it only takes longer.
-  (void)no_tickets;
-  grpc::experimental::TlsServerCredentialsOptions options(
-      std::make_shared<FileWatcherCertificateProvider>(KeyFileForGrpc(own.key_path), own.chain_path,
-                                                       kServerReadsAgainSeconds));
-  options.watch_identity_key_cert_pairs();
-  options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
-  options.set_check_call_host(false);
-  options.set_certificate_verifier(ExternalCertificateVerifier::Create<Verifier>(
-      [client_roots = std::move(client_roots)](const std::string& chain) -> absl::Status {
-        if (chain.find("BEGIN CERTIFICATE") == std::string::npos) {
-          return absl::OkStatus();  // No certificate: the gate lets it enrol.
-        }
-        return VerifyChain(chain, client_roots(), Use::kClient);
-      }));
-  return grpc::experimental::TlsServerCredentials(options);
-}
-
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,
                                                              ServerRules rules) {
-  // The own chain stands for the machine's roots, see SomeRoot.
+  // A client that is given no roots reads those of the machine, about 140, although nobody asks
+  // them here: that is half of the processor time of a short program. The own chain stands for
+  // them.
   const auto provider = std::make_shared<FileWatcherCertificateProvider>(
       KeyFileForGrpc(own.key_path), own.chain_path, own.chain_path, kClientReadsAgainSeconds);
-  return Client(provider, /*shows_certificate=*/true,
-                [rules = std::move(rules)](const std::string& chain) {
-                  absl::Status checked = CheckServer(rules, chain);
-                  if (!checked.ok()) {
-                    rules.on_refused(checked);
-                  }
-                  return checked;
-                });
+  return Client(provider, [rules = std::move(rules)](const std::string& chain) {
+    absl::Status checked = CheckServer(rules, chain);
+    if (!checked.ok()) {
+      rules.on_refused(checked);
+    }
+    return checked;
+  });
 }
 
-std::shared_ptr<grpc::ChannelCredentials> PinnedCredentials(const std::string& pin) {
-  const auto provider = std::make_shared<StaticDataCertificateProvider>(SomeRoot());
-  const auto check = [pin](const std::string& chain) -> absl::Status {
-    WATTLE_ASSIGN_OR_RETURN(const std::string root, PinnedRoot(chain, pin));
-    WATTLE_RETURN_IF_ERROR(VerifyChain(chain, root, Use::kServer));
-    // A board's certificate is for a server too. The fleet has the name of its first root, which
-    // may not be the pinned one.
-    WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain));
-    return IsCoordinator(facts) ? absl::OkStatus() : OtherName(facts, "a coordinator");
-  };
-  return Client(provider, /*shows_certificate=*/false, check);
+absl::Status CheckPinnedServer(const std::string& pin, const std::string& chain_pem) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string root, PinnedRoot(chain_pem, pin));
+  WATTLE_RETURN_IF_ERROR(VerifyChain(chain_pem, root, Use::kServer));
+  // A board's certificate is for a server too. The fleet has the name of its first root, which may
+  // not be the pinned one.
+  WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain_pem));
+  return IsCoordinator(facts) ? absl::OkStatus() : OtherName(facts, "a coordinator");
 }
 
 }  // namespace wattle::tls

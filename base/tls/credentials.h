@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// gRPC credentials of all programs: TLS 1.3 alone, both sides judged by our own root. A server asks
-// for a client's certificate, checks its signature and lets a client without one, or with an
-// expired one, in: coordinator/rpc/gate then says why the call is refused. Thread-safe.
+// How the clients of all programs judge a server: TLS 1.3 only, and our own root. Servers of gRPC
+// have no TLS of their own, see base/tls_terminator. Thread-safe.
 #ifndef WATTLE_BASE_TLS_CREDENTIALS_H_
 #define WATTLE_BASE_TLS_CREDENTIALS_H_
 
@@ -15,7 +14,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include <grpcpp/security/credentials.h>
-#include <grpcpp/security/server_credentials.h>
 
 #include "base/tls/certificate.h"
 
@@ -39,10 +37,6 @@ inline RootsSource FixedRoots(std::string pem) {
   return [pem = std::move(pem)] { return pem; };
 }
 
-// client_roots: those that a client's certificate must lead to.
-std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const CertificateFiles& own,
-                                                           RootsSource client_roots);
-
 // How a client judges the server that it dialled: the chain, the name, and the expiry at the time
 // that `now` gives.
 struct ServerRules {
@@ -57,8 +51,8 @@ struct ServerRules {
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,
                                                              ServerRules rules);
 
-// For enrolment: shows no certificate, and accepts the coordinator whose root has the token's pin.
-std::shared_ptr<grpc::ChannelCredentials> PinnedCredentials(const std::string& pin);
+// For enrolment: accepts the coordinator whose root has the token's pin. Errors: kUnauthenticated.
+absl::Status CheckPinnedServer(const std::string& pin, const std::string& chain_pem);
 
 }  // namespace wattle::tls
 

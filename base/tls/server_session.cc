@@ -16,6 +16,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -23,6 +24,9 @@
 
 namespace wattle::tls {
 namespace {
+
+constexpr absl::string_view kHttp2Name = "h2";  // RFC 9113, 3.2.
+constexpr absl::string_view kHttp1Name = "http/1.1";
 
 absl::Status Unusable(const CertificateFiles& own, absl::string_view what) {
   std::array<char, 256> reason = {};
@@ -72,12 +76,42 @@ bool UseKey(const std::string& path, SSL_CTX* context) {
   return used;
 }
 
+absl::string_view Chosen(const ssl_st* connection) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(connection, &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
+// Called by OpenSSL with what the client offers, before the certificate is asked for.
+int Choose(SSL* connection, const unsigned char** chosen, unsigned char* chosen_size,
+           const unsigned char* offered, unsigned offered_size, void* /*argument*/) {
+  const absl::string_view names(reinterpret_cast<const char*>(offered), offered_size);
+  for (size_t at = 0; at < names.size();) {
+    const absl::string_view name = names.substr(at + 1, static_cast<uint8_t>(names[at]));
+    at += 1 + name.size();
+    const bool is_http2 = name == kHttp2Name;
+    if (!is_http2 && name != kHttp1Name) {
+      continue;
+    }
+    if (is_http2) {
+      SSL_set_verify(connection, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    }
+    *chosen = reinterpret_cast<const unsigned char*>(name.data());
+    *chosen_size = static_cast<unsigned char>(name.size());
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 // No tickets and no cache: a certificate is judged anew by every connection.
 bool SetRules(SSL_CTX* context) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_read_ahead(context, 1);  // A record by one call of the kernel.
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   // Whoever answers says why an expired certificate is refused; a handshake could not.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_NO_CHECK_TIME);
@@ -86,6 +120,10 @@ bool SetRules(SSL_CTX* context) {
 }
 
 }  // namespace
+
+bool ServerSession::is_http2() const {
+  return Chosen(connection_) == kHttp2Name;
+}
 
 std::string PeerCertificate(const ssl_st* connection) {
   X509* const certificate = connection == nullptr ? nullptr : SSL_get1_peer_certificate(connection);
@@ -104,6 +142,26 @@ std::string PeerCertificate(const ssl_st* connection) {
   return pem;
 }
 
+std::string PeerUri(const ssl_st* connection) {
+  const X509* const certificate = SSL_get0_peer_certificate(connection);
+  auto* const names = certificate == nullptr
+                          ? nullptr
+                          : static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(
+                                certificate, NID_subject_alt_name, nullptr, nullptr));
+  std::string uri;
+  for (int i = 0; uri.empty() && i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names, i);
+    if (name->type == GEN_URI) {
+      const ASN1_IA5STRING* const text = name->d.uniformResourceIdentifier;
+      uri.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                 static_cast<size_t>(ASN1_STRING_length(text)));
+    }
+  }
+  GENERAL_NAMES_free(names);
+  ERR_clear_error();
+  return uri;
+}
+
 ServerSession::~ServerSession() {
   if (!broken_ && SSL_is_init_finished(connection_) == 1) {
     ERR_clear_error();
@@ -118,6 +176,7 @@ ServerSession::Step ServerSession::After(int result) {
     return {.bytes = result};
   }
   const int error = SSL_get_error(connection_, result);
+  lacks_certificate_ = ERR_GET_REASON(ERR_peek_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
   ERR_clear_error();
   if (error == SSL_ERROR_WANT_READ) {
     return {.wants = POLLIN};
@@ -145,10 +204,12 @@ ServerSession::Step ServerSession::Write(const char* bytes, size_t size) {
 }
 
 absl::StatusOr<std::unique_ptr<ServerContext>> ServerContext::Open(const CertificateFiles& own,
-                                                                   RootsSource client_roots) {
+                                                                   RootsSource client_roots,
+                                                                   Protocols protocols) {
   // OpenSSL writes to sockets without MSG_NOSIGNAL.
   std::signal(SIGPIPE, SIG_IGN);
-  std::unique_ptr<ServerContext> context(new ServerContext(own, std::move(client_roots)));
+  std::unique_ptr<ServerContext> context(
+      new ServerContext(own, std::move(client_roots), protocols));
   absl::MutexLock lock(&context->mutex_);
   WATTLE_RETURN_IF_ERROR(context->ReadAgain());
   return context;
@@ -182,7 +243,10 @@ absl::Status ServerContext::ReadAgain() {
       !UseKey(own_.key_path, context) || SSL_CTX_check_private_key(context) != 1 ||
       !AddIssuers(context)) {
     SSL_CTX_free(context);
-    return Unusable(own_, "cannot serve HTTPS");
+    return Unusable(own_, "cannot serve TLS");
+  }
+  if (protocols_ != Protocols::kHttp1) {
+    SSL_CTX_set_alpn_select_cb(context, Choose, nullptr);
   }
   SSL_CTX_free(context_);  // Connections that began with it hold it.
   context_ = context;

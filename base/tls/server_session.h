@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// TLS of the HTTPS ports; gRPC has its own (credentials.h). TLS 1.3, or 1.2 for scrapers that know
-// no better. A client's certificate is asked for and not required; the handshake checks its
-// signature alone, and whoever answers the request judges time, revocation and role. OpenSSL does
-// all of it.
+// TLS of the ports, of HTTPS and of gRPC: TLS 1.3 only. Over HTTPS a client's certificate is asked
+// for and not required; a client that wants HTTP/2, as gRPC's do, gets no further than the
+// handshake without one. The handshake checks the certificate's signature only: whoever answers the
+// request judges time, revocation and role. OpenSSL does all of it.
 #ifndef WATTLE_BASE_TLS_SERVER_SESSION_H_
 #define WATTLE_BASE_TLS_SERVER_SESSION_H_
 
@@ -35,6 +35,12 @@ inline bool BeginsTls(char first_byte) {
 
 // The certificate in PEM that the peer of a connection showed; empty: none.
 std::string PeerCertificate(const ssl_st* connection);
+// The first URI of that certificate's names; empty: it has none.
+std::string PeerUri(const ssl_st* connection);
+
+// What a port speaks within TLS, by the extension ALPN. A client that names no protocol speaks
+// HTTP/1.1; where only that is spoken, whatever a client names is not looked at.
+enum class Protocols { kHttp1, kHttp2AndHttp1 };
 
 // A connection of which this side is the server, on a socket that does not block. One thread.
 class ServerSession {
@@ -54,6 +60,10 @@ class ServerSession {
   ServerSession& operator=(const ServerSession&) = delete;
 
   Step Handshake();
+  // After the handshake: the client chose HTTP/2, and has shown a certificate.
+  [[nodiscard]] bool is_http2() const;
+  // The handshake ended because the client wanted HTTP/2 and showed no certificate.
+  [[nodiscard]] bool lacks_certificate() const { return lacks_certificate_; }
   Step Read(char* bytes, size_t size);
   Step Write(const char* bytes, size_t size);
   [[nodiscard]] const ssl_st* connection() const { return connection_; }
@@ -63,6 +73,7 @@ class ServerSession {
 
   ssl_st* const connection_;
   bool broken_ = false;  // Nothing may be said any more.
+  bool lacks_certificate_ = false;
 };
 
 // What all connections of a port share. Thread-safe.
@@ -71,8 +82,9 @@ class ServerContext {
   // own: is looked at for each connection, so that a renewed certificate serves the next one.
   // client_roots: those that a client's certificate must lead to. Errors: kFailedPrecondition for
   // files that cannot be read or do not belong together.
-  static absl::StatusOr<std::unique_ptr<ServerContext>> Open(const CertificateFiles& own,
-                                                             RootsSource client_roots);
+  static absl::StatusOr<std::unique_ptr<ServerContext>> Open(
+      const CertificateFiles& own, RootsSource client_roots,
+      Protocols protocols = Protocols::kHttp1);
   ~ServerContext();
   ServerContext(const ServerContext&) = delete;
   ServerContext& operator=(const ServerContext&) = delete;
@@ -90,8 +102,8 @@ class ServerContext {
     bool operator==(const FileState&) const = default;
   };
 
-  ServerContext(const CertificateFiles& own, RootsSource client_roots)
-      : own_(own), client_roots_(std::move(client_roots)) {}
+  ServerContext(const CertificateFiles& own, RootsSource client_roots, Protocols protocols)
+      : own_(own), client_roots_(std::move(client_roots)), protocols_(protocols) {}
   static FileState StateOf(const std::string& path);
   // Replaces the context if the certificate's file or the roots are others than before. A file that
   // cannot be used leaves the context as it is.
@@ -99,6 +111,7 @@ class ServerContext {
 
   const CertificateFiles own_;
   const RootsSource client_roots_;
+  const Protocols protocols_;
   absl::Mutex mutex_;
   std::string roots_pem_ ABSL_GUARDED_BY(mutex_);  // In the context.
   FileState state_ ABSL_GUARDED_BY(mutex_);

@@ -133,7 +133,7 @@ const std::vector<AccessRow>& AccessTable() {
       {"/wattle.v1.PeerDirectory/Find", kPeers},
       {"/wattle.v1.PeerDirectory/Check", kPeers},
       {"/wattle.v1.PeerDirectory/EndFetch", kPeers},
-      {"/wattle.v1.AccessService/Enroll", kEverybody, /*for_strangers=*/true},
+      {"POST /enroll", kEverybody, /*for_strangers=*/true},
       {"/wattle.v1.AccessService/Renew", kSelf},
       {"/wattle.v1.AccessService/WhoAmI", kSelf},
       {"/wattle.v1.AccessService/CreateDeviceTokens", kOperate},

@@ -194,6 +194,7 @@ CallLimits::Refusals CallLimits::refusals() const {
           .streams = refused_streams_,
           .waits_for_bytes = waits_for_bytes_,
           .connections = refused_connections_,
+          .broken_connections = broken_connections_,
           .for_any_reason = all_refused_.total()};
 }
 

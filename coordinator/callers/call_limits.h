@@ -47,7 +47,8 @@ class CallLimits {
     uint64_t streams = 0;
     uint64_t waits_for_bytes = 0;  // Delayed, not refused.
     uint64_t connections = 0;
-    uint64_t for_any_reason = 0;  // Calls.
+    uint64_t broken_connections = 0;  // Ended because of what the caller sent in them.
+    uint64_t for_any_reason = 0;      // Calls.
   };
 
   CallLimits() : CallLimits(Most()) {}
@@ -93,6 +94,7 @@ class CallLimits {
 
   // A connection was closed before its caller was known.
   void NoteRefusedConnection() { ++refused_connections_; }
+  void NoteBrokenConnection() { ++broken_connections_; }
   [[nodiscard]] Refusals refusals() const;
   [[nodiscard]] const Most& most() const { return most_; }
   // Every call refused for any reason, on all ports.
@@ -124,6 +126,7 @@ class CallLimits {
   std::atomic<uint64_t> refused_streams_ = 0;
   std::atomic<uint64_t> waits_for_bytes_ = 0;
   std::atomic<uint64_t> refused_connections_ = 0;
+  std::atomic<uint64_t> broken_connections_ = 0;
   RefusedCalls all_refused_;
 };
 

@@ -265,6 +265,7 @@ void AddRefusals(MetricsPage& page, const Surroundings& surroundings) {
         std::pair("streams", surroundings.refused.streams),
         std::pair("bytes", surroundings.refused.waits_for_bytes),
         std::pair("grpc_connections", surroundings.refused.connections),
+        std::pair("grpc_frames", surroundings.refused.broken_connections),
         std::pair("http_connections", surroundings.crowded_connections)}) {
     page.Counter("wattle_coordinator_limited_total",
                  "Calls, streams and connections beyond a caller's or an address's limit.",

@@ -32,7 +32,7 @@ grpc::Status AccessService::ListQuotas(grpc::ServerContext* context,
   constexpr char kMethod[] = "/wattle.v1.AccessService/ListQuotas";
   const auto list = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context));
     const std::string& own = caller.identity.id;
     const std::shared_ptr<const core::State> state = runtime_.Version();
     const core::Observations observations = runtime_.heartbeats().Snapshot();
@@ -85,9 +85,8 @@ grpc::Status AccessService::ListProjects(grpc::ServerContext* context,
                                          v1::ListProjectsResponse* response) {
   const auto list = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(
-        const core::Scope scope,
-        gate_.ScopeOf(*context->auth_context(), "/wattle.v1.AccessService/ListProjects"));
+    WATTLE_ASSIGN_OR_RETURN(const core::Scope scope,
+                            gate_.ScopeOf(*context, "/wattle.v1.AccessService/ListProjects"));
     const std::shared_ptr<const core::State> state = runtime_.Version();
     std::set<std::string> names = {kDefaultProject};
     for (const auto& [name, project] : state->projects) {

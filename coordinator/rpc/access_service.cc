@@ -20,7 +20,6 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/rpc/moved_to.h"
-#include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "policy/given_labels.h"
 
@@ -96,7 +95,7 @@ absl::Status AccessService::RequireAuthority() const {
 }
 
 std::string AccessService::NameOf(const grpc::ServerContext& context) const {
-  const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+  const absl::StatusOr<Caller> caller = gate_.CallerOf(context);
   return caller.ok() ? caller->identity.id : "";
 }
 
@@ -112,16 +111,17 @@ absl::Status AccessService::Answer(const std::string& certificate_pem, const std
   return absl::OkStatus();
 }
 
-grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::EnrollRequest* request,
-                                   v1::IdentityCertificate* response) {
+absl::StatusOr<v1::IdentityCertificate> AccessService::Enroll(const std::string& host,
+                                                              const v1::EnrollRequest& request) {
+  v1::IdentityCertificate response;
   const auto enroll = [&]() -> absl::Status {
-    WATTLE_RETURN_IF_ERROR(gate_.TakeStrangersCall(context->peer(), runtime_.Now().monotonic));
+    WATTLE_RETURN_IF_ERROR(gate_.TakeStrangersCall(host, runtime_.Now().monotonic));
     WATTLE_RETURN_IF_ERROR(RequireAuthority());
-    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    core::ShownToken shown = {.token_id = request->token_id(),
-                              .secret_sha256 = tls::Sha256(request->secret()),
-                              .signing_request_sha256 = tls::Sha256(request->signing_request_pem()),
-                              .device_id = request->device_id()};
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(request));
+    core::ShownToken shown = {.token_id = request.token_id(),
+                              .secret_sha256 = tls::Sha256(request.secret()),
+                              .signing_request_sha256 = tls::Sha256(request.signing_request_pem()),
+                              .device_id = request.device_id()};
     // Whoever has no token costs no signature.
     WATTLE_ASSIGN_OR_RETURN(const v1::EnrolmentToken token,
                             runtime_.Read([&](const core::State& state) {
@@ -129,7 +129,7 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
                             }));
     WATTLE_RETURN_IF_ERROR(core::CheckTaker(token, shown.device_id));
     WATTLE_ASSIGN_OR_RETURN(const tls::SigningRequest signing,
-                            tls::ReadSigningRequest(request->signing_request_pem()));
+                            tls::ReadSigningRequest(request.signing_request_pem()));
     const std::string id = token.person().empty() ? shown.device_id : token.person();
     WATTLE_RETURN_IF_ERROR(core::CheckId("device_id", id));
     WATTLE_ASSIGN_OR_RETURN(const std::string certificate,
@@ -146,21 +146,21 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
     command.identity.set_not_after_unix_seconds(core::ToUnix(under.not_after));
     const runtime::Answer answer = runtime_.PostAndWait(
         std::move(command), kPatience,
-        Caller{.identity = callers::IdentityOf(id, {}), .kind = token.kind()}.At(
-            PeerHost(context->peer())));
+        Caller{.identity = callers::IdentityOf(id, {}), .kind = token.kind()}.At(host));
     WATTLE_RETURN_IF_ERROR(answer.status);
     WATTLE_RETURN_IF_ERROR(KeepEnrolled(token, id));
     const std::string stored = runtime_.Read([&](const core::State& state) {
       const v1::IdentityRecord* const found = core::FindIdentity(state, token.kind(), id);
       return found == nullptr ? std::string() : found->certificate_pem();
     });
-    return Answer(stored, token.kind(), id, response);
+    return Answer(stored, token.kind(), id, &response);
   };
   const absl::Status done = enroll();
   if (!done.ok()) {
-    gate_.NoteRefusedStranger(context->peer(), "/wattle.v1.AccessService/Enroll", done);
+    gate_.NoteRefusedStranger(host, kEnrollMethod, done);
+    return done;
   }
-  return ToGrpc(done);
+  return response;
 }
 
 absl::StatusOr<AccessService::SignedUnder> AccessService::SignedUnderOf(
@@ -175,7 +175,7 @@ grpc::Status AccessService::Renew(grpc::ServerContext* context, const v1::RenewR
   const auto renew = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(RequireAuthority());
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context));
     if (caller.uri.empty()) {
       return absl::FailedPreconditionError("renewal: no certificate was shown");
     }
@@ -203,7 +203,7 @@ grpc::Status AccessService::WhoAmI(grpc::ServerContext* context, const v1::WhoAm
                                    v1::WhoAmIResponse* response) {
   const auto tell = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context));
     response->set_identity(caller.uri);
     response->set_kind(caller.kind);
     response->set_id(caller.identity.id);
@@ -326,7 +326,7 @@ grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
                                         v1::RevokeTokenResponse*) {
   const auto revoke = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context));
     const bool by_admin = caller.identity.roles.contains(access::Role::kAdmin);
     const absl::Status revoked =
         PostFor(*context, core::RevokeToken{request->token_id(), caller.identity.id, by_admin})

@@ -21,6 +21,9 @@
 
 namespace wattle::rpc {
 
+// As the access table has it.
+inline constexpr char kEnrollMethod[] = "POST /enroll";
+
 class AccessService final : public v1::AccessService::Service {
  public:
   // After a change: keeps outside the journal too what it now says of a "device" or a "person", or
@@ -44,8 +47,9 @@ class AccessService final : public v1::AccessService::Service {
   // Where the server listens, once it does; before the first call.
   void set_address(const std::string& address) { address_ = address; }
 
-  grpc::Status Enroll(grpc::ServerContext* context, const v1::EnrollRequest* request,
-                      v1::IdentityCertificate* response) override;
+  // For EnrollmentServer. host: the caller's numeric address. Errors are for the caller.
+  absl::StatusOr<v1::IdentityCertificate> Enroll(const std::string& host,
+                                                 const v1::EnrollRequest& request);
   grpc::Status Renew(grpc::ServerContext* context, const v1::RenewRequest* request,
                      v1::IdentityCertificate* response) override;
   grpc::Status WhoAmI(grpc::ServerContext* context, const v1::WhoAmIRequest* request,

@@ -203,7 +203,7 @@ absl::Status ArtifactService::CheckMaySend(const Asker& asker, int64_t upload_by
 
 absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::ServerContext& context,
                                                                 absl::string_view method) const {
-  WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context.auth_context()));
+  WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(context));
   const std::string full_method = absl::StrCat(kService, method);
   return Asker{.id = caller.identity.id,
                .person = caller.kind == core::kPersonKind ? caller.identity.id : "",

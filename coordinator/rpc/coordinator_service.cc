@@ -34,9 +34,8 @@ absl::Status CheckEventsRequest(const v1::WatchEventsRequest& request) {
 // The audit is for fewer callers than all events are.
 absl::Status CheckMayRead(const Gate& gate, const grpc::ServerContext& context,
                           const v1::WatchEventsRequest& request) {
-  return request.audited_alone()
-             ? gate.Check(*context.auth_context(), access::kReadAudit, {}).status()
-             : absl::OkStatus();
+  return request.audited_alone() ? gate.Check(context, access::kReadAudit, {}).status()
+                                 : absl::OkStatus();
 }
 
 // From where others call is the operators' business.
@@ -79,7 +78,7 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
-  const absl::StatusOr<core::Scope> scope = gate_.ScopeOf(*context->auth_context(), kWatchEvents);
+  const absl::StatusOr<core::Scope> scope = gate_.ScopeOf(*context, kWatchEvents);
   if (!scope.ok()) {
     return ToGrpc(scope.status());
   }
@@ -131,7 +130,7 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
 grpc::Status CoordinatorService::ReportEnergy(grpc::ServerContext* context,
                                               const v1::ReportEnergyRequest* request,
                                               v1::EnergyReport* response) {
-  const absl::StatusOr<core::Scope> scope = gate_.ScopeOf(*context->auth_context(), kReportEnergy);
+  const absl::StatusOr<core::Scope> scope = gate_.ScopeOf(*context, kReportEnergy);
   if (!scope.ok()) {
     return ToGrpc(scope.status());
   }

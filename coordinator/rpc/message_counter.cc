@@ -73,7 +73,7 @@ class ServiceStream final : public grpc::experimental::Interceptor {
     // Whoever ends the stream may come just after the context is gone.
     grpc_call_ref(context_.c_call());
     const std::shared_ptr<grpc_call> call(context_.c_call(), &grpc_call_unref);
-    absl::StatusOr<callers::CallLimits::Stream> stream = gate_.OpenStream(*context_.auth_context());
+    absl::StatusOr<callers::CallLimits::Stream> stream = gate_.OpenStream(context_);
     if (!stream.ok()) {
       return End(*call, stream.status());
     }

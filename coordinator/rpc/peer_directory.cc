@@ -77,14 +77,13 @@ void PeerDirectory::Read::Sent(int64_t bytes) {
 
 absl::StatusOr<std::string> PeerDirectory::BoardOf(const grpc::ServerContext& context,
                                                    absl::string_view method) const {
-  WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context.auth_context()));
+  WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(context));
   if (caller.kind == callers::kAnybody) {
     return std::string();
   }
-  WATTLE_RETURN_IF_ERROR(gate_
-                             .Check(*context.auth_context(), absl::StrCat(kService, method),
-                                    {.device = caller.identity.id})
-                             .status());
+  WATTLE_RETURN_IF_ERROR(
+      gate_.Check(context, absl::StrCat(kService, method), {.device = caller.identity.id})
+          .status());
   return caller.identity.id;
 }
 
@@ -102,7 +101,7 @@ grpc::Status PeerDirectory::Announce(grpc::ServerContext* context,
                                                      ", wanted at most ", kAddressesMax));
     }
     for (const std::string& address : request->addresses()) {
-      WATTLE_RETURN_IF_ERROR(CheckAddress(address, PeerHost(context->peer())));
+      WATTLE_RETURN_IF_ERROR(CheckAddress(address, gate_.HostOf(*context)));
     }
     absl::MutexLock lock(&mutex_);
     if (request->addresses().empty()) {
@@ -167,7 +166,7 @@ grpc::Status PeerDirectory::Find(grpc::ServerContext* context, const v1::FindPee
     for (const std::string& avoided : request->avoid_device_ids()) {
       question.avoid.insert(DeviceId(avoided));
     }
-    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context));
     const std::string own_device = callers::OwnDeviceOf(caller, absl::StrCat(kService, "Find"));
     const v1::ArtifactInfo* const info = state->artifacts.Find(question.artifact);
     if (info == nullptr || !MayRead(*state, own_device, question.artifact)) {

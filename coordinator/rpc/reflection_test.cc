@@ -162,7 +162,6 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.AccessService.GetAuthority", {"{}", OK}},
       {"wattle.v1.AccessService.RotateAuthority", {"{}", OK}},
       {"wattle.v1.AccessService.RetireAuthority", {"{}", FAILED_PRECONDITION}},
-      {"wattle.v1.AccessService.Enroll", {"{}", PERMISSION_DENIED}},
       {"wattle.v1.AccessService.Renew", {"{}", INVALID_ARGUMENT}},
       {"wattle.v1.AccessService.WhoAmI", {"{}", OK}},
       {"wattle.v1.AccessService.CreateDeviceTokens",

@@ -18,9 +18,10 @@
 #include <climits>
 
 #include "base/status_macros.h"
-#include "base/tls/credentials.h"
+#include "base/tls_terminator/tls_terminator.h"
 #include "coordinator/access/access_table.h"
 #include "coordinator/callers/callers.h"
+#include "coordinator/log/log.h"
 #include "coordinator/rpc/message_counter.h"
 #include "coordinator/rpc/services.h"
 #include "wattle/v1/access.grpc.pb.h"
@@ -33,7 +34,10 @@ namespace {
 
 constexpr absl::Duration kStopPatience = absl::Seconds(1);
 constexpr int kStreamsOfAConnection = 128;
-constexpr int kUnreadMost = 32;  // A few for each core: more would only wait within this process.
+// That end TLS before gRPC.
+constexpr int kTerminatorThreads = 2;
+// A connection has one to its client, and two to gRPC.
+constexpr rlim_t kFilesOfAConnection = 3;
 // Of the process, that connections leave for the HTTP port, the journal and the artifacts; where
 // there are few in all, a quarter of them.
 constexpr rlim_t kFilesForOthers = 768;
@@ -58,31 +62,36 @@ void PermitKeepalive(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
 }
 
-// What one connection may hold of this server, whoever is at its other end.
-void LimitConnections(absl::Duration handshake_patience, grpc::ServerBuilder& builder) {
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
-                             static_cast<int>(absl::ToInt64Milliseconds(handshake_patience)));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsOfAConnection);
-}
-
 // 0: no limit.
 int ConnectionsMost() {
   rlimit files = {};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur > INT_MAX) {
     return 0;
   }
-  return static_cast<int>(files.rlim_cur - std::min(kFilesForOthers, files.rlim_cur / 4));
+  return static_cast<int>((files.rlim_cur - std::min(kFilesForOthers, files.rlim_cur / 4)) /
+                          kFilesOfAConnection);
 }
 
-Listener::Limits LimitsOf(const ServerOptions& options) {
+absl::Status CannotListen(const ServerOptions& options, absl::string_view why) {
+  return absl::UnavailableError(absl::StrCat(
+      "--listen ", options.listen_address, ": the address is in use or not this machine's (", why,
+      "); stop the other program or choose another port (0: any free one)"));
+}
+
+absl::StatusOr<std::unique_ptr<TlsTerminator>> Bind(const ServerOptions& options) {
   if (options.authority == nullptr) {
-    return {};
+    return nullptr;
   }
-  return {.connections = ConnectionsMost(),
-          .connections_per_address = options.connections_per_address,
-          .unread = kUnreadMost,
-          .on_refused = [limits = options.limits] { limits->NoteRefusedConnection(); },
-          .tls = options.authority != nullptr};
+  auto bound =
+      TlsTerminator::Bind("--listen", options.listen_address, options.authority->server_files(),
+                          [authority = options.authority] { return authority->roots_pem(); },
+                          {.connections = ConnectionsMost(),
+                           .connections_per_address = options.connections_per_address,
+                           .connections_per_identity = options.connections_per_address,
+                           .handshake_patience = options.handshake_patience,
+                           .threads = kTerminatorThreads});
+  return absl::IsUnavailable(bound.status()) ? CannotListen(options, bound.status().message())
+                                             : std::move(bound);
 }
 
 // Every method that this server registers has its row.
@@ -107,12 +116,15 @@ absl::Status CheckMethods() {
 }  // namespace
 
 Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
-               artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview)
+               artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview,
+               std::unique_ptr<TlsTerminator> terminator)
     : runtime_(api.runtime()),
       streams_(streams),
       overview_(std::move(overview)),
+      terminator_(std::move(terminator)),
       gate_(std::make_shared<Gate>(api.runtime(),
                                    options.authority == nullptr ? "" : options.authority->fleet(),
+                                   terminator_ == nullptr ? nullptr : &terminator_->peers(),
                                    options.limits, options.moved_to)),
       services_(MakeServices(api, *gate_, options.version)),
       access_(api.runtime(), streams, *gate_, options.authority, options.keep_access),
@@ -136,19 +148,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       runtime::Overview::Open(api.runtime(), [limits = options.limits, &runtime = api.runtime()] {
         callers::JournalRefusals(limits->refused_calls(), runtime);
       }));
-  auto server =
-      std::unique_ptr<Server>(new Server(options, api, streams, store, std::move(overview)));
-  auto listener = Listener::Bind(options.listen_address, LimitsOf(options));
-  if (!listener.ok()) {
-    return absl::UnavailableError(
-        absl::StrCat("--listen ", options.listen_address,
-                     ": the address is in use or not this machine's (", listener.status().message(),
-                     "); stop the other program or choose another port (0: any free one)"));
-  }
-  server->listener_ = *std::move(listener);
-  const size_t colon = options.listen_address.rfind(':');
-  server->address_ = absl::StrCat(options.listen_address.substr(0, colon), ":", server->port());
-  server->access_.set_address(server->address_);
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<TlsTerminator> terminator, Bind(options));
+  std::unique_ptr<Server> server(
+      new Server(options, api, streams, store, std::move(overview), std::move(terminator)));
   WATTLE_RETURN_IF_ERROR(server->Serve(options));
   return server;
 }
@@ -156,19 +158,26 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 absl::Status Server::Serve(const ServerOptions& options) {
   grpc::ServerBuilder builder;
   PermitKeepalive(builder);
-  if (options.authority != nullptr) {
-    LimitConnections(options.handshake_patience, builder);
-  }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<MessageCounter>(gate_));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
-  using Way = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
-  const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
-      builder.experimental().AddExternalConnectionAcceptor(Way::FROM_FD, Credentials(options));
+  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
+  int port = 0;
+  if (terminator_ != nullptr) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsOfAConnection);
+    const auto credentials = grpc::experimental::LocalServerCredentials(UDS);
+    credentials->SetAuthMetadataProcessor(Gate::ProcessorOf(gate_, Gate::Way::kTerminator));
+    using Way = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+    acceptor = builder.experimental().AddExternalConnectionAcceptor(Way::FROM_FD, credentials);
+    port = terminator_->port();
+  } else {
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddListeningPort(options.listen_address, grpc::InsecureServerCredentials(), &port);
+  }
   if (!options.local_socket.empty()) {
     const auto local = grpc::experimental::LocalServerCredentials(UDS);
-    local->SetAuthMetadataProcessor(gate_);
+    local->SetAuthMetadataProcessor(Gate::ProcessorOf(gate_, Gate::Way::kLocalSocket));
     builder.AddListeningPort(absl::StrCat("unix:", options.local_socket), local);
   }
   for (const std::unique_ptr<grpc::Service>& service : services_) {
@@ -180,29 +189,61 @@ absl::Status Server::Serve(const ServerOptions& options) {
   builder.RegisterService(&artifacts_);
   builder.RegisterService(&coordinator_);
   server_ = builder.BuildAndStart();
+  if (server_ == nullptr && terminator_ == nullptr) {
+    return CannotListen(options, "gRPC does not start");
+  }
   if (server_ == nullptr) {
     return absl::UnavailableError(
         absl::StrCat(options.local_socket,
                      ": the server does not start there; --data-dir wants a path of at most 90 "
                      "bytes on a local disk"));
   }
-  listener_->Serve([acceptor](int socket) {
-    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
-    connection.fd = socket;
-    acceptor->HandleNewConnection(&connection);
-  });
-  return absl::OkStatus();
+  address_ =
+      absl::StrCat(options.listen_address.substr(0, options.listen_address.rfind(':')), ":", port);
+  access_.set_address(address_);
+  if (terminator_ == nullptr) {
+    return absl::OkStatus();
+  }
+  enrolment_ = std::make_unique<EnrolmentServer>(access_);
+  return terminator_->Serve(CallbacksFor(std::move(acceptor)));
 }
 
-std::shared_ptr<grpc::ServerCredentials> Server::Credentials(const ServerOptions& options) const {
-  if (options.authority == nullptr) {
-    return grpc::InsecureServerCredentials();
-  }
-  const auto credentials =
-      tls::ServerCredentials(options.authority->server_files(),
-                             [authority = options.authority] { return authority->roots_pem(); });
-  credentials->SetAuthMetadataProcessor(gate_);
-  return credentials;
+TlsTerminator::Callbacks Server::CallbacksFor(
+    std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor) {
+  return {
+      .on_http2 =
+          [acceptor = std::move(acceptor)](int socket) {
+            grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+            connection.fd = socket;
+            acceptor->HandleNewConnection(&connection);
+          },
+      .on_http1 =
+          [this](int socket, std::unique_ptr<tls::ServerSession> session) {
+            enrolment_->Take(socket, std::move(session));
+          },
+      .on_refused =
+          [this](const std::string& share, const std::string& why) {
+            limits_->NoteRefusedConnection();
+            LogWarning(absl::StrCat("--listen: a connection from ", share, " was closed: ", why));
+          },
+      .on_stranger =
+          [](const std::string& share) {
+            LogWarning(absl::StrCat("--listen: a program at ", share,
+                                    " speaks gRPC and shows no certificate; if it is ours, it is ",
+                                    "too old to enrol here: update it, then ",
+                                    callers::kHowToEnter));
+          },
+      .on_breach =
+          [this](const Peer& peer, const absl::Status& why) {
+            const std::string who = gate_->NoteBreach(peer, why, runtime_.Now().monotonic);
+            LogWarning(absl::StrCat("--listen: a connection of ", who, " at ", peer.host,
+                                    " was closed: ", why.message()));
+          },
+      .on_problem =
+          [](const std::string& why) {
+            LogWarning(absl::StrCat("--listen: a connection waits: ", why,
+                                    "; raise LimitNOFILE of the coordinator's service"));
+          }};
 }
 
 Server::~Server() {
@@ -214,7 +255,9 @@ void Server::Stop() {
   if (server_ == nullptr) {
     return;
   }
-  listener_->Stop();
+  if (terminator_ != nullptr) {
+    terminator_->StopAccepting();
+  }
   if (server_->GetHealthCheckService() != nullptr) {
     server_->GetHealthCheckService()->SetServingStatus(false);
   }
@@ -222,6 +265,8 @@ void Server::Stop() {
   streams_.CloseAll("the coordinator stops; reconnect later");
   server_->Shutdown(absl::ToChronoTime(absl::Now() + kStopPatience));
   server_->Wait();
+  terminator_.reset();
+  enrolment_.reset();
   server_.reset();
   callers::JournalRefusals(limits_->refused_calls(), runtime_, absl::ZeroDuration());
 }

@@ -68,7 +68,7 @@ class JobService final : public v1::JobService::CallbackService {
   Reactor* ListJobs(Context* context, const v1::ListJobsRequest* request,
                     v1::ListJobsResponse* response) override {
     const absl::StatusOr<core::Scope> scope =
-        gate_.ScopeOf(*context->auth_context(), "/wattle.v1.JobService/ListJobs");
+        gate_.ScopeOf(*context, "/wattle.v1.JobService/ListJobs");
     return Now(context,
                scope.ok() ? api_.ListJobs(*request, *scope)
                           : absl::StatusOr<v1::ListJobsResponse>(scope.status()),
@@ -114,12 +114,12 @@ class JobService final : public v1::JobService::CallbackService {
  private:
   // A job belongs to whoever submits it.
   absl::Status SetOwner(const Context& context, v1::JobSpec& spec) const {
-    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(context);
     return caller.ok() ? callers::SetOwner(*caller, spec) : caller.status();
   }
   absl::Status CheckProject(const Context& context, absl::string_view method,
                             const v1::JobSpec& spec) const {
-    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(context);
     return caller.ok()
                ? core::CheckProject(*api_.runtime().Version(), callers::ScopeOf(*caller, method),
                                     caller->identity.id, core::ProjectOf(spec))
@@ -132,14 +132,14 @@ class JobService final : public v1::JobService::CallbackService {
       return absl::OkStatus();  // The call itself says that there is no such job.
     }
     return gate_
-        .Check(*context.auth_context(), method,
+        .Check(context, method,
                {.project = core::ProjectOf(job->job().spec()), .owner = job->job().spec().owner()})
         .status();
   }
   CountedStream OpenStream(const Context& context, absl::string_view method,
                            const std::string& job_id) const {
     const absl::Status may = CheckJob(context, method, job_id);
-    return may.ok() ? gate_.OpenStream(*context.auth_context()) : CountedStream(may);
+    return may.ok() ? gate_.OpenStream(context) : CountedStream(may);
   }
 
   runtime::Api& api_;
@@ -214,7 +214,7 @@ class ForecastService final : public v1::ForecastService::CallbackService {
 
   Reactor* PushForecast(Context* context, const v1::PushForecastRequest* request,
                         v1::HarvestForecast* response) override {
-    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context->auth_context());
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context);
     if (!caller.ok()) {
       return Now(context, absl::StatusOr<v1::HarvestForecast>(caller.status()), response);
     }
@@ -282,7 +282,7 @@ class UpgradeService final : public v1::UpgradeService::CallbackService {
  private:
   // For the reason that people read; the call itself was admitted before.
   [[nodiscard]] std::string NameOf(const Context& context) const {
-    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(context);
     return caller.ok() ? caller->identity.id : "";
   }
 

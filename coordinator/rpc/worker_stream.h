@@ -65,11 +65,11 @@ class WorkerStream final
                absl::Duration heartbeat_interval, const grpc::CallbackServerContext& context)
       : runtime_(runtime),
         streams_(streams),
-        caller_(gate.CallerOf(*context.auth_context())),
-        counted_(gate.OpenStream(*context.auth_context())),
+        caller_(gate.CallerOf(context)),
+        counted_(gate.OpenStream(context)),
         heartbeat_interval_(heartbeat_interval),
         rivals_(heartbeat_interval / 2),
-        peer_host_(PeerHost(context.peer())),
+        peer_host_(gate.HostOf(context)),
         event_caller_(gate.EventCallerOf(context)),
         moved_to_(gate.moved_to()) {}
 

@@ -145,6 +145,7 @@ class Fleet:
         self.prometheus = None
         self.workers = {}
         self.grpc = self.http = None
+        self.programs = BIN  # Of the coordinator's release, by which one enrols there.
         # A user of this fleet alone: keys and contexts are in the fleet's own folder.
         self.env = {**os.environ, "XDG_CONFIG_HOME": str(self.directory / "config")}
         self.identity = self.directory / "config/wattle/identities/default"  # Of the person who logged in.
@@ -165,6 +166,7 @@ class Fleet:
         match = self.coordinator.start()
         # The same ports again after a restart: workers know only the address that they were started with.
         self.grpc, self.http = match.group(1), match.group(2)
+        self.programs = programs
         self.log_in()
         self.give_prometheus_a_token()
         return self.coordinator
@@ -174,8 +176,8 @@ class Fleet:
         if self.plaintext or self.run_wattle("whoami").returncode == 0:
             return None
         self.run_wattle("context", "rm", "default")  # One of another authority stays otherwise.
-        token = self.output("wattle-coordinator", "access", "admin-token", "--data-dir", self.directory / "coordinator").strip()
-        return self.output("wattle", "login", token)
+        token = self.output(self.programs / "wattle-coordinator", "access", "admin-token", "--data-dir", self.directory / "coordinator").strip()
+        return self.output(self.programs / "wattle", "login", token)
 
     def give_prometheus_a_token(self):
         """As an operator does, once: the files that deploy/prometheus/prometheus.yml names, beside its copy."""
@@ -194,7 +196,7 @@ class Fleet:
         if self.plaintext or self.grpc is None or (self.directory / name / "credentials/certificate.pem").exists():
             return
         token = self.output("wattle", "device", "token").strip()
-        self.output("wattle-worker", "enroll", token, "--state-dir", self.directory / name)
+        self.output(self.programs / "wattle-worker", "enroll", token, "--state-dir", self.directory / name)
 
     def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None, called=None, metrics="127.0.0.1:0",
                      programs=BIN):

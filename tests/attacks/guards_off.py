@@ -12,12 +12,28 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS_TEST = HERE.parent / "integration/attacks_test.py"
 
 CONNECTION = (
-    Bug("an address with any number of connections", "coordinator/rpc/listener.cc", "if (share_most > 0 && open_.IsFull(share, share_most)) {",
-        "if (share_most < 0 && open_.IsFull(share, share_most)) {", "wattle_connection_attacks_test", "ConnectionAttacks.AnAddressHasItsShareAndNoMore"),
+    Bug("an address with any number of connections", "base/tls_terminator/tls_terminator.cc", "of_share >= limits_.connections_per_address) {",
+        "of_share < 0) {", "wattle_connection_attacks_test", "ConnectionAttacks.AnAddressHasItsShareAndNoMore"),
     Bug("the share of an address is not handed on", "coordinator/rpc/server.cc", ".connections_per_address = options.connections_per_address,",
         ".connections_per_address = 0,", "wattle_connection_attacks_test", "ConnectionAttacks.TenThousandConnectionsOfGarbageDoNotDisturbAJob"),
-    Bug("a handshake of any length", "coordinator/rpc/server.cc", "absl::ToInt64Milliseconds(handshake_patience)",
-        "absl::ToInt64Milliseconds(200 * handshake_patience)", "wattle_connection_attacks_test", "ConnectionAttacks.AHandshakeThatStopsIsGivenUp"),
+    Bug("a handshake of any length", "coordinator/rpc/server.cc", ".handshake_patience = options.handshake_patience,",
+        ".handshake_patience = 200 * options.handshake_patience,", "wattle_connection_attacks_test", "ConnectionAttacks.AHandshakeThatStopsIsGivenUp"),
+    Bug("gRPC without a certificate", "base/tls/server_session.cc", "SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT", "SSL_VERIFY_PEER",
+        "wattle_frame_attacks_test", "FrameAttacks.AStrangersBytesReachNobody"),
+    Bug("a caller names a connection", "coordinator/rpc/gate.cc", "const bool named = names == 1 && PeerOf(metadata) != nullptr;",
+        "const bool named = names >= 1;", "wattle_rpc_test", "GateTest.WhoeverNamesAConnectionIsRefused"),
+    Bug("a header block without an end", "base/http2/frame_checker.cc", "if (block_.size() + fragment.size() > kHeaderBlockBytesMax) {",
+        "if (fragment.size() > kHeaderBlockBytesMax) {", "wattle_http2_test", "FrameCheckerTest.ABlockWithoutAnEndIsBroken"),
+    Bug("continuations without an end", "base/http2/frame_checker.cc", "if (++continuations_ > kContinuationsMax) {", "if (continuations_ > kContinuationsMax) {",
+        "wattle_http2_test", "FrameCheckerTest.ABlockOfEmptyContinuationsIsBroken"),
+    Bug("an integer without an end", "base/http2/header_block.cc", "constexpr int kIntegerBytesMax = 4;", "constexpr int kIntegerBytesMax = 9;",
+        "wattle_http2_test", "HeaderBlockTest.AnIntegerEndsSoon"),
+    Bug("a string beyond its block", "base/http2/header_block.cc", "if (length > left_.size()) {", "if (length > left_.size() && length == 0) {",
+        "wattle_http2_test", "HeaderBlockTest.AStringIsWithinTheBlock"),
+    Bug("fields without an end", "base/http2/header_block.cc", "if (fields == kFieldsMax) {", "if (fields == 1'000'000) {",
+        "wattle_http2_test", "HeaderBlockTest.ABlockHasFewFields"),
+    Bug("control frames without a rate", "base/http2/frame_checker.cc", "  left_ -= 1;\n", "",
+        "wattle_http2_test", "FrameCheckerTest.FramesThatMoveNoDataHaveARate"),
 )
 
 HTTP = (
@@ -51,20 +67,18 @@ IDENTITY = (
         "known->signing_request_sha256() != shown.signing_request_sha256;", "wattle_attacks_test", "IdentityAttacks.ALostAnswerIsGivenAgainAndNothingElse"),
     Bug("a token takes a board over", "coordinator/core/enrolment.cc", "if (!known->revoked() && !same_key && identity.kind() == kDeviceKind) {",
         "if (!known->revoked() && !same_key && identity.kind().empty()) {", "wattle_attacks_test", "IdentityAttacks.ATokenDoesNotTakeABoardOver"),
-    Bug("callers of any authority", "base/tls/credentials.cc", "return VerifyChain(chain, client_roots(), Use::kClient);",
-        'return client_roots().empty() ? absl::InternalError("") : absl::OkStatus();', "wattle_attacks_test",
+    Bug("callers of any authority", "base/tls/server_session.cc", "SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);",
+        "SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, [](int, X509_STORE_CTX*) { return 1; });", "wattle_attacks_test",
         "IdentityAttacks.ACertificateOfAForeignAuthorityEndsTheHandshake",
         (("coordinator/callers/callers.cc", "record->public_key_sha256() != facts.public_key_sha256) {", "facts.uris.empty()) {"),)),
     Bug("a server's certificate calls", "base/tls/certificate_chain.cc", "X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT",
         "X509_PURPOSE_SSL_SERVER : X509_PURPOSE_ANY", "wattle_attacks_test", "IdentityAttacks.ACertificateForServersIsNoCallers"),
     Bug("any pin", "base/tls/certificate.cc", "ToHex(KeySha256(X509_get0_pubkey(one))) == pin &&", "ToHex(KeySha256(X509_get0_pubkey(one))) != pin.substr(1) &&",
         "wattle_attacks_test", "IdentityAttacks.AManInTheMiddleOfAnEnrolmentHearsNoSecret"),
-    Bug("a board enrols others", "base/tls/credentials.cc", "return IsCoordinator(facts) ?", "return IsCoordinator(facts) || !chain.empty() ?",
+    Bug("a board enrols others", "base/tls/credentials.cc", "return IsCoordinator(facts) ?", "return IsCoordinator(facts) || !chain_pem.empty() ?",
         "wattle_attacks_test", "IdentityAttacks.AStolenBoardIsNoCoordinatorOfAnEnrolment"),
-    Bug("a suite of TLS 1.2", "base/tls/credentials.cc", '"PSK-AES256-GCM-SHA384"', '"ECDHE-ECDSA-AES256-GCM-SHA384"',
+    Bug("a handshake of TLS 1.2", "base/tls/server_session.cc", "SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION)", "SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION)",
         "wattle_attacks_test", "IdentityAttacks.PlainTextAndTls12AreRefused"),
-    Bug("plain text hears nothing", "coordinator/rpc/server.cc", ".tls = options.authority != nullptr}", ".tls = false}",
-        "wattle_attacks_test", "IdentityAttacks.AWorkerWithoutTlsIsToldToEnrol"),
     Bug("a stream outlives its revocation", "coordinator/rpc/access_service.cc", '    streams_.CloseDevice(device, "this device was revoked");\n', "",
         "wattle_attacks_test", "IdentityAttacks.ARevokedDeviceLosesItsStreamAndComesNotBack"),
     Bug("policies for a board that nobody approved", "coordinator/core/decide.cc", "if (!MayWork(state, device)) {", "if (IsRevoked(state, device)) {",
@@ -120,7 +134,7 @@ REVOCATION = (
     Bug("refused calls without an end", "coordinator/callers/callers.cc", "  WATTLE_RETURN_IF_ERROR(limits_->TakeCall(who, runtime_.Now().monotonic));\n  return why;",
         "  return who.empty() ? absl::OkStatus() : why;", "wattle_attacks_test", "RefusalAttacks.WhoeverIsRefusedHasNoMoreCallsThanOthers"),
     Bug("each made-up method is told", "coordinator/callers/callers.cc", "access::RequireRow(method).ok() ? method :", "!method.empty() ? method :",
-        "wattle_attacks_test", "RefusalAttacks.AStrangersFloodDisplacesNothingInTheAudit"),
+        "wattle_attacks_test", "RefusalAttacks.AViewersFloodDisplacesNothingInTheAudit"),
 )
 
 SIGNING = (
@@ -206,8 +220,7 @@ TPM = (
     Bug("a key of the TPM in a file", "identity/identity.cc", "key = place == KeyPlace::kTpm ? tls::NewTpmKey() : tls::NewKey();", "key = tls::NewKey();",
         "wattle_tpm_attacks_test", "TpmAttacks.ACopyOfTheCardHasNoKey",
         (("identity/identity.cc", "if (place == KeyPlace::kTpm && !tls::IsTpmKey(*key)) {", "if (place == KeyPlace::kTpm && key->empty()) {"),)),
-    Bug("a key in a TPM serves nobody", "base/tls/credentials.cc", "<FileWatcherCertificateProvider>(KeyFileForGrpc(own.key_path), own.chain_path,",
-        "<FileWatcherCertificateProvider>(own.key_path, own.chain_path,", "wattle_tpm_attacks_test", "TpmAttacks.ItServesBoardsOfItsSiteByTheKeyOfTheTpm"),
+    Bug("a key in a TPM serves nobody", "base/tls/server_session.cc", "if (!pem.ok() || !IsTpmKey(*pem)) {", "if (!pem.ok() || !pem->empty()) {", "wattle_tpm_attacks_test", "TpmAttacks.ItServesBoardsOfItsSiteByTheKeyOfTheTpm"),
     Bug("a key in a file taken for the TPM's", "identity/identity.cc", "if (place == KeyPlace::kTpm && !tls::IsTpmKey(*key)) {",
         "if (place == KeyPlace::kTpm && key->empty()) {", "wattle_tpm_attacks_test", "TpmAttacks.AKeyInAFileIsNotTakenForOneOfATpm"),
 )
@@ -219,8 +232,8 @@ TWO_FLEETS = (
         "wattle_two_fleets_test", "EachWay/TwoFleets.ACoordinatorTakesNoCertificateOfTheOtherFleet/*"),
     Bug("a coordinator of any fleet", "base/tls/credentials.cc", "Use::kServer); !led.ok()) {", "Use::kServer); led.ok() && !led.ok()) {",
         "wattle_two_fleets_test", "EachWay/TwoFleets.AContextOfOneFleetDoesNothingAtTheOther/*"),
-    Bug("a secret before the pin", "base/tls/credentials.cc", "    WATTLE_ASSIGN_OR_RETURN(const std::string root, PinnedRoot(chain, pin));\n"
-        "    WATTLE_RETURN_IF_ERROR(VerifyChain(chain, root, Use::kServer));\n", "", "wattle_two_fleets_test",
+    Bug("a secret before the pin", "base/tls/credentials.cc", "  WATTLE_ASSIGN_OR_RETURN(const std::string root, PinnedRoot(chain_pem, pin));\n"
+        "  WATTLE_RETURN_IF_ERROR(VerifyChain(chain_pem, root, Use::kServer));\n", "", "wattle_two_fleets_test",
         "EachWay/TwoFleets.ATokenOfOneFleetDoesNotEnrolAtTheOther/*"),
 )
 

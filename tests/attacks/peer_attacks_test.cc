@@ -206,10 +206,11 @@ TEST_F(PeerAttacks, ABoardThatLiesIsLeftAndTheFetchEndsRight) {
   Liar liar;
   int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0",
-                           tls::ServerCredentials(identity::FilesOf(IdentityOf("a")),
-                                                  identity::RootsOf(IdentityOf("a"))),
-                           &port);
+  const tls::CertificateFiles own = identity::FilesOf(IdentityOf("a"));
+  grpc::SslServerCredentialsOptions shown;
+  shown.pem_key_cert_pairs.push_back(
+      {*ReadWholeFile(own.key_path), *ReadWholeFile(own.chain_path)});
+  builder.AddListeningPort("127.0.0.1:0", grpc::SslServerCredentials(shown), &port);
   builder.RegisterService(&liar);
   const auto server = builder.BuildAndStart();
   Announce("a", absl::StrCat("127.0.0.1:", port));

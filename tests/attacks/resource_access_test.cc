@@ -27,6 +27,7 @@
 
 #include "artifacts/manifest.h"
 #include "base/testing/status_matchers.h"
+#include "base/tls/testing/strangers_credentials_for_test.h"
 #include "coordinator/access/testing/expected_access_for_test.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/rpc/testing/generic_call_for_test.h"
@@ -114,7 +115,7 @@ class ResourceAccess : public rpc::ServerFixture {
     callers_[kServiceColumn] = Service();
     callers_[6] = Device("waiting", ApprovalToken());
     callers_[kStranger].channel =
-        grpc::CreateChannel(server_->address(), tls::PinnedCredentials(authority_->pin()));
+        grpc::CreateChannel(server_->address(), tls::StrangersCredentials(authority_->roots_pem()));
     callers_[kStranger].client = ClientOf("");
     MakeResources();
   }

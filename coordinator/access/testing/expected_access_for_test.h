@@ -59,7 +59,7 @@ inline const std::map<std::string, std::string>& Expected() {
       {"/wattle.v1.PeerDirectory/Find", "----d---"},
       {"/wattle.v1.PeerDirectory/Check", "----d---"},
       {"/wattle.v1.PeerDirectory/EndFetch", "----d---"},
-      {"/wattle.v1.AccessService/Enroll", "aaaaaaaa"},
+      {"POST /enroll", "aaaaaaaa"},
       {"/wattle.v1.AccessService/Renew", "aaaaa-a-"},
       {"/wattle.v1.AccessService/WhoAmI", "aaaaa-a-"},
       {"/wattle.v1.AccessService/CreateDeviceTokens", "--aa----"},

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include <grpc/grpc_security_constants.h>
 #include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include "artifacts/cached_artifact.h"
@@ -19,7 +19,7 @@
 #include "base/own_addresses.h"
 #include "base/status_macros.h"
 #include "base/tls/certificate.h"
-#include "base/tls/credentials.h"
+#include "base/tls_terminator/tls_terminator.h"
 
 namespace wattle::agent {
 namespace {
@@ -30,7 +30,8 @@ constexpr int kChunksPerCallMax = 64;
 constexpr int kRequestBytesMax = 16 << 10;
 constexpr size_t kPermitsMax = 256;
 constexpr int kThreadsMax = 12;
-constexpr int kHandshakeMilliseconds = 20'000;
+constexpr int kConnectionsMax = 64;
+constexpr int kConnectionsOfABoardMax = 4;
 constexpr absl::Duration kServeLook = absl::Milliseconds(100);
 constexpr absl::Duration kPeersStopPatience = absl::Seconds(1);
 constexpr size_t kAddressesMax = 8;  // the coordinator's limit
@@ -70,32 +71,46 @@ absl::StatusOr<std::unique_ptr<PeerServer>> PeerServer::Start(Options options) {
   grpc::ResourceQuota quota("peers");
   quota.SetMaxThreads(kThreadsMax);
   builder.SetResourceQuota(quota);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 2);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(kRequestBytesMax);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
-  builder.AddListeningPort(server->options_.listen,
-                           tls::ServerCredentials(identity::FilesOf(server->options_.identity),
-                                                  identity::RootsOf(server->options_.identity)),
-                           &server->port_);
+  using Way = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+  const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
+      builder.experimental().AddExternalConnectionAcceptor(Way::FROM_FD,
+                                                           grpc::InsecureServerCredentials());
   builder.RegisterService(server.get());
+  auto terminator = TlsTerminator::Bind("--peer-listen", server->options_.listen,
+                                        identity::FilesOf(server->options_.identity),
+                                        identity::RootsOf(server->options_.identity),
+                                        {.connections = kConnectionsMax,
+                                         .connections_per_identity = kConnectionsOfABoardMax,
+                                         .threads = 1});
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || server->port_ == 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("--peer-listen ", server->options_.listen,
-                     ": the address is in use or not this machine's; stop the other program or "
-                     "choose another port (0: any free one)"));
+  if (!terminator.ok() || server->server_ == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "--peer-listen ", server->options_.listen,
+        ": the address is in use or not this machine's (", terminator.status().message(),
+        "); stop the other program or choose another port (0: any free one)"));
   }
+  server->terminator_ = *std::move(terminator);
+  WATTLE_RETURN_IF_ERROR(server->terminator_->Serve({.on_http2 = [acceptor](int socket) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = socket;
+    acceptor->HandleNewConnection(&connection);
+  }}));
   return server;
 }
 
 PeerServer::~PeerServer() {
   serves_ = false;
+  if (terminator_ != nullptr) {
+    terminator_->StopAccepting();
+  }
   if (server_ != nullptr) {
     server_->Shutdown(absl::ToChronoTime(absl::Now() + kPeersStopPatience));
     server_->Wait();
   }
+  terminator_.reset();  // It gives the server its connections.
 }
 
 std::vector<std::string> PeerServer::addresses() const {
@@ -105,20 +120,24 @@ std::vector<std::string> PeerServer::addresses() const {
       IsEveryInterface(host) ? AddressesForOthers() : std::vector<std::string>{host};
   hosts.resize(std::min(hosts.size(), kAddressesMax));
   for (std::string& one : hosts) {
-    one = FormatHostPort({one, port_});
+    one = FormatHostPort({one, terminator_->port()});
   }
   return hosts;
 }
 
-// The handshake has checked that the certificate leads to the fleet's root; it lets callers without
-// one in.
+// The handshake has checked that the certificate leads to the fleet's root.
 absl::StatusOr<PeerServer::Caller> PeerServer::CallerOf(const grpc::ServerContext& context) const {
-  const std::vector<grpc::string_ref> shown =
-      context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
-  if (shown.empty()) {
-    return absl::UnauthenticatedError("no certificate was shown; boards of the fleet have one");
+  const auto& metadata = context.client_metadata();
+  const auto field = metadata.find(kConnectionField);
+  const std::shared_ptr<const Peer> peer =
+      metadata.count(kConnectionField) != 1
+          ? nullptr
+          : terminator_->peers().Find(std::string(field->second.data(), field->second.size()));
+  if (peer == nullptr) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("the metadata ", kConnectionField, " is this board's own"));
   }
-  const absl::string_view pem(shown[0].data(), shown[0].size());
+  const std::string& pem = peer->certificate_pem;
   WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts facts, tls::ReadCertificate(pem));
   const std::string& own = options_.identity.uri;  // "spiffe://FLEET/device/ID"
   const absl::string_view boards = absl::string_view(own).substr(0, own.rfind('/') + 1);

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Serves chunks of this board's cache to boards of the fleet that the coordinator sends here, over
-// TLS with both certificates. The certificate says who asks; the coordinator says once a minute
-// whether that board was sent here for that artifact. Knowing a hash gives nothing. Few boards at
-// once share a bounded rate. Thread-safe.
+// TLS with both certificates, which ends before gRPC (base/tls_terminator). The certificate says
+// who asks; the coordinator says once a minute whether that board was sent here for that artifact.
+// Knowing a hash gives nothing. Few boards at once share a bounded rate. Thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_PEER_SERVER_H_
 #define WATTLE_WORKER_AGENT_LINK_PEER_SERVER_H_
 
@@ -24,6 +24,7 @@
 #include <grpcpp/server.h>
 
 #include "base/clock.h"
+#include "base/tls_terminator/tls_terminator.h"
 #include "identity/identity.h"
 #include "wattle/v1/peer.grpc.pb.h"
 
@@ -73,13 +74,13 @@ class PeerServer final : public v1::PeerChunks::Service {
   absl::Status AwaitLine(size_t bytes, const grpc::ServerContext& context);
 
   const Options options_;
-  int port_ = 0;
   std::atomic<bool> serves_{false};
   std::atomic<int> streams_{0};
   std::atomic<int64_t> served_bytes_{0};
   absl::Mutex mutex_;
   Monotonic line_free_ ABSL_GUARDED_BY(mutex_);
   std::map<Permit, Monotonic> permits_ ABSL_GUARDED_BY(mutex_);  // until when
+  std::unique_ptr<TlsTerminator> terminator_;
   std::unique_ptr<grpc::Server> server_;
 };
 
