@@ -24,7 +24,7 @@ struct CodePoint {
   size_t size_bytes = 1;
 };
 
-// The code point at the start of `text`, and its size. kBroken and one byte where `text` does not
+// The code point at the start of `text`, and its size. kBroken and one byte if `text` does not
 // begin with UTF-8. REQUIRES: `text` is not empty.
 CodePoint Decode(absl::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -288,7 +288,7 @@ std::string Table::RenderBlocks(const TextStyle& style) const {
   const size_t value_width = std::max(limit > indent ? limit - indent : 0, kNarrowestWrap);
   std::string out;
   for (const Row& row : rows_) {
-    // A first column without a head holds a mark, which is written before the name.
+    // A first column without a header holds a mark, which is written before the name.
     const size_t title = columns_.front().head.empty() && columns_.size() > 1 ? 1 : 0;
     std::string heading = row.cells[title];
     if (title == 1 && row.cells.front() != "-") {
