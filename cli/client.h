@@ -45,7 +45,7 @@ class Client {
 
   struct Options {
     std::string address;     // host:port
-    std::string command;     // "job show": what is refused, for people
+    std::string command;     // "job show": named in refusals
     absl::Duration timeout;  // of a call; also how long a watch waits for a lost coordinator
     std::shared_ptr<grpc::ChannelCredentials> credentials;
     absl::Status problem = {};  // not OK: there are no credentials; every call returns this error

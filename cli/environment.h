@@ -27,7 +27,7 @@ struct Environment {
   const Clock* clock = nullptr;
   Interrupt* interrupt = nullptr;
   std::function<std::string(const std::string& name)>
-      variable;                          // returns "" where the variable is not set
+      variable;                          // returns "" if the variable is not set
   std::function<std::string()> new_key;  // 128 random bits, 32 hex digits
   std::function<std::string()> user_name;
   std::function<void(absl::Duration)> sleep;

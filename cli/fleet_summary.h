@@ -32,8 +32,8 @@ struct FleetAnswers {
 };
 
 struct FleetSummary {
-  std::string coordinator;                         // "0.1.0, started 2 h ago"
-  std::map<std::string, int> devices_by_state;     // "idle", "busy" … as `wattle devices` says.
+  std::string coordinator;                      // "0.1.0, started 2 h ago"
+  std::map<std::string, int> devices_by_state;  // "idle", "busy" …: the words of `wattle devices`
   std::map<v1::JobState, int> open_jobs_by_state;  // Waiting, queued, active.
   bool more_open_jobs = false;                     // more jobs are open than were listed
   int devices = 0;

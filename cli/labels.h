@@ -65,7 +65,7 @@ std::string AttemptDevice(const v1::Attempt& attempt);
 size_t UniqueDigits(const std::vector<std::string>& ids);
 
 std::string FormatSeconds(
-    double seconds);  // "11726", "83.4", "4.27"; the column's head has the unit
+    double seconds);  // "11726", "83.4", "4.27"; the column's header has the unit
 std::string FormatSeconds(const v1::Interval& range);        // "10553-12899 s"
 std::string FormatEnergyRange(const v1::Interval& joules);   // "32.70-39.96 Wh"
 std::string FormatCount(double count);                       // "812", "20,000", "5.12 M"

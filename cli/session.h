@@ -29,7 +29,7 @@ enum class OutputFormat { kTable, kJson, kCsv };
 
 struct GlobalFlags {
   std::string version;      // of this program
-  std::string command;      // Such as "job show".
+  std::string command;      // such as "job show"
   std::string coordinator;  // Empty: the context's.
   std::string context;      // empty: the current one
   bool plaintext_loopback = false;

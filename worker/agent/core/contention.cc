@@ -7,7 +7,7 @@ namespace {
 constexpr double kOthersRatio = 0.10;
 constexpr double kOthersWaitedForRatio = 0.02;
 constexpr double kWaitedRatio = 0.20;
-// The kernel counts in ticks of up to 10 ms, so a shorter time says little.
+// The kernel counts in ticks of up to 10 ms, so a shorter time is too inaccurate.
 constexpr absl::Duration kSpanMin = absl::Seconds(1);
 
 }  // namespace

@@ -11,9 +11,9 @@ namespace {
 
 constexpr size_t kLatest = 20;
 constexpr int kHoursOfWeek = 7 * 24;
-// An hour of which less was seen tells nothing.
+// An hour that was observed for less time does not count.
 constexpr absl::Duration kHourObservedMin = absl::Minutes(10);
-// The share that the latest week has in an hour's ratio.
+// Weight of the latest week in an hour's ratio.
 constexpr double kLatestWeek = 0.3;
 
 int HourOfWeek(absl::Time now) {

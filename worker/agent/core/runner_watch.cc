@@ -9,7 +9,7 @@ namespace {
 // A sign of life costs the runner about 50 microseconds of processor time. All signs of life within
 // the stuck limit cost far less than this.
 constexpr double kWorkCpuSeconds = 0.05;
-// If the caller looks this much later than the deadline, the machine slept, and the runner slept
+// If the caller checks this much later than the deadline, the machine slept, and the runner slept
 // too.
 constexpr absl::Duration kOversleep = absl::Seconds(10);
 
