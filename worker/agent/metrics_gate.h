@@ -35,8 +35,8 @@ class MetricsGate {
     // null.
     std::function<void(const std::string&)> note;
   };
-  // Reads the file once, so that a fault is logged before the first request. clock: must outlive
-  // the object.
+  // Reads the file once, so that the log tells a fault before the first request. clock: must
+  // outlive the object.
   MetricsGate(Rules rules, const Clock& clock);
 
   // certificate_pem: its signature was checked in the handshake; empty: none. authorization: the
