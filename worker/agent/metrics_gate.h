@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Access to the worker's page: for a certificate of the fleet, or for a token whose SHA-256 is in a
-// file. The worker checks both locally, so it also answers without a link, but it does not see
-// revocations or the expiry of a token. Thread-safe.
+// file. The worker checks both locally, so that it also answers without a link, and therefore it
+// knows no revocation, and no end of a token. Thread-safe.
 #ifndef WATTLE_WORKER_AGENT_METRICS_GATE_H_
 #define WATTLE_WORKER_AGENT_METRICS_GATE_H_
 

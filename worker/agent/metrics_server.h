@@ -67,7 +67,7 @@ class MetricsServer {
  public:
   struct Https {
     tls::CertificateFiles own;
-    tls::RootsSource client_roots;  // the roots for readers' certificates
+    tls::RootsSource client_roots;  // Those that a reader's certificate must lead to.
     MetricsGate::Rules rules;
   };
   struct Options {
