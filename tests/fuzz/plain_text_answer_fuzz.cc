@@ -9,7 +9,7 @@
 namespace wattle::fuzz {
 namespace {
 
-// As the listener does, which reads no more once all is said.
+// Works like the listener, which stops reading once its answer is complete.
 std::string AnswerTo(absl::string_view bytes, size_t piece_bytes, rpc::PlainTextAnswer& answer) {
   std::string said;
   while (!bytes.empty() && !answer.done()) {
@@ -22,9 +22,9 @@ std::string AnswerTo(absl::string_view bytes, size_t piece_bytes, rpc::PlainText
 }  // namespace
 }  // namespace wattle::fuzz
 
-// What a client without TLS sends to the gRPC port, in whatever pieces it comes.
+// The bytes of a client without TLS at the gRPC port, in any pieces.
 WATTLE_FUZZ_TARGET(plain_text_answer, bytes) {
-  constexpr size_t kAnswerBytesMax = 512;  // One refusal, however much was sent.
+  constexpr size_t kAnswerBytesMax = 512;  // one refusal for any input
   rpc::PlainTextAnswer whole;
   const std::string said = AnswerTo(bytes, bytes.size(), whole);
   WATTLE_CHECK(said.size() <= kAnswerBytesMax, "an answer is short");
