@@ -9,7 +9,7 @@
 namespace wattle::fuzz {
 namespace {
 
-// Works like the listener, which stops reading once its answer is complete.
+// As the listener does, which reads no more once all is said.
 std::string AnswerTo(absl::string_view bytes, size_t piece_bytes, rpc::PlainTextAnswer& answer) {
   std::string said;
   while (!bytes.empty() && !answer.done()) {
@@ -22,9 +22,9 @@ std::string AnswerTo(absl::string_view bytes, size_t piece_bytes, rpc::PlainText
 }  // namespace
 }  // namespace wattle::fuzz
 
-// The bytes of a client without TLS at the gRPC port, in any pieces.
+// What a client without TLS sends to the gRPC port, in whatever pieces it comes.
 WATTLE_FUZZ_TARGET(plain_text_answer, bytes) {
-  constexpr size_t kAnswerBytesMax = 512;  // one refusal for any input
+  constexpr size_t kAnswerBytesMax = 512;  // One refusal, however much was sent.
   rpc::PlainTextAnswer whole;
   const std::string said = AnswerTo(bytes, bytes.size(), whole);
   WATTLE_CHECK(said.size() <= kAnswerBytesMax, "an answer is short");

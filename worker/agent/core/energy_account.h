@@ -36,8 +36,8 @@ enum class Activity {
   kEvaluate,    // held-out loss of a training job; not part of the run
   kCheckpoint,  // also writing the result's files
   kUpload,
-  kPaused,       // an attempt is held, but no work is done for it
-  kWaitForHost,  // emulation: the device would have finished, but this machine has not
+  kPaused,       // an attempt is held, but nothing is done for it
+  kWaitForHost,  // emulation: the device would be done, but this machine is not
 };
 inline constexpr size_t kActivities = 9;
 
