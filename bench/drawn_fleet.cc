@@ -171,8 +171,8 @@ Fleet DrawFleet(Dice& dice, const std::vector<double>& sun, int boards, int jobs
   v1::Policy& policy = fleet.policies.emplace_back();
   policy.set_name("keep");
   policy.set_reserve_state_of_charge_ratio(kReserve);
-  // An instance's jobs run without a break, and the planner's runs may not rest where windows stop
-  // them.
+  // The jobs of an instance run without a break. Under a policy with windows runs do not rest, so
+  // the planner gets a window that never closes.
   policy.add_work_windows("00:00-24:00");
   const auto first_hour = static_cast<size_t>(dice.Below(8760));
   for (int board = 0; board < boards; ++board) {

@@ -41,7 +41,7 @@ SAMPLE_SECONDS = 10
 SPOOL_KIB = 64
 BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_growth_kib": 1024, "soak.jobs_beyond_history": 0,
           "soak.spool_kib": SPOOL_KIB, "soak.log_lines_of_a_cause": 41}
-HISTORY_SHARE = 1 / 8  # Seconds of the run.
+HISTORY_SHARE = 1 / 8  # A share of the length of the run.
 LOOKS = 8  # At a history's age, in its length (coordinator/runtime/history_age.h).
 ENDED_STAYS_SECONDS = 600  # An ended job stays in memory for at least this time (coordinator/core/archive.cc); jobs in memory are listed.
 EVENTS_OF_A_SNAPSHOT = 200  # Only data that a snapshot contains may be removed.
@@ -68,7 +68,7 @@ def folder_kib(folder, without=()):
 
 
 def series(fleet, name):
-    """A value of its page of metrics."""
+    """The number of series on its page of metrics."""
     address = fleet.http if name == "coordinator" else fleet.workers[name].metrics
     return sum(not line.startswith("#") for line in fleet.fetch(address, "/metrics").splitlines())
 
@@ -103,7 +103,7 @@ def lines_of_a_cause(log):
 
 
 class Jobs:
-    """The number of open files; some are always open."""
+    """The jobs of the run; some are open at any time."""
 
     def __init__(self, fleet):
         self.fleet = fleet

@@ -50,7 +50,7 @@ def flops_of_parts(counted):
 
 
 def check_names():
-    """Fails if a part is empty, because a renamed function would otherwise go unnoticed."""
+    """Ends the bench if a function of PARTS does not exist: a renamed one would silently leave its part empty."""
     symbols = subprocess.run(["nm", "-C", RUNNER], capture_output=True, text=True, check=True).stdout
     lost = [name for names in PARTS.values() for name in (*names, STEP) if f"{name}(" not in symbols]
     if lost:
