@@ -212,7 +212,9 @@ bool Table::Shrink(const std::vector<size_t>& shown, size_t limit,
   for (const size_t i : shown) {
     total += (*widths)[i];
   }
-  while (total > limit) {  // narrow the widest column that may wrap
+  // Narrows the widest column that may wrap, one column of text at a time: long texts lose most,
+  // and short ones stay on one line.
+  while (total > limit) {
     size_t widest = columns_.size();
     for (const size_t i : shown) {
       const size_t least = std::max(kNarrowestWrap, DisplayWidth(columns_[i].head));

@@ -136,6 +136,8 @@ void LinkMeter::CloseHour() {
       ratios.Clear();
       ratios.Resize(kHoursOfWeek, -1.0F);
     }
+    // An exponential mean over weeks: habits of the link may change, and one odd week must not
+    // decide.
     float& ratio = ratios[*hour_];
     const double share = absl::FDivDuration(hour_contact_, hour_observed_);
     ratio = static_cast<float>(
@@ -152,6 +154,7 @@ void LinkMeter::Observe(bool contact, Monotonic wall, const policy::KnownTime& n
   if (!now.known()) {
     return CloseHour();
   }
+  // Near midnight the day is uncertain; the count starts anew only once both bounds agree.
   if (const int64_t day = DayOf(now.earliest());
       day == DayOf(now.latest()) && day_turn_.BeginsAnew(day, wall, record_)) {
     record_.set_day(day);

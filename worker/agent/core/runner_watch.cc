@@ -42,6 +42,7 @@ void RunnerWatch::OnAlive(double cpu_seconds, Monotonic now) {
 }
 
 void RunnerWatch::SetWaiting(bool waiting, Monotonic now) {
+  // A runner need not work at the gate, so the stuck limit counts from the end of the wait.
   if (waiting_ && !waiting) {
     worked_ = now;
   }
