@@ -71,8 +71,7 @@ void AgentCore::HandleEnd(const Instant& now) {
     run_->Log(absl::StrCat("failed: ", end.message), now);
   }
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
-  // Saved before the report, with the run's last joules: the ledger is never below a reported
-  // receipt.
+  // Before the report, with the run's last joules: a reported receipt is never above the ledger.
   SaveDevice(now);
   seen_stop_of_ = record.assignment().attempt_id();
   seen_stop_ = run_->StopEstimateNow();
