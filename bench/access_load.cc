@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-access-load gate DIRECTORY CALLS: what the gate's judgement of one call takes, with 1,000
-// boards in the journal; prints microseconds.
+// wattle-access-load gate DIRECTORY CALLS: prints the microseconds in which the gate checks one
+// call, with 1,000 boards in the journal.
 // wattle-access-load revoke HOST:PORT ADMIN BOARD...: revokes each board, whose folder of
-// credentials is BOARD, and prints the milliseconds from the revocation's begin until the board's
-// call is refused, and until its open stream has ended. bench/security.py reads both.
+// credentials is BOARD, and prints the milliseconds from the start of the revocation until the
+// board's call is refused, and until its open stream has ended. bench/security.py reads both.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -83,7 +83,7 @@ absl::Status MeasureGate(const std::string& directory, int calls) {
     return callers.Admit(caller, "/wattle.v1.ArtifactService/GetChunks");
   };
   for (const std::string& certificate : certificates) {
-    WATTLE_RETURN_IF_ERROR(judge(certificate));  // Read once for each connection.
+    WATTLE_RETURN_IF_ERROR(judge(certificate));  // read once for each connection
   }
   const absl::Time begin = absl::Now();
   for (int i = 0; i < calls; ++i) {
@@ -107,7 +107,7 @@ grpc::Status WhoAmI(v1::AccessService::Stub& stub) {
   return stub.WhoAmI(&context, v1::WhoAmIRequest(), &me);
 }
 
-// One board: its stream is open and its calls are answered when the revocation begins.
+// Revokes one board whose stream is open and whose calls are answered at the start.
 absl::Status RevokeOne(const std::string& address, v1::AccessService::Stub& admin,
                        const std::string& folder) {
   WATTLE_ASSIGN_OR_RETURN(const auto identity, wattle::identity::Load(folder));

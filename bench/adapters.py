@@ -37,7 +37,7 @@ FORMS = {"lora_fp32": {}, "lora_bf16": {"weightsPrecision": "WEIGHTS_PRECISION_B
 
 
 def tensors(layer_count):
-    """(name, shape) in two halves, as a download of the model comes."""
+    """(name, shape) in two halves, like the shards of a downloaded model."""
     keys = WIDTH // HEADS * KV_HEADS
     layers = [[(f"model.layers.{layer}.{name}.weight", shape) for name, shape in (
         ("input_layernorm", (WIDTH,)), ("self_attn.q_proj", (WIDTH, WIDTH)), ("self_attn.k_proj", (keys, WIDTH)),

@@ -25,10 +25,10 @@ LLAMA = ROOT / "build/llama-source/vendor/llama.cpp/ggml"
 LLAMA_SOURCES = ["ggml-cpu/arch/arm/quants.c", "ggml-cpu/arch/arm/repack.cpp", "ggml-cpu/quants.c", "ggml-cpu/repack.cpp", "ggml-cpu/vec.cpp",
                  "ggml-quants.c"]
 XNNPACK = ROOT / "build/xnnpack-source"
-# Those of worker/engine/kernels/CMakeLists.txt; the others' kernels get the same, but for the order of sums, which they leave to the compiler.
+# The flags of worker/engine/kernels/CMakeLists.txt. The peers' kernels get the same, except for the order of sums, which they leave to the compiler.
 OPTIMIZE = ["-O3", "-DNDEBUG", "-fno-math-errno", "-fno-trapping-math"]
 EXACT = ["-ffp-contract=off"]
-# What a core has beside plain NEON, as our tables are named.
+# The extensions of each core beyond plain NEON, by the names of Wattle's tables.
 FLAGS = {"neon": "-march=armv8-a", "neon-dotprod": "-march=armv8.2-a+dotprod", "neon-i8mm": "-march=armv8.2-a+dotprod+i8mm"}
 
 Core = collections.namedtuple("Core", "title qemu model decoded table")
@@ -37,14 +37,14 @@ CORES = {"a72": Core("Cortex-A72 (Raspberry Pi 4)", "cortex-a72", "cortex-a72", 
          "a78ae": Core("Cortex-A78AE (Jetson Orin)", "cortex-a76", "neoverse-n2", 4, "neon-dotprod"),
          "a720": Core("Cortex-A720", "max", "neoverse-n2", 5, "neon-i8mm"),
          "v3ae": Core("Neoverse V3AE (Jetson Thor)", "max", "neoverse-v2", 10, "neon-i8mm")}
-# Bytes of a weight with its scales in a matrix of 2048 columns, and llama.cpp's and XNNPACK's formats beside ours.
+# Bytes of a weight with its scales in a matrix of 2048 columns, and the corresponding formats of llama.cpp and XNNPACK.
 Format = collections.namedtuple("Format", "title bytes llama xnnpack")
 FORMATS = {"fp32": Format("FP32", 4, "F32", "f32"), "fp16": Format("FP16", 2, "F16", None), "bf16": Format("BF16", 2, "BF16", None),
            "int8": Format("int8", 1 + 4 / 2048, "Q8_0", "qc8w"), "int8_g32": Format("int8, groups of 32", 34 / 32, "Q8_0", None),
            "int6": Format("int6", 210 / 256, "Q6_K", None),
            "int4": Format("int4, groups of 64", 34 / 64, "Q4_0", "qb4w"), "int4_asymmetric": Format("int4 with minimums", 36 / 64, None, None),
            "nf4": Format("NF4", 34 / 64, None, None)}
-# The kernels that XNNPACK takes (its src/configs/gemm-config.c, init_*_gemm_config): for one row of inputs, for many, and how they are written.
+# The kernels that XNNPACK selects (its src/configs/gemm-config.c, init_*_gemm_config): for one row of inputs, for many, and their spelling.
 CORTEX_A75, LD128 = "asm_aarch64_neonfma_cortex_a75_prfm", "asm_aarch64_neonfma_ld128"
 XNNPACK_FLOATS = {"a72": (f"1x8__{CORTEX_A75}", f"4x8__{CORTEX_A75}"), "a76": (f"1x8__{CORTEX_A75}", f"6x8__{CORTEX_A75}")}
 XNNPACK_OTHER_FLOATS = (f"1x8__{LD128}_acc4", f"6x8__{LD128}")
@@ -59,7 +59,7 @@ PI5_HERTZ, PI5_BYTES_PER_SECOND = 2.4e9, 17e9
 
 
 def between_marks(log, begin, end):
-    """The addresses that qemu's log of single steps has between the marks, which are two functions' addresses."""
+    """The addresses in qemu's log of single steps between the marks, which are the addresses of two functions."""
     addresses = [int(address, 16) for address in re.findall(r"^Trace \d+: \S+ \[\w+/(\w+)/", log, re.MULTILINE)]
     if addresses.count(begin) != 1 or addresses.count(end) != 1:
         raise SystemExit("bench: qemu's log does not have each mark once")
@@ -67,7 +67,7 @@ def between_marks(log, begin, end):
 
 
 def assembly(instructions):
-    """What llvm-mca reads. It knows no calls and returns, and an address means nothing to it."""
+    """The input of llvm-mca, which supports neither calls and returns nor addresses."""
     return "".join(re.sub(r"(#?0x)?[0-9a-f]+ <.*>", "target", instruction.split("//")[0]) + "\n" for instruction in instructions
                    if not re.match(r"(bl|blr|ret)\b", instruction))
 
@@ -96,7 +96,7 @@ def compiled(sources, options, work):
 
 
 def linked(driver, options, objects, program):
-    # Only the kernels are linked: what the rest of a library needs falls away with the rest.
+    # Only the kernels are linked, so the dependencies of the rest of a library are not needed.
     run("aarch64-linux-gnu-g++", "-std=c++20", *options, "-static", "-Wl,--gc-sections", ROOT / "bench" / driver, *objects, "-o", program)
     return program
 
@@ -110,7 +110,7 @@ def build_ours(work):
 
 
 def build_llama(work):
-    """A program for each core; none where the sources could not be fetched."""
+    """A program for each core; none if the sources could not be fetched."""
     if not LLAMA.is_dir():
         return {}
     programs = {}
@@ -130,17 +130,17 @@ def xnnpack_source(family, kernel):
 
 
 def xnnpack_definitions(prefix, family, kernels):
-    """What bench/arm_xnnpack.cc wants to know of a format's two kernels."""
+    """The definitions that bench/arm_xnnpack.cc needs for a format's two kernels."""
     one, many = (f"xnn_{family}_gemm_minmax_ukernel_{kernel}" for kernel in kernels)
     inputs, columns = re.match(r"(\d+)x(\d+)", kernels[1]).groups()
     return [f"-D{prefix}_ONE={one}", f"-D{prefix}_MANY={many}", f"-D{prefix}_INPUTS={inputs}", f"-D{prefix}_COLUMNS={columns}"]
 
 
 def build_xnnpack(work):
-    """As build_llama."""
+    """Like build_llama, for XNNPACK."""
     if not XNNPACK.is_dir():
         return {}
-    (work / "pthreadpool.h").write_text("typedef struct pthreadpool* pthreadpool_t;\n")  # all that the kernels' headers ask of it
+    (work / "pthreadpool.h").write_text("typedef struct pthreadpool* pthreadpool_t;\n")  # all that the kernels' headers need from it
     programs = {}
     for name, core in CORES.items():
         options = [*OPTIMIZE, FLAGS[core.table], f"-I{work}", f"-I{XNNPACK / 'src'}", f"-I{XNNPACK / 'include'}"]
@@ -204,7 +204,7 @@ class Bench:
             self.missed.append(f"{key}: {value:.2f}, goal {goal}")
 
     def peer_columns(self, name, format_name, sizes, key, cycles):
-        """What the others' kernels take for the same product, as columns of a row; ratios are theirs over ours."""
+        """The cost of the same product in the peers' kernels, as columns of a row; ratios are theirs over Wattle's."""
         columns = ""
         for peer, format_of_peer in (("llamacpp", FORMATS[format_name].llama), ("xnnpack", FORMATS[format_name].xnnpack)):
             if not format_of_peer or not self.peers[peer]:

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// arm_llama FORMAT INPUTS ROWS COLUMNS: the product that arm_products.cc makes, by llama.cpp's
-// kernels, between the same marks. Compiled by bench/arm.py against llama.cpp's sources, which
-// store matrices as the processor wants them: four rows interleaved, by eight columns where it has
-// the matrix product and by four where it has the dot product; row by row on others.
+// arm_llama FORMAT INPUTS ROWS COLUMNS: the product of arm_products.cc by llama.cpp's kernels,
+// between the same marks. Compiled by bench/arm.py against llama.cpp's sources, which store
+// matrices in the processor's layout: four rows interleaved, by eight columns where it has the
+// matrix product and by four where it has the dot product; row by row on others.
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -35,7 +35,7 @@ struct Sizes {
   int columns;
 };
 
-// The products of one row of inputs and of four; null where matrices lie row by row.
+// The products of one row of inputs and of four; null if matrices are stored row by row.
 struct RepackedPair {
   Repacked one;
   Repacked four;
@@ -63,7 +63,7 @@ void DotOf(int n, float* s, size_t bs, const void* x, size_t bx, const void* y, 
 }
 
 struct Form {
-  const char* name;     // as arm_products.cc has it
+  const char* name;     // the name in arm_products.cc
   int block;            // columns that share a scale
   size_t weight_bytes;  // of a block
   size_t input_bytes;

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // arm_products TABLE FORMAT INPUTS ROWS COLUMNS: one product by our kernels for ARM, between two
-// marks. bench/arm.py has qemu tell which instructions run between the marks. The kernels go the
-// same way whatever the numbers are, so the numbers are zero; matmul_test.cc holds the results.
+// marks. bench/arm.py lets qemu list the instructions that run between the marks. The kernels run
+// the same instructions for all numbers, so the numbers are zero; matmul_test.cc checks the
+// results.
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -33,7 +34,7 @@ struct Sizes {
   int64_t columns;
 };
 
-// Zeros, aligned as packed weights are.
+// Zeros with the alignment of packed weights.
 template <typename T>
 T* Zeros(int64_t count) {
   const auto bytes = static_cast<size_t>(count) * sizeof(T) / 64 * 64 + 64;
@@ -68,7 +69,7 @@ void MultiplyPacked(ProductFunction function, int64_t group, Sizes sizes) {
   BenchEnd();
 }
 
-// Rounded factors of training, packed before; inputs are the rows of the left factor.
+// Rounded factors of training, already packed; inputs are the rows of the left factor.
 void MultiplyFloats(const FloatFunctions& functions, Sizes sizes) {
   const FloatStrip strip = {.left = Zeros<float>((sizes.inputs + 16) * sizes.columns),
                             .right = Zeros<float>(sizes.rows * sizes.columns),

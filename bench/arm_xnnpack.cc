@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// arm_xnnpack FORMAT INPUTS ROWS COLUMNS: the product that arm_products.cc makes, by XNNPACK's
-// kernels, between the same marks. Compiled by bench/arm.py against XNNPACK's sources. It defines
-// for each format the kernels that XNNPACK takes on the core, for one row of inputs and for many:
+// arm_xnnpack FORMAT INPUTS ROWS COLUMNS: the product of arm_products.cc by XNNPACK's kernels,
+// between the same marks. Compiled by bench/arm.py against XNNPACK's sources. bench/arm.py defines
+// for each format the kernels that XNNPACK selects on the core, for one row of inputs and for many:
 // FP32_ONE, FP32_MANY, and the rows FP32_INPUTS of the latter, also INT8_… and INT4_….
 #include <algorithm>
 #include <cstdlib>
@@ -22,9 +22,9 @@ extern "C" {
 
 namespace {
 
-constexpr size_t kInt4Block = 64;  // columns that share a scale, as in our groups
+constexpr size_t kInt4Block = 64;  // columns that share a scale, as in Wattle's groups
 constexpr size_t kSlack =
-    64 * 1024;  // sums, scales and biases beside the weights, and what is read ahead
+    64 * 1024;  // sums, scales and biases beside the weights, and the read-ahead
 
 struct Sizes {
   size_t inputs;

@@ -5,9 +5,9 @@
 // wattle-box-load steps RUNNER TASK LEVEL: runs the task (protobuf's text format) and prints the
 // median seconds of a step. bench/security.py reads both.
 // wattle-box-load trace RUNNER LEVEL [READABLE...]: asks the runner in a sandbox for CUDA whether
-// it can use the GPU. A call that the sandbox refuses fails with EPERM and is named, in place of
-// the runner's end; the folders can be read too. bench/gpu_exam.py finds so what a new driver
-// wants.
+// it can use the GPU. A call that the sandbox refuses fails with EPERM and is named, instead of
+// ending the runner; the folders can also be read. bench/gpu_exam.py uses this to find the calls
+// that a new driver needs.
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -39,9 +39,8 @@ using wattle::sandbox::LevelName;
 using wattle::sandbox::Sandbox;
 
 constexpr char kSmallProgram[] = "/bin/echo";
-// Between two starts. The kernel takes tens of milliseconds to remove the network namespace of a
-// program that has ended, and the next one waits for that; a worker starts its runners further
-// apart.
+// Pause between two starts. The kernel takes tens of milliseconds to remove the network namespace
+// of an ended program, and the next start waits for that; a worker's starts are further apart.
 constexpr absl::Duration kPause = absl::Milliseconds(100);
 
 double Median(std::vector<double> values) {
@@ -130,7 +129,7 @@ int Steps(const std::string& runner, const std::string& task_file, Level level) 
   return 0;
 }
 
-// Names what the sandbox refuses until the child has ended.
+// Names the calls that the sandbox refuses, until the child has ended.
 void NameRefusals(const wattle::sandbox::Refusals& refusals) {
   pollfd told = {refusals.descriptor(), POLLIN, 0};
   while (told.fd >= 0 && poll(&told, 1, -1) > 0 && (told.revents & POLLIN) != 0) {

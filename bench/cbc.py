@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 
-RATIO_GAP = 1e-4  # At which CBC calls a plan optimal.
+RATIO_GAP = 1e-4  # The gap at which CBC calls a plan optimal.
 
 
 def run_cbc(text, arguments):
@@ -29,7 +29,7 @@ def solve(text, seconds):
     if bound is not None:
         return float(bound.group(1)), found, solution
     optimal = re.match(r"Optimal - objective value +([-0-9.e+]+)", solution)
-    if optimal is not None:  # Also of a program without integers, whose log has neither line.
+    if optimal is not None:  # Also for a program without integers, whose log has neither line.
         found = float(optimal.group(1))
         return found - abs(found) * RATIO_GAP, found, solution
     return None, found, solution

@@ -30,19 +30,19 @@ from figures import ROOT, add, keep_run, kept_runs, revision, write_figures
 ROUND = ROOT / "tests/integration/random_kills_test.py"
 KILLED = ("coordinator", "worker", "runner")
 ROUND_SECONDS = 60
-LONG_ROUND_SECONDS = 600  # With --kills: what a round does before and after its kills takes half a minute.
+LONG_ROUND_SECONDS = 600  # With --kills: the parts of a round before and after its kills take half a minute.
 
 
 def one_round(seconds, victims):
     """Runs a round in which these kinds of programs are killed, and keeps it. Returns its exit status."""
     seed = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
-    tree = revision()  # It may change meanwhile.
+    tree = revision()  # The tree may change during the round.
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "round.json"
         env = {**os.environ, "WATTLE_SEED": str(seed), "WATTLE_KILL_SECONDS": str(seconds), "WATTLE_CHAOS_JSON": str(path), "WATTLE_KILL_ONLY": " ".join(victims),
                "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT / "deploy/demo")}
         status = subprocess.run([sys.executable, ROUND], env=env, check=False).returncode
-        told = json.loads(path.read_text()) if path.exists() else []  # A round that fails early tells nothing.
+        told = json.loads(path.read_text()) if path.exists() else []  # A round that fails early has no figures.
     keep_run("chaos", {"revision": tree, "seed": seed, "seconds": seconds, "victims": victims, "status": status, "figures": {figure["key"]: figure["value"] for figure in told}})
     return status
 

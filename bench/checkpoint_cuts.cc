@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-checkpoint-cuts WRITE_SECONDS SIZE_BYTES STEP_SECONDS BETWEEN_CUTS_SECONDS
-// FLASH_BYTES_PER_DAY SEED: a fine-tune works for sixty days while cuts come at random, with the
-// worker's own choice of intervals, and beside it with fixed intervals that know the cuts' mean and
-// with one of fifty steps. Prints what each keeps of the time, and what the worker's writes.
-// bench/field.py reads it.
+// FLASH_BYTES_PER_DAY SEED: simulates a fine-tune of sixty days with random power cuts, with the
+// worker's choice of intervals, with fixed intervals chosen for the cuts' mean, and with one of
+// fifty steps. Prints the share of time that each keeps, and the bytes that the worker's choice
+// writes. bench/field.py reads the output.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -36,8 +36,8 @@ struct Board {
 };
 
 struct Outcome {
-  double kept_share = 0;           // of the time, in work that no cut took back
-  double month_bytes_per_day = 0;  // written, as the mean of the 30 days with most of it
+  double kept_share = 0;           // share of the time in work that no cut undid
+  double month_bytes_per_day = 0;  // mean of the 30 days with the most bytes written
 };
 
 // The work between cuts, until sixty days are full.
@@ -51,7 +51,7 @@ std::vector<double> DrawCuts(double between_cuts_seconds, uint64_t seed) {
   return cuts;
 }
 
-// interval: the wanted time since the last checkpoint, asked after each step.
+// interval: the chosen time since the last checkpoint, computed after each step.
 template <typename Interval, typename Written, typename Cut>
 Outcome Run(const Board& board, const std::vector<double>& cuts, Interval interval, Written written,
             Cut cut) {
@@ -67,7 +67,7 @@ Outcome Run(const Board& board, const std::vector<double>& cuts, Interval interv
       if (unsaved >= interval(unsaved, time + in_life)) {
         in_life += board.write_seconds;
         if (in_life > until) {
-          break;  // in the middle of the write
+          break;  // a cut in the middle of the write
         }
         days[static_cast<size_t>((time + in_life) / 86'400)] +=
             static_cast<double>(board.size_bytes);

@@ -63,7 +63,7 @@ class Bench:
             fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
             path = write_job(fleet, "one-step", finetune={"model": "base", "data": "train", "steps": 1, "batch_size": 1,
                                                           "limit_examples": 8, "sequence_length": 96})
-            fleet.until_done(fleet.submit(path))  # Fills the worker's cache.
+            fleet.until_done(fleet.submit(path))  # Fills the worker's cache first.
             accepted, first_step = [], []
             for _ in range(20):
                 job = fleet.until_done(fleet.submit(path))
@@ -82,7 +82,7 @@ class Bench:
         self.add("journal_commits_per_s", commits / seconds, "1/s", None, self.plain_sqlite(directory))
 
     def plain_sqlite(self, directory):
-        """The peer: SQLite alone, one row a transaction, same settings, same disk, same minute."""
+        """The peer: only SQLite, one row per transaction, same settings, same disk, same minute."""
         import sqlite3
         with sqlite3.connect(directory / "peer.db", isolation_level=None) as database:
             database.execute("PRAGMA journal_mode=WAL")
@@ -109,7 +109,7 @@ class Bench:
             self.add("heartbeats_per_s_one_core", statistics.median(rates), "1/s", ">= 20000")
 
     def watch_agent(self):
-        """Starts an idle plain worker; returns what reads its footprint at the end."""
+        """Starts an idle plain worker; returns a function that reads its footprint at the end."""
         fleet = Fleet()
         fleet.start_coordinator()
         agent = fleet.start_worker("idle", extra=["--threads=1"])

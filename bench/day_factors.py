@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Prints the tables of scheduler/timetable/harvest_paths.cc: how far real sun is from what a worker expects of it.
+"""Prints the tables of scheduler/timetable/harvest_paths.cc: how far real sun is from a worker's expectation.
 
-A worker's expectation of an hour halves the weight of earlier days with each new day (telemetry/battery/forecast.h). By the evening before only that
-is known. By day the latest three hours are known too: their sun as a share of what was expected of them is `seen`.
+A worker's expectation of an hour halves the weight of earlier days with each new day (telemetry/battery/forecast.h). On the evening before, only the expectation
+is known. By day the latest three hours are known too: `seen` is their sun as a share of the expectation.
 
 Reads a year of hours at two places: PVGIS's (global irradiance) and PVWatts's (AC output), from ../shared/data/energy.
 """
@@ -17,7 +17,7 @@ PAST_DAYS = 20  # Older ones weigh less than a millionth.
 SEEN_HOURS = 3
 # Values of `seen` between which the planner interpolates, and how far around each of them its median is taken.
 KNOTS = [(0, 0.125), (0.25, 0.125), (0.5, 0.125), (0.75, 0.125), (1, 0.125), (1.25, 0.125), (1.5, 0.125), (2, 0.5), (3, 0.5)]
-DULL, BRIGHT = 0.5, 1.0  # The spread around the median is told of mornings up to the one and from the other.
+DULL, BRIGHT = 0.5, 1.0  # The spread around the median is printed for mornings up to the first value and from the second.
 
 
 def hours(file, column, columns):
@@ -26,7 +26,7 @@ def hours(file, column, columns):
 
 
 def days_of(values):
-    """[(hours of a day, what was expected of them on the evening before)]; the year is a ring."""
+    """[(hours of a day, their expectation on the evening before)]; the year is a ring."""
     days = [values[begin:begin + 24] for begin in range(0, len(values), 24)]
     weights = [0.5**past for past in range(1, PAST_DAYS + 1)]
     expected = lambda date, hour: sum(weight * days[date - past][hour] for past, weight in enumerate(weights, 1)) / sum(weights)
@@ -34,7 +34,7 @@ def days_of(values):
 
 
 def mornings(days):
-    """[(seen, the rest of the day as a share of what was expected, the next day likewise)] at each hour of each day, as the planner sees it."""
+    """[(seen, the rest of the day as a share of the expectation, the next day likewise)] at each hour of each day, with the planner's knowledge."""
     for (day, expected), (tomorrow, _) in zip(days, [*days[1:], days[0]]):
         total, peak = sum(expected), max(expected)
         for now in range(24):

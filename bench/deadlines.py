@@ -37,7 +37,7 @@ DRAWN_AGAIN = 2_000
 
 
 def missed_more(plans, deadlines, planner, dice):
-    """Of 100 deadlines those that the planner misses more than the shipped one, then the 5th and the 95th percentile over instances drawn again."""
+    """The deadlines of 100 that the planner misses more than the shipped one, then the 5th and the 95th percentile over instances drawn again."""
     more = [one[planner]["missed"] - one["shipped"]["missed"] for one in plans]
     drawn = []
     for _ in range(DRAWN_AGAIN):

@@ -69,8 +69,8 @@ DeviceView DrawDevice(int index, Dice& dice) {
   return view;
 }
 
-// The row of one kind of job on one board in one mode. One unit of work takes `seconds` on the
-// board of the size 1.
+// The row of one kind of job on one board in one mode. One unit of work takes `seconds` on a board
+// of size 1.
 v1::ProfileRow RowFor(const v1::DeviceInfo& device, const WorkAmount& work, double seconds,
                       double watts) {
   v1::ProfileRow row;
@@ -110,7 +110,7 @@ void MeasureAll(Dice& dice, Fleet& fleet) {
       for (size_t mode = 0; mode < kModes.size(); ++mode) {
         v1::DeviceInfo info = view.device.info();
         info.set_power_mode(kModes[mode]);
-        // The second mode is faster, and takes more joules for a unit.
+        // The second mode is faster, but needs more joules for a unit.
         const double faster = mode == 0 ? 1 : dice.Between(1.3, 1.6);
         const double more = mode == 0 ? 1 : faster * dice.Between(1.1, 1.5);
         WATTLE_CHECK(
@@ -123,7 +123,7 @@ void MeasureAll(Dice& dice, Fleet& fleet) {
   }
 }
 
-// The job's ways to run, by the planner's own predictions.
+// The job's options to run, from the planner's own predictions.
 void AddOptions(const Fleet& fleet, const JobView& job, InstanceJob& plain) {
   const WorkAmount work = WorkOf(job.spec, job.inputs, fleet.profiles).value();
   for (size_t device = 0; device < fleet.devices.size(); ++device) {
@@ -152,7 +152,7 @@ PackSpec DrawPack(const v1::Device& device, const std::vector<double>& sun, size
   pack.charge = timetable::MillijoulesDown(capacity * device.heartbeat().state_of_charge_ratio());
   pack.idle = timetable::MilliwattsUp(Watts(device.info().idle_power_watts()));
   pack.floor = {{.from = 0, .charge = timetable::MillijoulesUp(capacity * kReserve)}};
-  // A panel of 15 to 60 W peak, of which 0.8 arrives in the pack.
+  // A panel of 15 to 60 W peak, of which 80 % arrives in the pack.
   const double panel = dice.Between(15, 60) * 0.8;
   std::vector<Milliwatts>& hours = pack.harvest.emplace_back();
   for (Seconds hour = -kPastHours; hour < kHorizon / kHour; ++hour) {
@@ -171,7 +171,8 @@ Fleet DrawFleet(Dice& dice, const std::vector<double>& sun, int boards, int jobs
   v1::Policy& policy = fleet.policies.emplace_back();
   policy.set_name("keep");
   policy.set_reserve_state_of_charge_ratio(kReserve);
-  // The jobs of an instance run without a break, and runs do not rest where windows stop them too.
+  // The jobs of an instance run without a break. Under a policy with windows runs do not rest, so
+  // the planner gets a window that never closes.
   policy.add_work_windows("00:00-24:00");
   const auto first_hour = static_cast<size_t>(dice.Below(8760));
   for (int board = 0; board < boards; ++board) {
@@ -213,7 +214,7 @@ void AddWaysAndDeadlines(Dice& dice, Fleet& fleet) {
       plain.deadline = plain.released + (allowed / kSlot + 1) * kSlot;
       job.spec.set_deadline_seconds(static_cast<double>(*plain.deadline - plain.released));
     }
-    // 60 Wh beyond its dearest run, twice that for a job of priority 50.
+    // 60 Wh above its most expensive run, twice that for a job of priority 50.
     plain.left_out_price = dearest + (job.spec.priority() > 0 ? 2 : 1) * 216'000'000;
   }
 }

@@ -16,7 +16,7 @@
 
 namespace wattle::bench {
 
-inline constexpr timetable::Seconds kSlot = timetable::kHour / 2;  // All plans start at full ones.
+inline constexpr timetable::Seconds kSlot = timetable::kHour / 2;  // plans start at full slots
 inline constexpr timetable::Seconds kHorizon = 96 * kSlot;
 inline constexpr timetable::Seconds kPastHours = 7 * 24;
 inline constexpr std::array<const char*, 2> kModes = {"10W", "20W"};
@@ -41,15 +41,15 @@ struct Fleet {
   std::vector<scheduler::JobView> jobs;
   std::vector<v1::Policy> policies;
   timetable::Instance instance;
-  // Of each pack, the harvest of the kPastHours before `kTestNow`.
+  // For each pack, the harvest of the kPastHours before `kTestNow`.
   std::vector<std::vector<timetable::Milliwatts>> past_harvest;
 };
 
-// The boards, their rows and packs, and jobs without ways and deadlines. sun: W/m2 of each hour of
-// a year.
+// Draws the boards, their rows and packs, and jobs without options and deadlines. sun: W/m2 of each
+// hour of a year.
 Fleet DrawFleet(Dice& dice, const std::vector<double>& sun, int boards, int jobs);
-// The ways of each job by the planner's own predictions, and for two jobs of three a deadline
-// of 1.3 to 6 times its shortest run.
+// Adds the options of each job from the planner's own predictions, and for two jobs of three a
+// deadline of 1.3 to 6 times the shortest run.
 void AddWaysAndDeadlines(Dice& dice, Fleet& fleet);
 
 }  // namespace wattle::bench

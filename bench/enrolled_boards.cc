@@ -69,7 +69,7 @@ absl::StatusOr<std::vector<EnrolledBoard>> EnrollBoards(const std::string& token
   std::vector<EnrolledBoard> boards(static_cast<size_t>(count));
   std::atomic<int> next = 0;
   absl::Mutex mutex;
-  absl::Status failed;  // Guarded by the mutex: the first failure.
+  absl::Status failed;  // guarded by the mutex: the first failure
   std::vector<std::thread> callers;
   for (int caller = 0; caller < kCallers; ++caller) {
     callers.emplace_back([&] {

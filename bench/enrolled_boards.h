@@ -15,12 +15,12 @@ namespace wattle::bench {
 
 struct EnrolledBoard {
   std::string id;
-  std::shared_ptr<grpc::ChannelCredentials> credentials;  // Show the certificate; judge nobody.
+  std::shared_ptr<grpc::ChannelCredentials> credentials;  // present the certificate; verify no peer
 };
 
-// Enrols `count` boards by one token of as many uses, 16 at a time, and waits where the coordinator
-// limits the calls of one address. The coordinator is believed without a check: a real board pays
-// for that check with its own processor, and this machine's is the coordinator's too.
+// Enrols `count` boards with one token for as many uses, 16 at a time, and waits if the coordinator
+// limits the calls of one address. The coordinator is not verified: a real board spends its own
+// processor on that, but here the processor is also the coordinator's.
 absl::StatusOr<std::vector<EnrolledBoard>> EnrollBoards(const std::string& token, int count);
 
 }  // namespace wattle::bench

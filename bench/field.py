@@ -75,13 +75,13 @@ NAMED_SECONDS_MAX = 600
 WORLD_SECONDS = 60
 RETURNS_SECONDS = 130  # coordinator/runtime/runtime.cc returns freed memory each minute, and plans hold theirs for a while
 STORM_JOBS = 200
-FLASH_SECONDS = 300  # six saves of a run and five looks at the disk
-ROLL_BACKS = ("runner", "worker", "hang")  # a runner that fails its self-test, a worker that ends, one that stands still
+FLASH_SECONDS = 300  # six saves of a run and five checks of the disk
+ROLL_BACKS = ("runner", "worker", "hang")  # a runner that fails its self-test, a worker that ends, a worker that hangs
 
 BETWEEN_CUTS = {"1h": 3600, "1d": 86_400, "7d": 7 * 86_400}
 SETTLES_SECONDS = 90  # the probes of HTTP/2 come less often by then
 COUNTED_SECONDS = 120
-REPORT_BYTES = 1_500  # of a ledger with its acknowledgement and all headers, each quarter of an hour
+REPORT_BYTES = 1_500  # bytes of a ledger with its acknowledgement and all headers, every 15 minutes
 FORMS = {"full": (37.0, 1_490_000_000, 4.7, 1e15), "bounded": (37.0, 1_490_000_000, 4.7, 20e9), "adapters": (0.75, 30_000_000, 4.7, 20e9)}
 
 
@@ -249,7 +249,7 @@ def board_of(fleet, installed=BIN, **env):
 
 
 def changes_release(before, target, programs):
-    """Whether a board that runs the programs `before` goes to the target while a job runs, which ends once."""
+    """Whether a board that runs the programs `before` is upgraded to the target during a job, and the job ends once."""
     with Fleet() as fleet:
         board = board_of(fleet, before)
         try:
@@ -268,7 +268,7 @@ def changes_release(before, target, programs):
 
 
 def rollback_seconds(kind):
-    """From the link to a bad release until the old one is linked again."""
+    """Seconds from the link to a bad release until the old one is linked again."""
     env = {"WATTLE_CRASH_SIGNAL": "STOP"} if kind == "hang" else {}
     with Fleet() as fleet:
         board = board_of(fleet, **env)

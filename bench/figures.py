@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""How a bench tells its figures, and where they go."""
+"""Prints and stores the figures of a bench."""
 
 import json
 import os
@@ -13,7 +13,7 @@ FOLDER = ROOT / "build/bench"
 
 
 def seed_of_head():
-    """So that each commit draws other situations."""
+    """A seed from HEAD, so that each commit draws other situations."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return int(head[:8], 16)
 
@@ -30,12 +30,12 @@ def rss_kib(pid):
 
 
 def revision():
-    """Of the tree; `-dirty` where files differ from it."""
+    """The tree's revision; `-dirty` if files differ from it."""
     return subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def write_figures(bench, figures):
-    """Writes build/bench/BENCH.json and says so. A figure that names no tree is of the present one."""
+    """Writes build/bench/BENCH.json and prints its path. A figure without a tree belongs to the present one."""
     path = FOLDER / f"{bench}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     tree = {"revision": revision()}
@@ -55,7 +55,7 @@ def merge_figures(bench, figures):
 
 
 def runs_file(bench):
-    """One line for each run of a bench that counts over runs; who removes it begins at zero."""
+    """One line for each run of a bench that counts over runs; removing the file restarts the count."""
     return FOLDER / f"{bench}_runs.jsonl"
 
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A fleet of scheduler/fleet_plan as bytes, so that ./dev bench place can plan it in a process that
-// begins with nothing. Every number takes eight bytes, as this machine has them.
+// A fleet of scheduler/fleet_plan as bytes, so that ./dev bench place can plan it in a fresh
+// process. Every number takes eight bytes in this machine's byte order.
 #ifndef WATTLE_BENCH_FLEET_BYTES_H_
 #define WATTLE_BENCH_FLEET_BYTES_H_
 

@@ -3,13 +3,13 @@
 // Load generator of ./dev bench place for scheduler/fleet_plan. Each command prints one JSON
 // object.
 //
-//   wattle-fleet-plan-load draw SUN SEED DEVICES JOBS FILE  draws the large fleet, 80 device
-//   classes
-//                                                           and 500 work classes, as bytes
-//   wattle-fleet-plan-load plan FILE   plans the bytes in a process that begins with nothing, then
-//                                      places single jobs, and plans again after changes of devices
-//   wattle-fleet-plan-load fuzz SEED COUNT  small random fleets: broken rules, jobs without a
-//   reason
+//   wattle-fleet-plan-load draw SUN SEED DEVICES JOBS FILE
+//       draws the large fleet, 80 device classes and 500 work classes, as bytes
+//   wattle-fleet-plan-load plan FILE
+//       plans the bytes in a fresh process, then places single jobs, and plans again after changes
+//       of devices
+//   wattle-fleet-plan-load fuzz SEED COUNT
+//       plans small random fleets: reports broken rules, and jobs without a reason
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -50,11 +50,11 @@ using fleet_plan::WhyNoPlace;
 using timetable::kHour;
 using timetable::Seconds;
 
-constexpr size_t kSingleJobs = 1000;  // The last jobs of the file come one by one, behind the plan.
+constexpr size_t kSingleJobs = 1000;  // the file's last jobs arrive one by one after the plan
 constexpr int kReplans = 100;
 constexpr int kExplained = 200;
 
-// Wall and processor time: on a machine that others use too they differ.
+// Wall and processor time, which differ if others use the machine.
 class Stopwatch {
  public:
   [[nodiscard]] double seconds() const {
@@ -103,8 +103,8 @@ int CountDifferent(const FleetPlanner& plan, const FleetPlanner& again) {
   return different;
 }
 
-// One device in a hundred has another charge, or another job in its way; what loses its place by
-// that gets a new one.
+// One device in a hundred gets another charge, or another job in its way; jobs that lose their
+// place get a new one.
 void Replan(FleetDrawer& dice, Fleet& fleet, FleetPlanner& planner, Times& times) {
   std::vector<size_t> changed(std::max<size_t>(1, fleet.devices.size() / 100));
   for (size_t& device : changed) {
@@ -146,7 +146,7 @@ nlohmann::json Explain(const Fleet& fleet, const FleetPlanner& planner) {
   return {{"explained", seconds.size()}, {"never", never}, {"p99_s", Percentile99(seconds)}};
 }
 
-// The plan with prices: seconds of all of it, and by how much it is cheaper.
+// The plan with prices: its total seconds, and the savings.
 nlohmann::json PlanByPrices(const Fleet& fleet, const FleetPlanner& planner) {
   const solve::Solver* const solver = solve::BuiltInSolver();
   if (solver == nullptr) {

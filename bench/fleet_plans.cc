@@ -47,9 +47,10 @@ using timetable::Planned;
 using timetable::Schedule;
 using timetable::Seconds;
 
-constexpr Seconds kBytesEvery = 6 * kHour;   // How often a plan is made twice and compared.
-constexpr Seconds kLooksAhead = 72 * kHour;  // A list without foresight, as the shipped planner.
-// Of the 64 paths, as the shipped planner has it for a risk of 2 % on a board without ended runs.
+constexpr Seconds kBytesEvery = 6 * kHour;   // how often a plan is made twice and compared
+constexpr Seconds kLooksAhead = 72 * kHour;  // like the shipped planner without foresight
+// Number of the 64 paths; the shipped planner's value for a risk of 2 % on a board without ended
+// runs.
 constexpr int kBrokenPathsMax = 2;
 
 struct Running {
@@ -59,7 +60,7 @@ struct Running {
   [[nodiscard]] Seconds end() const { return begin + option.draw.length; }
 };
 
-// The packs as they are, second by second.
+// The true state of the packs, second by second.
 class Truth {
  public:
   explicit Truth(const Fleet& fleet) : fleet_(fleet) {
@@ -69,7 +70,7 @@ class Truth {
   }
   void Start(Running running) { running_.push_back(running); }
   [[nodiscard]] Millijoules charge(int pack) const { return charges_[static_cast<size_t>(pack)]; }
-  // What the coordinator counts of a board: see DeviceView.
+  // The coordinator's counts of a board: see DeviceView.
   void TellRuns(int device, Seconds now, DeviceView& view) const {
     for (const Running& running : running_) {
       if (running.option.device == device && running.end() <= now) {
@@ -102,8 +103,7 @@ class Truth {
       }
     }
   }
-  // Jobs that ran below the floor of their pack. The floor of a drawn pack is the same at all
-  // times.
+  // Jobs that ran below the floor of their pack. The floor of a drawn pack is constant.
   [[nodiscard]] int BelowFloor() const { return static_cast<int>(below_floor_.size()); }
 
  private:
@@ -113,13 +113,13 @@ class Truth {
   std::set<int> below_floor_;
 };
 
-// Hour 0 is that of kTestNow.
+// Hour 0 is the hour of kTestNow.
 Milliwatts HarvestIn(const Fleet& fleet, size_t pack, Seconds hour) {
   return hour < 0 ? fleet.past_harvest[pack][static_cast<size_t>(kPastHours + hour)]
                   : fleet.instance.packs[pack].harvest[0][static_cast<size_t>(hour)];
 }
 
-// The harvest in W by hour of day that a worker has learned until `now`: each new day halves the
+// The harvest in W by hour of day that a worker has learned by `now`: each new day halves the
 // weight of earlier ones (telemetry/battery/forecast.h).
 std::array<double, 24> LearnedHarvest(const Fleet& fleet, size_t pack, Seconds now) {
   std::array<double, 24> watts{};
@@ -138,7 +138,7 @@ std::array<double, 24> LearnedHarvest(const Fleet& fleet, size_t pack, Seconds n
   return watts;
 }
 
-// What a worker tells of the sun.
+// A worker's report about the sun.
 void TellHarvest(const Fleet& fleet, size_t pack, Seconds now, v1::Device& device) {
   v1::EnergyLedger& ledger = *device.mutable_ledger();
   for (const double watts : LearnedHarvest(fleet, pack, now)) {
@@ -233,7 +233,7 @@ int CountDifferent(const std::vector<QueuePlacement>& plan,
   return different;
 }
 
-// What the coordinator hands from one plan to the next: where the jobs that wait have their places.
+// The places of waiting jobs, which the coordinator carries from one plan to the next.
 using Places = std::map<JobId, scheduler::LastPlace>;
 
 void GivePlaces(const Places& places, Snapshot& snapshot) {
@@ -256,8 +256,8 @@ Places PlacesOf(const std::vector<QueuePlacement>& plan) {
   return places;
 }
 
-// Until the next half hour: a plan of the boards that now work, and the search that goes on from
-// it.
+// The time until the next half hour: a plan of the boards that now work, and the search that
+// continues from it.
 Places SearchOn(Snapshot snapshot, const Places& places) {
   constexpr scheduler::SearchEffort kBetweenPlans = {
       .moves_of_a_job = 50, .moves_max = 2'000, .seed = 2};
@@ -298,7 +298,7 @@ StartedPlan PlanByShipped(const Fleet& fleet) {
       const JobOption* const option = OptionOf(fleet, job, placed);
       WATTLE_CHECK(option != nullptr, "the planner starts a job in one of its ways");
       if (now + option->draw.length > kHorizon) {
-        continue;  // The planner does not know of the instance's end.
+        continue;  // the planner does not know the instance's end
       }
       Start(fleet, job, *option, now, truth, shipped);
     }
@@ -327,7 +327,7 @@ const JobOption& WayOf(const Fleet& fleet, const Planned& planned) {
   });
 }
 
-// The sun as the shipped planner looks at it: the hours until now, and the paths of those to come.
+// The sun as known to the shipped planner: the hours until now, and the paths of later ones.
 std::vector<std::vector<Milliwatts>> PathsKnownAt(const Fleet& fleet, size_t pack, Seconds now) {
   DeviceView gauge;
   TellHarvest(fleet, pack, now, gauge.device);
@@ -341,8 +341,8 @@ std::vector<std::vector<Milliwatts>> PathsKnownAt(const Fleet& fleet, size_t pac
   return paths;
 }
 
-// The instance as it is known at `now`: the sun to come follows from the days before, what runs
-// goes on, and a job that waits starts now at the earliest. That the instance ends is not known.
+// The instance as known at `now`: the coming sun follows from the previous days, running jobs
+// continue, and a waiting job starts now at the earliest. The end of the instance is unknown.
 timetable::Instance KnownAt(const Fleet& fleet, absl::Span<const Planned> plan, Seconds now,
                             ListRisk risk) {
   timetable::Instance known = fleet.instance;

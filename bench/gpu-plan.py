@@ -22,7 +22,7 @@ from figures import ROOT, add, write_figures
 MODELS = {"gpt2-small": 12 * 12 * 768 * 768 + 50257 * 768, "tinyllama": 22 * (2048 * (2048 + 512) + 2048 * 2048 + 3 * 2048 * 5632) + 32000 * 2048}
 FORMATS = ["fp32", "fp16", "bf16", "int8", "int8-g32", "int6-g16", "int4-g32", "int4-g64", "int4a-g64", "nf4-g64", "nf4dq-g64"]
 
-# Bits of the memory bus, its clock (two transfers each), CUDA cores, their clock: NVIDIA's module data sheets and, of the Orin Nano and the
+# Bits of the memory bus, its clock (two transfers each), CUDA cores, their clock: NVIDIA's module data sheets and, for the Orin Nano and the
 # Xavier NX, the power modes of their nvpmodel.conf.
 Board = collections.namedtuple("Board", "title bus_bits memory_hertz cores gpu_hertz")
 BOARDS = {
@@ -46,7 +46,7 @@ def bound_tokens_per_second(board, bytes_read, weights):
 
 
 def training():
-    """What tests of the guarded device tell of a step: its waits, and its tensors' bytes over the plan's."""
+    """The results of the guarded device's tests for a step: its waits, and its tensors' bytes over the plan's."""
     told = {}
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         tests = "Modes/AheadTest.AStepHasNoWaitInsideAndItsLossIsThatOfTheHost/Whole:Architectures/TrainingPlanTest.*"

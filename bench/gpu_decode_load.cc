@@ -1,17 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-gpu-decode MODEL FORMAT: decodes on the GPU with random weights of a model's shapes,
-// and prints one line of JSON: tokens a second, bytes that a token reads, the GPU's own read
-// bandwidth, and the error of logits against the CPU's operator. bench/gpu_exam.py reads that.
-// Layers repeat two random ones, each in memory of its own on the GPU, so that a large model is
-// made in seconds and no layer is read from a cache. Without a GPU it exits 3.
+// wattle-gpu-decode MODEL FORMAT: decodes on the GPU with random weights of a model's shapes, and
+// prints one line of JSON: tokens a second, bytes that a token reads, the GPU's own read bandwidth,
+// and the error of logits against the CPU's operator. bench/gpu_exam.py reads the line. Layers
+// repeat two random ones, each in its own memory on the GPU, so that a large model is made in
+// seconds and no layer is read from a cache. Without a GPU the program exits with 3.
 //
 // "early": whether a graph's kernels began while the one before ended (cuda/driver.h); "…_in_turn"
-// is of the same token with kernels that begin after one another, and "early_error" compares logits
-// of both, which shall be equal to the last bit.
+// is the same token with kernels that begin one after the other, and "early_error" compares the
+// logits of both, which must be equal to the last bit.
 //
-// "kernels" has the microseconds of a launch of each kernel and shape: of a token whose graph has
-// these launches alone, less one that only chooses. Layers have matrices of their own there too.
+// "kernels" has the microseconds of a launch of each kernel and shape: the time of a token whose
+// graph has only these launches, less that of a token that only chooses. Layers have separate
+// matrices there too.
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,7 +62,7 @@ struct Format {
   kernels::WeightFormat format;
 };
 
-// Those that the CPU's operator decodes too.
+// The formats that the CPU's operator also decodes.
 constexpr Format kFormats[] = {
     {"fp32", {kernels::WeightScheme::kFloat32, 0}},
     {"int8", {kernels::WeightScheme::kInt8, 0}},
@@ -132,7 +133,7 @@ class OnGpu {
   int64_t weight_bytes_ = 0;
 };
 
-// A launcher that leaves all to another one.
+// A launcher that forwards every call to another one.
 class PassedOn : public cuda::KernelLauncher {
  public:
   explicit PassedOn(cuda::KernelLauncher& launcher) : launcher_(launcher) {}
@@ -158,7 +159,7 @@ class PassedOn : public cuda::KernelLauncher {
   cuda::KernelLauncher& launcher_;
 };
 
-// Every kernel is a start of its own.
+// Starts every kernel separately.
 class WithoutGraphs final : public PassedOn {
  public:
   using PassedOn::PassedOn;
@@ -170,12 +171,12 @@ class WithoutGraphs final : public PassedOn {
 
 constexpr char kChoose[] = "choose";
 
-// Launches of one kernel and shape alone, beside the choice of a token.
+// Makes only the launches of one kernel and shape, and the choice of a token.
 class OneGroup final : public PassedOn {
  public:
   OneGroup(cuda::KernelLauncher& launcher, std::string group)
       : PassedOn(launcher), group_(std::move(group)) {}
-  // With the rows and columns of its matrix.
+  // The group's name, with the rows and columns of its matrix.
   static std::string GroupOf(const cuda::KernelLaunch& launch) {
     if (!absl::StartsWith(launch.kernel, "product_")) {
       return launch.kernel;
@@ -195,7 +196,7 @@ class OneGroup final : public PassedOn {
       return body();
     });
   }
-  // Of the graph that was recorded last.
+  // The launches of the latest recorded graph.
   [[nodiscard]] const std::map<std::string, int>& launches() const { return launches_; }
 
  private:
@@ -207,8 +208,8 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Bytes a second of a sum over an array that no cache holds, the best of several. A board's GPU has
-// the board's memory, where the model lies too: an eighth of it.
+// Bytes a second of a sum over an array that exceeds all caches, the best of several. The array
+// takes an eighth of the memory, because a board's GPU shares the memory with the model.
 double ReadBandwidth(at::Device device) {
   constexpr int64_t kMostBytes = int64_t{4} << 30;
   const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
@@ -234,7 +235,7 @@ double ErrorOf(const std::vector<float>& got, const std::vector<float>& wanted) 
 }
 
 // The largest error of the logits of some tokens after a prompt. The CPU's products with codes
-// round their inputs to int8, so a hundredth is no fault.
+// round their inputs to int8, so an error of 0.01 is no fault.
 double LogitError(const kernels::DecodeModel& host, DecodeOperator& gpu) {
   kernels::KvCache cache(kernels::KvFormat::kFloat32, kernels::KvShapesOf(host), 1, 64);
   kernels::ThreadPool pool(8);
@@ -273,7 +274,7 @@ std::vector<double> TokenSeconds(DecodeOperator& gpu) {
   return seconds;
 }
 
-// Tokens a second of a prompt, whose last token's successor is chosen; the median of several.
+// Tokens a second of a prompt whose last token's successor is chosen; the median of several.
 double PromptTokensPerSecond(DecodeOperator& gpu, int64_t tokens) {
   const std::vector<int64_t> prompt(static_cast<size_t>(tokens), 464);
   std::vector<double> seconds;
@@ -289,8 +290,8 @@ double PromptTokensPerSecond(DecodeOperator& gpu, int64_t tokens) {
   return static_cast<double>(tokens) / seconds[seconds.size() / 2];
 }
 
-// The error of the logits after a prompt of many rows, whose products are BF16, beside the same
-// tokens by steps of eight.
+// The error of the logits after a prompt of many rows, whose products are BF16, against the same
+// tokens in steps of eight.
 double PromptError(DecodeOperator& gpu, int64_t vocabulary) {
   std::vector<int64_t> prompt;
   for (int64_t i = 0; i < kLongPrompt; ++i) {
@@ -310,7 +311,7 @@ double PromptError(DecodeOperator& gpu, int64_t vocabulary) {
   return ErrorOf(many, few);
 }
 
-// The logits of tokens after one another, from which a graph makes most.
+// The logits of successive tokens, most of which a graph computes.
 std::vector<float> LogitsOfSteps(DecodeOperator& gpu, int64_t vocabulary) {
   gpu.Clear(0);
   std::vector<float> logits(static_cast<size_t>(kStepsCompared * vocabulary));
@@ -323,8 +324,8 @@ std::vector<float> LogitsOfSteps(DecodeOperator& gpu, int64_t vocabulary) {
 }
 
 struct Measured {
-  double prompt = 0.0;        // tokens a second of a long one
-  double short_prompt = 0.0;  // of one that goes by eight rows
+  double prompt = 0.0;        // tokens a second of a long prompt
+  double short_prompt = 0.0;  // of a prompt that runs by eight rows
   double prompt_error = 0.0;
   double error = 0.0;
   double median_seconds = 0.0;
@@ -358,10 +359,10 @@ absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& 
   return measured;
 }
 
-// A token of the same graph with kernels that begin in turn.
+// The token of the same graph with kernels that begin in turn.
 struct InTurn {
   double seconds = 0.0;
-  double error = 0.0;  // of the early one's logits
+  double error = 0.0;  // error of the early token's logits
 };
 absl::StatusOr<InTurn> MeasureInTurn(const OnGpu& gpu, at::Device device,
                                      cuda::DriverLauncher& launcher) {
@@ -389,7 +390,7 @@ absl::StatusOr<std::pair<double, std::map<std::string, int>>> GroupSeconds(
   WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<DecodeOperator> decode,
                           MakeDecode(gpu, device, only));
   (void)TokenSeconds(*decode);
-  // Now: later the end of the prompt comes a second time, and its eight rows are recorded too.
+  // Read now: later the end of the prompt runs again, and its eight rows are recorded too.
   const std::map<std::string, int> launches = only.launches();
   const std::vector<double> seconds = TokenSeconds(*decode);
   return std::pair(seconds[seconds.size() / 2], launches);

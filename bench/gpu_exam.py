@@ -44,13 +44,13 @@ NO_GPU = 3
 MODELS = ["gpt2-small", "tinyllama"]
 FORMATS = ["int8", "int4-g64", "nf4-g64", "fp32"]
 PARTS = ["ahead", "tests", "rates", "jobs", "decode", "peers", "llamacpp", "bitsandbytes", "prompts", "train", "moments", "sanitizer"]
-LLAMA_FORMATS = {"Q8_0": "int8", "Q4_0": "int4-g64"}  # and which of ours stands beside it
+LLAMA_FORMATS = {"Q8_0": "int8", "Q4_0": "int4-g64"}  # and the format of Wattle that it is compared with
 GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "attn_pdrop": 0.1,
         "embd_pdrop": 0.1, "resid_pdrop": 0.1}
-BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20  # as gpu_exam_peer.py trains
+BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20  # the settings of gpu_exam_peer.py
 
 
-PEERS = ["peers", "llamacpp", "bitsandbytes", "prompts"]  # parts that are of others alone
+PEERS = ["peers", "llamacpp", "bitsandbytes", "prompts"]  # parts that measure only peers
 # Words of cuda_capability.cc, torch_border.h and landlock.cc.
 LACKS_BF16, LACKS_MEMORY, LACKS_LANDLOCK = "has no BF16 products", "not enough memory", "Landlock: "
 GROUP_GIB = 8  # of the machine's memory for each group of tests: a board's GPU takes that of every process from there
@@ -65,8 +65,8 @@ def memory_kib(name):
 
 
 class GpuMemory:
-    """The most that the whole GPU has held while a command ran, asked ten times a second. A board's GPU has the board's memory, and no nvidia-smi
-    that tells it."""
+    """The peak memory of the whole GPU during a command, read ten times a second. A board's GPU shares the board's memory, and no nvidia-smi
+    reports it."""
 
     def __enter__(self):
         self.before = self.used()
@@ -92,7 +92,7 @@ class GpuMemory:
 
 
 def nvidia_smi(*arguments):
-    """What it prints; nothing where it is not there, as on a Jetson, or fails."""
+    """Its output; empty if it fails or does not exist, as on a Jetson."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""
@@ -101,7 +101,7 @@ def nvidia_smi(*arguments):
 
 
 def machine(exam):
-    """What was examined, for whoever reads the JSON elsewhere."""
+    """A description of the machine, for readers of the JSON elsewhere."""
     told = {"card": nvidia_smi("--query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem", "--format=csv,noheader").strip(),
             "memory_kib": memory_kib("MemTotal"), "architecture": platform.machine()}
     # A container's device tree is where deploy/jetson/run mounts it.
@@ -132,7 +132,7 @@ class Exam:
         print(f"[{time.monotonic() - self.begin:5.0f} s] {text}", flush=True)
 
     def add(self, key, value, unit, peer=""):
-        if not math.isfinite(value):  # which JSON does not have
+        if not math.isfinite(value):  # JSON has no such number
             self.fail(key, f"{value} is no number")
             return
         self.say(f"{key}: {value:.6g} {unit}{'; ' if peer else ''}{peer}")
@@ -140,7 +140,7 @@ class Exam:
         self.write()
 
     def ratio(self, key, ours, peer):
-        """Of our figure `ours` in this run to a peer's rate; where it is not there, nothing."""
+        """Adds the ratio of the figure `ours` of this run to a peer's rate, if the figure exists."""
         found = [figure["value"] for figure in self.figures if figure["key"] == f"cuda.{ours}"]
         if found:
             self.add(key, found[-1] / peer, "x")
@@ -165,8 +165,8 @@ class Exam:
         (self.out / "gpu-exam.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
 
     def run(self, what, command, seconds, log=None, lacks=(), more=None):
-        """The standard output of a command, or None where it failed, which is told. Its log keeps both outputs. lacks: words of a last line by which
-        the machine lacks what the command needs, and nothing failed. more: of the environment."""
+        """The standard output of a command, or None if it failed, which is printed. Its log keeps both outputs. lacks: words of a last line which show
+        that the machine lacks a requirement, so that nothing failed. more: additional environment variables."""
         seconds *= self.options.patience
         environment = {**os.environ, **self.paths, "WATTLE_GOLDEN": self.options.golden, "WATTLE_KERNEL_CACHE": str(self.kernels), **(more or {})}
         try:
@@ -197,7 +197,7 @@ class Exam:
         return pathlib.Path(self.options.programs) / name
 
 
-# Each in a process of its own, so that a crash takes one group along.
+# Each group in a separate process, so that a crash loses only one group.
 GROUPS = ["GpuKernelsTest.*", "*GpuStoredTest*:GpuRandomTest.*:GpuRoundingTest.*", "*GpuGenerationTest*:GpuCacheTest.*:GpuPromptTest.*", "*GpuFamilyTest*",
           "*GpuRecipeTest*:GpuCheckpointTest.*:GpuFaultsTest.*:GpuTf32Test.*", "*GpuModeTest.Losses*", "*GpuModeTest.ARun*"]
 
@@ -290,12 +290,12 @@ def path_of(name, *folders):
     return {name: os.pathsep.join([*map(str, folders), *filter(None, [os.environ.get(name)])])}
 
 
-# Those that PyTorch's packages for CUDA 13 bring.
+# The libraries in PyTorch's packages for CUDA 13.
 CUDA_FOLDERS = "import glob, os, sys; print(os.pathsep.join({os.path.dirname(file) for path in sys.path for file in glob.glob(path + '/nvidia/*/lib/*.so.13')}))"
 
 
 def llamacpp(exam):
-    """Its own llama-bench on random weights of the models' shapes. Threads: one, or some; the faster counts."""
+    """llama.cpp's own llama-bench on random weights of the models' shapes. Threads: one or several; the faster result counts."""
     program = exam.peers / "llama/llama-bench"
     if not program.is_file():
         exam.say(f"llama.cpp is not there: {program}; ./dev gpu-exam --pack-peers builds it")
@@ -331,7 +331,7 @@ def llama_bench(exam, program, path, case):
 
 
 def find_bitsandbytes(exam):
-    """Lets Python look for it in exam.peers too; whether it is there."""
+    """Adds exam.peers to Python's path; returns whether the package exists."""
     exam.paths = path_of("PYTHONPATH", exam.peers / "python")
     command = [exam.options.python, "-c", "import importlib.util; print(importlib.util.find_spec('bitsandbytes') is not None)"]
     if (exam.run("whether bitsandbytes is there", command, 30) or "").strip() == "True":
@@ -357,7 +357,7 @@ def bitsandbytes(exam):
 
 
 def prompts(exam):
-    """PyTorch's prompts; ours are figures of decode."""
+    """PyTorch's prompts; Wattle's are among the figures of decode."""
     for model in exam.options.models.split(","):
         for kind in ("bf16", "fp32"):
             told = peer(exam, f"prompt {model} {kind}", "prompt", model, kind, "eager")
@@ -366,7 +366,7 @@ def prompts(exam):
 
 
 def ahead(exam):
-    """As wattle-worker probe --device cuda does, so that what follows finds the kernels."""
+    """Compiles the kernels like wattle-worker probe --device cuda, for the parts that follow."""
     for what in ("compiled", "found"):
         text = exam.run(f"kernels {what}", [exam.program("wattle-runner"), "--compile-kernels", "cuda", exam.kernels], 300)
         told = re.match(r"ok: compiled (\d+) of (\d+) files of kernels in ([0-9.]+) s", text or "")
@@ -447,7 +447,7 @@ def box(exam, work, model):
 
 
 def trace_box(exam, level):
-    """Why a boxed runner finds no GPU: the calls that its box refuses, and the folders without which it finds none."""
+    """Why a sandboxed runner finds no GPU: the calls that its sandbox refuses, and the folders that it needs."""
     for folders in ([], ["/dev"], ["/proc"], ["/sys"], ["/etc"], ["/usr"], ["/var"], ["/tmp"], ["/run"], ["/"]):
         command = [exam.program("wattle-box-load"), "trace", exam.program("wattle-runner"), level, *(folder for folder in folders if os.path.isdir(folder))]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60 * exam.options.patience, check=False)
@@ -551,7 +551,7 @@ def main():
             begin = time.monotonic()
             try:
                 sit(exam, part, work)
-            except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError) as error:  # the other parts tell something all the same
+            except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError) as error:  # the other parts still give results
                 exam.fail(part, repr(error))
             exam.say(f"--- {part}: {time.monotonic() - begin:.0f} s")
     finally:

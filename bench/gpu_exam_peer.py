@@ -104,7 +104,7 @@ def eager(call):
 
 
 def captured(model):
-    """The same by one CUDA graph, whose token is its next input."""
+    """Steps as one CUDA graph, whose token is its next input."""
     def start(token):
         token, place = token.clone(), torch.full((1,), PROMPT)
         stream = torch.cuda.Stream()
@@ -118,7 +118,7 @@ def captured(model):
             token.copy_(model(token, place))
             place.add_(1)
 
-        def step(_, inputs=(token, place)):  # which the graph reads: they must live as long as it does
+        def step(_, inputs=(token, place)):  # the graph reads these: they must live as long as the graph
             assert inputs
             graph.replay()
         return step

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Models whose decoding the GPU benches count and time, with random weights.
+// Models with random weights, whose decoding the GPU benches count and time.
 #ifndef WATTLE_BENCH_GPU_MODELS_H_
 #define WATTLE_BENCH_GPU_MODELS_H_
 
@@ -10,7 +10,7 @@ namespace wattle {
 
 struct GpuModel {
   const char* name;
-  kernels::DecoderSizes sizes;  // Each bench sets the positions that it needs.
+  kernels::DecoderSizes sizes;  // each bench sets the positions
 };
 
 // Vocabulary, width, heads of the files on which the reference implementation trained them.

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-gpu-plan MODEL FORMAT: runs one token of a model with random weights through the CUDA
-// kernels on the host, and prints what it reads, launches, waits for and copies. ./dev bench
-// gpu-plan reads that. A layer's share is that of a model with one layer less that of one without.
+// kernels on the host, and prints the reads, launches, waits and copies, for ./dev bench gpu-plan.
+// A layer's share is the difference between a model with one layer and one without.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -48,9 +48,9 @@ struct Counts {
   int64_t host_bytes = 0;  // to the device or from it, the larger of both
 };
 
-// Of one token as jobs decode it: rows to the device, embedding, layers, norm, head, the choice by
-// temperature, top-k and top-p, which has more launches than the most likely token, and the token
-// to the host.
+// Counts for one token as in a job: rows to the device, embedding, layers, norm, head, the choice
+// by temperature, top-k and top-p, which has more launches than the most likely token, and the
+// token to the host.
 Counts CountsOf(kernels::DecoderSizes sizes, int64_t layers, kernels::WeightFormat format) {
   sizes.layers = layers;
   sizes.positions = kCapacity;

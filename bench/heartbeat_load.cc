@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-heartbeat-load ADDRESS STREAMS SECONDS [FOLDER...]: opens that many worker streams and
-// sends heartbeats as fast as they go; with folders of credentials, one for each stream, by TLS.
-// Prints what was sent; how many the coordinator took stands in its /metrics (bench/core.py and
+// sends heartbeats as fast as they go; with folders of credentials, one for each stream, over TLS.
+// Prints the number sent; the number accepted is in the coordinator's /metrics (bench/core.py and
 // bench/security.py read both).
 #include <cstdint>
 #include <cstdio>
@@ -35,7 +35,7 @@ struct Stream {
   std::thread reader;
 };
 
-// Who says hello, and how.
+// A board's hello and its connection.
 struct Board {
   std::string id;
   std::shared_ptr<grpc::ChannelCredentials> credentials;
@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
     auto stream = std::make_unique<Stream>();
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
-                     1);  // A connection each, as real workers have.
+                     1);  // separate connections, as of real workers
     stream->stub = wattle::v1::FleetService::NewStub(
         grpc::CreateCustomChannel(argv[1], board->credentials, arguments));
     stream->call = stream->stub->Connect(&stream->context);

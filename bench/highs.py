@@ -15,7 +15,7 @@ PYTHON = pathlib.Path(__file__).resolve().parent.parent / "build/venv-highs/bin/
 
 
 def solve(text, seconds, cutoff):
-    """Minimizes within the seconds and one thread, and looks for no plan above the cutoff.
+    """Minimizes within the seconds and one thread, and searches no plan above the cutoff.
 
     Returns the proved lower bound, the cost of HiGHS's plan (None: no plan), and the names of the variables that are 1 in that plan."""
     with tempfile.TemporaryDirectory() as folder:
@@ -27,7 +27,7 @@ def solve(text, seconds, cutoff):
 
 
 def main():
-    import highspy  # Only the environment's Python has it.
+    import highspy  # Only the environment's Python has highspy.
 
     model, seconds, cutoff = sys.argv[1:]
     highs = highspy.Highs()

@@ -52,7 +52,7 @@ GGUF = ROOT / "build/bench/gguf"
 # DistilGPT-2 on a Raspberry Pi 5 as published (adaptive mixed-precision quantization on 4 Cortex-A76): seconds of one generation. Beside it a prediction for that board: bytes read per token at half the datasheet's 17.1 GB/s (scheduler/predict/datasheet.cc).
 PI5_PUBLISHED_SECONDS = {"fp32": 6.215, "int8": 2.7178, "int4": 6.212, "adaptive": 6.2204}
 PI5_BYTES_PER_SECOND = 17.1e9 * 0.5
-# And which of our recipes stand beside it; the last one is that of the very file.
+# The recipes that it is compared with; the last one is that of the same file.
 LLAMA_FORMATS = {"F32": ("fp32",), "Q8_0": ("int8", "gguf_q8_0"), "Q4_0": ("int4", "gguf_q4_0")}
 
 
@@ -78,7 +78,7 @@ class Side:
 
 
 class LlamaBench:
-    """Another build of llama.cpp, by its own bench: the same questions, answered from its tokens a second."""
+    """Another build of llama.cpp, run by its own bench: the same commands, answered from its tokens a second."""
 
     def __init__(self, program, shape):
         self.program, self.shape = program, shape
@@ -100,7 +100,7 @@ class Bench:
         self.figures = []
 
     def peers(self, shape):
-        """{name: (side, its word for a format in a question)}; what is not installed is left out."""
+        """{name: (side, its name of a format in a command)}; peers that are not installed are left out."""
         sides = {"libtorch": (Side([BIN / "wattle-infer-torch", shape]), "")}
         if (VENV_LLAMA / "ready").exists():
             command = [VENV_LLAMA / "bin/python", ROOT / "bench/infer_llama.py", shape, GGUF]

@@ -23,7 +23,7 @@ VOCABULARY = SHAPES["gpt2-small"].vocabulary
 
 
 def write_files(shape, directory):
-    """{format: path}; what is there already stays."""
+    """{format: path}; existing files are kept."""
     import llama_cpp
     directory.mkdir(parents=True, exist_ok=True)
     paths = {name: directory / f"{shape}-{name}.gguf" for name in ("F32", "Q8_0", "Q4_0")}
@@ -61,7 +61,7 @@ class Peer:
         self.llama.llama_memory_clear(self.llama.llama_get_memory(self.context), True)
 
     def feed(self, tokens):
-        """Logits are computed for the last token alone."""
+        """Computes logits only for the last token."""
         values = (self.llama.llama_token * len(tokens))(*tokens)
         if self.llama.llama_decode(self.context, self.llama.llama_batch_get_one(values, len(tokens))) != 0:
             sys.exit(f"{sys.argv[0]}: llama_decode failed")

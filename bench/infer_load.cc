@@ -114,7 +114,7 @@ class Bench {
     }
     // The mean over the timed steps, each of which reads all positions up to its own.
     constexpr double kPositions = kPromptTokens + (kDecodeTokens + 1) / 2.0;
-    constexpr int64_t kPanel = 16;  // a cache holds whole panels of positions
+    constexpr int64_t kPanel = 16;  // caches consist of whole panels of positions
     const int64_t panel_bytes =
         KvCache::BytesOf(KvFormat::kFloat32, KvShapesOf(decoder->model), 1, kPanel);
     return decoder->weight_bytes() +

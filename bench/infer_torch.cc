@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The peer of bench/infer_load.cc that a libtorch user would write: GPT-2's shapes in FP32 with
-// eager operators, random weights. One row goes through at::mv, because at::linear of one row takes
-// a slow path of OpenBLAS. Reads commands, one a line, and answers each with seconds:
+// eager operators and random weights. One row goes through at::mv, because at::linear of one row
+// takes a slow path in OpenBLAS. Reads commands, one a line, and answers each with seconds:
 //   decode THREADS           a 32-token prompt, then 64 timed steps with argmax
 //   prefill TOKENS THREADS   one prompt, logits of its last token
 // Usage: wattle-infer-torch gpt2|distilgpt2
@@ -64,7 +64,7 @@ class Gpt2 {
     }
   }
 
-  // Forgets the sequence.
+  // Clears the sequence.
   void Start(int64_t capacity) {
     length_ = 0;
     keys_.clear();

@@ -50,7 +50,7 @@ class Gpt2(nn.Module):
         self.caches = [torch.zeros(2, HEADS, capacity, WIDTH // HEADS) for _ in self.blocks]
 
     def forward(self, tokens):
-        """Logits of the last token. A prompt of several tokens is the first one."""
+        """Logits of the last token. The first call may be a prompt of several tokens."""
         count = tokens.shape[0]
         x = self.tokens(tokens) + self.positions.weight[self.first:self.first + count]
         for block, cache in zip(self.blocks, self.caches):

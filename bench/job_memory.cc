@@ -1,11 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Prints the peak memory in bytes that the planner expects of a job on a model directory and data
-// files, as the coordinator computes it from their artifacts. bench/memory.py compares it with what
-// the runner takes.
-// Usage: wattle-job-memory MODEL_DIRECTORY SPEC [BYTES_PER_TOKEN DATA [HELDOUT_DATA]], where SPEC
-// is a JobSpec as JSON and BYTES_PER_TOKEN what the coordinator has learned of the model's
-// tokenizer
+// Prints the peak memory in bytes that the planner predicts for a job on a model directory and data
+// files, computed from their artifacts like in the coordinator. bench/memory.py compares it with
+// the runner's memory.
+// Usage: wattle-job-memory MODEL_DIRECTORY SPEC [BYTES_PER_TOKEN DATA [HELDOUT_DATA]]: SPEC is a
+// JobSpec as JSON, and BYTES_PER_TOKEN the coordinator's learned value for the model's tokenizer.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -42,7 +41,7 @@ absl::StatusOr<InputView> DataOf(const char* field, const char* path) {
   return data;
 }
 
-// As the coordinator does: a job that names no form has that of the model's files.
+// Like the coordinator: a job without a format uses that of the model's files.
 template <typename Spec>
 void TakeStoredForm(const wattle::models::ModelDirectory& model, Spec* spec) {
   if (!spec->has_recipe() && spec->quantization() == wattle::v1::QUANTIZATION_UNSPECIFIED) {

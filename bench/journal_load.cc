@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-journal-load DIRECTORY SECONDS: commits one event a transaction to a journal in DIRECTORY,
-// each durable before the next, and prints how many.
+// wattle-journal-load DIRECTORY SECONDS: commits one event per transaction to a journal in
+// DIRECTORY, each durable before the next one, and prints their number.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -52,7 +52,7 @@ def run(*command):
 
 
 class Beside:
-    """A client that goes on until the end of the block."""
+    """A client that runs until the end of the block."""
 
     def __init__(self, ready, *command):
         self.popen = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -122,7 +122,7 @@ class Bench:
         with Fleet(plaintext=True) as fleet:
             fleet.start_coordinator()
             fleet.wattle("model", "push", "base", DEMO / "model")
-            run(BIN / "wattle-load", "submit", fleet.grpc, "base", 500, 8)  # Warm.
+            run(BIN / "wattle-load", "submit", fleet.grpc, "base", 500, 8)  # Warm-up.
             done = run(BIN / "wattle-load", "submit", fleet.grpc, "base", self.sized(10_000), 8)
             self.add("submits_per_s", done["count"] / done["seconds"], "1/s", ">= 2000")
 

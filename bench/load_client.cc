@@ -46,7 +46,7 @@ std::shared_ptr<grpc::Channel> OwnChannel(const std::string& address,
                                           const std::shared_ptr<grpc::ChannelCredentials>&
                                               credentials = grpc::InsecureChannelCredentials()) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection each.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // separate connections
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
@@ -75,7 +75,7 @@ struct Latencies {
       return milliseconds[static_cast<size_t>(q * last)];
     };
     if (milliseconds.empty()) {
-      milliseconds.push_back(1e9);  // Nothing succeeded: no latency is good enough.
+      milliseconds.push_back(1e9);  // nothing succeeded: no latency is good enough
     }
     std::printf("count=%zu failed=%d seconds=%.3f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f\n",
                 milliseconds.size(), failed, seconds, quantile(0.5), quantile(0.99),
@@ -83,7 +83,7 @@ struct Latencies {
   }
 };
 
-// One worker that is connected and busy: takes whatever it is told and reports nothing.
+// A worker that is connected and busy: accepts every order and reports nothing.
 class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage> {
  public:
   Device(const std::string& address, int number, const EnrolledBoard& board, Latencies& welcomes)
@@ -156,11 +156,11 @@ class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::Coord
   v1::WorkerMessage outgoing_;
   v1::CoordinatorMessage incoming_;
   absl::Mutex mutex_;
-  bool writing_ = true;  // The hello.
+  bool writing_ = true;  // the hello is being written
   bool ended_ = false;
 };
 
-// Until a line of input; false: the input has ended.
+// Waits for a line of input; false: the input has ended.
 bool UntilInput() {
   int character = std::getchar();
   while (character != EOF && character != '\n') {
@@ -174,12 +174,12 @@ void UntilInputEnds() {
   }
 }
 
-// Of handshakes by TLS: real boards have a processor each, and these boards have this one, whose
-// handshakes would all take too long at once.
+// Limit of concurrent TLS handshakes: real boards have a processor each, but these share one, on
+// which all handshakes at once would take too long.
 constexpr int kHandshakesMost = 256;
 
-// The boards connect, `connecting_most` at once, and beat until a line of input comes or it ends.
-// Prints how long each waited for its welcome. False: some were never welcomed.
+// Connects the boards, `connecting_most` at once, and sends heartbeats until a line of input or its
+// end. Prints how long each waited for its welcome. False: some were never welcomed.
 bool ConnectOnce(const std::string& address, const std::vector<EnrolledBoard>& boards,
                  int connecting_most, double beat_seconds, bool& again) {
   Latencies welcomes;
@@ -207,7 +207,7 @@ bool ConnectOnce(const std::string& address, const std::vector<EnrolledBoard>& b
   std::atomic<bool> stop = false;
   std::thread beats([&] {
     while (!stop) {
-      // Spread over the time, as a fleet's beats are.
+      // Spread over time, like the heartbeats of a fleet.
       for (size_t i = 0; i < devices.size() && !stop; ++i) {
         devices[i]->Beat(static_cast<int>(i));
         if (i % 50 == 49) {
@@ -262,7 +262,7 @@ v1::SubmitJobRequest SubmitOf(const std::string& model, const std::string& run, 
   request.set_idempotency_key(absl::StrCat(run, "-", number));
   v1::JobSpec& spec = *request.mutable_spec();
   spec.set_name(absl::StrCat("load ", number));
-  spec.set_objective(v1::OBJECTIVE_TIME);  // The cheapest devices alone would take all jobs.
+  spec.set_objective(v1::OBJECTIVE_TIME);  // by energy, only the cheapest devices would get jobs
   spec.mutable_generate()->set_model(model);
   spec.mutable_generate()->add_prompts("How long does the battery last?");
   spec.mutable_generate()->set_max_new_tokens(16 + 16 * (number % 4));
@@ -313,8 +313,8 @@ int RunCommit(const std::string& address, double seconds) {
   for (int number = 0; absl::ToDoubleSeconds(absl::Now() - start) < seconds; ++number) {
     v1::ApplyPolicyRequest request;
     request.mutable_policy()->set_name("load");
-    request.mutable_policy()->add_selector("load=none");  // No device has to be told.
-    // Different each time: a repeated policy would be no event.
+    request.mutable_policy()->add_selector("load=none");  // matches no device
+    // Different each time, because a repeated policy would be no event.
     request.mutable_policy()->set_reserve_state_of_charge_ratio(0.1 + 1e-6 * number);
     grpc::ClientContext context;
     v1::Policy response;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-load-state: what ./dev bench load needs of the coordinator's own libraries.
+// wattle-load-state: the parts of ./dev bench load that need the coordinator's own libraries.
 //   history FILE COUNT         makes a journal of COUNT jobs that ended and were archived
-//   plan DEVICES JOBS ROUNDS   times plans of a queue over a fleet that is busy, in milliseconds
+//   plan DEVICES JOBS ROUNDS   times plans of a queue over a busy fleet, in milliseconds
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -52,14 +52,14 @@ v1::JobSpec Job(int64_t number) {
   v1::JobSpec spec;
   spec.set_name(absl::StrCat("load ", number));
   spec.set_owner(number % 3 == 0 ? "ann" : "bob");
-  spec.set_objective(v1::OBJECTIVE_TIME);  // The cheapest devices alone would take all jobs.
+  spec.set_objective(v1::OBJECTIVE_TIME);  // by energy, only the cheapest devices would get jobs
   spec.mutable_generate()->set_model("tiny");
   spec.mutable_generate()->add_prompts("How long does the battery last?");
   spec.mutable_generate()->set_max_new_tokens(static_cast<int32_t>(16 + 16 * (number % 4)));
   return spec;
 }
 
-// Events in order, committed some thousand at once, with snapshots as a coordinator makes them.
+// Writes events in order, some thousand per commit, with snapshots like a coordinator's.
 class Writer {
  public:
   Writer(wattle::store::Journal& journal, absl::Time begin)
@@ -122,8 +122,8 @@ class Writer {
   size_t since_snapshot_ = 0;
 };
 
-// An attempt that succeeded, with its receipt. Placed by hand: planning a million jobs is not what
-// is made here.
+// Adds a successful attempt with its receipt. Placed without a plan, because planning a million
+// jobs is not the purpose.
 absl::Status Finish(Writer& writer, const std::string& job_id) {
   v1::Event placed = writer.Next();
   v1::AttemptPlaced& attempt = *placed.mutable_attempt_placed();
@@ -153,14 +153,14 @@ absl::Status Finish(Writer& writer, const std::string& job_id) {
   return writer.Add(ended);
 }
 
-// As a coordinator with default settings leaves it: the latest 10,000 ended jobs are still in the
-// state, and nearly 20,000 events follow the latest snapshot.
+// The state that a coordinator with default settings leaves: the latest 10,000 ended jobs are still
+// in the state, and nearly 20,000 events follow the latest snapshot.
 absl::Status MakeHistory(const std::string& path, int64_t count) {
   WATTLE_ASSIGN_OR_RETURN(const auto journal, wattle::store::Journal::Open(path));
   // A job a second, the last one just now.
   Writer writer(*journal, absl::Now() - absl::Seconds(count));
   WATTLE_RETURN_IF_ERROR(writer.Do(core::CommitArtifact{Model()}));
-  constexpr int64_t kAfterSnapshot = 19'000 / 5;  // Jobs: five events each.
+  constexpr int64_t kAfterSnapshot = 19'000 / 5;  // jobs of five events each
   for (int64_t number = 1; number <= count; ++number) {
     writer.Wait(absl::Seconds(1));
     WATTLE_RETURN_IF_ERROR(
@@ -213,14 +213,14 @@ int TimePlans(int devices, int jobs, int rounds) {
     observation.connected = true;
     observation.last_seen = now;
   }
-  // First the fleet is filled, then the queue is put behind it.
+  // The fleet is filled first, then the queue forms behind it.
   const auto submit = [&](int count) {
     for (int i = 0; i < count; ++i) {
       const int64_t number = state.next_job_number;
       Apply(state, core::SubmitJob{Job(number), absl::StrCat("key-", number), {}}, seen, now);
     }
   };
-  submit(4 * devices);  // The fast ones may be worth waiting for.
+  submit(4 * devices);  // fast devices may be worth a wait
   Apply(state, core::ComputePlan(core::MakeSnapshot(state, seen, {}, now)), seen, now);
   for (int64_t number = 1; number <= 4 * devices; ++number) {
     if (state.jobs.at(number).job().state() == v1::JOB_STATE_QUEUED) {
@@ -230,7 +230,7 @@ int TimePlans(int devices, int jobs, int rounds) {
   submit(jobs);
   std::vector<double> milliseconds;
   for (int round = 0; round < rounds; ++round) {
-    // The plan sees the fleet two seconds after the one before, each device heard of just now.
+    // The plan sees the fleet two seconds after the previous one, each device just reported.
     now = {now.wall + absl::Seconds(2), now.monotonic + absl::Seconds(2)};
     for (auto& [device, observation] : seen.devices) {
       observation.last_seen = now;

@@ -145,7 +145,7 @@ def large_squad():
 
 
 def write_data(kind, directory, stem):
-    """The path of data of that kind; None of None."""
+    """The path of data of that kind; None for None."""
     if kind is None:
         return None
     path = pathlib.Path(directory) / f"{stem}{'.json' if 'squad' in kind else '.txt'}"

@@ -19,7 +19,7 @@ from fleet import FleetError, leave_no_fleet_behind  # noqa: E402
 
 
 def objective_decides(seed):
-    """(holds, the demo's own sentence about it) for the boards of this seed."""
+    """(whether the objective decides, the demo's own sentence about it) for the boards of this seed."""
     demo = run.Demo(argparse.Namespace(keep=False, no_jobs=False, squad=None, model=None, seed=seed, verbose=False))
     try:
         demo.start()

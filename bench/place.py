@@ -78,11 +78,11 @@ SLOT, SLOTS = 1800, 96
 CLOSED = 0.005  # An instance is closed when a solver's plan is no farther above its bound.
 UNIT = 1e6  # The solver counts kilojoules.
 LISTS = ("priority", "edf", "slack", "longest")
-BLIND = ("shipped", "edf_as_jobs_arrive", "edf_at_risk")  # Without foresight, and judged by the real sun.
+BLIND = ("shipped", "edf_as_jobs_arrive", "edf_at_risk")  # Planners without foresight, judged by the real sun.
 
 
 def irradiance():
-    """W/m2 on the level, of each hour of a year."""
+    """W/m2 on a horizontal plane, for each hour of a year."""
     rows = (line.split(",") for line in SUN.read_text().splitlines())
     return [row[3] for row in rows if len(row) == 10 and row[0].startswith("20")]
 
@@ -137,7 +137,7 @@ class Model:
             floor = pack["floor"] / UNIT
             self.add_row([(1, charge[slot])] + [(-floor, name) for name, _, _ in slots[slot]], ">=", 0)
             self.add_row([(1, charge[slot + 1])] + [(-floor, name) for name, _, seconds in slots[slot] if seconds == SLOT], ">=", 0)
-            # A run that ends within the half hour: what it needs at the slot's begin to leave the floor at its end.
+            # A run that ends within the half hour: the charge that it needs at the slot's beginning to leave the floor at its end.
             net = (pack["harvest"][slot * SLOT // 3600] - pack["idle"]) / UNIT
             ending = [(-max(0, floor + joules - net * seconds), name) for name, joules, seconds in slots[slot] if seconds < SLOT]
             self.add_row([(1, charge[slot])] + ending if ending else [], ">=", 0)
@@ -145,9 +145,9 @@ class Model:
         self.add_lacking(number, slots)
 
     def add_lacking(self, number, slots):
-        """What an empty pack does not give to idle boards. It is empty in a slot's course if it has less at the begin than idle draw takes, and
-        stays so to the end, because sun and idle draw do not change within a slot. Work left it at its floor, so no board worked shortly before,
-        unless the floor is less than idle draw takes in a slot: then work that ends within a slot may empty the pack in the rest of it."""
+        """The energy that an empty pack does not give to idle boards. The pack becomes empty in a slot if it has less at the beginning than idle draw takes,
+        and stays empty to the end, because sun and idle draw do not change within a slot. Work leaves the pack at its floor, so no board worked shortly
+        before, unless the floor is less than the idle draw of a slot: then work that ends within a slot may empty the pack in the rest of it."""
         pack = self.instance["packs"][number]
         falls = [(pack["idle"] - pack["harvest"][slot * SLOT // 3600]) * SLOT / UNIT for slot in range(SLOTS)]
         most = pack["charge"] / UNIT
@@ -189,7 +189,7 @@ class Model:
 
 
 class Solved:
-    """What the solvers know of an instance: their best lower bound and CBC's, the cost of their best plan, and the jobs that it leaves out."""
+    """The solvers' results for an instance: their best lower bound and CBC's, the cost of their best plan, and the jobs that it leaves out."""
 
     def __init__(self, document, options):
         text = Model(document["instance"]).text()
@@ -200,7 +200,7 @@ class Solved:
         self.cost = math.inf if cost is None else cost * UNIT
         self.left_out = [int(job) for job in re.findall(r"^ *\d+ u(\d+) +(?:1|0\.99\d*) ", solution, re.M)]
         known = document["plans"]["search"]["cost"]
-        # CBC's arithmetic has proved a bound above a plan that HiGHS finds too (seed 105852072). Such a bound is none.
+        # CBC's arithmetic has proved a bound above a plan that HiGHS also finds (seed 105852072). Such a bound is invalid.
         self.refuted = known < self.bound * (1 - cbc.RATIO_GAP)
         if options.highs_seconds > 0 and (self.refuted or not self.closed()):
             self.ask_highs(text, options.highs_seconds, known)
@@ -209,7 +209,7 @@ class Solved:
         return self.cost <= self.bound * (1 + CLOSED)
 
     def ask_highs(self, text, seconds, known_cost):
-        # A little above the plan that is known: then HiGHS finds one that is as good.
+        # Slightly above the known plan, so that HiGHS finds one that is as good.
         bound, cost, ones = highs.solve(text, seconds, min(known_cost, self.cost) / UNIT * (1 + CLOSED))
         if self.refuted:
             self.bound = self.cbc_bound = bound * UNIT
@@ -220,7 +220,7 @@ class Solved:
 
 
 class Relaxed:
-    """The optimum of the linear relaxation, in millijoules: a bound too, and a looser one. It is no plan."""
+    """The optimum of the linear relaxation, in millijoules: a looser bound, and not a plan."""
 
     def __init__(self, document):
         solution = cbc.run_cbc(Model(document["instance"]).text(), ["-initialSolve"])[1]
@@ -260,15 +260,15 @@ class Figures(list):
 
 
 class Tally:
-    """Prints a line for each instance and adds up what the figures say."""
+    """Prints a line for each instance and adds up the figures."""
 
     def __init__(self, documents, solved):
         self.instances = len(documents)
         self.gaps = {name: [] for name in ("search", "edf", *BLIND, "best_list", "solver")}
         self.gaps_vs_cbc = []
-        self.gaps_closed = []  # Of the search, where a solver closed the instance.
+        self.gaps_closed = []  # Gaps of the search, on instances that a solver closed.
         self.misses = {"search": 0, "shipped": 0, "shipped_in_turn": 0}
-        self.put_off = []  # Cost over that of the plans which put nobody off.
+        self.put_off = []  # Cost relative to the plans that put no job off.
         self.missed = dict.fromkeys((*BLIND, "shipped_in_turn", "edf"), 0)
         self.total_cost = dict.fromkeys(BLIND, 0)
         self.unmet_cost = dict.fromkeys(BLIND, 0)

@@ -4,8 +4,8 @@
 // shipped planner, with the same planner where it may put no job off, with four lists, and with
 // MOVES moves of the search from the best of these. Checks each plan with CheckPlan, and prints one
 // JSON document: the instance for the solver, and each plan's cost.
-// The shipped planner does not know the sun. Its plans are judged by the paths that it was told,
-// and the runs that the real sun leaves below the floor are counted.
+// The shipped planner does not know the real sun. Its plans are checked against the paths that it
+// received, and the runs that the real sun leaves below the floor are counted.
 //
 //   wattle-place-load SUN SEED BOARDS JOBS MOVES  SUN: W/m2 of each hour of a year, one a line
 //   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet, the Wh
@@ -53,7 +53,7 @@ using timetable::Seconds;
 nlohmann::json Judge(const Fleet& fleet, absl::Span<const Planned> plan) {
   int missed = 0;
   int left_out = 0;
-  Millijoules unmet = 0;  // The price of jobs that did not run, or not in time.
+  Millijoules unmet = 0;  // price of jobs that did not run, or not in time
   for (const Planned& planned : plan) {
     const InstanceJob& job = fleet.instance.jobs[static_cast<size_t>(planned.job)];
     missed += job.deadline && !planned.in_time ? 1 : 0;
@@ -97,8 +97,8 @@ nlohmann::json InstanceJson(const Fleet& fleet) {
   return json;
 }
 
-// What the planner was told is judged at each half hour. Of all that it started, the floor under
-// the real sun is no rule: nobody knows it, and the plan keeps a risk.
+// Checks the starts of each half hour against the planner's own information. The floor under the
+// real sun is not a rule for them: the sun is unknown, and the plan accepts a risk.
 nlohmann::json JudgeStarted(Fleet fleet, const StartedPlan& started) {
   for (PackSpec& pack : fleet.instance.packs) {
     pack.broken_paths_max = static_cast<int>(pack.harvest.size());
@@ -131,7 +131,7 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
   };
   nlohmann::json plans;
   plans["shipped"] = JudgeStarted(fleet, PlanByShipped(fleet));
-  Fleet wanted_soon = fleet;  // All jobs: the planner puts nobody off.
+  Fleet wanted_soon = fleet;  // all jobs are urgent, so none is put off
   for (scheduler::JobView& job : wanted_soon.jobs) {
     job.spec.set_priority(job.spec.priority() + 1);
   }
@@ -156,7 +156,7 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
     return deadline(job) - static_cast<double>(jobs[job].released) - shortest(job);
   });
   list("longest", [&](size_t job) { return -shortest(job); });
-  const std::clock_t begin = std::clock();  // of the processor
+  const std::clock_t begin = std::clock();  // processor time
   const Schedule improved = Improve(fleet.instance, *best, {.moves = moves, .seed = seed});
   const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   plans["search"] = Judge(fleet, improved.plan());

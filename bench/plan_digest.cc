@@ -33,7 +33,7 @@ using scheduler::QueuePlacement;
 using scheduler::Snapshot;
 using timetable::kHour;
 
-// The W/m2 of each hour of a year whose days are all alike.
+// The W/m2 of each hour of a year with identical days.
 std::vector<double> SunOfAlikeDays() {
   std::vector<double> sun;
   for (int hour = 0; hour < 8760; ++hour) {
@@ -141,7 +141,7 @@ void DrawDevice(Dice& dice, int index, DeviceView& view) {
   }
 }
 
-// works: how many amounts of work there are; jobs of one amount are alike.
+// works: the number of amounts of work; jobs of one amount are alike.
 void DrawJob(Dice& dice, int works, const Snapshot& snapshot, JobView& job) {
   if (works > 0) {
     job.inputs[1].artifact.mutable_dataset()->set_examples(600 + 400 * dice.Below(works));
@@ -184,7 +184,7 @@ Snapshot DrawSnapshot(Dice& dice, Fleet& fleet) {
   snapshot.now = scheduler::kTestNow;
   snapshot.policies = fleet.policies;
   snapshot.devices = fleet.devices;
-  const bool alone = OneIn(dice, 4);  // Boards as the bench has them.
+  const bool alone = OneIn(dice, 4);  // boards like those of the bench
   for (size_t i = 0; i < snapshot.devices.size() && !alone; ++i) {
     DrawDevice(dice, static_cast<int>(i), snapshot.devices[i]);
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Digests of plans of drawn fleets: two planners that decide alike, and say so in the same words,
-// print the same lines.
+// Digests of plans of drawn fleets: two planners with the same decisions and the same texts print
+// the same lines.
 #ifndef WATTLE_BENCH_PLAN_DIGEST_H_
 #define WATTLE_BENCH_PLAN_DIGEST_H_
 

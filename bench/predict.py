@@ -66,19 +66,19 @@ def weighted_means(runs, weight):
 
 
 def runs_until(good):
-    """After how many runs `good` holds and goes on to hold; one more than there are, if never. good[0]: after no run."""
+    """The number of runs after which `good` holds to the end; one more than there are, if never. good[0]: after no run."""
     last_bad = max((runs for runs, holds in enumerate(good) if not holds), default=-1)
     return last_bad + 1
 
 
 def measure_pairs(figures):
-    """Three runs of the program, one in which half of the pairs have no row of their own, and two in modes that nobody measured."""
+    """Three runs of the program, one in which half of the pairs have no row of their own, and two in unmeasured modes."""
     def ask(*arguments):
         told = subprocess.run([ROOT / "build/release/bin/wattle-predict-pairs", *arguments], capture_output=True, text=True, check=True)
         return tuple(map(float, told.stdout.split()))
     runs = [ask("80", "500", "1") for _ in range(3)]
     half = ask("80", "500", "0.5")
-    # A thread keeps what it learned for 16,384 pairs.
+    # A thread caches its results for 16,384 pairs.
     kept, learned = (ask(classes, "500", "1", "unmeasured") for classes in ("16", "80"))
     add(figures, "predict_us_per_pair_p99", [p99 for _, p99, _ in runs], "us",
         f"median {statistics.median(p50 for p50, _, _ in runs):.3g}, of pairs half of which have no row {half[0]:.3g} and p99 {half[1]:.3g}, "

@@ -34,7 +34,7 @@ using wattle::scheduler::ProfileTable;
 using wattle::scheduler::WorkAmount;
 namespace v1 = wattle::v1;
 
-// As the worker's: a first step that is shorter is warm-up.
+// Like the worker: a first step that is shorter is warm-up.
 constexpr double kWarmUpMaxSeconds = 5;
 
 struct Job {
@@ -85,7 +85,7 @@ v1::Receipt ReceiptOf(const Job& job, double seconds, double watts) {
   return receipt;
 }
 
-// Learns from the steps so far if they are enough; whether they were.
+// Learns from the steps so far if there are enough; returns whether it did.
 bool Probe(const Job& job, const v1::SteadyWork& steady, absl::Time now, ProfileTable& table) {
   const auto row =
       wattle::scheduler::LearnFromSteadyWork({.attempt_id = job.attempt,

@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Plays the first jobs of boards that nobody has measured to the scheduler's predictor (wattle-predict-first).
+"""Plays the first jobs of unmeasured boards to the scheduler's predictor (wattle-predict-first).
 
 Every job runs on a board of a class of its own, whose speed is drawn about what the predictor's datasheet level says. Its steps differ by noise, and half
 of the boards become slower by up to HEAT while they warm up, which the first half minute does not show. The predictor learns from the first steps, predicts the
@@ -14,7 +14,7 @@ from figures import ROOT, add
 
 JOBS = 60
 SPEED = 0.7          # Deviation of the logarithm of a board's speed about its first prediction.
-NOISE = 0.08         # Of one step's.
+NOISE = 0.08         # Deviation of one step's.
 HEAT, HEAT_SECONDS = 0.12, 120
 
 
@@ -55,7 +55,7 @@ def first_job(predictor, draw, number):
 
 
 def refuse_clairvoyance(draw, seed):
-    """Ends the bench if what comes after a probe changes the prediction that the probe gave."""
+    """Ends the bench if later steps change the prediction of the probe."""
     def play(stretch):
         predictor, told = Predictor(), []
         world = type(draw)(seed)
@@ -86,7 +86,7 @@ def measure_first_jobs(draw, seeds, figures):
         found["coverage_percent"].append(100 * sum(then[1] <= true <= then[2] for _, then, _, true, _ in probed) / len(probed))
         found["probe_s_p90"].append(at([seconds for _, _, seconds, _, _ in probed], 0.9))
         before.append(at([first[2] / first[1] for first, *_ in probed], 0.5))
-        # Work is counted in whole steps: no rule tells anything before the end of the first one.
+        # Work is counted in whole steps: no rule applies before the end of the first one.
         first_steps.append(at([first_step for *_, first_step in probed], 0.9))
     peers = {"ratio_p50": f"before the probe {statistics.median(before):.3g}", "probe_s_p90": f"the first step alone {statistics.median(first_steps):.3g}"}
     for key, values in found.items():

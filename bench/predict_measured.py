@@ -10,7 +10,7 @@ import predict_peers
 from figures import ROOT, add
 
 DATA = ROOT.parent / "shared/data/profiles"
-ORACLE_DEGREES = 2, 3  # Of the quantile regressions; a key stands on the first.
+ORACLE_DEGREES = 2, 3  # Degrees of the quantile regressions; a figure's key uses the first.
 INTERVAL90 = 1.645  # Half a normal variable's 90 % interval, in deviations.
 
 
@@ -30,7 +30,7 @@ def loudva():
 
 
 def orin_llm():
-    """The same of Llama 3.2 1B on one Jetson AGX Orin, by framework and quantization; cells are lengths of prompt and answer, means of 15 runs.
+    """The measurements of Llama 3.2 1B on one Jetson AGX Orin, by framework and quantization; cells are lengths of prompt and answer, means of 15 runs.
     Runs with too few samples of power count only where a cell has no others."""
     runs = {}
     with open(DATA / "orin_llm/agx_orin_llama1b_llamacpp_pytorch.csv", encoding="utf-8") as rows:
@@ -47,7 +47,7 @@ def orin_llm():
 
 
 def pi5_llm(held_out):
-    """The same of two models on a Raspberry Pi 5; a cell is a benchmark, whose number is the geometric mean of the others' seconds for an answer."""
+    """The measurements of two models on a Raspberry Pi 5; a cell is a benchmark, whose number is the geometric mean of the others' seconds for an answer."""
     with open(DATA / "pi5_llm/pi5_llm_energy_qwen_gemma.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     name = lambda row: "-".join(row[key] for key in ("campaign", "model", "quant", "threads"))
@@ -63,7 +63,7 @@ def pi5_llm(held_out):
 
 
 class Regression:
-    """The scheduler's regression, which knows of a board only what tell() told."""
+    """The scheduler's regression. All its data about a board come from tell()."""
 
     def __init__(self):
         self.cells = []
@@ -114,7 +114,7 @@ def probed_by_itself(regression, boards, board, teachers, first, counts):
 
 
 def probed_at_random(regression, boards, board, probed):
-    """The estimates after these probes of the board alone."""
+    """The estimates after only these probes of the board."""
     cells = sorted(boards[board])
     regression.reset(cells)
     for cell in probed:
@@ -194,7 +194,7 @@ def regret(board, probed, estimates):
 
 
 def regret_of_all(regression, board, truth):
-    """The regret of a regression that was told every cell and smooths them: what no choice of probes foresees is left."""
+    """The regret of a regression that has every cell and smooths them: the part that no choice of probes can avoid."""
     regression.reset(sorted(truth))
     for cell, value in truth.items():
         regression.tell(board, cell, value)
@@ -202,7 +202,7 @@ def regret_of_all(regression, board, truth):
 
 
 class Bench:
-    """Collects what each seed gives: values[key][seed], peers[key][peer][seed], and the intervals of all cells by level, with their widths."""
+    """Collects the results of each seed: values[key][seed], peers[key][peer][seed], and the intervals of all cells by level, with their widths."""
 
     def __init__(self):
         self.values, self.peers, self.levels, self.widths = {}, {}, {}, {}

@@ -1,15 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Asks the regression over power modes and batches (scheduler/predict/mode_regression.h) line by
-// line. bench/predict_measured.py plays measured boards to it and judges the answers. It knows of a
-// board only what a line told.
+// Queries the regression over power modes and batches (scheduler/predict/mode_regression.h) line by
+// line, for bench/predict_measured.py, which plays measured boards and judges the answers. All data
+// of a board come from these lines:
 //
-//   reset                                                        forgets all lines
-//   cell CLOCK CORES BATCH LENGTH UNITS JOULES                   a cell to predict, and what
-//   measuring it costs saw BOARD CLOCK CORES BATCH LENGTH UNITS SECONDS WATTS       a measured run
-//   ask BOARD       answers a line "LN_SECONDS DEVIATION LN_WATTS DEVIATION" for each cell, then
-//   one
-//                   with the number of the cell to measure next, -1 if all are measured
+//   reset
+//       forgets all lines
+//   cell CLOCK CORES BATCH LENGTH UNITS JOULES
+//       a cell to predict, and the cost of measuring it
+//   saw BOARD CLOCK CORES BATCH LENGTH UNITS SECONDS WATTS
+//       a measured run
+//   ask BOARD
+//       answers "LN_SECONDS DEVIATION LN_WATTS DEVIATION" for each cell, then one line with the
+//       number of the cell to measure next, -1 if all are measured
 #include <cstdio>
 #include <iostream>
 #include <string>

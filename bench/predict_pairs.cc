@@ -40,7 +40,7 @@ constexpr int kBatches = 4;
 constexpr int kLengths = 5;
 constexpr unsigned kSeed = 20261120;
 
-// Of this thread on a processor.
+// This thread's processor time.
 double Microseconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -58,7 +58,7 @@ double MicrosecondsOfTheClock() {
   return times[kReadings / 2];
 }
 
-// Models of another depth or width, each in several batches and lengths, as a fleet has them.
+// Models of different depth or width, each in several batches and lengths, as in a fleet.
 WorkAmount WorkOfNumber(int number) {
   const int model = number / (kBatches * kLengths);
   v1::JobSpec spec;
@@ -93,7 +93,7 @@ v1::ProfileRow RowOf(const std::string& device_class, const WorkAmount& work, do
   return row;
 }
 
-// Three modes, of which the device is in the second one.
+// Sets three modes; the device is in the second one.
 void SetModes(v1::DeviceInfo* info) {
   for (const double watts : {7.0, 10.0, 15.0}) {
     v1::PowerMode& mode = *info->add_power_modes();
@@ -105,8 +105,8 @@ void SetModes(v1::DeviceInfo* info) {
   info->set_power_mode("10W");
 }
 
-// The rows of a pair: of a board with one mode, or in the modes besides the present one. Each pair
-// has a share of its time that follows the clock, so that no pair is answered by another one.
+// The rows of a pair: of a board with one mode, or in the modes other than the present one. Each
+// pair has its own share of time that follows the clock, so that no pair's answer serves another.
 void AddRows(const v1::DeviceInfo& info, const WorkAmount& work, double seconds,
              std::vector<v1::ProfileRow>* rows) {
   const double fixed = 0.1 + std::fmod(seconds * 1e6, 1);
@@ -172,7 +172,7 @@ int main(int argc, char** argv) {
   }
   std::vector<std::vector<double>> times(order.size());
   const double of_clock = MicrosecondsOfTheClock();
-  double total = 0;  // So that no prediction is left out.
+  double total = 0;  // keeps the compiler from dropping predictions
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
     std::shuffle(order.begin(), order.end(), random);
     for (const size_t pair : order) {

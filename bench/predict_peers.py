@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""What ./dev bench predict measures the predictor against. Each peer gets the probed cells of a board, {cell: value}, and gives a function
+"""The peers of the predictor in ./dev bench predict. Each peer gets the probed cells of a board, {cell: value}, and gives a function
 from a cell to the value; a cell is (clock, cores, batch, length, units), with 0 for what plays no part. Value: seconds, or joules."""
 
 import itertools
@@ -116,7 +116,7 @@ def completion(probes, others, rounds=30, ridge=0.1):
     cells = sorted({cell for other in others for cell in other} | set(probes))
     column = {cell: number for number, cell in enumerate(cells)}
     rows = [{column[cell]: math.log(value) for cell, value in board.items()} for board in [probes, *others]]
-    for row, board in zip(rows[1:], others):  # Every other board was measured everywhere.
+    for row, board in zip(rows[1:], others):  # Every other board was measured in all cells.
         for cell in cells:
             if column[cell] not in row:
                 row[column[cell]] = math.log(board[min(board, key=lambda known: distance(known, cell))])

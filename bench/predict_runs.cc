@@ -36,7 +36,7 @@ using wattle::scheduler::ProfileTable;
 using wattle::scheduler::WorkAmount;
 namespace v1 = wattle::v1;
 
-// One run of a board, as a line tells it.
+// One run of a board, from its line.
 struct Run {
   std::string fleet;
   std::string board;
@@ -100,9 +100,9 @@ void Print(const v1::Interval& interval, const char* end) {
 }  // namespace
 
 int main() {
-  std::map<std::string, std::vector<double>> clocks;  // Of boards.
-  std::map<std::string, ProfileTable> tables;         // Of fleets.
-  std::map<std::string, v1::Prediction> placed;       // By board and work.
+  std::map<std::string, std::vector<double>> clocks;  // of boards
+  std::map<std::string, ProfileTable> tables;         // of fleets
+  std::map<std::string, v1::Prediction> placed;       // by board and work
   absl::Time now = absl::FromUnixSeconds(1'700'000'000);
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream in(line);

@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Two clocks of a measured Jetson tell the others, as two measured power modes tell a third (scheduler/predict/unmeasured_mode.h).
+"""Predicts the other clocks of a measured Jetson from two, as two measured power modes predict a third (scheduler/predict/unmeasured_mode.h).
 
 A board under one number of requests is a workload, and its clocks are the modes. In each draw both boards are one fleet whose workloads come in a drawn order.
 Of each workload two drawn clocks are given, then the others are predicted, and then they are measured too. So an interval is calibrated by the errors of
@@ -12,21 +12,21 @@ import subprocess
 from figures import ROOT, add
 from predict_measured import mean
 
-# By the same public logs with little load.
+# From the same public logs with little load.
 IDLE_WATTS = {"Nano": 1.0, "NX": 2.3}
-REACH_ABOVE, REACH_BELOW = 1.6, 5  # As in the predictor: clocks further away are carried.
+REACH_ABOVE, REACH_BELOW = 1.6, 5  # The predictor's limit: clocks further away are carried.
 QUANTITIES = "time", "energy"
 
 
 def play_runs(lines):
-    """What wattle-predict-runs answers: of each run (mean, low, high of seconds, mean, low, high of joules)."""
+    """The answers of wattle-predict-runs: for each run (mean, low, high of seconds, mean, low, high of joules)."""
     told = subprocess.run([ROOT / "build/release/bin/wattle-predict-runs"], input="".join(line + "\n" for line in lines), capture_output=True,
                           text=True, check=True)
     return [tuple(map(float, line.split())) for line in told.stdout.splitlines()]
 
 
 def carried(there, watts, idle):
-    """(seconds, joules) by carrying: the joules above idle stay. The peer is told the true watts, which nominal watts are not."""
+    """(seconds, joules) by carrying: the joules above idle stay. The peer gets the true watts instead of nominal ones."""
     seconds, joules = there
     seconds *= (joules / seconds - idle) / (watts - idle) if min(watts, joules / seconds) > idle else 1
     return seconds, seconds * watts
@@ -46,13 +46,13 @@ def drawn_fleet(boards, draw):
 
 
 def predicted(boards, fleet):
-    """[what the predictor says of the others] of each workload of the fleet, before it learns them."""
+    """[predictions of the others] for each workload of the fleet, before the predictor learns them."""
     lines = [f"modes {board} {' '.join(repr(clock) for clock in sorted({cell[0] for cell in truth}))}" for board, truth in boards.items()]
     asked = []  # Whether the answer of a run counts.
     for board, two, rest in fleet:
         def run(cell, measured):
             seconds, joules = boards[board][cell]
-            # Layers tell the workloads apart.
+            # Layers distinguish the workloads.
             return f"f {board} {cell[2]:.0f} 8 {cell[0]!r} {seconds if measured else 0!r} {joules / seconds!r}"
         lines += [run(cell, True) + " given" for cell in two] + [run(cell, False) for cell in rest] + [run(cell, True) for cell in rest]
         asked += [False] * len(two) + [True] * len(rest) + [False] * len(rest)

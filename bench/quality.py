@@ -124,7 +124,7 @@ def make_outliers(parent, directory):
 
 
 def distinct_share(texts):
-    """Different pairs of neighbouring words over all of them."""
+    """The share of distinct pairs among all pairs of neighbouring words."""
     pairs = [pair for text in texts for pair in zip(text.split(), text.split()[1:])]
     return len(set(pairs)) / max(1, len(pairs))
 
@@ -191,7 +191,7 @@ class Bench:
             print(f"    {matrix['tensor']:36} {matrix['format']:10} {matrix['stored_bytes']:>12,} bytes  importance {importance} nats")
 
     def random_recipe(self, forms, budget, generator):
-        """int8 for matrices in random order, while the bytes last."""
+        """int8 for matrices in random order, as far as the bytes suffice."""
         matrices = [dict(m) for m in forms["matrices"] if "importance_nats" in m]
         def sizes(m):  # int8: a byte and an FP32 scale a row; int4: half a byte, and an FP16 scale for each group of 64
             return m["int8"], m["int4"]

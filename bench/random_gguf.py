@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""GGUF files with random weights, without a tokenizer, as llama.cpp's peers read them: GPT-2's block or Llama's, the head tied to the embedding."""
+"""GGUF files with random weights, without a tokenizer, as read by llama.cpp in the benches: GPT-2's block or Llama's, the head tied to the embedding."""
 
 import array
 import random
@@ -13,7 +13,7 @@ F32, Q4_0, Q8_0, Q6_K = 0, 2, 8, 14  # types of tensors
 BLOCKS = {F32: (1, 4), Q4_0: (32, 18), Q8_0: (32, 34), Q6_K: (256, 210)}  # weights and bytes of a block
 # A file's number for its format, and the types of its matrices and of its tied head, as llama.cpp's own quantization chooses them.
 FORMATS = {"F32": (0, F32, F32), "Q8_0": (7, Q8_0, Q8_0), "Q4_0": (2, Q4_0, Q6_K)}
-DEVIATION = 0.02  # of a matrix's weights
+DEVIATION = 0.02  # standard deviation of a matrix's weights
 
 
 def gguf_text(text):
@@ -63,7 +63,7 @@ def metadata(shape, number):
 
 
 def tensors(shape, matrix, head):
-    """(name, shape in ggml's order: inputs, then outputs; type; mean) of each."""
+    """(name, shape in ggml's order: inputs, then outputs; type; mean) of each tensor."""
     listed = [("token_embd.weight", (shape.width, shape.vocabulary), head, 0.0)]
 
     def norm(name):

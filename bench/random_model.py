@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Models with random weights, and wattle-runner tasks on them: what the benches of training share."""
+"""Models with random weights, and wattle-runner tasks on them, shared by the benches of training."""
 
 import json
 import os
@@ -37,13 +37,13 @@ SHAPES = {
 
 
 def environment(waits="spinning"):
-    """Without the caller's settings of OpenBLAS and OpenMP. waits: a key of WAITS."""
+    """The environment without the caller's settings of OpenBLAS and OpenMP. waits: a key of WAITS."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "OMP_"))}
     return {**own, **WAITS[waits]}
 
 
 def byte_symbols():
-    """GPT-2's way to write bytes as visible characters."""
+    """GPT-2's mapping of bytes to visible characters."""
     symbols, following = {}, 256
     for byte in range(256):
         printable = 33 <= byte <= 126 or (byte >= 161 and byte != 173)
@@ -61,7 +61,7 @@ def write_files(directory, config):
 
 
 def make_model(directory, config):
-    """The same with random weights."""
+    """A model directory with random weights."""
     write_files(directory, config)
     subprocess.run([RUNNER, "--initialize", directory, "--seed", "1"], check=True)
 

@@ -86,7 +86,7 @@ def missed(figures):
 
 
 def add_comparison(figures, seeds):
-    """Of all seeds together, because a ratio of few misses says little."""
+    """Figures over all seeds together, because a ratio of few misses is inaccurate."""
     def total(policy, key):
         return sum(seed[policy][key] for seed in seeds)
 

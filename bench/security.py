@@ -83,7 +83,7 @@ def numbers_of(text, name):
 
 
 def access(*arguments):
-    """What wattle-access-load prints."""
+    """The output of wattle-access-load."""
     done = subprocess.run([BIN / "wattle-access-load", *map(str, arguments)], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"wattle-access-load {arguments[0]}: {done.stderr.strip()[-400:]}")
@@ -121,7 +121,7 @@ def measure_access(figures, boards, revocations):
 
 
 def run_tests(program):
-    """What googletest's JSON says of a run of the test program."""
+    """The results of a run of the test program, from GoogleTest's JSON."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         subprocess.run([BIN / program, f"--gtest_output=json:{report.name}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         return json.loads(pathlib.Path(report.name).read_text())
@@ -156,7 +156,7 @@ def measure_box(figures, options):
         f"seccomp alone {sorted(start['seccomp'] - start['none'] for start in starts)[len(starts) // 2]:.2f} ms")
     ratios, without = [], []
     for number in range(options.rounds):
-        levels = ("none", "full") if number % 2 == 0 else ("full", "none")  # Neither always has the warmer machine.
+        levels = ("none", "full") if number % 2 == 0 else ("full", "none")  # Alternating, so that neither side always has the warmer machine.
         seconds = {level: step_seconds(level, options.steps) for level in levels}
         ratios.append(seconds["none"] / seconds["full"])
         without.append(1000 * seconds["none"])

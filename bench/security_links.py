@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""What TLS costs the coordinator and an agent, for bench/security.py. Processor time is that of the process named, of all its threads."""
+"""The cost of TLS for the coordinator and an agent, for bench/security.py. Processor time is that of the process named, of all its threads."""
 
 import base64
 import contextlib
@@ -88,7 +88,7 @@ def pull_seconds(fleet, target):
 def measure_chunks(figures, fleet, plain, rounds):
     text = fleet.directory / "random.txt"
     with open(text, "wb") as file:
-        for _ in range(DATA_MIB):  # Lines of whole characters, which nothing compresses much.
+        for _ in range(DATA_MIB):  # Lines of whole characters that hardly compress.
             file.write(base64.b64encode(os.urandom(3 * (1 << 18))))
     for one in (fleet, plain):
         one.wattle("data", "push", "random", text, timeout_seconds=300)
@@ -130,7 +130,7 @@ def measure_reconnect(figures, boards):
             until_connected()
             crowd.stdin.write("again\n")
             crowd.stdin.flush()
-            crowd.stdout.readline()  # The figures of the first time, which only fills the journal.
+            crowd.stdout.readline()  # Drops the figures of the first time, which only fills the journal.
             jobs = printed("wattle-load", "submit", fleet.grpc, "base", 200, 1, fleet.identity)
             until_connected()
             crowd.stdin.close()
@@ -143,7 +143,7 @@ def measure_reconnect(figures, boards):
 
 
 def measure_exposure(figures):
-    """Of each unit that is installed, as systemd judges it: 0 (nothing to lose) to 10."""
+    """The exposure of each installed unit, as rated by systemd: 0 (none) to 10."""
     with tempfile.TemporaryDirectory(prefix="wattle-units-") as folder:
         for source in sorted((ROOT / "deploy/systemd").glob("*.service.in")):
             unit = pathlib.Path(folder) / source.name.removesuffix(".in")

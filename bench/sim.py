@@ -19,7 +19,7 @@ PROGRAM = ROOT / "build/release/bin/wattle-simulate"
 
 
 def simulate(jobs, keep_text=False):
-    """Runs wattle-simulate once for each list of arguments, side by side; returns their figures, with what they printed if asked."""
+    """Runs wattle-simulate once for each list of arguments, in parallel; returns their figures, with their output if requested."""
     with tempfile.TemporaryDirectory() as folder:
         running = []
         for number, arguments in enumerate(jobs):
@@ -38,7 +38,7 @@ def simulate(jobs, keep_text=False):
 
 
 def mutants_found(cores):
-    """By mutant: after how many seeds of dense worlds it was found; 0: not within 1,000."""
+    """By mutant: the number of seeds of dense worlds until it was found; 0: not within 1,000."""
     names = subprocess.run([PROGRAM, "--mutants"], check=True, capture_output=True, text=True).stdout.splitlines()
     found = {}
     for begin in range(0, len(names), cores):

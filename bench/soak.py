@@ -41,10 +41,10 @@ SAMPLE_SECONDS = 10
 SPOOL_KIB = 64
 BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_growth_kib": 1024, "soak.jobs_beyond_history": 0,
           "soak.spool_kib": SPOOL_KIB, "soak.log_lines_of_a_cause": 41}
-HISTORY_SHARE = 1 / 8  # Of the run.
+HISTORY_SHARE = 1 / 8  # A share of the length of the run.
 LOOKS = 8  # At a history's age, in its length (coordinator/runtime/history_age.h).
-ENDED_STAYS_SECONDS = 600  # An ended job stays in memory for at least so long (coordinator/core/archive.cc); what is in memory is listed.
-EVENTS_OF_A_SNAPSHOT = 200  # Only what a snapshot has may go.
+ENDED_STAYS_SECONDS = 600  # An ended job stays in memory for at least this time (coordinator/core/archive.cc); jobs in memory are listed.
+EVENTS_OF_A_SNAPSHOT = 200  # Only data that a snapshot contains may be removed.
 SILENT = "silent"
 CHATTER = 8  # Changes of a policy every SAMPLE_SECONDS.
 OPEN_JOBS = 3
@@ -58,7 +58,7 @@ def descriptors(pid):
 
 
 def folder_kib(folder, without=()):
-    """The sizes of its files. Some come and go meanwhile."""
+    """The sizes of its files, some of which appear or disappear during the walk."""
     total = 0
     for path in folder.rglob("*"):
         if not any(part in without for part in path.relative_to(folder).parts):
@@ -68,7 +68,7 @@ def folder_kib(folder, without=()):
 
 
 def series(fleet, name):
-    """Of its page of metrics."""
+    """The number of series on its page of metrics."""
     address = fleet.http if name == "coordinator" else fleet.workers[name].metrics
     return sum(not line.startswith("#") for line in fleet.fetch(address, "/metrics").splitlines())
 
@@ -90,7 +90,7 @@ def lines_of_a_cause(log):
         with contextlib.suppress(ValueError):  # Of a library.
             seconds = datetime.datetime.fromisoformat(at).timestamp()
             cause = " ".join(word for word in text.split(": ")[0].split() if not any(char.isdigit() for char in word))
-            if cause != "audit":  # The audit is written whole.
+            if cause != "audit":  # The audit is never shortened.
                 times[cause].append(seconds)
     most = 0
     for of_cause in times.values():
@@ -103,7 +103,7 @@ def lines_of_a_cause(log):
 
 
 class Jobs:
-    """Some are open at any time."""
+    """The jobs of the run; some are open at any time."""
 
     def __init__(self, fleet):
         self.fleet = fleet
@@ -127,7 +127,7 @@ class Jobs:
 
 
 def chatter(fleet, numbers):
-    """One cause, the audit, has more to say than its minutes allow. The policy selects no device, and differs from the one before."""
+    """Makes one cause, the audit, exceed its lines per minute. The policy selects no device, and differs from the previous one."""
     path = fleet.directory / "chatter.yaml"
     for _ in range(CHATTER):
         path.write_text(json.dumps({"name": "chatter", "selector": ["soak=nobody"], "daily_energy_budget_wh": 1 + next(numbers)}))
@@ -157,12 +157,12 @@ def soak(fleet, seconds):
 
 
 def leaves_after_seconds(history_seconds):
-    """How long after its end a job may still be listed: from memory it goes to the history, and at one of the next looks out of that."""
+    """How long after its end a job may still be listed: it moves from memory to the history, and is removed there at one of the next checks."""
     return max(history_seconds, ENDED_STAYS_SECONDS) + history_seconds * 3 / LOOKS
 
 
 def add_beyond_history(figures, listed, ended_at, history_seconds):
-    """How many jobs are listed that should have gone. Without one that should have, nothing was tried."""
+    """How many jobs are listed that should have been removed. Without any such job, nothing was tested."""
     oldest = time.time() - leaves_after_seconds(history_seconds)
     gone = sum(at < oldest for at in ended_at)
     if gone == 0:
@@ -193,7 +193,7 @@ def main():
         fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
         for name in ("one", "two"):
             fleet.start_worker(name, extra=["--threads=1"])
-        # Without --remote-write at the coordinator nobody takes its samples.
+        # Without --remote-write the coordinator does not accept its samples.
         fleet.start_worker(SILENT, metrics="pushed", extra=["--threads=1", "--metrics-interval-seconds=0.5", f"--metrics-spool-bytes={SPOOL_KIB * 1024}"])
         fleet.until_connected("one", "two", SILENT)
         fleet.wattle("device", "drain", SILENT)

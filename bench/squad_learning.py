@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""How far trainings lower the loss of ../shared/models/gpt2-30m on SQuAD 2.0's answers: what the benches that compare methods share.
+"""How far trainings lower the loss of ../shared/models/gpt2-30m on SQuAD 2.0's answers: shared by the benches that compare methods.
 
 Each method trains on the training articles; the held-out loss is that of questions of the evaluation articles. A method's rate is the
 one of its list that leaves the lowest held-out loss after a run of the first seed drawn. Its losses are those of runs at that rate with
@@ -34,7 +34,7 @@ class Method:
 class Learned:
     rate: float
     before: float  # held-out loss, nat of an answer's token
-    after: list  # of each seed
+    after: list  # values of each seed
 
     def loss(self):
         return statistics.median(self.after)
@@ -80,7 +80,7 @@ def train(work, method, rate, seed, batch, threads):
 
 
 def compare(methods, options, batch=8, heldout=600):
-    """{name: Learned} of {name: Method}; empty, and said, where a file is missing. batch: examples of a step; heldout: questions, 0: all;
+    """{name: Learned} of {name: Method}; empty, with a message, if a file is missing. batch: examples of a step; heldout: questions, 0: all;
     options: those of add_arguments, and threads."""
     if missing():
         print(f"held-out losses: left out, {missing()} is not there")

@@ -36,7 +36,7 @@ def drop_from_memory(model):
 
 
 def start_seconds(directory, model, threads):
-    """Until the first frame of the phase behind the load."""
+    """Seconds until the first frame of the phase after the load."""
     task = {"modelDirectory": str(model), "workDirectory": f"{directory}/work", "outputDirectory": f"{directory}/output", "threads": threads,
             "spec": SPEC}
     path = pathlib.Path(directory) / "task.json"

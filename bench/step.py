@@ -26,7 +26,7 @@ from random_model import ROOT, RUNNER, TEXT, make_model, run_task
 
 SHAPE = "gpt2"
 STEP = "wattle::engine::Trainer::Step"
-# part: functions, one of which is in the stack; the first part that fits counts.
+# part: functions, one of which is in the stack; the first match counts.
 PARTS = {
     "optimizer": ("Trainer::UpdateByGradients",),
     "head and loss": ("HeadLossAndGradients",),
@@ -41,7 +41,7 @@ OTHER, BLAS = "embedding and what is left", "products of libtorch"
 
 
 def flops_of_parts(counted):
-    """FLOP of a token by part: train.flops_per_token, apart where no part has the products of all."""
+    """FLOP of a token by part: like train.flops_per_token, split because no part has all products."""
     layers, width, vocabulary = train.LAYERS[SHAPE], 768, 50257
     if counted[BLAS] > 0.0:
         return {BLAS: train.flops_per_token(layers)}
@@ -50,7 +50,7 @@ def flops_of_parts(counted):
 
 
 def check_names():
-    """A function that was renamed would leave its part empty without a word."""
+    """Ends the bench if a function of PARTS does not exist: a renamed one would silently leave its part empty."""
     symbols = subprocess.run(["nm", "-C", RUNNER], capture_output=True, text=True, check=True).stdout
     lost = [name for names in PARTS.values() for name in (*names, STEP) if f"{name}(" not in symbols]
     if lost:

@@ -45,8 +45,8 @@ FOLDER = ROOT.parent / "shared/data/energy"
 SUNS = {"45N": "pvgis_tmy_45N_8E.csv", "denver": "pvwatts_8760_denver_roofmount_4kw.csv"}
 BOARDS = {"one": ("jetson-orin-nano",), "two": ("jetson-orin-nano", "jetson-xavier-nx")}
 SITES = [(sun, boards) for sun in SUNS for boards in BOARDS]
-SEASONS = {"spring": 75, "summer": 166, "autumn": 245}  # The earliest first day of each.
-FIRST_DAYS = 20  # The first day is one of so many.
+SEASONS = {"spring": 75, "summer": 166, "autumn": 245}  # The earliest first day of each season.
+FIRST_DAYS = 20  # The number of possible first days.
 DAYS = 14
 HOURS = 24 * DAYS
 HOURS_LOOKED_BACK = 72
@@ -86,7 +86,7 @@ def simulate(site, day, seed, risk, policies, more=""):
 
 
 def work_of_clairvoyant(group):
-    """How many jobs, as a fraction, the board of the group works off if it works whenever its pack is above the reserve."""
+    """The number of jobs, as a fraction, that the group's board does if it works whenever its pack is above the reserve."""
     (job,) = group["boards"][0]["jobs"]
     capacity, idle, power = group["pack_watt_hours"], group["idle_watts"], job["power_watts"]
     reserve, charge, worked = capacity * group["reserve_ratio"], capacity * group["charge_ratio"], 0.0
@@ -100,7 +100,7 @@ def work_of_clairvoyant(group):
             charge, left = charge + (sun - idle) * time, left - time
         if sun <= idle:  # At the reserve and below it in the dark.
             charge = max(0.0, charge + (sun - idle) * left)
-        else:  # At the reserve it takes what sun there is.
+        else:  # At the reserve work takes all the sun.
             worked += left * min(1.0, (sun - idle) / (power - idle))
             charge = min(capacity, charge + max(0.0, sun - power) * left)
     return worked * 3600 / job["seconds"]
@@ -124,7 +124,7 @@ class LinearBound:
         reserve, above_idle = capacity * group["reserve_ratio"], job["power_watts"] - idle
         nets = [sun - idle for sun in group["sun_watts"]]
         self.rows.append(f"c{number}_0 = {capacity * group['charge_ratio']:.6f}")
-        least = stopped = min(reserve, capacity * group["charge_ratio"])  # Work leaves no less than `stopped`, and then idle draw goes on.
+        least = stopped = min(reserve, capacity * group["charge_ratio"])  # Work leaves at least `stopped`, and then idle draw continues.
         for hour, net in enumerate(nets):
             works, before, after = f"x{number}_{hour}", f"c{number}_{hour}", f"c{number}_{hour + 1}"
             self.objective.append(f"- {3600 / job['seconds']:.9f} {works}")
@@ -134,7 +134,7 @@ class LinearBound:
             self.rows.append(f"{after} - {max(0.0, reserve - idle):.6f} {works} >= 0")
             lacking = ""
             if least + net < 0:
-                # An empty pack gives no idle draw. Only a pack that held less than an hour of it can be empty in the hour.
+                # An empty pack supplies no idle draw. Only a pack with less than an hour of idle draw can become empty in the hour.
                 lacking, empty = f" - n{number}_{hour}", f"y{number}_{hour}"
                 self.binaries.append(empty)
                 self.rows.append(f"n{number}_{hour} - {idle:.6f} {empty} <= 0")

@@ -77,7 +77,7 @@ def begin_attempt(fleet, worker):
 
 
 def rails_shown(fleet, worker):
-    """Rails on the worker's page, to be sure that it measures what the figure says."""
+    """The rails on the worker's page, to check that the worker measures all of them."""
     return sum(line.startswith("wattle_rail_power_watts{") for line in fleet.fetch(worker.metrics, "/metrics").splitlines())
 
 
@@ -113,7 +113,7 @@ class Decoder:
     def __init__(self):
         self.side = Side([str(BIN / "wattle-infer-load"), "gpt2"])
         self.side.ask("load int8")
-        self.seconds()  # Warm.
+        self.seconds()  # Warm-up.
 
     def seconds(self):
         return self.side.ask("decode int8 1")

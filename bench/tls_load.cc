@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-tls-load dial ADDRESS FOLDER SECONDS: makes one connection after the other, each with a
-// whole handshake and one call, with the certificate in FOLDER; prints how many, and the median
-// milliseconds from nothing to the answer.
+// whole handshake and one call, with the certificate in FOLDER; prints their number, and the median
+// milliseconds from the start to the answer.
 // wattle-tls-load hold ADDRESS FOLDER COUNT: makes COUNT connections, each with one call, prints
 // "holding", and keeps them until its input ends. bench/security.py reads both.
 #include <algorithm>
@@ -37,7 +37,7 @@ constexpr absl::Duration kPatience = absl::Seconds(30);
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connected(const std::string& address,
                                                          const Identity& identity) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection each.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // separate connections
   auto channel = grpc::CreateCustomChannel(
       address, wattle::identity::CredentialsOf(identity, wattle::Clock::Real()), arguments);
   grpc::ClientContext context;

@@ -18,7 +18,7 @@ from figures import ROOT, write_figures
 SOURCE = ROOT / "bench/tmac_loops.cc"
 COMPILE = ["aarch64-linux-gnu-g++", "-std=c++20", "-O3", "-ffp-contract=off", "-mcpu=cortex-a72", f"-I{ROOT}", str(SOURCE)]
 ROWS, ITERATIONS = 16, 500
-# Name: the text, columns of one round, and the loop that its speed is told against.
+# Name: the text, columns of one round, and the loop that its speed is compared with.
 LOOPS = {"int4": ("int4, our kernel: sums in 16 bits", 32, "int4"), "int4-32-bit": ("int4, each sum to 32 bits at once", 8, "int4"),
          "look-up-8-bit": ("int4, look-ups, sums rounded to 8 bits", 8, "int4"), "look-up-16-bit": ("int4, look-ups, exact", 8, "int4"),
          "int8": ("int8, our kernel: sums in 16 bits", 8, "int8"), "int8-32-bit": ("int8, each sum to 32 bits at once", 16, "int8"),

@@ -1,15 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Inner loops of products with int8 inputs on NEON without a dot product, sixteen rows and one
-// input: our kernels' multiplications, summed in 16 bits as long as they fit, the same with every
-// sum brought to 32 bits at once, and for int4 table look-ups (Wei et al., "T-MAC", 2024).
-// bench/tmac.py compiles this file for a Cortex-A72, has llvm-mca count the cycles between the
-// marks, and runs main, which holds the sums of the loops against each other, under qemu.
+// input: Wattle's multiplications, summed in 16 bits while the sums fit, the same with every sum
+// widened to 32 bits at once, and for int4 table look-ups (Wei et al., "T-MAC", 2024).
+// bench/tmac.py compiles this file for a Cortex-A72, lets llvm-mca count the cycles between the
+// marks, and runs main, which compares the sums of the loops, under qemu.
 //
-// For look-ups the weights lie in bit planes: an index of four bits holds one bit of four columns.
-// The table of four columns has the sums of all sixteen subsets of its inputs, so that a look-up
-// stands for sixteen rows times four columns of one plane. Four int8 inputs sum to ten bits, one
-// look-up gives eight: either each sum is two look-ups, or it is rounded to eight bits.
+// For look-ups the weights are stored in bit planes: an index of four bits holds one bit of four
+// columns. The table of four columns has the sums of all sixteen subsets of its inputs, so a
+// look-up covers sixteen rows times four columns of one plane. Four int8 inputs sum to ten bits,
+// but one look-up yields eight: either each sum is two look-ups, or it is rounded to eight bits.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -58,7 +58,7 @@ __attribute__((noinline)) void Multiply(const uint8_t* line, const int8_t* codes
   *out = sum;
 }
 
-// The loop of NibbleDots, of several inputs.
+// The loop of NibbleDots, for several inputs.
 __attribute__((noinline)) void MultiplyAtOnce(const uint8_t* line, const int8_t* codes,
                                               int64_t columns, I* out) {
   I low = SetInt(0);
@@ -210,7 +210,7 @@ int32_t RowSum(const PlaneSums& sums, int row) {
 
 using Loop = void (*)(const uint8_t* line, const int8_t* codes, int64_t columns, I* out);
 
-// Whether two loops have the same sums on the same bytes.
+// Whether two loops produce the same sums from the same bytes.
 bool Same(Loop loop, Loop other, const uint8_t* line, const int8_t* codes, int64_t columns) {
   I sums;
   I others;
@@ -224,8 +224,8 @@ bool Same(Loop loop, Loop other, const uint8_t* line, const int8_t* codes, int64
   return true;
 }
 
-// Compares the loops on drawn weights and inputs; false: two that are exact differ, or the rounded
-// look-ups by more than their rounding explains.
+// Compares the loops on drawn weights and inputs; false: two exact loops differ, or the rounded
+// look-ups differ by more than the rounding explains.
 bool Check(unsigned seed) {
   std::srand(seed);
   std::vector<int> weights(kRows * kColumns);  // [row][column], 0 to 15
@@ -251,7 +251,7 @@ bool Check(unsigned seed) {
       }
     }
   }
-  // Sums of four int8 inputs over 4 keep to eight bits.
+  // A quarter of a sum of four int8 inputs fits into eight bits.
   constexpr int kDivisor = 4;
   std::vector<int8_t> rounded;
   std::vector<uint8_t> exact;
@@ -269,7 +269,7 @@ bool Check(unsigned seed) {
       }
     }
   }
-  // Any byte is two nibbles; as int8 -128 alone is none of our codes.
+  // Every byte is two nibbles; as int8, only -128 is not one of Wattle's codes.
   std::vector<uint8_t> bytes(nibbles);
   for (uint8_t& byte : bytes) {
     byte = static_cast<uint8_t>(byte == 0x80 ? 0x81 : byte);

@@ -103,7 +103,7 @@ def libraries_of_ours():
 
 
 def run_peer(python, *arguments, waits="spinning"):
-    """What the peer printed; ends this run with the peer's last line where the peer fails."""
+    """The peer's output; ends this run with the peer's last line if the peer fails."""
     done = subprocess.run([python, ROOT / "bench/train_peer.py", *map(str, arguments)], capture_output=True, text=True, env=environment(waits),
                           check=False)
     if done.returncode != 0:
@@ -132,7 +132,7 @@ def best_way(python, work, shape, options, precision, forms=("eager", "compiled"
 
 
 def play_rounds(options, runs):
-    """What each of `runs` returned, a list in the order of the rounds; who begins alternates."""
+    """The results of each of `runs`, a list in the order of the rounds; the first one alternates."""
     played = {which: [] for which in runs}
     for number in range(options.rounds):
         for which in list(runs) if number % 2 == 0 else reversed(runs):
@@ -160,7 +160,7 @@ def told(played):
 
 
 def add_bound(figures, key, ours, theirs, bound):
-    """How much of `bound`, the tokens per second of products alone, ours reaches, beside the peer."""
+    """The share of `bound`, the tokens per second of only the products, that Wattle reaches, beside the peer."""
     add(figures, key, ratios(ours, bound, 100.0), "%",
         f"products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(theirs, bound, 100.0)):.1f} %")
 
@@ -234,7 +234,7 @@ def add_estimator(figures):
 
 
 def parts(shapes, options):
-    """The parts of a run, each a function that adds its figures: speed and memory first, what is learned last, which takes longest."""
+    """The parts of a run, each a function that adds its figures: speed and memory first, learning last, because it takes longest."""
     small = config_of(LAYERS["gpt2"], DROPOUT)
     adapted = adapters.parser().parse_args([], argparse.Namespace(threads=options.threads, seeds=options.seeds, seed=options.seed))
     for shape in shapes:
@@ -290,7 +290,7 @@ def main():
     figures = []
     for part in parts(shapes, options):
         part(figures)
-        write_figures("train", figures)  # a run of hours that is cut keeps what it has measured
+        write_figures("train", figures)  # an interrupted run of hours keeps its figures so far
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """The lean part of ./dev bench train: full fine-tuning with Adafactor, updates in the backward pass and activation checkpointing.
 
-Its memory and speed at the bench's shape stand in train.py beside the exact mode and the peer. Here: the peak of GPT-2 Small at batch
+train.py measures its memory and speed at the bench's shape beside the exact mode and the peer. This file measures the peak of GPT-2 Small at batch
 1 x 256, and how far lean runs, and a run with BF16 products, lower the held-out loss of SQuAD's answers (squad_learning.py), as a share
 of what FP32 AdamW lowers it by, after the same examples in the same order.
 """
@@ -22,7 +22,7 @@ METHODS = {
     "lean.adamw_8bit": ({"optimizer": "OPTIMIZER_ADAMW_8BIT", "updateInBackward": True}, (3e-5, 1e-4, 3e-4)),
     "lean.adafactor": ({"optimizer": "OPTIMIZER_ADAFACTOR", "updateInBackward": True}, (1e-4, 3e-4, 1e-3)),
 }
-LEAST_DROP = 0.3  # nat: below, the comparison says little
+LEAST_DROP = 0.3  # nat: below it the comparison is inaccurate
 
 
 def bench_peak(config, options, figures):

@@ -30,7 +30,7 @@ TOLERANCE = 2e-4  # of a loss, relative: single precision, sums in another order
 
 
 def missing():
-    """What the part needs and this machine does not have; empty: it can run."""
+    """The part's requirements that this machine lacks; empty: the part can run."""
     for path in (SQUAD, TRAINED / "merges.txt"):
         if not path.exists():
             return f"{path.relative_to(ROOT.parent)} is not there"

@@ -21,7 +21,7 @@ IGNORED = -100
 
 
 def batch_of(examples, padding):
-    """What a data collator makes: input_ids, attention_mask, labels."""
+    """A data collator's result: input_ids, attention_mask, labels."""
     longest = max(len(tokens) for tokens, _ in examples)
     ids = torch.full((len(examples), longest), padding)
     mask = torch.zeros((len(examples), longest), dtype=torch.long)
@@ -39,7 +39,7 @@ def examples_in(path, tokenizer, end_token):
 
 @torch.no_grad()
 def loss_of(model, examples, batch, padding):
-    """Of a token of the answers."""
+    """The mean loss of a token of the answers."""
     model.eval()
     total = 0.0
     for first in range(0, len(examples), batch):

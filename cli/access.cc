@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle access ls|status|rotate-ca|retire-ca: who is let in, and by which root.
+// wattle access ls|status|rotate-ca|retire-ca: lists who has access and which root certified it.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -29,7 +29,7 @@ absl::StatusOr<ExitCode> ListIdentities(Session& session, const std::string& kin
   return ExitCode::kOk;
 }
 
-// The names of boards are a help for people: without them the ids do.
+// Board names are only for readability; if they cannot be fetched, the ids suffice.
 std::string RootsText(Session& session, const v1::GetAuthorityResponse& roots) {
   const absl::StatusOr<v1::ListDevicesResponse> devices =
       session.client().Call(&DeviceStub::ListDevices);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Commands that let somebody in or shut them out: what they say when nothing changed, and that a
-// value that a script left empty chooses nothing.
+// Commands that grant or revoke access: their output when nothing changed, and their refusal of an
+// empty value from a script.
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -45,8 +45,8 @@ TEST_F(AccessCommandsTest, AnEmptyNameIsNotTheContextInUse) {
   EXPECT_FALSE(std::filesystem::exists(Path("config/wattle/identities/home")));
 }
 
-// As of a variable that a script forgot to set. Without a value these choose all, the latest or the
-// default.
+// An empty value comes from a script's unset variable. A missing value selects all, the latest or
+// the default, so an empty one must not.
 TEST_F(AccessCommandsTest, AnEmptyValueChoosesNothing) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"device", "token", "--revoke", ""}, "--revoke: empty, wanted ID"},
@@ -113,7 +113,7 @@ TEST_F(AccessCommandsTest, AQuotaIsSomebodys) {
   }
 }
 
-// The coordinator names its method; a person knows the command.
+// The coordinator's refusal names its method; the user knows the command.
 TEST_F(AccessCommandsTest, ARefusalNamesTheCommand) {
   coordinator_.state().quota_status = {
       grpc::StatusCode::PERMISSION_DENIED,

@@ -28,7 +28,7 @@ std::string Day(double unix_seconds) {
                           absl::UTCTimeZone());
 }
 
-// What the identity may do, or why it may not.
+// The identity's permissions, or why it has none.
 std::string StandingWords(const v1::IdentityRecord& record) {
   if (record.revoked()) {
     return absl::StrCat("revoked", record.revoked_reason().empty() ? "" : ": ",
@@ -56,7 +56,7 @@ std::string TokenWords(const v1::EnrolmentToken& token) {
                       " of ", token.uses(), " times");
 }
 
-// "2 of 5", "2"; "" where nothing is limited and used.
+// "2 of 5", "2"; "" if there is neither a limit nor use.
 std::string UseWords(int64_t used, int64_t most) {
   return most == 0 ? (used == 0 ? "" : absl::StrCat(used)) : absl::StrCat(used, " of ", most);
 }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Who is let in, and what people may use, as text for people. Pure.
+// Text for people: who has access, and which quotas apply. Pure.
 #ifndef WATTLE_CLI_ACCESS_VIEW_H_
 #define WATTLE_CLI_ACCESS_VIEW_H_
 
@@ -15,19 +15,19 @@
 
 namespace wattle::cli {
 
-// The list without other kinds than "device", "person" or "service"; empty: all.
+// Keeps only the identities of the kind "device", "person" or "service"; empty: all.
 v1::ListIdentitiesResponse OfKind(v1::ListIdentitiesResponse list, absl::string_view kind);
 
 std::string RenderIdentities(const v1::ListIdentitiesResponse& list, absl::Time now,
                              const TextStyle& style);
-// The tokens of services alone.
+// Only the tokens of services.
 std::string RenderServices(const v1::ListIdentitiesResponse& list, absl::Time now,
                            const TextStyle& style);
 
-// Puts the name of each board behind its id: "device/ID (NAME)".
+// Adds the name of each board after its id: "device/ID (NAME)".
 v1::GetAuthorityResponse WithDeviceNames(v1::GetAuthorityResponse roots,
                                          const v1::ListDevicesResponse& devices);
-// Each root is a line; those who are left under an old one follow by name.
+// One line for each root; then the names of those whose certificate is from an old root.
 std::string RenderRoots(const v1::GetAuthorityResponse& roots, const TextStyle& style);
 
 // Projects with their labels and members.

@@ -92,8 +92,8 @@ TEST_F(ArtifactCommandsTest, DataIsSentWithItsStatistics) {
   EXPECT_THAT(result.out, HasSubstr("squad, 2 (1 answerable) examples"));
 }
 
-// ChatML around each message: <|im_start|>, the bytes of the role, a line end, and behind the
-// content <|im_end|> and a line end.
+// ChatML around each message: <|im_start|>, the bytes of the role and a line end before the
+// content, <|im_end|> and a line end after it.
 TEST_F(ArtifactCommandsTest, AChatModelIsSentWithTheTokensOfItsTemplate) {
   const Result result =
       Run({"model", "push", "chat", absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/chat/model")});
@@ -130,7 +130,7 @@ TEST_F(ArtifactCommandsTest, AGgufFileTravelsWithWhatItsMetadataSays) {
               ElementsAre("config.json", "model.gguf", "tokenizer.model", "tokenizer_config.json"));
   ASSERT_EQ(Run({"model", "pull", "tiny", Path("copy")}).code, 0);
   EXPECT_EQ(fs::file_size(Path("copy/model.gguf")), fs::file_size(golden));
-  // The directory that came back is a model again, and so is one with the file alone.
+  // The pulled directory is a model again, and so is one that holds only the file.
   EXPECT_EQ(Run({"model", "push", "again", Path("copy")}).code, 0);
   fs::create_directories(Path("alone"));
   fs::copy_file(golden, Path("alone/x.gguf"));
@@ -168,7 +168,7 @@ TEST_F(ArtifactCommandsTest, WhatIsNotWrittenAsAGgufFileIsNamedByItsReference) {
   ASSERT_EQ(Run({"model", "push", "tiny", directory}).code, 0);
   coordinator_.state().artifacts.at(1).set_quantization("int8");
   EXPECT_THAT(refused("tiny", 5), HasSubstr("is quantized (int8), and GGUF has no blocks"));
-  // What is found in the files is told by the reference as well.
+  // A finding about the files also names the reference.
   Write("model/tokenizer_config.json", R"({"chat_template": 1})");
   ASSERT_EQ(Run({"model", "push", "other", directory}).code, 0);
   EXPECT_THAT(Run({"model", "export", "other", "--gguf", Path("x.gguf")}).err,

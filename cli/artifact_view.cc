@@ -27,7 +27,7 @@ std::string Reference(const v1::ArtifactInfo& artifact) {
                                    : absl::StrCat("job:", artifact.job_id(), "/output");
 }
 
-// All names, the latest one first. An artifact without a name is called by the job that made it.
+// All names, the latest one first. An artifact without a name is listed under the job that made it.
 std::string Names(const v1::ArtifactInfo& artifact) {
   std::string names = Reference(artifact);
   for (const std::string& name : artifact.names()) {
@@ -42,7 +42,7 @@ std::string ShortId(const v1::ArtifactInfo& artifact) {
   return artifact.artifact_id().substr(0, 12);
 }
 
-// The model that a quantized one was made from, by name where the list has it.
+// The model that a quantized one was made from; its name if the list contains the model.
 std::string ParentOf(const v1::ArtifactInfo& artifact, const v1::ListArtifactsResponse& artifacts) {
   for (const v1::ArtifactInfo& other : artifacts.artifacts()) {
     if (!artifact.parent_artifact_id().empty() &&
@@ -53,7 +53,7 @@ std::string ParentOf(const v1::ArtifactInfo& artifact, const v1::ListArtifactsRe
   return artifact.parent_artifact_id().substr(0, 12);
 }
 
-// Against the parent: "+0.31 %".
+// The change against the parent: "+0.31 %".
 std::string QualityWords(const v1::ArtifactInfo& artifact) {
   return artifact.has_quality()
              ? absl::StrFormat("%+.2f %%", artifact.quality().perplexity_change_percent())
@@ -69,7 +69,7 @@ std::string ExampleWords(const v1::DatasetStatistics& statistics) {
   return out;
 }
 
-// Puts the projects after the first cell, where there are others than the default one.
+// Inserts the projects after the first cell if any project other than the default one occurs.
 class ProjectColumn {
  public:
   explicit ProjectColumn(const v1::ListArtifactsResponse& artifacts)
@@ -97,7 +97,7 @@ class ProjectColumn {
   const bool shown_;
 };
 
-// Of a model that is not quantized also the form in which its files have the matrices.
+// The quantization; for a model that is not quantized, the format of the matrices in its files.
 std::string QuantizationWords(const v1::ArtifactInfo& artifact) {
   const std::string form =
       artifact.has_recipe() ? FormatName(artifact.recipe().matrices()) : "fp32";

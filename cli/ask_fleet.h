@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Asks a coordinator all that an overview of the fleet (status, top, doctor) shows. One thread.
+// Fetches everything from a coordinator that an overview of the fleet (status, top, doctor) shows.
+// Use it from one thread.
 #ifndef WATTLE_CLI_ASK_FLEET_H_
 #define WATTLE_CLI_ASK_FLEET_H_
 
@@ -10,10 +11,11 @@
 
 namespace wattle::cli {
 
-// Everything except today's joules. Calls that an older coordinator does not know are left out of
-// the answers. Errors: those of the calls that every coordinator knows.
+// Fetches everything except today's joules. Answers to calls that an older coordinator does not
+// support are left out. Errors: those of the calls that every coordinator supports.
 absl::StatusOr<FleetAnswers> AskFleet(Session& session);
-// The joules since midnight (UTC). Apart, because the coordinator reads its ledger for them.
+// Fetches the joules since midnight (UTC). A separate call, because the coordinator reads its
+// ledger for them.
 void AskToday(Session& session, FleetAnswers& answers);
 
 }  // namespace wattle::cli

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each wrong input gets one line that says what to do and the exit code of its sort; nothing is
-// sent to the coordinator.
+// Every wrong input yields one line that says what to do and the exit code of its class; the
+// coordinator receives nothing.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -122,7 +122,7 @@ TEST_F(BadInputTest, OtherTroubleOfTheCoordinatorExitsWith6) {
 }
 
 TEST_F(BadInputTest, NoCoordinatorExitsWith4AndSaysWhatToDo) {
-  address_ = "127.0.0.1:1";  // a reserved port: nothing of ours listens there
+  address_ = "127.0.0.1:1";  // a reserved port: nothing listens there
   const std::string message =
       "wattle: cannot reach the coordinator at 127.0.0.1:1: connection refused; start it with "
       "wattle-coordinator or set --coordinator\n";

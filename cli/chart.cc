@@ -26,7 +26,7 @@ struct Range {
   double low = 0;
   double high = 1;
 
-  // The number of the place for `value`, of `count` places.
+  // Index of the cell for `value` among `count` cells.
   [[nodiscard]] size_t Place(double value, size_t count) const {
     const double share = std::clamp((value - low) / (high - low), 0.0, 1.0);
     return static_cast<size_t>(std::lround(share * static_cast<double>(count - 1)));
@@ -40,7 +40,7 @@ Range RangeOf(const std::vector<double>& values, bool from_zero) {
   if (from_zero) {
     range.low = std::min(range.low, 0.0);
   }
-  if (range.high <= range.low) {  // All values are equal: the line lies in the middle.
+  if (range.high <= range.low) {  // all values are equal: center the line
     const double around = std::max(std::abs(range.low) * 0.1, 1e-6);
     range.low -= around;
     range.high += around;
@@ -49,13 +49,13 @@ Range RangeOf(const std::vector<double>& values, bool from_zero) {
 }
 
 std::string Utf8Braille(unsigned dots) {
-  const unsigned code = 0x2800U + dots;  // Three bytes: E2 A0..A3 80..BF.
+  const unsigned code = 0x2800U + dots;  // three bytes: E2 A0..A3 80..BF
   return {static_cast<char>(0xE0U | (code >> 12U)),
           static_cast<char>(0x80U | ((code >> 6U) & 0x3FU)),
           static_cast<char>(0x80U | (code & 0x3FU))};
 }
 
-// The dots that lines and marks are drawn with; several dots become one character.
+// A raster of dots for lines and marks; a block of dots becomes one character.
 class Canvas {
  public:
   Canvas(size_t columns, bool unicode)
@@ -72,10 +72,12 @@ class Canvas {
   void Mark(size_t x, size_t y) {
     marks_[(height() - 1 - y) / down_ * columns_ + x / across_] = true;
   }
-  // Draws a line from one dot to the other, without a gap.
+  // Draws a line between two dots without a gap: one dot for each unit of the longer axis (the DDA
+  // algorithm).
   void Line(size_t x0, size_t y0, size_t x1, size_t y1) {
     const double dx = static_cast<double>(x1) - static_cast<double>(x0);
     const double dy = static_cast<double>(y1) - static_cast<double>(y0);
+    // One step for each dot of the longer axis, so the shorter axis never skips a dot.
     const auto steps = static_cast<size_t>(std::max({std::abs(dx), std::abs(dy), 1.0}));
     for (size_t i = 0; i <= steps; ++i) {
       const double share = static_cast<double>(i) / static_cast<double>(steps);
@@ -84,12 +86,13 @@ class Canvas {
     }
   }
 
-  // One row of characters, without blanks at the end.
+  // One row of characters, without trailing blanks.
   [[nodiscard]] std::string Row(size_t row) const {
     std::string out;
     size_t used = 0;
     for (size_t column = 0; column < columns_; ++column) {
       const unsigned dots = DotsOf(row, column);
+      // A mark hides the line's dots in its cell, because a character shows only one of them.
       if (marks_[row * columns_ + column]) {
         out += 'o';
       } else if (dots == 0) {
@@ -150,15 +153,18 @@ std::string RenderChart(const Chart& chart, const TextStyle& style) {
   if (xs.empty()) {
     return "";
   }
+  // The x axis starts at 0, so that a curve of late samples does not look like a whole run.
   const Range x_range = RangeOf(xs, /*from_zero=*/true);
   const Range y_range = RangeOf(ys, chart.from_zero);
   const std::string top = absl::StrFormat("%.3g", y_range.high);
   const std::string bottom = absl::StrFormat("%.3g", y_range.low);
   const size_t label = std::max(top.size(), bottom.size());
   const size_t limit = style.width_columns > 0 ? static_cast<size_t>(style.width_columns) : 80;
+  // Four columns are the frame: two of indent, a blank and the axis.
   const size_t columns = std::clamp(limit, kColumnsMin, kColumnsMax) - label - 4;
   Canvas canvas(columns, style.unicode);
   for (size_t i = 0; i < line.size(); ++i) {
+    // The first point has no predecessor; a line from itself draws its dot.
     const ChartPoint& from = line[i == 0 ? 0 : i - 1];
     canvas.Line(x_range.Place(from.x, canvas.width()), y_range.Place(from.y, canvas.height()),
                 x_range.Place(line[i].x, canvas.width()),

@@ -31,7 +31,7 @@ v1::Job JobWithCurve() {
     point.set_step(i * 5);
     point.set_loss(1.0 + 3.0 * std::exp(-i / 10.0));
     point.set_heldout_loss(i % 10 == 0 ? point.loss() + 0.3 : 0.0);
-    point.set_has_power(i != 7);  // A gap in the samples.
+    point.set_has_power(i != 7);  // a gap in the samples
     point.set_power_watts(point.has_power() ? (i > 20 ? 9.5 : 12.0) : 0.0);
   }
   return job;
@@ -50,7 +50,7 @@ TEST(ChartTest, NeverWiderThanTheTerminal) {
   for (const int width : {30, 40, 80, 99, 140, 400}) {
     for (const absl::string_view line :
          absl::StrSplit(RenderJobChart(JobWithCurve(), {.width_columns = width}), '\n')) {
-      if (!absl::StrContains(line, " of j5.2 ")) {  // A title is a sentence.
+      if (!absl::StrContains(line, " of j5.2 ")) {  // titles are sentences and may be longer
         EXPECT_LE(DisplayWidth(line), static_cast<size_t>(width));
       }
     }
@@ -71,7 +71,7 @@ TEST(ChartTest, ARunningJobIsChartedToo) {
   EXPECT_THAT(chart, Not(HasSubstr("loss"))) << "a job without a loss";
 }
 
-// For each row, the places of its dots as a person sees them.
+// For each row, the columns of its dots as displayed.
 std::vector<std::string> Rows(const Chart& chart) {
   std::vector<std::string> rows;
   for (const absl::string_view line :

@@ -30,15 +30,15 @@ namespace {
 constexpr int kSubmitAttempts = 4;
 constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
 constexpr absl::Duration kWatchPause = absl::Seconds(1);
-constexpr int kEventsAgainMax = 1000;  // of the events that happened while the coordinator was away
-constexpr char kMethods[] = "/wattle.v1.";  // As a refusal begins; a person knows the command.
+constexpr int kEventsAgainMax = 1000;       // past events, after the coordinator was away
+constexpr char kMethods[] = "/wattle.v1.";  // prefix of a refusal; the user knows the command
 constexpr int kMessageBytesMax = 16 << 20;  // a list of many jobs with their receipts
 
 std::shared_ptr<grpc::Channel> Connect(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a coordinator is in one's own network
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a coordinator is in the user's own network
   // A stream has no deadline; keepalive finds a coordinator that vanished without closing it.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
@@ -64,7 +64,7 @@ std::string TransferLine(absl::string_view verb, const artifacts::TransferProgre
                       " of ", FormatBytes(progress.total_bytes));
 }
 
-// A directory beside the destination. The destructor removes it with its content.
+// A directory beside the destination. The destructor removes it with its contents.
 class ScratchDirectory {
  public:
   static absl::StatusOr<std::unique_ptr<ScratchDirectory>> Make(const std::string& beside) {
@@ -79,7 +79,7 @@ class ScratchDirectory {
   }
   explicit ScratchDirectory(std::string path) : path_(std::move(path)) {}
   ~ScratchDirectory() {
-    std::error_code ignored;  // nothing more can be done; the name of the directory says what it is
+    std::error_code ignored;  // nothing more can be done; the directory's name shows its purpose
     std::filesystem::remove_all(path_, ignored);
   }
   ScratchDirectory(const ScratchDirectory&) = delete;
@@ -97,7 +97,7 @@ Client::Client(Options options, const Environment& environment)
       environment_(environment),
       address_(options_.problem.ok() ? ParseHostPort("--coordinator", options_.address).status()
                                      : options_.problem),
-      // Each call refuses an invalid address, so that gRPC never sees one.
+      // Every call refuses an invalid address, so gRPC never receives one.
       channel_(address_.ok()
                    ? Connect(options_.address, options_.credentials)
                    : grpc::CreateChannel("127.0.0.1:0", grpc::InsecureChannelCredentials())) {}
@@ -190,7 +190,7 @@ absl::Status Client::Follow(const Open& open, const std::function<void(const Mes
     }
     const absl::Status why =
         Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-    // A coordinator that answered before may be restarting; one that never answered is not there.
+    // A coordinator that answered before may be restarting; one that never answered is absent.
     if (!seen || !absl::IsUnavailable(why)) {
       return why;
     }
@@ -219,7 +219,7 @@ absl::Status Client::WatchJob(const std::string& job_id,
 absl::Status Client::WatchEvents(v1::WatchEventsRequest request,
                                  const std::function<void(const v1::FleetEvent&)>& on_event,
                                  const std::function<void(const absl::Status&)>& on_lost) {
-  // When the stream is opened again, it goes on after the last event.
+  // A reopened stream continues after the last event.
   const auto take = [&](const v1::FleetEvent& event) {
     constexpr double kNextMoment = 1e-6;
     request.set_since_unix_seconds(event.at_unix_seconds() + kNextMoment);

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Calls to a coordinator: a request goes in, an absl::Status or a response comes out. A command
-// names the call by the method of its stub; everything else of gRPC stays here. Every call has a
+// names the call by the method of its stub; the rest of gRPC stays in this class. Every call has a
 // deadline. A stream has none: it ends when its connection is dead. The interrupt cancels calls and
-// streams. An error has the coordinator's own words; kUnavailable says how to reach a coordinator.
-// One thread.
+// streams. An error carries the coordinator's message; kUnavailable says how to reach a
+// coordinator. Use it from one thread.
 #ifndef WATTLE_CLI_CLIENT_H_
 #define WATTLE_CLI_CLIENT_H_
 
@@ -45,8 +45,8 @@ class Client {
 
   struct Options {
     std::string address;     // host:port
-    std::string command;     // "job show": what is refused, for people
-    absl::Duration timeout;  // of a call; a watch waits so long for a coordinator that went away
+    std::string command;     // "job show": named in refusals
+    absl::Duration timeout;  // of a call; also how long a watch waits for a lost coordinator
     std::shared_ptr<grpc::ChannelCredentials> credentials;
     absl::Status problem = {};  // not OK: there are no credentials; every call returns this error
   };
@@ -56,32 +56,33 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // One call, such as Call(&JobStub::ListJobs, request). timeout_max: for an answer
-  // that nobody waits for long.
+  // Makes one call, such as Call(&JobStub::ListJobs, request). timeout_max: for an answer that is
+  // not worth a long wait.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Stub, Request, Response> method, const Request& request,
                                 absl::Duration timeout_max = absl::InfiniteDuration());
-  // The request has only its first field, a text: Call(&JobStub::GetJob, "j3").
+  // For a request whose only field is a text: Call(&JobStub::GetJob, "j3").
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Stub, Request, Response> method, const std::string& first);
-  // The request is empty.
+  // For an empty request.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Stub, Request, Response> method);
 
   // While the coordinator does not answer, the request is sent again with the same idempotency key,
-  // a few times within the timeout. So a submit that was accepted without an answer stays one job.
+  // a few times within the timeout. A submit that was accepted without an answer therefore stays
+  // one job.
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(const v1::SubmitJobRequest& request);
-  // Returns when the job has ended. When the coordinator is lost, WatchJob calls on_lost once and
-  // waits for the coordinator, at most `timeout` long. kUnavailable: the coordinator did not come
-  // back.
+  // Returns when the job has ended. If the connection to the coordinator is lost, WatchJob calls
+  // on_lost once and waits for the coordinator for at most `timeout`. kUnavailable: the coordinator
+  // did not come back.
   absl::Status WatchJob(const std::string& job_id,
                         const std::function<void(const v1::JobUpdate&)>& on_update,
                         const std::function<void(const absl::Status&)>& on_lost);
   absl::Status GetJobLogs(const v1::GetJobLogsRequest& request,
                           const std::function<void(const v1::LogLine&)>& on_line);
-  // Past events first. With `follow` also the events to come, until the interrupt. A lost
-  // coordinator is waited for as in WatchJob; the events of the time without it come when it is
-  // back.
+  // Delivers past events first, and with `follow` also later events until the interrupt. If the
+  // connection is lost, WatchEvents waits as WatchJob does; the events that were missed follow
+  // after the reconnection.
   absl::Status WatchEvents(v1::WatchEventsRequest request,
                            const std::function<void(const v1::FleetEvent&)>& on_event,
                            const std::function<void(const absl::Status&)>& on_lost);

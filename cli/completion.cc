@@ -11,8 +11,8 @@
 namespace wattle::cli {
 namespace {
 
-// bash splits words at ':' and '=' and wants back only the part after them; the script therefore
-// passes the whole line.
+// bash splits words at ':' and '=' and expects only the part after them, so the script passes the
+// whole line.
 constexpr char kBash[] = R"(# bash completion for wattle: source <(wattle completion bash)
 _wattle() {
   local line="${COMP_LINE:0:COMP_POINT}" current prefix="" candidate
@@ -73,8 +73,8 @@ end
 complete -c wattle -f -a '(__wattle_complete)'
 )";
 
-// The place on the command line of the word that is being typed: the deepest subcommand, how many
-// of its positional arguments are given, and the option that waits for its value.
+// The position on the command line of the word that is being typed: the deepest subcommand, the
+// number of its positional arguments so far, and the option that needs a value.
 struct Place {
   CLI::App* app = nullptr;
   size_t positionals = 0;
@@ -126,7 +126,7 @@ Place Walk(CLI::App* app, const std::vector<std::string>& words) {
   return place;
 }
 
-// The values of a flag or an argument, by the name that the help gives them.
+// The values of a flag or an argument, by its value name in the help.
 std::vector<std::string> ValuesOf(const std::string& sort, const FleetNames& fleet_names) {
   if (sort == "FILE" || sort == "PATH") {
     return {":files"};

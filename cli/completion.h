@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Shell completion. A shell's script is a few lines that ask the program itself: `wattle __complete
-// WORDS…`. So a new command or flag is completed as soon as it exists. The program asks the
-// coordinator for ids and names of the fleet, and waits for them only briefly.
+// Shell completion. A shell's script is a few lines that call the program itself: `wattle
+// __complete WORDS…`. A new command or flag is therefore completed as soon as it exists. The
+// program fetches ids and names of the fleet from the coordinator, and waits for them only briefly.
 #ifndef WATTLE_CLI_COMPLETION_H_
 #define WATTLE_CLI_COMPLETION_H_
 
@@ -18,8 +18,8 @@ namespace wattle::cli {
 // The script for "bash", "zsh" or "fish". kInvalidArgument for another shell.
 absl::StatusOr<std::string> CompletionScript(const std::string& shell);
 
-// The names that the fleet has of one sort of things. The sorts: "JOB", "DEVICE", "POLICY",
-// "REFERENCE" (of an artifact), "CLASS" (of devices).
+// The fleet's names of one sort. The sorts: "JOB", "DEVICE", "POLICY", "REFERENCE" (of an
+// artifact), "CLASS" (of devices).
 using FleetNames = std::function<std::vector<std::string>(const std::string& sort)>;
 
 // The candidates for the last word. words: those after the program's name; the last word is being

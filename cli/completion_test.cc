@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Completion, first as the program answers it, then as bash gets it: a real bash sources the
-// script, calls the real program, and the test reads COMPREPLY.
+// Completion, first as the program prints it, then as bash receives it: a real bash sources the
+// script and calls the real program, and the test reads COMPREPLY.
 #include <array>
 #include <cstdio>
 #include <string>

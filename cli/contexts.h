@@ -16,37 +16,36 @@
 
 namespace wattle::cli {
 
-// A name is a folder's too: it leads nowhere else. Errors: kInvalidArgument, which begins with
-// `where`.
+// Checks a name, which is also the name of a folder and must not lead outside it. Errors:
+// kInvalidArgument, beginning with `where`.
 absl::Status CheckContextName(absl::string_view where, absl::string_view name);
 
 class Contexts {
  public:
-  // Errors: kInvalidArgument for a file that cannot be read; none without a file.
+  // Errors: kInvalidArgument for a file that cannot be read. A missing file is no error.
   static absl::StatusOr<Contexts> Load(const Environment& environment);
 
   [[nodiscard]] const std::string& current() const { return current_; }
-  // HOST:PORT by the context's name.
+  // HOST:PORT of each coordinator, by the context's name.
   [[nodiscard]] const std::map<std::string, std::string>& coordinators() const {
     return coordinators_;
   }
-  // The context to use: `name`, or the current one where that is empty. Errors: kNotFound lists
-  // those there are; kPermissionDenied without any, with the remedy.
+  // The context to use: `name`, or the current one if that is empty. Errors: kNotFound lists the
+  // existing contexts; kPermissionDenied with the remedy if there is none.
   [[nodiscard]] absl::StatusOr<std::string> Choose(const std::string& name) const;
-  // Whether there is one of this name, which is not the current one where it is empty. Errors: as
-  // Choose.
+  // Checks that the context exists; empty: the current one. Errors: those of Choose.
   [[nodiscard]] absl::Status CheckKnown(const std::string& name) const;
   [[nodiscard]] std::string FolderOf(const std::string& name) const;
 
-  // Those above the folder of each context, for their user alone.
+  // Makes the parent folders of the contexts' folders, accessible only to their user.
   [[nodiscard]] absl::Status MakeFolders() const;
-  // Each of these writes the file.
-  absl::Status Add(const std::string& name, const std::string& coordinator);  // And uses it.
+  // Each of these methods writes the file.
+  absl::Status Add(const std::string& name, const std::string& coordinator);  // also selects it
   absl::Status Use(const std::string& name);
-  absl::Status Remove(const std::string& name);  // With its key.
+  absl::Status Remove(const std::string& name);  // also removes its key
 
  private:
-  // kNotFound, or kPermissionDenied where there is no context at all.
+  // kNotFound, or kPermissionDenied if there is no context at all.
   [[nodiscard]] absl::Status Missing(absl::string_view what) const;
   absl::Status Save() const;
 

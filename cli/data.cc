@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle data push|ls|pull|rm. push reads and checks the whole file before it sends a byte. It
-// sends the file's statistics too, so that a plan knows the lengths of the examples.
+// wattle data push|ls|pull|rm. push reads and checks the whole file before it sends a byte. The
+// push also sends the file's statistics, from which a plan takes the lengths of the examples.
 #include <memory>
 
 #include "absl/strings/str_cat.h"

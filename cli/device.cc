@@ -29,8 +29,8 @@ absl::StatusOr<ExitCode> ListDevices(Session& session) {
   return ExitCode::kOk;
 }
 
-// Shows the list again and again until the interrupt: in place on a terminal, else one list after
-// the other. With -o json each list is one line.
+// Shows the list again and again until the interrupt: in place on a terminal, otherwise one list
+// after the other. With -o json each list is one line.
 absl::StatusOr<ExitCode> WatchDevices(Session& session) {
   constexpr absl::Duration kInterval = absl::Seconds(2);
   LiveScreen screen(*session.environment().out, session.style());
@@ -38,7 +38,7 @@ absl::StatusOr<ExitCode> WatchDevices(Session& session) {
     const absl::StatusOr<v1::ListDevicesResponse> devices =
         session.client().Call(&DeviceStub::ListDevices);
     if (absl::IsCancelled(devices.status())) {
-      return ExitCode::kOk;  // Ctrl-C is the usual end of a watch.
+      return ExitCode::kOk;  // Ctrl-C is the normal end of a watch
     }
     WATTLE_RETURN_IF_ERROR(devices.status());
     if (session.json()) {
@@ -47,7 +47,7 @@ absl::StatusOr<ExitCode> WatchDevices(Session& session) {
       screen.Show(RenderDevices(*devices, session.Now(), session.style()));
     }
     if (!session.environment().out->good()) {
-      return ExitCode::kOk;  // Nobody reads the output; RunProgram makes an error of it.
+      return ExitCode::kOk;  // the output is closed; RunProgram reports the error
     }
     session.environment().sleep(kInterval);
     if (session.environment().interrupt->raised()) {

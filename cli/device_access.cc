@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle device token|approve|revoke: who may be a board of the fleet.
+// wattle device token|approve|revoke: which boards belong to the fleet.
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,7 +61,7 @@ absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& fl
   return ExitCode::kOk;
 }
 
-// "nano-1 (ID)"; of a board that has not connected yet, whose name nobody knows, the id alone.
+// "nano-1 (ID)"; only the id for a board that has not connected yet, whose name is unknown.
 std::string BoardWords(const std::string& name, const std::string& device_id) {
   return name.empty() ? device_id : absl::StrCat(Printable(name), " (", device_id, ")");
 }

@@ -20,7 +20,7 @@
 namespace wattle::cli {
 namespace {
 
-// The reasons why the device takes no work, the worst first; "" where there is none.
+// The reasons why the device takes no work, the most severe first; "" if there is none.
 std::string Reason(const v1::Device& device) {
   const std::string held = OwnerHoldWords(device);
   return !device.problem().empty()                        ? device.problem()
@@ -65,7 +65,7 @@ void AddLedger(const v1::Device& device, std::string* out) {
   }
 }
 
-// "24.0 GiB of its own"; "" where no GPU tells it.
+// "24.0 GiB of its own"; "" if no GPU reports its memory.
 std::string GpuMemoryWords(const v1::DeviceInfo& info) {
   if (info.accelerator_total_bytes() <= 0) {
     return "";
@@ -101,7 +101,7 @@ void AddHardware(const v1::DeviceInfo& info, std::string* out) {
   AppendField("metrics", info.pushes_metrics() ? "pushed" : info.metrics_address(), out);
 }
 
-// "" where none of these is known.
+// "" if none of these values is known.
 std::string BatteryWords(const v1::Heartbeat& heartbeat) {
   std::vector<std::string> words;
   if (heartbeat.has_battery_power()) {
@@ -120,7 +120,7 @@ std::string BatteryWords(const v1::Heartbeat& heartbeat) {
   return absl::StrJoin(words, ", ");
 }
 
-// Mean watts of each hour of the day; "" where no hour was observed yet.
+// Mean watts of each hour of the day; "" if no hour was observed yet.
 std::string HarvestWords(const v1::EnergyLedger& ledger) {
   std::vector<std::string> hours;
   bool any = false;
@@ -131,10 +131,10 @@ std::string HarvestWords(const v1::EnergyLedger& ledger) {
   return any ? absl::StrCat(absl::StrJoin(hours, " "), " W, by hour of the day (UTC)") : "";
 }
 
-// A heartbeat travels for less time than this.
+// Smaller differences may be the travel time of a heartbeat.
 constexpr double kClockDifferenceShownSeconds = 10.0;
 
-// "" where the device's clock agrees with the coordinator's, and where no difference is known.
+// "" if the device's clock agrees with the coordinator's, or no difference is known.
 std::string ClockDifference(const v1::Device& device) {
   if (device.heartbeat().unix_seconds() <= 0.0 || device.last_seen_unix_seconds() <= 0.0) {
     return "";
@@ -146,9 +146,9 @@ std::string ClockDifference(const v1::Device& device) {
                             ahead_seconds > 0.0 ? " ahead of" : " behind", " the coordinator's");
 }
 
-// "7.2 K/W, settles in 14 min 00 s, throttles at 80 °C; error 0.6 K"; "" where it is not known.
+// "7.2 K/W, settles in 14 min 00 s, throttles at 80 °C; error 0.6 K"; "" if unknown.
 std::string HeatWords(const v1::HeatModel& model) {
-  // Three time constants are 95 % of the way.
+  // After three time constants, 95 % of the change has happened.
   constexpr double kSettles = 3.0;
   double kelvin_per_watt = 0.0;
   double slowest = 0.0;
@@ -167,7 +167,7 @@ std::string HeatWords(const v1::HeatModel& model) {
                       absl::StrFormat("; error %.1f K", model.error_kelvin()));
 }
 
-// By what the device knows the time, and how well.
+// The source of the device's time, and its error.
 std::string ClockWords(const v1::Device& device) {
   const v1::Heartbeat& heartbeat = device.heartbeat();
   const std::string within = absl::StrFormat(", within %.2g s", heartbeat.clock_error_seconds());
@@ -195,7 +195,7 @@ std::string RateWords(const char* what, double bytes_per_second) {
   return absl::StrCat(what, " ", FormatBytes(static_cast<int64_t>(bytes_per_second)), "/s");
 }
 
-// What the device measured of its link; "" before the first transfer.
+// The device's measurements of its link; "" before the first transfer.
 std::string LinkWords(const v1::LinkMeasure& link) {
   std::vector<std::string> words;
   if (link.download_bytes_per_second() > 0.0) {
@@ -222,7 +222,7 @@ std::string LinkWords(const v1::LinkMeasure& link) {
   return absl::StrJoin(words, ", ");
 }
 
-// Of all bytes so far; "" for an older worker.
+// All bytes so far; "" for an older worker.
 std::string LinkBytesWords(const v1::LinkBytes& bytes) {
   std::vector<std::string> words;
   const auto add = [&](const char* purpose, int64_t size) {
@@ -240,7 +240,7 @@ std::string LinkBytesWords(const v1::LinkBytes& bytes) {
   return absl::StrJoin(words, ", ");
 }
 
-constexpr int kVersionColumn = 4;  // After the state.
+constexpr int kVersionColumn = 4;  // after the state
 
 }  // namespace
 
@@ -249,12 +249,12 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
   if (devices.devices().empty()) {
     return "no devices; start a worker with: wattle-worker --coordinator HOST:PORT\n";
   }
-  // Where two devices have one name, only the ids tell them apart.
+  // If two devices share a name, only the ids distinguish them.
   std::set<std::string> names;
   for (const v1::Device& device : devices.devices()) {
     names.insert(device.info().name());
   }
-  // Workers of one version, as a fleet should have them, need no column.
+  // If all workers run the same version, as they should, the column is left out.
   std::set<std::string> versions;
   for (const v1::Device& device : devices.devices()) {
     versions.insert(device.info().worker_version());
@@ -303,7 +303,7 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
 
 namespace {
 
-// "mast, one pack, at most 40.00 W", as the policies that select the device say it.
+// "mast, one pack, at most 40.00 W", from the policies that select the device.
 std::string PowerGroupWords(const v1::DeviceInfo& device,
                             const v1::ListPoliciesResponse& policies) {
   std::vector<const v1::Policy*> selecting;

@@ -52,7 +52,7 @@ class Doctor {
     findings_.push_back({true, std::move(what), std::move(remedy)});
     ++troubles_;
   }
-  // Runs `check`; where it finds no trouble, adds the finding that all is well.
+  // Runs `check`; if it finds no trouble, adds the finding that all is well.
   template <typename Check>
   void Look(const std::string& well, const Check& check) {
     const int before = troubles_;
@@ -81,7 +81,7 @@ class Doctor {
     });
   }
 
-  // Of a board's certificate the board itself warns.
+  // The coordinator's certificate. A board warns about its own certificate itself.
   void Certificate() {
     if (const std::string& problem = facts_.coordinator.certificate_problem(); !problem.empty()) {
       Trouble(Printable(problem), "");
@@ -92,13 +92,13 @@ class Doctor {
   void Restore() {
     const v1::CoordinatorStatus& coordinator = facts_.coordinator;
     if (coordinator.epoch() == 0) {
-      return;  // The journal was never restored.
+      return;  // the journal was never restored
     }
     const std::string since = FormatInstant(coordinator.restored_unix_seconds());
     Look(absl::StrCat("the restore of ", since, " lost nothing that a device knows of"), [&] {
       for (const v1::RestoreFinding& finding : coordinator.restore_findings()) {
         if (!finding.recovered()) {
-          // The coordinator's sentence has the remedy, where there is one.
+          // The coordinator's sentence contains the remedy, if there is one.
           Trouble(absl::StrCat("after the restore of ", since, ": ", Printable(finding.text())),
                   "");
         }
@@ -112,7 +112,7 @@ class Doctor {
     });
   }
 
-  // One that stopped by itself waits for a person, and says so nowhere else.
+  // An upgrade that stopped by itself waits for a person, and only this check says so.
   void Upgrade() {
     if (facts_.upgrade && facts_.upgrade->state() == v1::UPGRADE_STATE_PAUSED) {
       Trouble(UpgradeStateWords(*facts_.upgrade),
@@ -175,7 +175,7 @@ class Doctor {
     });
   }
 
-  // A board that its owner, an operator or a policy holds is no fault, so it is only told.
+  // A board held by its owner, an operator or a policy is no fault, so it is only mentioned.
   [[nodiscard]] std::string DevicesAreWell() const {
     std::vector<std::string> held;
     for (const v1::Device& device : facts_.devices.devices()) {
@@ -236,10 +236,10 @@ class Doctor {
     });
   }
 
-  // A kernel without Landlock is no fault that a person could mend at once, so it is only told.
+  // A kernel without Landlock is no fault that a person could fix at once, so it is only mentioned.
   void Isolation() {
     std::vector<std::string> less;
-    bool told = false;  // Workers of older versions do not tell it.
+    bool told = false;  // older workers do not report it
     for (const v1::Device& device : facts_.devices.devices()) {
       told = told || !device.info().isolation().empty();
       if (device.info().isolation() == "seccomp") {
@@ -266,12 +266,12 @@ class Doctor {
          });
   }
 
-  // Boards whose rows say other things than those of their class. What is learned of a class serves
-  // all its boards, so an odd one spoils their predictions.
+  // Boards whose rows contradict those of their class. Learning is shared by a class, so an odd
+  // board spoils the predictions for all its boards.
   void Classes() {
     scheduler::ProfileTable rows;
     for (const v1::ProfileRow& row : facts_.profiles.rows()) {
-      (void)rows.Put(row);  // What is not valid serves no prediction, so it contradicts none.
+      (void)rows.Put(row);  // an invalid row serves no prediction, so it contradicts none
     }
     if (rows.size() == 0) {
       return;
@@ -314,7 +314,7 @@ class Doctor {
         return Name(device);
       }
     }
-    return Printable(device_id.substr(0, 8));  // It left the fleet.
+    return Printable(device_id.substr(0, 8));  // the device has left the fleet
   }
 
   [[nodiscard]] absl::Time Now() const {
@@ -339,7 +339,7 @@ class Doctor {
 
   void Policies() {
     if (facts_.policies.selected_devices_size() != facts_.policies.policies_size()) {
-      return;  // An older coordinator does not know it.
+      return;  // an older coordinator does not support the call
     }
     Look("every policy selects a device", [&] {
       for (int i = 0; i < facts_.policies.selected_devices_size(); ++i) {
@@ -353,7 +353,8 @@ class Doctor {
     });
   }
 
-  // Workers of older versions do not report everything; a check without a report says nothing.
+  // Workers of older versions do not report everything; a check without any report yields no
+  // finding.
   template <typename Told>
   [[nodiscard]] bool AnyDevice(const Told& told) const {
     return std::any_of(facts_.devices.devices().begin(), facts_.devices.devices().end(), told);

@@ -17,27 +17,28 @@
 namespace wattle::cli {
 
 struct Facts {
-  std::string version;  // Of this program.
+  std::string version;  // of this program
   v1::CoordinatorStatus coordinator;
-  absl::Time asked_at;  // This machine's clock, halfway through the call that gave `coordinator`
-  absl::Duration answered_within;  // Duration of that call; clocks are known no better than this.
+  absl::Time asked_at;             // this machine's clock, in the middle of the call
+  absl::Duration answered_within;  // duration of the call; hides smaller differences of clocks
   v1::ListDevicesResponse devices;
   v1::ListPoliciesResponse policies;
-  v1::ListProfilesResponse profiles;   // Of all classes.
-  std::optional<v1::Upgrade> upgrade;  // The latest, if there was one.
+  v1::ListProfilesResponse profiles;   // of all classes
+  std::optional<v1::Upgrade> upgrade;  // the latest, if there was one
 };
 
 struct Finding {
-  bool trouble = false;  // False: this was looked at and is well.
+  bool trouble = false;  // false: checked, and no trouble found
   std::string what;
-  std::string remedy;  // Of a finding with trouble; empty where `what` says the remedy.
+  std::string remedy;  // for a finding with trouble; empty if `what` contains the remedy
 };
 
-// The findings, in the order in which a person would look: coordinator, versions, certificate,
-// restore, upgrade, clocks, disks, devices, sensors, isolation, classes, names, policies.
+// Returns the findings in the order in which a person would check: coordinator, versions,
+// certificate, restore, upgrade, clocks, disks, devices, sensors, isolation, classes, names,
+// policies.
 std::vector<Finding> Diagnose(const Facts& facts);
 
-// One line a finding: "ok  …", "!!  …; remedy".
+// One line for each finding: "ok  …", "!!  …; remedy".
 std::string RenderDiagnosis(const std::vector<Finding>& findings);
 
 }  // namespace wattle::cli

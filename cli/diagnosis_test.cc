@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Plants each fault that happens in practice; the diagnosis must find it, with its remedy.
+// Plants each fault that happens in practice; the diagnosis must find the fault and name its
+// remedy.
 #include "cli/diagnosis.h"
 
 #include <cmath>
@@ -52,7 +53,7 @@ TEST(DiagnosisTest, AHealthyFleetHasNoTrouble) {
   EXPECT_THAT(RenderDiagnosis(Diagnose(HealthyFacts())), HasSubstr("ok  clocks agree\n"));
 }
 
-// They are no trouble, and run no jobs all the same.
+// Held boards are no trouble, yet they run no jobs.
 TEST(DiagnosisTest, BoardsThatAreHeldAreNamed) {
   Facts facts = HealthyFacts();
   for (v1::Device& device : *facts.devices.mutable_devices()) {
@@ -109,7 +110,7 @@ TEST(DiagnosisTest, ARestoreThatLostNothingIsWell) {
   EXPECT_THAT(RenderDiagnosis(Diagnose(facts)), HasSubstr("lost nothing that a device knows of"));
 }
 
-// Rows of two boards of one class, of which the second takes `ratio` times as long.
+// Rows of two boards of one class; the second board takes `ratio` times as long.
 void AddSiblings(double ratio, Facts& facts) {
   v1::ProfileRow row = SampleProfiles().rows(0);
   for (const int board : {0, 1}) {

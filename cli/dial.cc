@@ -48,7 +48,7 @@ absl::StatusOr<Dialling> Dial(const DialFlags& flags, const Environment& environ
   const std::string coordinator =
       flags.coordinator.empty() ? contexts.coordinators().at(name) : flags.coordinator;
   if (identity::RenewalIsDue(*identity, environment.clock->Now())) {
-    // Without a renewal the call itself says what is wrong.
+    // If the renewal fails, the call itself reports the problem.
     const absl::StatusOr<identity::Identity> renewed =
         identity::Renew(*identity, coordinator, *environment.clock);
     if (renewed.ok()) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Chooses the coordinator and the credentials of a command: those of a context, renewed while it is
-// used, or plaintext for a debugger. One thread.
+// Chooses the coordinator and the credentials of a command: those of a context, renewed during use,
+// or plaintext for a debugger. Use it from one thread.
 #ifndef WATTLE_CLI_DIAL_H_
 #define WATTLE_CLI_DIAL_H_
 
@@ -16,14 +16,14 @@ namespace wattle::cli {
 
 struct DialFlags {
   std::string coordinator;  // HOST:PORT; empty: the context's.
-  std::string context;      // Empty: the one in use.
+  std::string context;      // empty: the current one
   bool plaintext_loopback = false;
 };
 struct Dialling {
   std::string coordinator;
   std::shared_ptr<grpc::ChannelCredentials> credentials;
 };
-// Errors: of Contexts and identity::Load; kInvalidArgument for plaintext to another machine.
+// Errors: those of Contexts and identity::Load; kInvalidArgument for plaintext to another machine.
 absl::StatusOr<Dialling> Dial(const DialFlags& flags, const Environment& environment);
 
 }  // namespace wattle::cli

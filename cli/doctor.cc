@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle doctor: looks for the faults that happen in practice.
+// wattle doctor: checks for the faults that happen in practice.
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,7 +16,7 @@ namespace wattle::cli {
 namespace {
 
 std::string FindingsJson(const std::vector<Finding>& findings) {
-  nlohmann::ordered_json document;  // Keeps the order of the code below.
+  nlohmann::ordered_json document;  // keeps the order of the code below
   document["findings"] = nlohmann::ordered_json::array();
   for (const Finding& finding : findings) {
     document["findings"].push_back(

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle energy: where the joules went, from the receipts and the devices' ledgers.
+// wattle energy: how the joules were spent, from the receipts and the devices' ledgers.
 #include <memory>
 
 #include "cli/fleet_view.h"

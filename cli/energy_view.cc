@@ -51,7 +51,7 @@ std::vector<std::string> Cells(const v1::EnergyRow& row, const std::string& key,
 }
 
 std::string CsvField(const std::string& text) {
-  // A text that begins like a formula gets a quote before it, because a spreadsheet would run it.
+  // A text that begins like a formula gets a quote in front, because a spreadsheet would run it.
   const bool formula = !text.empty() && std::string("=+-@").find(text[0]) != std::string::npos;
   const std::string safe = formula ? absl::StrCat("'", text) : text;
   return safe.find_first_of(",\"\r\n") == std::string::npos

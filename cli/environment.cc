@@ -22,7 +22,7 @@ namespace wattle::cli {
 namespace {
 
 std::string Variable(const std::string& name) {
-  // This program sets no variables after its start, so that every thread may read them.
+  // This program sets no variables after its start, so every thread may read them.
   const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
   return value == nullptr ? "" : value;
 }
@@ -52,8 +52,8 @@ TextStyle StyleOf(int descriptor) {
   return style;
 }
 
-// Reads the terminal once: a letter, or the whole sequence of a special key. A terminal that went
-// away counts as the key q.
+// Reads the terminal once: a letter, or the whole sequence of a special key. A terminal that was
+// closed counts as the key q.
 std::string ReadKey(absl::Duration wait) {
   pollfd waiting = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
   if (poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(wait))) <= 0) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the program uses of the world, as values: its streams, environment variables, clock and
-// random keys. Tests give their own.
+// The program's view of the world as values: its streams, environment variables, clock and random
+// keys. Tests supply their own.
 #ifndef WATTLE_CLI_ENVIRONMENT_H_
 #define WATTLE_CLI_ENVIRONMENT_H_
 
@@ -27,11 +27,11 @@ struct Environment {
   const Clock* clock = nullptr;
   Interrupt* interrupt = nullptr;
   std::function<std::string(const std::string& name)>
-      variable;                          // returns "" where the variable is not set
+      variable;                          // returns "" if the variable is not set
   std::function<std::string()> new_key;  // 128 random bits, 32 hex digits
   std::function<std::string()> user_name;
   std::function<void(absl::Duration)> sleep;
-  // The key that was pressed within the time; "" where no key was. Null without a terminal.
+  // The key that was pressed within the time; "" if none was. Null without a terminal.
   std::function<std::string(absl::Duration)> read_key;
 };
 

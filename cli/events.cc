@@ -52,13 +52,13 @@ absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) 
       [&](const absl::Status& why) {
         session.PrintRemark(absl::StrCat("wattle: ", why.message(), "; trying again"));
       });
-  // Ctrl-C is the usual end of --follow.
+  // Ctrl-C is the normal end of --follow.
   return absl::IsCancelled(status) && flags.follow ? ExitCode::kOk
          : status.ok()                             ? absl::StatusOr<ExitCode>(ExitCode::kOk)
                                                    : status;
 }
 
-// The flags that both commands have. limit: of past events.
+// The flags that both commands have. limit: number of past events.
 std::shared_ptr<EventsFlags> AddFlags(CLI::App* leaf) {
   const auto flags = std::make_shared<EventsFlags>();
   leaf->add_flag("-f,--follow", flags->follow, "Go on with new events until Ctrl-C");

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A modelled number is called modelled everywhere. The energy of a job is that of all its attempts.
+// Modelled numbers are marked as modelled everywhere. The energy of a job is the sum of all its
+// attempts.
 #include <string>
 
 #include "cli/job_view.h"
@@ -108,7 +109,7 @@ TEST(WaitingJobTest, ItsPlaceIsShown) {
   EXPECT_THAT(RenderJob(job, EvidenceNow(), {}), HasSubstr(place));
 }
 
-// The sample's now is 08:40:00.
+// The sample's present time is 08:40:00.
 TEST(WaitingJobTest, ItsPlaceIsShownWithItsSpansItsChargeAndItsRunnerUp) {
   v1::Job job = SampleFinishedJob();
   job.set_state(v1::JOB_STATE_QUEUED);
@@ -141,7 +142,7 @@ TEST(WaitingJobTest, ItsPlaceIsShownWithItsSpansItsChargeAndItsRunnerUp) {
           "  runner-up     xavier-1: 40.92 Wh above idle\n"));
 }
 
-// A waiting job whose place is on nano-1, the choice of the sample's plan.
+// A waiting job with a place on nano-1, the choice of the sample's plan.
 v1::Job WaitingJob() {
   v1::Job job = SampleFinishedJob();
   job.set_state(v1::JOB_STATE_QUEUED);
@@ -163,7 +164,7 @@ TEST(WaitingJobTest, ItsPageTellsWhatWouldChangeItsPlace) {
               HasSubstr("  would win     xavier-1 with batch_size 2, gradient_accumulation_steps "
                         "4: 19.44 Wh; with the measured profile of nano-1: 19.86 Wh\n"
                         "  would win     pi-läuft with activation_checkpointing true: 19.00 Wh\n"));
-  // At most three in all, and none of the board that has the job's place.
+  // At most three in total, and none for the board that has the job's place.
   for (v1::Candidate& candidate : *plan.mutable_candidates()) {
     v1::WinningChange& more = *candidate.add_would_win_if();
     more.set_change("power mode 10W");

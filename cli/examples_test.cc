@@ -49,7 +49,7 @@ TEST(ExamplesTest, EveryExampleIsRead) {
     const std::string name = entry.path().filename().string();
     names.insert(name);
     if (name == "sensors.yaml") {
-      continue;  // A file for wattle-worker --sensors; the worker's tests read it.
+      continue;  // a file for wattle-worker --sensors; the worker's tests read it
     }
     if (name == "policy.yaml") {
       EXPECT_THAT(formats::ReadPolicyFile(entry.path().string()), IsOk()) << name;

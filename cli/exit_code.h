@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The exit codes of `wattle`. Scripts rely on these numbers: docs/guide/commands.md lists them, and
+// The exit codes of `wattle`. docs/guide/commands.md lists them. Scripts rely on these numbers, so
 // they never change.
 #ifndef WATTLE_CLI_EXIT_CODE_H_
 #define WATTLE_CLI_EXIT_CODE_H_
@@ -42,13 +42,13 @@ enum class ExitCode {
       return ExitCode::kRefused;
     case absl::StatusCode::kCancelled:
       return ExitCode::kInterrupted;
-    default:  // Unknown, internal, data loss, and codes that a later Abseil may add.
+    default:  // unknown, internal, data loss, and codes that a later Abseil may add
       return ExitCode::kServerError;
   }
 }
 
 // Turns an error of a file on this machine into kInvalidArgument, because the input is bad whatever
-// its reader found.
+// its reader reported.
 [[nodiscard]] inline absl::Status AsBadInput(const absl::Status& status) {
   return status.ok() ? status : absl::InvalidArgumentError(status.message());
 }

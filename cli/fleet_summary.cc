@@ -20,8 +20,8 @@
 namespace wattle::cli {
 namespace {
 
-constexpr double kRecentSeconds = 24.0 * 3600.0;  // An older failure needs no attention.
-constexpr size_t kSentenceColumnsMin = 20;  // On a narrower terminal lines are not broken here.
+constexpr double kRecentSeconds = 24.0 * 3600.0;  // an older failure needs no attention
+constexpr size_t kSentenceColumnsMin = 20;        // lines are not broken on a narrower terminal
 
 void AddDevice(const v1::Device& device, const v1::CoordinatorStatus& coordinator, absl::Time now,
                FleetSummary* summary) {
@@ -35,7 +35,7 @@ void AddDevice(const v1::Device& device, const v1::CoordinatorStatus& coordinato
     ++summary->devices_with_power;
     summary->power_sources.insert(PowerSource(device));
   }
-  if (!device.problem().empty()) {  // It may be why the board is away.
+  if (!device.problem().empty()) {  // it may be the reason why the board is away
     summary->attention.push_back(Printable(device.problem()));
   } else if (!device.connected() && !heartbeat.power_off_reason().empty()) {
     summary->attention.push_back(
@@ -152,7 +152,7 @@ FleetSummary SummarizeFleet(const FleetAnswers& answers, absl::Time now) {
     summary.attention.push_back(
         absl::StrCat(UpgradeStateWords(*answers.upgrade), "; see wattle upgrade status"));
   }
-  std::vector<std::pair<double, std::string>> charges;  // The lowest first.
+  std::vector<std::pair<double, std::string>> charges;  // the lowest first
   std::map<std::string, int> names;
   for (const v1::Device& device : answers.devices.devices()) {
     AddDevice(device, answers.coordinator.value_or(v1::CoordinatorStatus()), now, &summary);
@@ -258,7 +258,7 @@ std::string RenderStatus(const FleetSummary& summary, const TextStyle& style) {
 }
 
 std::string StatusJson(const FleetSummary& summary) {
-  nlohmann::ordered_json document;  // Keeps the order of the code below.
+  nlohmann::ordered_json document;  // keeps the order of the code below
   document["devices_by_state"] = nlohmann::ordered_json::object();
   for (const auto& [state, count] : summary.devices_by_state) {
     document["devices_by_state"][state] = count;

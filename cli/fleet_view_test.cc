@@ -131,7 +131,7 @@ TEST(StatusViewTest, ADevicesProblemIsSaid) {
               HasSubstr("problem       nano-1: two boards"));
 }
 
-// Its problem is why it is away: nobody has to look at its power.
+// The board's problem explains its absence, so its power needs no attention.
 TEST(StatusViewTest, ARevokedBoardIsNoBoardWithABadLink) {
   FleetAnswers answers;
   answers.devices = SampleDevices();

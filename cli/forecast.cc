@@ -26,7 +26,7 @@ struct ForecastFlags {
   std::vector<std::string> selector;
 };
 
-// The coordinator knows the hour, the file its line.
+// The coordinator's error names the hour; this adds the line of the file.
 absl::Status AtLine(const std::string& file, const absl::Status& status) {
   absl::string_view message = status.message();
   int hour = 0;

@@ -62,7 +62,7 @@ SignalThread::SignalThread(Interrupt& interrupt, absl::Duration patience) {
     }
     interrupt.Raise();
     // After the first signal the command ends in order. A command that hangs in a system call
-    // cannot: a second signal, or time, ends the process.
+    // cannot do so: a second signal or a timeout ends the process.
     const timespec wait = absl::ToTimespec(patience);
     if (sigtimedwait(&handled, nullptr, &wait) != kStopSignal) {
       _exit(static_cast<int>(ExitCode::kInterrupted));

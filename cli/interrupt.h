@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Ctrl-C and SIGTERM. The first signal cancels the call under way: the command ends in order and
-// says what goes on without it, for example a job. The second signal ends the process at once. A
+// Ctrl-C and SIGTERM. The first signal cancels the call in progress: the command ends in order and
+// says what continues without it, for example a job. The second signal ends the process at once. A
 // command that hangs in a system call ends a few seconds after the first signal. Thread-safe.
 #ifndef WATTLE_CLI_INTERRUPT_H_
 #define WATTLE_CLI_INTERRUPT_H_
@@ -28,8 +28,8 @@ class Interrupt {
   std::function<void()> cancel_ ABSL_GUARDED_BY(mutex_);
 };
 
-// As long as the object lives, an interrupt calls `cancel`; an interrupt that was raised before
-// calls it in the constructor. `cancel` must not block. At most one object at a time.
+// While the object exists, an interrupt calls `cancel`; if the interrupt was raised earlier, the
+// constructor calls `cancel`. `cancel` must not block. At most one object at a time.
 class CancelOnInterrupt {
  public:
   CancelOnInterrupt(Interrupt& interrupt, std::function<void()> cancel);
@@ -41,8 +41,8 @@ class CancelOnInterrupt {
   Interrupt& interrupt_;
 };
 
-// As long as the object lives, it takes the process's SIGINT and SIGTERM and raises `interrupt`.
-// main makes it before any other thread, because threads inherit the blocked signals.
+// While the object exists, it receives the process's SIGINT and SIGTERM and raises `interrupt`.
+// main makes the object before any other thread, because threads inherit the blocked signals.
 class SignalThread {
  public:
   // patience: how long a command may take to end in order after the first signal.

@@ -27,9 +27,9 @@
 namespace wattle::cli {
 namespace {
 
-// Jobs in one answer; the coordinator gives no more.
+// Jobs in one answer; the coordinator's limit.
 constexpr int32_t kPageJobsMax = 1000;
-// So long does a waiting job's page wait for what would change its place.
+// How long the page of a waiting job waits for the changes that would move the job.
 constexpr absl::Duration kOutlookMax = absl::Seconds(5);
 
 struct JobsFlags {
@@ -63,7 +63,7 @@ absl::StatusOr<v1::JobState> ParseState(const std::string& word) {
       absl::StrCat("--state ", word, ": no such state; wants one of ", choices));
 }
 
-// Asks for page after page until `limit` jobs are there.
+// Fetches pages until `limit` jobs are there.
 absl::StatusOr<v1::ListJobsResponse> AskForJobs(Session& session, v1::ListJobsRequest request,
                                                 int32_t limit) {
   v1::ListJobsResponse all;
@@ -93,7 +93,7 @@ absl::StatusOr<ExitCode> ListJobs(Session& session, const JobsFlags& flags) {
     WATTLE_ASSIGN_OR_RETURN(const absl::Time since, ParseSince(flags.since, session.Now()));
     request.set_submitted_since_unix_seconds(UnixSeconds(since));
   }
-  request.set_summaries(!session.json());  // Scripts get whole jobs.
+  request.set_summaries(!session.json());  // scripts get whole jobs
   WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs,
                           AskForJobs(session, request, flags.limit));
   const bool any =
@@ -110,7 +110,7 @@ absl::StatusOr<ExitCode> ListJobs(Session& session, const JobsFlags& flags) {
   return ExitCode::kOk;
 }
 
-// The job of the last attempt on the board on which the job has its place; empty: none is known, or
+// The job of the last attempt on the board of the job's place; empty if no place is known or
 // another waiting job is in between.
 std::string JobAhead(Session& session, const v1::Job& job) {
   const v1::Placement& place = job.place();
@@ -128,8 +128,8 @@ std::string JobAhead(Session& session, const v1::Job& job) {
   return ahead == job.job_id() ? "" : ahead;
 }
 
-// Of a queued job alone: its changes take plans. What the coordinator does not tell, because it is
-// older or busy or refuses it, is left out.
+// Only for a queued job, because computing its changes takes plans. Answers that the coordinator
+// does not give, because it is older or busy or refuses the call, are left out.
 JobOutlook AskForOutlook(Session& session, const v1::Job& job) {
   JobOutlook outlook;
   if (session.json() || job.state() != v1::JOB_STATE_QUEUED) {

@@ -14,7 +14,8 @@ const Curve& CurveOf(const v1::Attempt& attempt) {
   return attempt.receipt().curve().empty() ? attempt.curve() : attempt.receipt().curve();
 }
 
-// How the watts were found. The receipt tells; before there is one, only "emulated" is known.
+// The source of the watts. The receipt states the source; without a receipt, only "emulated" is
+// known.
 std::string EvidenceOf(const v1::Attempt& attempt) {
   if (attempt.has_receipt()) {
     return absl::StrCat(
@@ -47,7 +48,7 @@ std::string RenderJobChart(const v1::Job& job, const TextStyle& style) {
       power.line.push_back({point.seconds(), point.power_watts()});
     }
   }
-  // Held-out losses from before the first step and after the last step are no points of the curve.
+  // Held-out losses from before the first step and after the last step are not part of the curve.
   for (const v1::Metric& metric : charted->receipt().metrics()) {
     if (metric.name() == "heldout_loss_before") {
       loss.marks.push_back({0.0, metric.value()});

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// The largest file that is read. Texts and tables are far smaller, weights are far larger.
+// The largest file that is read: texts and tables are far smaller, weights far larger.
 constexpr int64_t kReadBytesMax = int64_t{64} << 20;
 constexpr char kGenerations[] = "generations.jsonl";
 constexpr char kMetrics[] = "metrics.json";
@@ -30,7 +30,7 @@ absl::Status Odd(absl::string_view path) {
                    "pull job:ID/output DIRECTORY"));
 }
 
-// The text of a JSON value that is a whole number or a text.
+// The text of a JSON value that is an integer or a string.
 std::string TextOf(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end()) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The output of a job as text. Only the small files of the output are read; the weights beside them
-// are not fetched. One thread.
+// The output of a job as text. Reads only the small files of the output and does not fetch the
+// weights. Use it from one thread.
 #ifndef WATTLE_CLI_JOB_OUTPUT_H_
 #define WATTLE_CLI_JOB_OUTPUT_H_
 
@@ -37,7 +37,7 @@ struct JobOutput {
 // kind of job does not write; those of the calls.
 absl::StatusOr<JobOutput> ReadJobOutput(Client& client, const v1::Job& job);
 
-// The same from the text of the files, by path. For tests.
+// Parses the text of the files, by path. For tests.
 absl::StatusOr<JobOutput> ParseJobOutput(const std::map<std::string, std::string>& text_by_path);
 
 std::string RenderJobOutput(const v1::Job& job, const JobOutput& output, const TextStyle& style);

@@ -24,7 +24,7 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// The fields along `path`; fewer than `path` has names where a name is unknown.
+// The fields along `path`; fewer than `path` has names if a name is unknown.
 std::vector<const pb::FieldDescriptor*> Resolve(const std::vector<std::string>& path) {
   std::vector<const pb::FieldDescriptor*> fields;
   const pb::Descriptor* type = v1::JobSpec::descriptor();
@@ -34,7 +34,7 @@ std::vector<const pb::FieldDescriptor*> Resolve(const std::vector<std::string>& 
       break;
     }
     fields.push_back(field);
-    type = field->message_type();  // nullptr for a field that is no message
+    type = field->message_type();  // nullptr if the field is not a message
   }
   return fields;
 }
@@ -48,7 +48,7 @@ std::string AsYaml(const std::string& value, const pb::FieldDescriptor* field) {
   return absl::StrCat("\"", absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
 }
 
-// The text of a job file that has this field alone and the kind of the job, for the reader.
+// The text of a job file with only this field and the kind of the job, for the reader.
 std::string OneFieldFile(const std::vector<std::string>& path, const std::string& value,
                          const std::string& kind) {
   std::string text;
@@ -63,7 +63,7 @@ std::string OneFieldFile(const std::vector<std::string>& path, const std::string
   return text;
 }
 
-// Copies the field at the end of `fields`, also where its value is zero.
+// Copies the field at the end of `fields`, even if its value is zero.
 void CopyField(const std::vector<const pb::FieldDescriptor*>& fields, const pb::Message& from,
                pb::Message* to) {
   const pb::Message* source = &from;
@@ -72,7 +72,7 @@ void CopyField(const std::vector<const pb::FieldDescriptor*>& fields, const pb::
     source = &source->GetReflection()->GetMessage(*source, fields[i]);
     target = target->GetReflection()->MutableMessage(target, fields[i]);
   }
-  // The source has no other field, so that clearing and merging copies this field alone.
+  // The source has no other field, so clearing and merging copies only this field.
   target->GetReflection()->ClearField(target, fields.back());
   target->MergeFrom(*source);
 }
@@ -108,7 +108,7 @@ absl::StatusOr<JobText> ReadText(const std::string& path, std::istream& input) {
   return JobText{path, *std::move(text)};
 }
 
-// The values of a sweep are the file's, and so are the names that tell them.
+// A sweep's values come from the file, and so do the names of its jobs, which state these values.
 absl::Status CheckNotSwept(const std::string& assignment, const std::string& file,
                            const std::vector<std::string>& swept) {
   const std::string field = assignment.substr(0, assignment.find('='));
@@ -144,7 +144,7 @@ absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
       AsYaml(assignment.substr(equals + 1), fields.size() == path.size() ? fields.back() : nullptr),
       kind);
   const auto parsed = formats::ParseJobFile(text, label);
-  if (!parsed.ok()) {  // without the line number of a file that nobody wrote
+  if (!parsed.ok()) {  // without the line number of a file that does not exist
     std::string message(parsed.status().message());
     for (size_t line = 1; line <= path.size(); ++line) {
       message = absl::StrReplaceAll(

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle job show of a job that waits: what it asks the coordinator beside the job.
+// wattle job show for a waiting job: the coordinator's answers besides the job.
 #include <string>
 
 #include "absl/synchronization/mutex.h"

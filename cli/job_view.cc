@@ -22,9 +22,9 @@
 namespace wattle::cli {
 namespace {
 
-constexpr int kChangesMax = 3;  // Told of a waiting job, of all devices together.
+constexpr int kChangesMax = 3;  // shown for a waiting job, of all devices together
 
-// The device of the job's last attempt, with "(emulated)" and "(unreachable)" where they hold.
+// The device of the job's last attempt, with "(emulated)" and "(unreachable)" if they apply.
 std::string JobDevice(const v1::JobSummary& job) {
   return absl::StrCat(job.device_name().empty() ? job.device_id().substr(0, 8) : job.device_name(),
                       job.emulated() ? " (emulated)" : "",
@@ -75,7 +75,7 @@ std::string AttemptWords(const v1::Job& job) {
                       failed->reason());
 }
 
-// The job that has to end first: a waiting one, or one whose attempt is on the board.
+// The job that must end first: a waiting one, or one with an attempt on the board.
 std::string HolderWords(const v1::Placement& place, const JobOutlook& outlook) {
   if (!place.behind_job_id().empty()) {
     return absl::StrCat(", behind ", place.behind_job_id());
@@ -108,7 +108,7 @@ std::string PlaceWords(const v1::Job& job, const JobOutlook& outlook) {
       place.waits_for().empty() ? "" : absl::StrCat("; ", place.waits_for()));
 }
 
-// "xavier-1: 40.92 Wh above idle": of a waiting job, the next best device.
+// "xavier-1: 40.92 Wh above idle": the next best device for a waiting job.
 std::string RunnerUpWords(const v1::Placement& place) {
   if (place.best_size() < 2 || !place.best(1).feasible()) {
     return "";
@@ -118,8 +118,8 @@ std::string RunnerUpWords(const v1::Placement& place) {
                       FormatEnergy(Joules(other.marginal_energy_joules())), " above idle");
 }
 
-// A line for each device that a change of the job or the fleet would make the choice. The board of
-// the job's place is the choice already.
+// One line for each device that a change of the job or the fleet would make the choice. Leaves out
+// the board of the job's place, which is already the choice.
 void AppendWinningChanges(const v1::Job& job, const v1::PlanResponse& plan, std::string* out) {
   const v1::Objective objective =
       plan.objective() == v1::OBJECTIVE_UNSPECIFIED ? job.spec().objective() : plan.objective();
@@ -136,7 +136,7 @@ void AppendWinningChanges(const v1::Job& job, const v1::PlanResponse& plan, std:
   }
 }
 
-// "1.90 Wh, 3.10 Wh of its energy budget are left"; of a job that has ended its energy tells.
+// "1.90 Wh, 3.10 Wh of its energy budget are left"; for a job that has ended, its energy says so.
 std::string SpentWords(const v1::Job& job) {
   const Joules spent(job.spent_energy_joules());
   const Joules budget = FromWattHours(job.spec().energy_budget_wh());
@@ -295,7 +295,7 @@ std::string RenderJobState(const v1::Job& job) {
   } else if (job.state() == v1::JOB_STATE_SUCCEEDED && !device.empty()) {
     absl::StrAppend(&line, " on ", device);
   }
-  // "placed on nano-1" repeats what the attempt's words say.
+  // "placed on nano-1" repeats the words about the attempt.
   const bool is_repetition =
       job.state() == v1::JOB_STATE_ACTIVE && !job.attempts().empty() &&
       job.reason() == absl::StrCat("placed on ", AttemptDevice(*job.attempts().rbegin()));

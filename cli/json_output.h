@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Protobuf JSON for scripts. Fields have their proto names. Every field that is no message is
-// present, also where it is 0 or empty, so that a script need not test for it. 64-bit integers are
-// strings, as protobuf's JSON mapping says. Thread-safe.
+// Protobuf JSON for scripts. Fields have their proto names. Every field that is not a message is
+// present, even if it is 0 or empty, so a script need not test for it. 64-bit integers are strings,
+// as in protobuf's JSON mapping. Thread-safe.
 #ifndef WATTLE_CLI_JSON_OUTPUT_H_
 #define WATTLE_CLI_JSON_OUTPUT_H_
 

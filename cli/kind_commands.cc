@@ -41,7 +41,7 @@ struct KindFlags {
 absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const KindFlags& flags) {
   v1::JobSpec spec;
   const google::protobuf::FieldDescriptor* field = v1::JobSpec::descriptor()->FindFieldByName(kind);
-  spec.GetReflection()->MutableMessage(&spec, field);  // Chooses the kind.
+  spec.GetReflection()->MutableMessage(&spec, field);  // selects the kind
   for (const FieldFlag& given : flags.fields) {
     if (const absl::Status applied = ApplyOverride(given.assignment, &spec); !applied.ok()) {
       return absl::Status(
@@ -66,7 +66,7 @@ absl::StatusOr<ExitCode> Run(Session& session, const std::string& kind, const Ki
   return SubmitSpecs(session, {{"", spec}}, flags.options);
 }
 
-// Adds the flag for the number of a quality floor that people use most; --set has the others.
+// Adds the flag for the most used number of a quality floor; --set covers the others.
 void AddFloor(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags) {
   leaf->add_option_function<std::string>(
           "--quality-floor",
@@ -111,7 +111,7 @@ void AddFields(CLI::App* leaf, const std::shared_ptr<KindFlags>& flags,
   }
 }
 
-// What a kind's command has besides the flags of every kind. A kind without such a row has its
+// The help of a kind's command beyond the flags of every kind. A kind without such a row lists its
 // inputs.
 struct KindHelp {
   v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
@@ -271,7 +271,7 @@ constexpr KindHelp kHelp[] = {
      .add_flags = AddEvaluateFlags},
 };
 
-// Adds the inputs of the kind but its model.
+// Adds the inputs of the kind except its model.
 void AddInputs(CLI::App* leaf, const JobKind& kind, const std::shared_ptr<KindFlags>& flags) {
   for (const JobInput& input : kind.inputs) {
     if (input.field != kModelInput) {

@@ -207,7 +207,7 @@ size_t UniqueDigits(const std::vector<std::string>& ids) {
   std::set<std::string> seen;
   for (size_t i = 0; i < ids.size();) {
     if (!seen.insert(ids[i].substr(0, digits)).second && digits < ids[i].size()) {
-      ++digits;  // Two ids have this beginning: check all ids again.
+      ++digits;  // two ids share this beginning: check all ids again
       seen.clear();
       i = 0;
     } else {
@@ -263,7 +263,7 @@ std::string FormatAge(absl::Time now, double unix_seconds) {
     return "";
   }
   const double age = absl::ToDoubleSeconds(now - absl::UnixEpoch()) - unix_seconds;
-  if (age < 2.0) {  // also where a clock runs a little ahead
+  if (age < 2.0) {  // also if a clock runs slightly ahead
     return "now";
   }
   if (age < 60.0) {
@@ -315,7 +315,7 @@ std::string FormatScale(double time_scale) {
 std::string LastHeardWords(const v1::Device& device, const v1::CoordinatorStatus& coordinator,
                            absl::Time now) {
   const double last = device.last_seen_unix_seconds();
-  const double started = coordinator.started_unix_seconds();  // 0: an older one does not tell.
+  const double started = coordinator.started_unix_seconds();  // 0: older coordinator
   return last == 0.0 || last < started
              ? absl::StrCat("was not heard of since the coordinator's start",
                             started == 0.0 ? "" : ", ", FormatAge(now, started))
@@ -327,7 +327,7 @@ std::string FormatDifference(double predicted, double actual) {
     return "";
   }
   const double percent = std::round((actual - predicted) / predicted * 1000.0) / 10.0;
-  return absl::StrFormat("%+.1f %%", percent == 0.0 ? 0.0 : percent);  // Without -0.0.
+  return absl::StrFormat("%+.1f %%", percent == 0.0 ? 0.0 : percent);  // avoids -0.0
 }
 
 }  // namespace wattle::cli

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Words and numbers as every table writes them. This file alone keeps one rule: a number of an
+// Words and numbers as every table writes them. Only this file enforces one rule: a number of an
 // emulated device or of a model is never called measured. Thread-safe.
 #ifndef WATTLE_CLI_LABELS_H_
 #define WATTLE_CLI_LABELS_H_
@@ -44,40 +44,40 @@ std::string DeviceJobWords(const v1::Device& device);
 // "held by its owner until 2026-11-24 08:50:00 UTC"; "" where the owner does not hold the device.
 std::string OwnerHoldWords(const v1::Device& device);
 
-// How the numbers of a span were found: "measured", "emulated" or "modelled".
+// How the numbers of a span were obtained: "measured", "emulated" or "modelled".
 std::string EvidenceWord(v1::EnergySource source, bool emulated);
-// The same for a sum over several sources: "measured", "emulated and modelled". "" for no source.
+// The words for a sum over several sources: "measured", "emulated and modelled". "" for no source.
 std::string EvidenceWords(const std::set<v1::EnergySource>& sources);
-// The device's power now: "12.41 W", "5.04 W modelled". "" for a device that cannot be reached, and
-// for a device without a sensor between jobs, whose power nobody knows.
+// The device's power now: "12.41 W", "5.04 W modelled". "" for an unreachable device, and for a
+// device without a sensor between jobs, whose power is unknown.
 std::string PowerWords(const v1::Device& device);
-// The battery's charge: "83 %", and "83 ± 7 %" where the device says by how much it may be off. ""
-// for a device without a battery.
+// The battery's charge: "83 %", and "83 ± 7 %" if the device reports the error. "" for a device
+// without a battery.
 std::string ChargeWords(const v1::Device& device);
 // "ina3221, module"; "emulated, board_input: not measured".
 std::string EnergySourceWords(const v1::EnergyMeasurement& energy, bool emulated);
 
-// Name of the device of an attempt as its placement knew it, else the first digits of the id.
+// The name of an attempt's device at its placement, or the first digits of the id.
 std::string AttemptDevice(const v1::Attempt& attempt);
 
-// The shortest beginnings that tell the ids apart, at least eight digits. Commands take them as
-// ids.
+// The number of digits, at least eight, that distinguishes the ids. Commands accept such prefixes
+// as ids.
 size_t UniqueDigits(const std::vector<std::string>& ids);
 
 std::string FormatSeconds(
-    double seconds);  // "11726", "83.4", "4.27"; the column's head has the unit
+    double seconds);  // "11726", "83.4", "4.27"; the column's header has the unit
 std::string FormatSeconds(const v1::Interval& range);        // "10553-12899 s"
 std::string FormatEnergyRange(const v1::Interval& joules);   // "32.70-39.96 Wh"
 std::string FormatCount(double count);                       // "812", "20,000", "5.12 M"
 std::string FormatAge(absl::Time now, double unix_seconds);  // "3 min ago"; "" for 0
-// "was last heard of 3 min ago". A coordinator that has started since knows only when the device
+// "was last heard of 3 min ago". A coordinator that started later knows only when the device
 // registered.
 std::string LastHeardWords(const v1::Device& device, const v1::CoordinatorStatus& coordinator,
                            absl::Time now);
 std::string FormatInstant(double unix_seconds);  // "2026-11-20 08:41:07 UTC"; "" for 0
 std::string FormatClock(double unix_seconds);    // "08:41:07"; "" for 0
-// "2026-11-24 09:40:00 UTC (90 %: 09:10:00 to 10:50:00)". A day is told where it is another one.
-// The span is left out where it is not known (both ends 0) or has no length.
+// "2026-11-24 09:40:00 UTC (90 %: 09:10:00 to 10:50:00)". The day of an end is written only if it
+// differs. The span is left out if it is unknown (both ends 0) or has no length.
 std::string FormatMoment(double unix_seconds, double low_unix_seconds, double high_unix_seconds);
 std::string FormatScale(double time_scale);                     // "0.01", "1"
 std::string FormatDifference(double predicted, double actual);  // "+3.1 %"; "" where predicted is 0

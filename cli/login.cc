@@ -43,7 +43,8 @@ std::string WhoseWords(const std::string& uri) {
                                : absl::StrCat(uri, "'s");
 }
 
-// A login replaces the identity of the same person alone: the key of another one would be lost.
+// A login may replace only the identity of the same person: the key of another person would be
+// lost.
 absl::Status CheckReplaces(const Contexts& contexts, const std::string& name,
                            const identity::Identity& enrolled) {
   const absl::StatusOr<std::string> kept = identity::UriIn(contexts.FolderOf(name));
@@ -55,18 +56,19 @@ absl::Status CheckReplaces(const Contexts& contexts, const std::string& name,
       "; repeat it with --name NAME, or after wattle context rm ", name));
 }
 
-// Makes the key and exchanges the token. The folder is the token's: where the answer was lost, or
-// the context is another person's, the same command with whatever name finds the key again.
+// Makes the key and exchanges the token. The folder is named after the token: if the answer was
+// lost, or the context belongs to another person, repeating the command with any name finds the key
+// again.
 absl::StatusOr<identity::Identity> Exchange(const std::string& folder, const std::string& token) {
   absl::StatusOr<identity::Identity> enrolled = identity::Enroll(folder, token, "");
   if (absl::IsPermissionDenied(enrolled.status())) {
-    std::error_code ignored;  // The token is good for nothing, and so is a key for it.
+    std::error_code ignored;  // the token is useless, and so is a key for it
     std::filesystem::remove_all(folder, ignored);
   }
   return enrolled;
 }
 
-// A later login in the same context has a new key: the earlier one goes with its folder.
+// A later login in the same context has a new key; the earlier key is removed with its folder.
 absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
   std::string text = flags.token;
   if (text == "-") {
@@ -77,7 +79,7 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
   WATTLE_RETURN_IF_ERROR(CheckContextName("--name", flags.name));
   const std::string folder = contexts.FolderOf(flags.name);
   WATTLE_RETURN_IF_ERROR(contexts.MakeFolders());
-  // The old identity stays until the new one is there. No context's name begins with a dot.
+  // The old identity stays until the new one exists. No context's name begins with a dot.
   const std::string fresh = contexts.FolderOf(absl::StrCat(".", token.id));
   WATTLE_ASSIGN_OR_RETURN(const identity::Identity enrolled, Exchange(fresh, text));
   WATTLE_RETURN_IF_ERROR(CheckReplaces(contexts, flags.name, enrolled));
@@ -93,7 +95,7 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
   return ExitCode::kOk;
 }
 
-// What holds for the person; "" where nothing does, or an older coordinator knows no quotas.
+// The person's quota; "" if there is none, or if an older coordinator does not support quotas.
 std::string OwnQuota(Session& session, const std::string& person) {
   const absl::StatusOr<v1::ListQuotasResponse> quotas =
       session.client().Call(&AccessStub::ListQuotas);
@@ -107,7 +109,7 @@ std::string OwnQuota(Session& session, const std::string& person) {
   return "";
 }
 
-// "" for a member of the default project alone, as everybody is without projects.
+// "" for a member of only the default project, as everyone is if there are no projects.
 std::string ProjectWords(const v1::WhoAmIResponse& me) {
   const bool has_others =
       me.projects_size() > 1 || (me.projects_size() == 1 && me.projects(0) != kDefaultProject);
@@ -251,7 +253,7 @@ absl::StatusOr<ExitCode> EndToken(Session& session, const std::string& text) {
     return absl::InvalidArgumentError("token: wanted its id, or the whole text of a token");
   }
   const absl::Status ended = session.client().Call(&AccessStub::RevokeToken, id).status();
-  // Who repeats a command has what was asked for.
+  // A repeated command finds the token already ended, which is the wanted state.
   if (!ended.ok() && !absl::IsAlreadyExists(ended)) {
     return ended;
   }

@@ -19,13 +19,13 @@
 
 namespace {
 
-// Where standard input, output or error is closed, the next file or socket would get its
-// descriptor, and the answer would be written there. So a closed descriptor is filled first, with a
-// file that refuses writes: the program then says that it cannot write.
+// If standard input, output or error is closed, the next file or socket would get its descriptor,
+// and the answer would be written there. Closed descriptors are therefore filled first, with a file
+// that refuses writes: the program then reports that it cannot write.
 void OccupyClosedDescriptors() {
   for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; ++descriptor) {
     if (fcntl(descriptor, F_GETFD) == -1) {
-      (void)open("/dev/null", O_RDONLY);  // Takes the lowest free number, which is this one.
+      (void)open("/dev/null", O_RDONLY);  // takes the lowest free number, which is this one
     }
   }
 }
@@ -34,7 +34,7 @@ void OccupyClosedDescriptors() {
 
 int main(int argc, char** argv) {
   OccupyClosedDescriptors();
-  umask(S_IRWXG | S_IRWXO);  // What it writes and fetches is this user's alone.
+  umask(S_IRWXG | S_IRWXO);  // files that the program writes are accessible only to this user
   wattle::LeaveNoCoreFile();
   wattle::tls::UseTls13Alone();
   // gRPC returns its errors as a status; its own log would repeat them.

@@ -40,7 +40,7 @@ struct ModelFlags {
   std::string project;
 };
 
-// A new directory for the files that are sent.
+// A new directory for the files to send.
 absl::StatusOr<std::string> MakeStagingDirectory() {
   std::error_code error;
   std::string staged = (fs::temp_directory_path(error) / "wattle-model-XXXXXX").string();
@@ -65,7 +65,7 @@ absl::Status LinkFiles(const std::string& directory, const models::ModelDirector
   return absl::OkStatus();
 }
 
-// Checks the model at `path` and fills `staged` with what is sent of it.
+// Checks the model at `path` and fills `staged` with the files to send.
 absl::StatusOr<models::ModelDirectory> StageModel(const std::string& path,
                                                   const std::string& staged) {
   const auto gguf = models::FindGguf(path);
@@ -81,8 +81,8 @@ absl::StatusOr<models::ModelDirectory> StageModel(const std::string& path,
   return model;
 }
 
-// What a plan counts for conversations. Not told of a model without a chat template, or with one
-// that this version cannot run or that refuses a plain conversation: chat jobs say why.
+// The values that a plan needs for conversations. Left out for a model without a chat template, or
+// with one that this version cannot run or that refuses a plain conversation: chat jobs say why.
 void DescribeChatTemplate(const std::string& directory, v1::ArtifactInfo& info) {
   const auto chat_template = formats::ChatTemplate::LoadDirectory(directory);
   const auto tokenizer = formats::BytePairEncoding::LoadDirectory(directory);
@@ -134,7 +134,7 @@ formats::GgufType TypeNamed(absl::string_view name) {
                           : formats::GgufType::kF32;
 }
 
-// What can be told without the artifact's files.
+// The checks that do not need the artifact's files.
 absl::Status CheckExport(const v1::ArtifactInfo& artifact, const ExportFlags& flags) {
   if (!artifact.has_model_shape()) {
     return absl::InvalidArgumentError(
@@ -166,7 +166,7 @@ absl::StatusOr<ExitCode> Export(Session& session, const ExportFlags& flags) {
   const std::string directory = staged + "/model";
   WATTLE_RETURN_IF_ERROR(session.client().PullArtifact(artifact.artifact_id(), directory));
   const absl::Status written = models::ExportGguf(directory, flags.gguf, TypeNamed(flags.type));
-  // The user knows the model by the reference, not by the copy.
+  // The error names the reference, because the user does not know the copy.
   WATTLE_RETURN_IF_ERROR(absl::Status(
       written.code(), absl::StrReplaceAll(written.message(), {{directory, flags.reference}})));
   session.Print(artifact, [&] { return absl::StrCat(flags.gguf, ": ", RenderPushed(artifact)); });
@@ -209,7 +209,8 @@ struct SignFlags {
   std::string signer;
 };
 
-// A public key, which everybody may read, is named before the mode of its file is.
+// Reads the private key. Rejects a public key before checking the file mode, because everyone may
+// read a public key.
 absl::StatusOr<std::string> ReadSignersKey(const std::string& path) {
   constexpr int64_t kKeyBytesMax = 16 << 10;
   if (const auto text = ReadWholeFile(path, kKeyBytesMax);
@@ -223,7 +224,7 @@ absl::StatusOr<std::string> ReadSignersKey(const std::string& path) {
   return key;
 }
 
-// Over the id, which is the hash of all files: the key stays here.
+// Signs the id, which is the hash of all files, so the key stays on this machine.
 absl::StatusOr<ExitCode> Sign(Session& session, const SignFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const std::string key, ReadSignersKey(flags.key_path));
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo info,

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What reaches the standard output and the error stream: answers that cannot be written, the help
-// of each command, lines on a narrow terminal, the texts that a job made.
+// Output on the standard streams: answers that cannot be written, the help of each command, lines
+// on a narrow terminal, the texts that a job made.
 #include <sstream>
 #include <string>
 #include <vector>
@@ -58,7 +58,7 @@ TEST_F(OutputTest, OneLineIsBrokenBetweenWordsOnATerminal) {
 }
 
 TEST_F(OutputTest, OutputIsReadWithoutItsWeights) {
-  // The output of j1 is an artifact of two files; its weights are never asked for.
+  // The output of j1 is an artifact of two files; its weights are never requested.
   const std::string metrics = "{\"perplexity\": 12.5}\n";
   v1::Manifest manifest;
   v1::ManifestFile* file = manifest.add_files();

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The commands about the fleet as a whole, as a person types them.
+// The commands about the whole fleet, as a person types them.
 #include <string>
 #include <vector>
 

@@ -34,11 +34,11 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 )";
 
-// A line each so many hours, at most a dozen of them.
+// Candidate distances of the grid lines; the first that needs at most kGridLinesMax lines is used.
 constexpr std::array<int, 9> kGridHours = {1, 3, 6, 12, 24, 48, 7 * 24, 14 * 24, 31 * 24};
 constexpr int kGridLinesMax = 12;
 constexpr double kHourSeconds = 3600.0;
-// A character of a label takes so much.
+// Width of a label's character.
 constexpr double kCharacter = 9.0;
 constexpr double kTimeLabel = 40.0;
 
@@ -75,6 +75,7 @@ std::string Drawing::Svg(absl::string_view name, double height, absl::string_vie
 
 std::string Drawing::Lines(double height) const {
   const double hours = length_seconds_ / kHourSeconds;
+  // The finest interval that keeps the labels apart; the coarsest one for longer times.
   const auto every = std::find_if(kGridHours.begin(), kGridHours.end() - 1,
                                   [hours](int each) { return hours / each <= kGridLinesMax; });
   const double step = *every * kHourSeconds;
@@ -86,6 +87,7 @@ std::string Drawing::Lines(double height) const {
     const double x = X(at);
     absl::StrAppendFormat(
         &lines, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%g\"/>", x, x, height);
+    // A label at the right edge would be cut off.
     if (x < kWidth - kTimeLabel) {
       absl::StrAppendFormat(&lines, "<text x=\"%.1f\" y=\"%g\">%s</text>", x + 2,
                             height + kHours - 4, label_(at));
@@ -102,6 +104,7 @@ std::string Drawing::Bar(const DrawnBar& bar) const {
       "<rect class=\"%s\" x=\"%.1f\" y=\"3\" width=\"%.1f\" height=\"%g\" rx=\"2\">"
       "<title>%s</title></rect>",
       bar.css, begin, width, kLane - 6, Escaped(bar.title));
+  // A wider label would run into the next bar; the title under the pointer still names the job.
   if (width > kCharacter * static_cast<double>(bar.label.size())) {
     absl::StrAppendFormat(&drawn, "<text x=\"%.1f\" y=\"%g\">%s</text>", begin + 4, kLane - 9,
                           Escaped(bar.label));

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle plan: a dry run. It shows what the job would take on each device, and which device would
-// be chosen and why.
+// wattle plan: a dry run. Shows the cost of the job on each device, and which device would be
+// chosen and why.
 #include <memory>
 #include <string>
 #include <utility>
@@ -68,7 +68,7 @@ ExitCode CodeOf(const v1::PlanResponse& plan) {
                                                                             : ExitCode::kOk;
 }
 
-// file: for errors; empty: the spec is of an open job.
+// file: for errors; empty: the spec belongs to an open job.
 absl::StatusOr<ExitCode> PlanOne(Session& session, const v1::PlanRequest& request,
                                  const v1::JobSpec& spec, const std::string& file) {
   const auto plan = session.client().Call(&JobStub::PlanJob, request);
@@ -77,7 +77,7 @@ absl::StatusOr<ExitCode> PlanOne(Session& session, const v1::PlanRequest& reques
   return CodeOf(*plan);
 }
 
-// request: what holds for all jobs of the sweep.
+// request: the part that all jobs of the sweep share.
 absl::StatusOr<ExitCode> PlanSweep(Session& session, v1::PlanRequest request,
                                    const std::vector<v1::JobSpec>& specs, const std::string& file) {
   std::vector<SweptPlan> plans;

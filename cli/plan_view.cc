@@ -42,7 +42,7 @@ std::string InWords(double seconds, double low_seconds, double high_seconds) {
                                                  : "");
 }
 
-// ", ends in 2 h 10 min (90 %: 1 h 40 min to 2 h 35 min)"; empty: its span is not known.
+// ", ends in 2 h 10 min (90 %: 1 h 40 min to 2 h 35 min)"; empty if its span is unknown.
 std::string EndWords(const v1::Candidate& candidate) {
   return candidate.finish_high_in_seconds() > 0.0
              ? absl::StrCat(", ends ", InWords(candidate.finish_in_seconds(),
@@ -144,7 +144,7 @@ bool OffersTwoProcessors(const v1::Candidate& candidate) {
       [&](const v1::PowerModeChoice& other) { return other.on_cpu() != candidate.on_cpu(); });
 }
 
-// "15W", and of a device that offers two processors "15W, GPU".
+// "15W"; for a device that offers two processors "15W, GPU".
 std::string WayWords(const std::string& power_mode, bool two_processors, bool on_cpu) {
   if (!two_processors) {
     return power_mode;
@@ -152,8 +152,8 @@ std::string WayWords(const std::string& power_mode, bool two_processors, bool on
   return absl::StrCat(power_mode, power_mode.empty() ? "" : ", ", on_cpu ? "CPU" : "GPU");
 }
 
-// The ways of devices that have several, power modes and processors: the one of the plan, then
-// those that it was preferred to. Empty where no device has a choice.
+// The ways to run on devices that have several, power modes and processors: first the plan's
+// choice, then the rejected ways. Empty if no device has a choice.
 Table WaysTable(const v1::PlanResponse& plan) {
   Table table({{""},
                {"device"},
@@ -219,7 +219,7 @@ Table BesideTable(const v1::PlanResponse& plan) {
   return table;
 }
 
-// Of a job with a quality floor: the models that each device could run, the choice first.
+// For a job with a quality floor: the models that each device could run, the choice first.
 Table AlternativesTable(const v1::PlanResponse& plan) {
   const bool tokens = plan.unit() != v1::WORK_UNIT_EXAMPLE;
   Table table({{""},
@@ -283,7 +283,7 @@ std::string ScaleNotes(const v1::PlanResponse& plan) {
   return notes;
 }
 
-// What the other objectives would choose on the same snapshot: "time would take xavier-nx now".
+// The choices of the other objectives on the same snapshot: "time would take xavier-nx now".
 std::string OtherObjectives(const v1::PlanResponse& plan) {
   std::map<std::string, std::string> names;
   for (const v1::Candidate& candidate : plan.candidates()) {
@@ -311,7 +311,7 @@ std::string CostWords(double cost, v1::Objective objective) {
   }
 }
 
-// "xavier-1 would win with batch_size 2: 1.90 Wh; with a deadline 3 h later: 2.10 Wh", a line for
+// "xavier-1 would win with batch_size 2: 1.90 Wh; with a deadline 3 h later: 2.10 Wh", one line for
 // each device.
 std::string WinningChanges(const v1::PlanResponse& plan, v1::Objective objective) {
   std::string lines;

@@ -15,8 +15,8 @@
 namespace wattle::cli {
 namespace {
 
-// Names the boards on which no work could ever run, now that these policies stand beside the
-// others. The policies are applied all the same: the next file may change another one.
+// Names the boards on which no work could ever run under these policies together with the existing
+// ones. The policies are applied nevertheless: the next file may change another policy.
 absl::Status RemarkNeverOpen(Session& session, const v1::ListPoliciesResponse& applied,
                              const v1::ListPoliciesResponse& all) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices,
@@ -45,7 +45,7 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
     }
     return text;
   });
-  // The policy is applied: devices that it selects may come later.
+  // The policy stays applied: devices that it selects may come later.
   WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse all,
                           session.client().Call(&PolicyStub::ListPolicies));
   for (const v1::Policy& policy : applied.policies()) {

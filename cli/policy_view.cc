@@ -27,8 +27,7 @@ std::string Selector(const v1::Policy& policy) {
   return policy.selector().empty() ? "every device" : absl::StrJoin(policy.selector(), ", ");
 }
 
-// What the policy demands, a clause for each field; with_columns: also of fields that have a
-// column.
+// The policy's demands, one clause for each field; with_columns: also fields that have a column.
 std::vector<std::string> Clauses(const v1::Policy& policy, bool with_columns) {
   std::vector<std::string> clauses;
   for (const policy::Field& field : policy::Fields()) {
@@ -63,7 +62,7 @@ std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
 std::vector<std::string> NeverOpen(const v1::ListPoliciesResponse& applied,
                                    const v1::ListPoliciesResponse& all,
                                    const v1::ListDevicesResponse& devices, absl::Time now) {
-  std::map<std::string, std::vector<std::string>> names;  // Of the boards, by what is said of them.
+  std::map<std::string, std::vector<std::string>> names;  // of boards, by the sentence
   for (const v1::Device& device : devices.devices()) {
     if (policy::Selecting(applied.policies(), device.info()).empty()) {
       continue;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle probe: short jobs that measure the speed, the joules and the quality of a model and of
-// those quantized from it, so that jobs with a quality floor may be offered them. What is missing
-// the coordinator says, in the alternatives of a plan.
+// those quantized from it, so that jobs with a quality floor may be offered these models. The
+// alternatives of the coordinator's plan list what is not yet measured.
 #include <algorithm>
 #include <memory>
 #include <set>
@@ -23,12 +23,12 @@
 namespace wattle::cli {
 namespace {
 
-// Long enough for a mean, short enough for a battery.
+// Enough tokens for a mean, few enough for a battery.
 constexpr int kProbeTokens = 48;
 constexpr int kProbeWindows = 64;
-constexpr int kProbeQuestions = 16;  // With generated answers: a question takes up to 32 tokens.
+constexpr int kProbeQuestions = 16;  // with generated answers: a question takes up to 32 tokens
 constexpr const char* kProbePrompts[] = {"The battery of the mast is", "Every morning the farmer"};
-// No model misses it: the plan is asked for its alternatives alone.
+// Every model meets this floor: the plan is requested only for its alternatives.
 constexpr double kAnyChangePercent = 1000;
 
 struct ProbeFlags {
@@ -42,7 +42,7 @@ struct ProbeFlags {
   SubmitOptions options;
 };
 
-// The job of the kind that is probed, with this model.
+// A job of the probed kind, with this model.
 v1::JobSpec JobWith(const ProbeFlags& flags, const std::string& model) {
   v1::JobSpec spec;
   if (flags.kind == "evaluate") {
@@ -68,7 +68,7 @@ bool IsNamed(const ProbeFlags& flags, const v1::Candidate& candidate) {
   });
 }
 
-// The devices that are probed: those that are named, else one of each class that can take work.
+// The devices to probe: the named ones, or one of each class that can take work.
 std::vector<const v1::Candidate*> DevicesToProbe(const ProbeFlags& flags,
                                                  const v1::PlanResponse& plan) {
   std::vector<const v1::Candidate*> devices;
@@ -92,7 +92,7 @@ std::string FormOf(const v1::ModelAlternative& model) {
   return model.quantization() == "none" ? "fp32" : model.quantization();
 }
 
-// A run of each model whose speed is not known on the device or its class.
+// Adds a run of each model whose speed is unknown on the device or its class.
 void AddSpeedProbes(const ProbeFlags& flags, const v1::Candidate& device,
                     std::vector<NamedSpec>* probes) {
   for (const v1::ModelAlternative& model : device.alternatives()) {
@@ -107,8 +107,8 @@ void AddSpeedProbes(const ProbeFlags& flags, const v1::Candidate& device,
   }
 }
 
-// A comparison with the parent for each model whose quality is not known. Where it runs is the
-// planner's choice: quality is the same on every device.
+// Adds a comparison with the parent for each model whose quality is unknown. The planner chooses
+// the device, because quality is the same on every device.
 void AddQualityProbes(const ProbeFlags& flags, const v1::PlanResponse& plan,
                       std::vector<NamedSpec>* probes, std::vector<std::string>* without_data) {
   if (plan.candidates().empty()) {

@@ -88,7 +88,7 @@ absl::StatusOr<std::vector<v1::ProfileRow>> ChooseRows(Session& session,
                           session.client().Call(&ProfileStub::ListProfiles, flags.device_class));
   scheduler::ProfileTable table;
   for (const v1::ProfileRow& row : all.rows()) {
-    (void)table.Put(row);  // What is not valid serves no prediction, here or elsewhere.
+    (void)table.Put(row);  // an invalid row serves no prediction, here or elsewhere
   }
   std::vector<v1::ProfileRow> rows = scheduler::RowsToExport(table, flags.device_class, device_id);
   if (rows.empty()) {
@@ -153,7 +153,7 @@ absl::StatusOr<ExitCode> RemoveImported(Session& session, const std::string& dev
   return ExitCode::kOk;
 }
 
-// How rows come from another fleet and go to it.
+// The commands that move rows between fleets.
 void AddMoves(CLI::App* noun, CommandSlot* slot) {
   const auto flags = std::make_shared<RowsToExportFlags>();
   CLI::App* exported = AddLeaf(

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle profile export, import, rm and run: what they write and send, and what they refuse before
-// the coordinator hears of it.
+// wattle profile export, import, rm and run: their files and requests, and the inputs that they
+// refuse before any call.
 #include <algorithm>
 #include <fstream>
 #include <sstream>

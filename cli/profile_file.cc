@@ -21,7 +21,7 @@ namespace {
 
 constexpr int64_t kProfileFileBytesMax = 16 << 20;
 
-// Some of protobuf's messages show the place on further lines.
+// Some of protobuf's messages quote the position on further lines.
 absl::string_view FirstLine(absl::string_view text) {
   return text.substr(0, text.find('\n'));
 }
@@ -67,7 +67,8 @@ absl::StatusOr<v1::ProfileExport> ReadProfileFile(const std::string& path) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": empty, wanted a file of wattle profile export"));
   }
-  // A file of a later version may have fields that this one does not know: its version says more.
+  // A file of a later version may have fields that this version does not know, so the version is
+  // checked first.
   const absl::StatusOr<v1::ProfileExport> head = ParseExport(*text, /*ignore_unknown_fields=*/true);
   WATTLE_RETURN_IF_ERROR(WithContext(path, head.status()));
   WATTLE_RETURN_IF_ERROR(WithContext(path, scheduler::CheckExportHead(*head)));

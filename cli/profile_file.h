@@ -17,9 +17,9 @@ namespace wattle::cli {
 // Errors: kAlreadyExists; those of DurableFile.
 absl::Status WriteProfileFile(const v1::ProfileExport& rows, const std::string& path);
 
-// Reads the text and the head. The rows' numbers are the coordinator's to judge, which knows other
-// rows. Errors: kInvalidArgument, one line that names the file and what is wrong in it: a file of
-// another kind or version, without rows, or with a field that this version does not know.
+// Reads the text and the head. The coordinator, which has the other rows, judges the rows' numbers.
+// Errors: kInvalidArgument, one line with the file and the fault: a file of another kind or
+// version, without rows, or with a field that this version does not know.
 absl::StatusOr<v1::ProfileExport> ReadProfileFile(const std::string& path);
 
 }  // namespace wattle::cli

@@ -22,7 +22,7 @@ namespace {
 
 struct ModePoint {
   std::string mode;
-  double seconds = 0;  // Of a unit of work, as joules.
+  double seconds = 0;  // for a unit of work, like joules
   double joules = 0;
 };
 
@@ -48,7 +48,7 @@ std::string BeatenBy(const ModePoint& point, const std::vector<ModePoint>& point
   return "";
 }
 
-// heading: of what tells the points apart.
+// heading: of the column that distinguishes the points.
 std::string DrawFront(const std::string& title, const std::string& heading,
                       std::vector<ModePoint> points, const TextStyle& style) {
   std::sort(points.begin(), points.end(), [](const ModePoint& a, const ModePoint& b) {
@@ -132,10 +132,10 @@ std::string RenderRunFront(const v1::Job& job, const TextStyle& style) {
     if (attempt.state() != v1::ATTEMPT_STATE_FINISHED || !(units > 0)) {
       continue;
     }
-    std::erase_if(points, [&](const ModePoint& earlier) {  // Of the same point, made once more.
+    std::erase_if(points, [&](const ModePoint& earlier) {  // of the same point, measured once more
       return earlier.mode == PointWords(attempt.profile_point());
     });
-    // Joules as the row has them: a gap in the samples saves no energy.
+    // Uses the row's joules: a gap in the samples saves no energy.
     points.push_back({PointWords(attempt.profile_point()), receipt.run().seconds() / units,
                       receipt.run().mean_power_watts() * receipt.run().seconds() / units});
     unit = UnitWord(receipt.work().unit());

@@ -57,8 +57,8 @@ absl::Status Wrap(const std::string& file, v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
-// The job that measures the file's workload. What the file says of its own job does not hold for
-// measuring it: another device, a deadline, a budget, a floor for its quality.
+// The job that measures the file's workload. Settings of the file's own job do not apply to its
+// measurement: another device, a deadline, a budget, a quality floor.
 absl::StatusOr<v1::JobSpec> SpecOf(const ProfileRunFlags& flags, std::istream& input) {
   if (flags.has_budget && flags.budget_wh <= 0) {
     return absl::InvalidArgumentError(
@@ -85,7 +85,7 @@ absl::StatusOr<v1::JobSpec> SpecOf(const ProfileRunFlags& flags, std::istream& i
   return spec;
 }
 
-// Whether the device could begin now; a board that is only busy could. Prints what the job takes.
+// Checks that the device could begin now, or is only busy. Prints the job's cost.
 absl::Status CheckPlan(Session& session, const v1::JobSpec& spec, const std::string& device_id,
                        const std::string& file) {
   v1::PlanRequest request;
@@ -125,7 +125,7 @@ absl::StatusOr<ExitCode> RunProfile(Session& session, const ProfileRunFlags& fla
                          : " may not set power modes; start it with --allow-power-modes, or leave "
                            "--modes out"));
   }
-  // The flag may be the begin of an id, which means one of several devices of a name.
+  // The flag may be the beginning of an id, for one of several devices with the same name.
   const v1::DeviceInfo& info = device.info();
   *spec.mutable_required_labels()->rbegin() =
       absl::StrCat(kDeviceLabel, flags.device == info.name() ? info.name() : info.device_id());

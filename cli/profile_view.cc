@@ -28,7 +28,7 @@ using scheduler::NextRun;
 using scheduler::ProfileTable;
 using scheduler::Quantity;
 
-// By how much hotter, or longer throttled, runs are that heat may have slowed down.
+// Runs that are hotter, or throttled longer, by at least this much may be slow because of heat.
 constexpr double kHotterCelsius = 5;
 constexpr double kThrottledMore = 0.05;
 
@@ -36,7 +36,7 @@ bool IsKnown(double value) {
   return std::isfinite(value) && value > 0;
 }
 
-// A scale in which `value` has digits before its point.
+// A scale in which `value` has digits before the decimal point.
 struct Scale {
   double factor = 1;
   absl::string_view unit;
@@ -66,7 +66,7 @@ std::string ScaledRange(const v1::Interval& interval, bool seconds) {
                          interval.high() * scale.factor, scale.unit);
 }
 
-// "12 s", "5 min", "3 h", "3 d"; "now" also where a clock runs a little ahead.
+// "12 s", "5 min", "3 h", "3 d"; "now" also if a clock runs slightly ahead.
 std::string AgeWord(absl::Time now, double unix_seconds) {
   if (!IsKnown(unix_seconds)) {
     return "";
@@ -96,7 +96,7 @@ std::string SourceWord(const v1::ProfileRow& row) {
 
 std::string Spread(const v1::Statistic& statistic) {
   if (statistic.count() == 0) {
-    return "";  // A published mean has no count of observations.
+    return "";  // a published mean has no count of observations
   }
   std::string out = absl::StrCat(" (", statistic.count(),
                                  statistic.count() == 1 ? " observation" : " observations");
@@ -107,8 +107,8 @@ std::string Spread(const v1::Statistic& statistic) {
   return absl::StrCat(out, ")");
 }
 
-// Mean of a number that the row's runs know, before and since its device changed; nullopt where
-// runs of one side do not know it.
+// The mean of a number of the row's runs, before and since its device changed; nullopt if the runs
+// of one side do not have the number.
 template <typename Of>
 std::optional<double> RiseSinceChange(const v1::ProfileRow& row, const Of& of) {
   double sum[2] = {0, 0};
@@ -141,7 +141,7 @@ bool MayBeHeat(const v1::ProfileRow& row) {
   return hotter.value_or(0) >= kHotterCelsius || throttled.value_or(0) >= kThrottledMore;
 }
 
-// The drift, and whether the device has other software by now.
+// The drift, and whether the device's software has changed since.
 std::string DriftOrEngineWords(const v1::ProfileRow& row, const ProfileFacts& facts) {
   std::string out = DriftWords(row, facts.now);
   for (const v1::Device& device : facts.devices.devices()) {
@@ -161,8 +161,8 @@ std::map<std::string, std::string> NamesOf(const v1::ListDevicesResponse& device
   return names;
 }
 
-// "next: …" with what the run takes away and what a unit of it costs; "" where no run narrows
-// enough.
+// "next: …" with the time that the run takes and the cost of a unit; "" if no run narrows the
+// interval enough.
 std::string NextWords(const ProfileFacts& facts, const ProfileTable& table,
                       const std::string& device_class) {
   std::vector<v1::DeviceInfo> devices;
@@ -246,8 +246,7 @@ std::string RenderProfiles(const ProfileFacts& facts, const std::string& device_
                            const TextStyle& style) {
   ProfileTable known;
   for (const v1::ProfileRow& row : facts.profiles.rows()) {
-    (void)known.Put(
-        row);  // What is not valid serves no prediction; the table shows it all the same.
+    (void)known.Put(row);  // an invalid row serves no prediction; the table still shows it
   }
   std::map<std::string, std::string> names = NamesOf(facts.devices);
   Table table({{"class"},
@@ -304,7 +303,7 @@ std::string RenderProfileRow(const v1::ProfileRow& row) {
   AppendField("device", row.device_id(), &out);
   AppendField("power mode", row.power_mode().empty() ? "any" : row.power_mode(), &out);
   AppendField("model", ModelShapeWords(row.signature().model()), &out);
-  const std::string& version = row.signature().engine_version();  // Ours begins with its name.
+  const std::string& version = row.signature().engine_version();  // begins with the name
   AppendField("engine",
               absl::StartsWith(version, row.signature().engine())
                   ? version

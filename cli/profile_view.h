@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Profile rows as text: the operator's table, one row in full, and a class's seconds against joules
-// over its power modes. Rows come from another machine and may hold any number; what is not finite
-// and positive is shown as not known. Pure; thread-safe.
+// over its power modes. Rows come from another machine and may hold any number; a value that is not
+// finite and positive is shown as unknown. Pure; thread-safe.
 #ifndef WATTLE_CLI_PROFILE_VIEW_H_
 #define WATTLE_CLI_PROFILE_VIEW_H_
 
@@ -18,39 +18,39 @@
 namespace wattle::cli {
 
 struct ProfileFacts {
-  v1::ListProfilesResponse profiles;  // All rows: intervals are as wide as errors of all rows ask.
-  v1::ListDevicesResponse devices;    // Their names, and which of them could measure more.
+  v1::ListProfilesResponse profiles;  // all rows, whose errors determine the intervals
+  v1::ListDevicesResponse devices;    // for their names, and which of them could measure more
   absl::Time now;
 };
 
-// The workload in words. An unknown setting holds for all: "any batch".
+// The workload in words. An unset setting stands for all: "any batch".
 std::string WorkloadWords(const v1::WorkloadSignature& signature);
 
-// "1.230 s", "456.000 ms", "78.0 µs"; "" for what is not finite and positive.
+// "1.230 s", "456.000 ms", "78.0 µs"; "" for a value that is not finite and positive.
 std::string UnitSeconds(double seconds);
 std::string UnitEnergy(double joules);
 
-// "slower by 31 % since 3 d: heat?", "" for a row whose device did not change. Heat is asked for
-// only where the row's runs since the change were hotter by 5 °C, or throttled for 5 % more of
-// their time, than those before.
+// "slower by 31 % since 3 d: heat?", "" for a row whose device did not change. The question about
+// heat appears only if the runs since the change were hotter by 5 °C, or throttled for 5 % more of
+// their time, than the earlier runs.
 std::string DriftWords(const v1::ProfileRow& row, absl::Time now);
 
-// The rows of a class, or of all with device_class "", and under them what to measure next.
+// The rows of a class, or of all with device_class "", and below them the next measurement.
 std::string RenderProfiles(const ProfileFacts& facts, const std::string& device_class,
                            const TextStyle& style);
 
 // Every field, on several lines.
 std::string RenderProfileRow(const v1::ProfileRow& row);
 
-// For each workload that the class has measured rows of: seconds against joules of a unit of work
-// in each power mode as a chart, the modes in words, and which of them no other mode beats in both.
+// For each workload with measured rows in the class: a chart of seconds against joules for a unit
+// of work in each power mode, the modes in words, and the modes that no other mode beats in both.
 std::string RenderFronts(const v1::ListProfilesResponse& profiles, const TextStyle& style);
 
-// How many runs of a profile job have ended.
+// The number of ended runs of a profile job.
 int EndedRuns(const v1::Job& job);
 
-// The runs of a profile job that finished: seconds against joules of a unit of work as a chart, and
-// which point no other one beats in both. Points that failed stand under it.
+// The finished runs of a profile job: a chart of seconds against joules for a unit of work, and the
+// points that no other one beats in both. Failed points are listed below.
 std::string RenderRunFront(const v1::Job& job, const TextStyle& style);
 
 // "MODE_10W, batch 4".

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The operator's table of profile rows, and what hostile rows do to it.
+// The operator's table of profile rows, and its handling of hostile rows.
 #include "cli/profile_view.h"
 
 #include <cmath>
@@ -24,7 +24,7 @@ constexpr TextStyle kWide{};
 constexpr TextStyle kNarrow80{.width_columns = 80};
 constexpr double kDay = 86400;
 
-// The sample's measured row, of `device_id` and with these numbers a unit.
+// The sample's measured row, for `device_id` and with these numbers per unit.
 v1::ProfileRow RowOfDevice(const std::string& device_id, double seconds, double joules) {
   v1::ProfileRow row = SampleProfiles().rows(0);
   row.set_device_id(device_id);
@@ -81,7 +81,7 @@ TEST(ProfileViewTest, TheIntervalIsOfOneRunHoweverManyThereWere) {
   v1::ProfileRow row = RowOfDevice("d1", 1, 10);
   row.mutable_seconds_per_unit()->set_count(1'000'000);
   row.mutable_seconds_per_unit()->set_relative_deviation(0.1);
-  // exp(±1.645 × 0.1); of the mean of a million runs both ends would be 1.000.
+  // exp(±1.645 × 0.1); for the mean of a million runs both ends would be 1.000.
   EXPECT_THAT(RenderProfiles(FactsOf({row}), "", kWide), HasSubstr("  0.848-1.179 s  "));
 }
 
@@ -98,7 +98,7 @@ TEST(ProfileViewTest, HeatIsAskedForOnlyWhereRunsSupportIt) {
     run.set_throttled_fraction(run.at_unix_seconds() < row.change().at_unix_seconds() ? 0.0 : 0.3);
   }
   EXPECT_EQ(DriftWords(row, SampleNow()), "slower by 31 % since 3 d: heat?");
-  row.mutable_runs()->DeleteSubrange(0, 2);  // Of before the change nothing is known.
+  row.mutable_runs()->DeleteSubrange(0, 2);  // nothing is known from before the change
   EXPECT_EQ(DriftWords(row, SampleNow()), "slower by 31 % since 3 d");
 }
 
@@ -213,7 +213,7 @@ TEST(RunFrontTest, GoldenOfAJobWithAFailedRun) {
   failed.set_reason("out of memory");
   failed.mutable_profile_point()->set_power_mode("15W");
   failed.mutable_profile_point()->set_batch_size(64);
-  add("7W", 4, 40, 6);  // Once more.
+  add("7W", 4, 40, 6);  // a repeated point
   EXPECT_EQ(EndedRuns(job), 6);
   ExpectGolden("profile_run_front.txt", RenderRunFront(job, {.width_columns = 80}));
 }

@@ -25,7 +25,7 @@ namespace wattle::cli {
 namespace {
 
 constexpr char kCompleteCommand[] = "__complete";
-// A person who pressed Tab waits: rather no names than a longer wait.
+// The user waits after pressing Tab, so missing names are better than a longer wait.
 constexpr double kCompletionSeconds = 0.7;
 
 void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
@@ -86,7 +86,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
       "wattle");
   app->set_version_flag("--version", absl::StrCat("wattle ", version));
   app->require_subcommand(1);
-  app->fallthrough();  // global flags may also stand after the command
+  app->fallthrough();  // global flags may also follow the command
   app->footer(
       "\nExamples:\n"
       "  wattle status\n"
@@ -128,7 +128,7 @@ std::string OneLine(absl::string_view text) {
   return absl::StrJoin(words, " ");
 }
 
-// Writes the error as one line; on a narrower terminal the line is broken between words.
+// Writes the error as one line, broken between words on a narrower terminal.
 int Fail(const Environment& environment, ExitCode code, absl::string_view message) {
   const std::string line = absl::StrCat("wattle: ", OneLine(message));
   const int width = environment.error_style.width_columns;
@@ -138,7 +138,7 @@ int Fail(const Environment& environment, ExitCode code, absl::string_view messag
   return static_cast<int>(code);
 }
 
-// Output that could not be written is an error, whatever the command's own result was.
+// A failed write of the output is an error, whatever the command's own result was.
 int AfterOutput(const Environment& environment, int code) {
   environment.out->flush();
   if (environment.out->good()) {
@@ -153,7 +153,7 @@ int AfterOutput(const Environment& environment, int code) {
 struct CommandLine {
   std::string path = "wattle";
   std::string unknown;
-  std::vector<std::string> words;  // The commands and flags that could stand there.
+  std::vector<std::string> words;  // the commands and flags that are valid there
 };
 CommandLine Named(CLI::App* app) {
   CommandLine line;
@@ -174,8 +174,7 @@ CommandLine Named(CLI::App* app) {
   return line;
 }
 
-// Parses the arguments. Returns an exit code where the program ends here: help, version, usage
-// error.
+// Parses the arguments. Returns an exit code if the program ends here: help, version, usage error.
 std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& arguments,
                          const Environment& environment) {
   try {
@@ -200,9 +199,9 @@ std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& argument
   }
 }
 
-// Why the value that is empty is wrong, "" where none is. Without a value a flag chooses all, the
-// latest or the default, which an unset variable of a script does not mean. A required value and
-// the stages of an upgrade are judged by their command, which knows the right ones.
+// Why the empty value is wrong, "" if there is none. Without a value a flag selects all, the latest
+// or the default, which is not the intent of a script with an unset variable. A required value and
+// the stages of an upgrade are checked by their command, which knows the valid values.
 std::string EmptyValue(CLI::App* app) {
   constexpr absl::string_view kMayBeEmpty[] = {"reason", "prompt", "stop", "text", "stage"};
   for (const CLI::Option* option : app->get_options()) {

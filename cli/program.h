@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The program `wattle` as a function. Arguments go in, an exit code comes out; the environment has
-// everything else. Start reading here. Each noun's commands are in one file.
+// The program `wattle` as a function: arguments go in, an exit code comes out, and the environment
+// supplies everything else. Start reading here. Each noun's commands are in one file.
 #ifndef WATTLE_CLI_PROGRAM_H_
 #define WATTLE_CLI_PROGRAM_H_
 
@@ -12,7 +12,7 @@
 
 namespace wattle::cli {
 
-// arguments: without the program's name. Returns a code of exit_code.h. Errors are one line on
+// arguments: without the program's name. Returns a code of exit_code.h. An error is one line on
 // environment.err that begins with "wattle: ".
 int RunProgram(const std::vector<std::string>& arguments, const std::string& version,
                const Environment& environment);

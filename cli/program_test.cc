@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Every command against a fake coordinator: what is sent, what is printed, how it ends.
+// Every command against a fake coordinator: its requests, its output and its exit code.
 #include <string>
 #include <tuple>
 #include <vector>
@@ -118,7 +118,7 @@ TEST_F(ProgramTest, PlanWithoutAFeasibleDeviceExitsWith5) {
   EXPECT_THAT(result.out, HasSubstr("no device is feasible: every device lacks memory"));
 }
 
-// Two boards of one class and a third of another; int8 was measured on the first class alone, and
+// Two boards of one class and a third of another; int8 was measured only on the first class, and
 // int4's quality nowhere.
 v1::PlanResponse PlanWithAlternatives() {
   v1::PlanResponse plan = SamplePlan();
@@ -531,7 +531,7 @@ TEST_F(ProgramTest, AQuotaWantsALimitAndAListOfIdentitiesAKnownKind) {
   EXPECT_THAT(list.err, HasSubstr("--kind robot: wanted device, person or service"));
 }
 
-// The words of the flag, not those of the call.
+// The error names the flag, not the field of the call.
 TEST_F(ProgramTest, ATokensTimeBeyondItsLimitsIsRefusedInTheFlagsWords) {
   const std::vector<std::string> service = {"service", "token", "a", "--ttl"};
   const std::vector<std::string> device = {"device", "token", "--ttl"};

@@ -28,7 +28,7 @@ std::string EvidenceNote(const v1::AttemptProgress& progress, const v1::Candidat
   return progress.energy_source() == v1::ENERGY_SOURCE_MODEL ? " modelled" : "";
 }
 
-// The parts after the bar, the most important first; shorter ones for a narrow terminal.
+// The parts after the bar, the most important first, with shorter ones for a narrow terminal.
 std::vector<std::string> Parts(const v1::JobUpdate& update, const v1::Candidate* chosen,
                                bool narrow) {
   const v1::AttemptProgress& progress = update.progress();
@@ -43,7 +43,8 @@ std::vector<std::string> Parts(const v1::JobUpdate& update, const v1::Candidate*
   if (progress.remaining_seconds() > 0.0) {
     const double scale = chosen != nullptr ? chosen->prediction().time_scale() : 1.0;
     const absl::Duration left = absl::Seconds(progress.remaining_seconds());
-    // An emulated device has two clocks. The wall clock comes first, because people wait by it.
+    // An emulated device has two clocks. The wall clock comes first, because it is the user's
+    // waiting time.
     parts.push_back(
         scale == 0.0 || scale == 1.0
             ? absl::StrCat("left ", FormatElapsed(left))
@@ -92,7 +93,7 @@ std::string RenderJobProgress(const v1::JobUpdate& update, const TextStyle& styl
   if (progress.steps_total() > 0) {
     const double ratio =
         static_cast<double>(progress.step()) / static_cast<double>(progress.steps_total());
-    // On a narrow terminal the numbers stand for the bar.
+    // On a narrow terminal the numbers replace the bar.
     absl::StrAppend(&line, narrow ? "" : absl::StrCat(" ", RenderBar(ratio, kBarWidth)), " ",
                     progress.step(), "/", progress.steps_total());
   }

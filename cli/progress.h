@@ -31,8 +31,8 @@ class LiveLine {
  public:
   static constexpr absl::Duration kPlainInterval = absl::Seconds(5);
 
-  // kAfterInterval: where the output is no terminal, the first line waits for kPlainInterval too. A
-  // transfer that takes a moment then writes no line.
+  // kAfterInterval: if the output is not a terminal, the first line also waits for kPlainInterval,
+  // so a short transfer writes no line.
   enum class FirstLine { kAtOnce, kAfterInterval };
 
   // `out` and `clock` must outlive the line.

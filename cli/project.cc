@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle project set|ls|rm|member: whose jobs and artifacts belong together.
+// wattle project set|ls|rm|member: groups of jobs and artifacts, and their members.
 #include <memory>
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle quota set|ls|rm: what each owner of jobs and each project may use.
+// wattle quota set|ls|rm: the quotas of owners of jobs and of projects.
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -33,7 +33,7 @@ std::string WhoseQuota(const v1::Quota& quota) {
   return quota.project().empty() ? quota.owner() : absl::StrCat("project ", quota.project());
 }
 
-// The coordinator refuses both.
+// The coordinator refuses a quota for both.
 absl::Status CheckWhose(const QuotaFlags& flags) {
   return flags.owner.empty() && flags.project.empty()
              ? absl::InvalidArgumentError(

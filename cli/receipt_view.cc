@@ -22,8 +22,8 @@ double ScaleOf(const v1::Receipt& receipt) {
   return receipt.time_scale() == 0.0 ? 1.0 : receipt.time_scale();
 }
 
-// Whether the attempt did all its work. Only then may the run be compared with the prediction,
-// which is for all the work.
+// Whether the attempt did all its work, as the prediction assumes. Otherwise the two cannot be
+// compared.
 bool RanToItsEnd(const v1::Attempt& attempt) {
   return attempt.state() == v1::ATTEMPT_STATE_FINISHED;
 }
@@ -131,7 +131,7 @@ std::string EnergyNotes(const v1::Receipt& receipt) {
   return out;
 }
 
-// "" where the attempt ended before its first step.
+// "" if the attempt ended before its first step.
 std::string AmountOfWork(const v1::WorkDone& work) {
   if (work.units() <= 0.0 || work.unit() == v1::WORK_UNIT_UNSPECIFIED) {
     return "";
@@ -158,14 +158,13 @@ std::string AmountOfWork(const v1::WorkDone& work) {
   return absl::StrCat(out, "\n");
 }
 
-// "4.61 ms → 4.65 ms (+0.9 %)"; the new number alone where nothing was known before.
+// "4.61 ms → 4.65 ms (+0.9 %)"; only the new number if no earlier one was known.
 std::string Move(const std::string& before, const std::string& after, double was, double is) {
   return was > 0.0 ? absl::StrCat(before, " → ", after, " (", FormatDifference(was, is), ")")
                    : after;
 }
 
-// By how much the run moved the row on which the next prediction stands. "" where it taught
-// nothing.
+// How far the run moved the row from which the next prediction is made. "" if nothing was learned.
 std::string RowMoveNote(const v1::Receipt& receipt) {
   const v1::RowMove& move = receipt.row_move();
   if (UnitSeconds(move.seconds_per_unit_after()).empty()) {
@@ -192,7 +191,7 @@ std::string RowMoveNote(const v1::Receipt& receipt) {
       "\n");
 }
 
-// "" where all was on the device, and of an older worker.
+// "" if all inputs were on the device, and for an older worker.
 std::string LinkNote(const v1::Receipt& receipt) {
   const std::string peers = receipt.peer_fetched_bytes() > 0
                                 ? absl::StrCat(", ", FormatBytes(receipt.peer_fetched_bytes()),
@@ -204,7 +203,7 @@ std::string LinkNote(const v1::Receipt& receipt) {
              : "";
 }
 
-// "" where the board was the run's alone.
+// "" if no other program used the board.
 std::string ContendedNote(const v1::Receipt& receipt) {
   if (receipt.contended_seconds() <= 0.0 || receipt.run().seconds() <= 0.0) {
     return "";
@@ -218,7 +217,7 @@ std::string ContendedNote(const v1::Receipt& receipt) {
       "\n");
 }
 
-// "" where the supply was strong enough.
+// "" if the supply was strong enough.
 std::string UnderVoltageNote(const v1::Receipt& receipt) {
   return receipt.under_voltage_seconds() > 0.0
              ? absl::StrCat(
@@ -277,7 +276,7 @@ std::string WorkNotes(const v1::Receipt& receipt) {
   return out;
 }
 
-// Who left a device for whose deadline, or for a gain.
+// The attempts that left a device for another job's deadline, or for a gain.
 std::string ReleaseNotes(const v1::Job& job, const v1::Attempt& attempt) {
   std::string out;
   for (const std::string& released : attempt.released_attempt_ids()) {

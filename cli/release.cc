@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle release push|ls|rm. push looks at the programs before it sends a byte.
+// wattle release push|ls|rm. push checks the programs before it sends a byte.
 #include "artifacts/release.h"
 
 #include <memory>
@@ -27,7 +27,7 @@ struct ReleaseFlags {
   std::string digest;
 };
 
-// The digest is the artifact's id, the hash of all files, as whoever built the release tells it.
+// The digest is the artifact's id, the hash of all files, as published by the release's builder.
 absl::Status CheckDigest(const Session& session, const ReleaseFlags& flags) {
   if (flags.digest.empty()) {
     return absl::OkStatus();
@@ -43,7 +43,7 @@ absl::Status CheckDigest(const Session& session, const ReleaseFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> PushRelease(Session& session, ReleaseFlags flags) {
-  flags.version = std::string(absl::StripPrefix(flags.version, "v"));  // Of a tag.
+  flags.version = std::string(absl::StripPrefix(flags.version, "v"));  // a tag begins with v
   if (!ParseReleaseVersion(flags.version).has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--version ", flags.version, ": wants a version such as 1.4.0 or 1.5.0-rc.1"));

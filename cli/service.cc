@@ -26,7 +26,7 @@ struct ServiceFlags {
   std::string token_id;
 };
 
-// What a scraper needs besides the token: by what it judges the coordinator and the workers.
+// A scraper's needs besides the token: how to verify the coordinator and the workers.
 void PrintSurroundings(Session& session, const v1::CreatedToken& token) {
   const absl::StatusOr<Contexts> contexts = Contexts::Load(session.environment());
   const absl::StatusOr<std::string> name =
@@ -53,7 +53,7 @@ absl::StatusOr<ExitCode> MakeServiceToken(Session& session, const ServiceFlags& 
   return ExitCode::kOk;
 }
 
-// Made here: workers alone know it, by its SHA-256.
+// Made locally: only the workers get to know the token, by its SHA-256.
 absl::StatusOr<ExitCode> MakePageToken(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const std::string id, tls::RandomHex(tls::kTokenIdBytes));
   WATTLE_ASSIGN_OR_RETURN(const std::string secret, tls::RandomHex(tls::kTokenSecretBytes));

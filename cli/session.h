@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A Session is what a command gets: the environment, the flags that all commands share, and the
-// coordinator. The rest of the file is how a command joins the program: one function for each noun
-// adds the subcommands and binds what they run. Not thread-safe.
+// A Session gives a command the environment, the flags that all commands share, and the
+// coordinator. The rest of the file connects commands to the program: one function for each noun
+// adds the subcommands and binds their code. Not thread-safe.
 #ifndef WATTLE_CLI_SESSION_H_
 #define WATTLE_CLI_SESSION_H_
 
@@ -28,10 +28,10 @@ namespace wattle::cli {
 enum class OutputFormat { kTable, kJson, kCsv };
 
 struct GlobalFlags {
-  std::string version;      // Of this program.
-  std::string command;      // Such as "job show".
+  std::string version;      // of this program
+  std::string command;      // such as "job show"
   std::string coordinator;  // Empty: the context's.
-  std::string context;      // Empty: the one in use.
+  std::string context;      // empty: the current one
   bool plaintext_loopback = false;
   OutputFormat format = OutputFormat::kTable;
   double timeout_seconds = 20.0;
@@ -47,19 +47,19 @@ class Session {
   [[nodiscard]] bool csv() const { return flags_.format == OutputFormat::kCsv; }
   [[nodiscard]] const std::string& version() const { return flags_.version; }
   [[nodiscard]] absl::Time Now() const { return environment_.clock->Now(); }
-  // Made at the first call: a command that asks no coordinator needs no login.
+  // Made at the first call: a command that makes no calls needs no login.
   Client& client();
-  // The one that was named; empty: the one in use.
+  // The named context; empty: the current one.
   [[nodiscard]] const std::string& context() const { return flags_.context; }
-  // For a debugger: no TLS, so that the coordinator knows nobody's name.
+  // For a debugger: no TLS, so the coordinator cannot identify the caller.
   [[nodiscard]] bool plaintext() const { return flags_.plaintext_loopback; }
 
   // Prints a command's answer: with -o json the message, else the text that `render` returns.
   void Print(const google::protobuf::Message& message, const std::function<std::string()>& render);
-  // Prints text. Where the text cannot be written, the command ends: streams are cancelled at once,
+  // Prints text. If the text cannot be written, the command ends: streams are cancelled at once,
   // and RunProgram returns an error.
   void PrintText(absl::string_view text);
-  // Prints a remark on the error stream, so that a pipe gets the answer alone.
+  // Prints a remark on the error stream, so that a pipe receives only the answer.
   void PrintRemark(absl::string_view text) { *environment_.err << text << "\n" << std::flush; }
 
  private:
@@ -73,7 +73,7 @@ using Command = std::function<absl::StatusOr<ExitCode>(Session&)>;
 // Holds the command that the command line names, from the parsing of flags until the command runs.
 class CommandSlot {
  public:
-  // `command` runs where `leaf` is the subcommand on the command line.
+  // `command` runs if `leaf` is the subcommand on the command line.
   void Bind(CLI::App* leaf, Command command);
   [[nodiscard]] const Command& chosen() const { return chosen_; }
 
@@ -85,7 +85,7 @@ class CommandSlot {
 // every command takes.
 CLI::App* AddLeaf(CLI::App* parent, const std::string& name, const std::string& sentence,
                   const std::string& examples);
-// Adds a noun that has verbs. The examples are those of its verbs.
+// Adds a noun with verbs. Its examples are those of the verbs.
 CLI::App* AddGroup(CLI::App* parent, const std::string& name, const std::string& sentence,
                    const std::string& examples);
 
@@ -119,16 +119,17 @@ void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot);
 // The time of a flag --ttl, such as 30m, 24h or 90d: at least 1m, at most days_max days. Errors:
 // kInvalidArgument.
 absl::StatusOr<absl::Duration> ParseTtl(const std::string& text, int days_max);
-// How long tokens of boards and people may work; those of services have a limit of their own.
+// Maximum lifetime of tokens for boards and people; service tokens have their own limit.
 inline constexpr int kTokenDaysMax = 30;
-// Prints new tokens, one a line.
+// Prints new tokens, one on each line.
 void PrintTokens(Session& session, const v1::CreateTokensResponse& made);
-// Who was let in before a command changed it, so that a command that is repeated can say that it
-// changed nothing. Empty where the coordinator does not tell: the command itself does not need it.
+// The identities before a command changed them, so that a repeated command can report that it
+// changed nothing. Empty if the coordinator does not answer, because the command itself does not
+// need the list.
 class IdentitiesBefore {
  public:
   explicit IdentitiesBefore(Session& session);
-  // Null: none such. kind: "device" or "person".
+  // Null if there is none. kind: "device" or "person".
   [[nodiscard]] const v1::IdentityRecord* Find(absl::string_view kind, absl::string_view id) const;
   [[nodiscard]] bool WasRevoked(absl::string_view kind, absl::string_view id) const;
 
@@ -136,7 +137,7 @@ class IdentitiesBefore {
   v1::ListIdentitiesResponse list_;
 };
 
-// Ends a token of whatever kind. text: its id, or all of it.
+// Ends a token of any kind. text: its id, or the whole token.
 absl::StatusOr<ExitCode> EndToken(Session& session, const std::string& text);
 
 }  // namespace wattle::cli

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle sim: what a fleet would do. Runs a scenario in virtual time; asks a coordinator only for
-// its fleet, where that is to be simulated.
+// wattle sim: simulates a fleet. Runs a scenario in virtual time, and calls a coordinator only to
+// fetch its fleet for the scenario.
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -41,7 +41,7 @@ struct SimFlags {
   std::string write;
 };
 
-// A flag is the same as --set of its field.
+// A flag is equivalent to --set of its field.
 sim::Changes ChangesOf(const SimFlags& flags) {
   sim::Changes changes = flags.changes;
   const auto add = [&changes](const char* field, const std::optional<std::string>& value) {
@@ -55,7 +55,7 @@ sim::Changes ChangesOf(const SimFlags& flags) {
   return changes;
 }
 
-// Runs the scenario and prints what came of it.
+// Runs the scenario and prints the result.
 absl::StatusOr<ExitCode> Answer(Session& session, const SimFlags& flags,
                                 const sim::Scenario& scenario) {
   const bool json_alone = session.json() || flags.json == kStandardOutput;
@@ -64,10 +64,10 @@ absl::StatusOr<ExitCode> Answer(Session& session, const SimFlags& flags,
       flags.html.empty() ? sim::Recorded::kNothing : sim::Recorded::kFirstSeed);
   const std::string file = flags.file.empty() ? "fleet" : flags.file;
   WATTLE_RETURN_IF_ERROR(absl::StartsWith(results.status().message(), absl::StrCat(file, ":"))
-                             ? results.status()  // With its line.
+                             ? results.status()  // includes the line
                              : WithContext(file, results.status()));
   const std::string json = SimJson(scenario, *results);
-  // First the answer: a file that cannot be written must not cost minutes of simulation.
+  // The answer comes first: a file that cannot be written must not waste minutes of simulation.
   const bool page_alone = flags.html == kStandardOutput;
   session.PrintText(json_alone   ? json
                     : page_alone ? SimPage(scenario, *results)
@@ -81,7 +81,7 @@ absl::StatusOr<ExitCode> Answer(Session& session, const SimFlags& flags,
   return ExitCode::kOk;
 }
 
-// What the coordinator's lists tell of its fleet.
+// The fleet, from the coordinator's lists.
 absl::StatusOr<sim::FleetTold> AskCoordinator(Session& session) {
   Client& client = session.client();
   sim::FleetTold told;
@@ -102,7 +102,7 @@ absl::StatusOr<sim::FleetTold> AskCoordinator(Session& session) {
   return told;
 }
 
-// The text of the scenario, with the coordinator's fleet where that is asked for.
+// The text of the scenario, with the coordinator's fleet if requested.
 absl::StatusOr<std::string> ScenarioText(Session& session, const SimFlags& flags) {
   std::string text;
   if (!flags.file.empty()) {

@@ -20,7 +20,7 @@ namespace {
 
 constexpr double kSun = 40;  // height of the sun, below the charge
 constexpr double kSunGap = 8;
-constexpr Watts kSunMin(0.1);  // less is what rounding leaves of a pack without a panel
+constexpr Watts kSunMin(0.1);  // smaller values are rounding errors of a pack without a panel
 
 // "day 2 06:15". Hour 0 of a scenario is a midnight.
 std::string ScenarioTime(double seconds) {
@@ -29,14 +29,14 @@ std::string ScenarioTime(double seconds) {
   return absl::StrCat("day ", day, " ", absl::FormatTime("%H:%M", at, absl::UTCTimeZone()));
 }
 
-// Of a line: the day at midnight, else the clock.
+// The label of a grid line: the day at midnight, otherwise the time of day.
 std::string LineTime(double seconds) {
   const std::string time = ScenarioTime(seconds);
   const size_t blank = time.rfind(' ');
   return time.substr(blank) == " 00:00" ? time.substr(0, blank) : time.substr(blank + 1);
 }
 
-// Where the value changes, the line goes straight up or down.
+// A polyline that is vertical where the value changes.
 class StepLine {
  public:
   void Add(double x, double y) {
@@ -49,7 +49,7 @@ class StepLine {
     last_y_ = at;
     last_x_ = x;
   }
-  // Up to where the last point was.
+  // The points so far.
   [[nodiscard]] std::string Points() const {
     return last_y_.empty() ? "" : absl::StrFormat("%s%.1f,%s", points_, last_x_, last_y_);
   }
@@ -101,7 +101,7 @@ class BoardDrawing {
         jobs.begin());
   }
 
-  // The times without a link or without power, behind everything else.
+  // The times without a link or without power, drawn behind everything else.
   [[nodiscard]] std::string Cuts(double height) const {
     std::string cuts;
     for (const sim::LinkCut& cut : scenario_.cuts) {
@@ -190,7 +190,7 @@ class BoardDrawing {
         Drawing::ScaleText(top + 10, FormatPower(sun_max_)));
   }
 
-  // A line for each time in which the samples have the value.
+  // One line for each stretch of samples that have the value.
   template <typename Y>
   std::string Lines(const char* style, std::optional<Watts> sim::PackSample::*value,
                     const Y& y) const {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One board of a simulated fleet as a drawing over the scenario's time: its attempts, the charge of
-// its pack, and the sun. A part of the page in sim_page.h, whose style has the colours. Pure.
+// Draws one board of a simulated fleet over the scenario's time: its attempts, the charge of its
+// pack, and the sun. Part of the page in sim_page.h, whose style defines the colours. Pure.
 #ifndef WATTLE_CLI_SIM_BOARD_DRAWING_H_
 #define WATTLE_CLI_SIM_BOARD_DRAWING_H_
 

@@ -88,15 +88,15 @@ std::string Legend(const sim::Scenario& scenario, const sim::Recording& recordin
       "</p>\n");
 }
 
-// What an attempt's time or the boards' idle time took.
+// A part of the joules of attempts and of the boards' idle time.
 struct Part {
   std::string name;
   std::string css;
   Joules energy;
 };
 
-// The same parts for every policy: those whose joules the receipts tell, and the rest of what the
-// ledgers tell. A ledger can be some minutes older than the last receipt.
+// Returns the same parts for every policy: those whose joules are in the receipts, and the rest
+// from the ledgers. A ledger can be some minutes older than the last receipt.
 std::vector<Part> PartsOf(const sim::EnergyRecord& energy) {
   std::vector<Part> parts = {{"idle", "rest", energy.idle},
                              {"overhead", "overhead", energy.overhead}};
@@ -159,7 +159,7 @@ std::string EnergyBars(const std::vector<EnergyRow>& rows) {
 std::string EnergyTable(const std::vector<EnergyRow>& rows) {
   constexpr double kWattHoursMin = 0.05;
   const std::vector<Part>& heads = rows.front().second;
-  // The parts that are 0.0 of every policy are left out.
+  // Parts that are 0.0 for every policy are left out.
   std::vector<size_t> shown;
   for (size_t i = 0; i < heads.size(); ++i) {
     if (std::any_of(rows.begin(), rows.end(), [i](const EnergyRow& row) {

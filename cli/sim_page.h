@@ -13,7 +13,7 @@
 
 namespace wattle::cli {
 
-// A policy without a recording has its figures alone.
+// A policy without a recording has only its figures.
 [[nodiscard]] std::string SimPage(const sim::Scenario& scenario,
                                   const std::vector<sim::PolicyResult>& results);
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The page of wattle sim, whole: two policies, a board on a pack that had a bad day and one on
+// The whole page of wattle sim: two policies, a board on a pack that had a bad day and one on
 // mains, and names that try to be more than text.
 #include "cli/sim_page.h"
 
@@ -149,7 +149,7 @@ TEST(SimPageTest, SaysWhichSeedItDraws) {
                     HasSubstr("<h2>fastest, seed 5</h2>")));
 }
 
-// Whatever text comes from a file or a run stays text.
+// Text from a file or a run stays text.
 TEST(SimPageTest, HostileNamesStayText) {
   sim::Scenario scenario = SampleScenario();
   scenario.name = kHostile;
@@ -198,7 +198,7 @@ std::string HourOf(double seconds) {
   return std::to_string(static_cast<int>(seconds / sim::kSecondsOfHour));
 }
 
-// At most a dozen lines, at whole hours, for an hour as for a year.
+// At most a dozen lines at whole hours, both for an hour and for a year.
 TEST(PageTest, LinesAreNeverTooMany) {
   const auto lines = [](double hours) {
     const std::string svg = Drawing(0, hours * sim::kSecondsOfHour, HourOf).Svg("board", 10, "");

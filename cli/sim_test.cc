@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle sim as a person types it: the same bytes each time, the table and the JSON, what if, and
-// one line for each wrong input.
+// wattle sim as a person types it: identical bytes each time, the table and the JSON, what-if
+// changes, and one line for each wrong input.
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -88,7 +88,7 @@ TEST_F(SimTest, TheJsonFileIsTheJsonAnswer) {
   EXPECT_GT(truth[0]["boards"][0]["jobs"][0]["seconds"], 60);
 }
 
-// The page changes nothing of the answer, and each time it has the same bytes.
+// The page leaves the answer unchanged and has identical bytes each time.
 TEST_F(SimTest, TheHtmlFileIsAPageOfItsOwn) {
   const std::string file = Write("small.yaml", kScenario);
   const Result plain = Run({"sim", file});
@@ -156,7 +156,7 @@ TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   ExpectError({"sim", Write("empty.yaml", "")}, "is empty");
   ExpectError({"sim", Write("typo.yaml", "durration: 1h\n")},
               "typo.yaml:1: durration: unknown field; did you mean \"duration\"?");
-  // What only the simulated coordinator refuses has its line too.
+  // An error found only by the simulated coordinator also names its line.
   std::string text(kScenario);
   text.replace(text.find("examples: 400"), 13, "examples: 400, format: text");
   ExpectError({"sim", Write("text.yaml", text)},
@@ -169,7 +169,7 @@ TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   ExpectError({"sim", file, "--add", "toaster=1"}, "class: \"toaster\"; wanted one of");
 }
 
-// Work for a fleet that the coordinator tells.
+// Work for a fleet that comes from the coordinator.
 constexpr char kWork[] = R"(name: work
 duration: 6h
 rates: {seconds_spread: 0.2}

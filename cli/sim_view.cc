@@ -16,7 +16,7 @@
 namespace wattle::cli {
 namespace {
 
-// "12", or "12 (10-14)" where the seeds differ.
+// "12", or "12 (10-14)" if the seeds differ.
 std::string SpreadText(const sim::Spread& spread, int decimals) {
   const auto text = [decimals](double value) { return absl::StrFormat("%.*f", decimals, value); };
   const std::string median = text(spread.median);
@@ -43,7 +43,7 @@ std::string RunsTable(const std::vector<sim::PolicyResult>& results, const TextS
   return table.empty() ? "" : absl::StrCat("\n", table.Render(style));
 }
 
-// A line for each reason, with the policies that met it.
+// One line for each reason, with the policies in which it occurred.
 std::string FailureLines(const std::vector<sim::PolicyResult>& results) {
   std::map<std::string, std::vector<std::string>> policies;
   for (const sim::PolicyResult& result : results) {
@@ -59,7 +59,7 @@ std::string FailureLines(const std::vector<sim::PolicyResult>& results) {
   return lines;
 }
 
-// How well the predictions' intervals held, a line for each policy.
+// The coverage of the predictions' intervals, one line for each policy.
 std::string CoverageLines(const std::vector<sim::PolicyResult>& results) {
   std::string lines;
   for (const sim::PolicyResult& result : results) {

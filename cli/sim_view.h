@@ -14,7 +14,7 @@
 
 namespace wattle::cli {
 
-// A row for each policy; with_runs: also a row for each class of boards and each entry of jobs.
+// One row for each policy; with_runs: also one for each class of boards and each entry of jobs.
 [[nodiscard]] std::string RenderSim(const sim::Scenario& scenario,
                                     const std::vector<sim::PolicyResult>& results, bool with_runs,
                                     const TextStyle& style);

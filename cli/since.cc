@@ -10,7 +10,7 @@
 namespace wattle::cli {
 namespace {
 
-// "7d" → seven days. Zero for a text that is no span.
+// "7d" → seven days. Zero for a text that is not a span.
 absl::Duration ParseSpan(absl::string_view text) {
   int64_t count = 0;
   if (text.size() < 2 || text[0] == '+' ||

@@ -11,14 +11,14 @@
 namespace wattle::cli {
 
 // "90s", "30m", "24h", "7d" before `now`; "today" (since midnight); "2026-11-20" and
-// "2026-11-20T08:30". Days and dates are in UTC, as are all times that wattle prints. Errors:
+// "2026-11-20T08:30". Days and dates are in UTC, like all times that wattle prints. Errors:
 // kInvalidArgument for any other text, and for a moment after `now`.
 absl::StatusOr<absl::Time> ParseSince(absl::string_view text, absl::Time now);
 
 // The latest midnight of UTC that is not after `now`.
 absl::Time MidnightBefore(absl::Time now);
 
-// Seconds since the epoch, as the protocol has them.
+// Seconds since the epoch, the unit of the protocol.
 double UnixSeconds(absl::Time time);
 
 }  // namespace wattle::cli

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle submit: submits job files. It reads every file before it submits the first job.
+// wattle submit: submits job files. Reads every file before it submits the first job.
 #include "cli/submit.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@
 namespace wattle::cli {
 namespace {
 
-// More jobs than these are followed in the list of jobs.
+// For more jobs than this, the hint names only the list of jobs.
 constexpr size_t kJobsWithHints = 8;
 
 struct SubmitFlags {
@@ -32,7 +32,7 @@ struct SubmitFlags {
   SubmitOptions options;
 };
 
-// Adds what to do about a submit without an answer, which may have arrived.
+// Adds a hint for a submit without an answer, which may have arrived.
 absl::Status WithKey(const absl::Status& status, const NamedSpec& named, const std::string& key) {
   const std::string file = named.label.empty() ? "the job" : named.label;
   if (!named.sweep_key.empty()) {
@@ -89,7 +89,7 @@ void PrintSubmitted(Session& session, const std::vector<v1::SubmitJobResponse>& 
   session.Print(jobs, hints);
 }
 
-// The spec as it is sent. With TLS the coordinator knows who asks.
+// The spec to send. With TLS the coordinator identifies the owner itself.
 v1::JobSpec Owned(Session& session, v1::JobSpec spec) {
   if (session.plaintext() && spec.owner().empty()) {
     spec.set_owner(session.environment().user_name());
@@ -97,7 +97,7 @@ v1::JobSpec Owned(Session& session, v1::JobSpec spec) {
   return spec;
 }
 
-// Whether the coordinator would take the job of a sweep.
+// Checks that the coordinator would accept the job of a sweep.
 absl::Status CheckAccepted(Session& session, const NamedSpec& named) {
   v1::PlanRequest request;
   *request.mutable_spec() = Owned(session, named.spec);
@@ -157,7 +157,7 @@ absl::StatusOr<v1::SubmitJobResponse> SubmitSpec(Session& session, const NamedSp
   request.set_idempotency_key(KeyOf(session, named, idempotency_key));
   auto response = session.client().SubmitJob(request);
   if (!response.ok()) {
-    // A job from flags has no file that an error could be in.
+    // A job from flags has no file to name in the error.
     const absl::Status status =
         named.label.empty() ? response.status() : WithContext(named.label, response.status());
     return WithKey(status, named, request.idempotency_key());

@@ -18,26 +18,26 @@ namespace wattle::cli {
 struct NamedSpec {
   std::string label;  // for messages: the file, "standard input", "retry of j12"; empty: flags
   v1::JobSpec spec;
-  // Of a job of a sweep: the idempotency key of the file's jobs, which the job's number makes its
-  // own.
+  // For a job of a sweep: the idempotency key of the file's jobs; the job's number makes the key
+  // unique.
   std::string sweep_key{};
   int sweep_number = 0;
 };
 
-// Submits one spec and prints its id. idempotency_key: empty: one made at random, unless the spec
-// is of a sweep. Errors: as SubmitSpecs.
+// Submits one spec and prints the job's id. idempotency_key: if empty, a random one, except for a
+// spec of a sweep. Errors: those of SubmitSpecs.
 absl::StatusOr<v1::SubmitJobResponse> SubmitSpec(Session& session, const NamedSpec& named,
                                                  const std::string& idempotency_key);
 
 struct SubmitOptions {
-  std::string idempotency_key;  // empty: one made at random for each job
+  std::string idempotency_key;  // empty: a random one for each job
   bool watch = false;           // show progress until the jobs have ended
 };
 
-// Submits the specs one after the other, prints the ids of the jobs, and says what to do next. A
+// Submits the specs one after the other, prints the ids of the jobs, and names the next command. A
 // submit without an answer is repeated with its own idempotency key. An error names the spec's
-// label and the jobs that were submitted before it. Of sweeps, all jobs are planned before the
-// first one is submitted, so that a job that would be refused costs no others.
+// label and the jobs that were submitted before it. All jobs of sweeps are planned before the first
+// submit, so that a refused job costs no others.
 absl::StatusOr<ExitCode> SubmitSpecs(Session& session, const std::vector<NamedSpec>& specs,
                                      const SubmitOptions& options);
 

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs that come from a pipe, from flags alone, or from a job that has ended; against a fake
-// coordinator.
+// Jobs from a pipe, from flags only, or from a job that has ended; against a fake coordinator.
 #include "cli/submit.h"
 
 #include "cli/json_output.h"
@@ -48,7 +47,7 @@ TEST_F(SubmitTest, ADryRunPrintsTheJobFileAndSubmitsNothing) {
             "objective: time\ngenerate:\n  model: gpt2\n  prompts: [\"Who: ada?\", b]\n"
             "priority: 3\n");
   EXPECT_THAT(coordinator_.state().submits, IsEmpty());
-  // What is printed is a job file.
+  // The printed text is a job file.
   EXPECT_EQ(Run({"submit", Write("job.yaml", result.out)}).code, 0);
 }
 

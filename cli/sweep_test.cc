@@ -75,7 +75,7 @@ TEST_F(SweepTest, AllJobsArePlannedBeforeTheFirstIsSent) {
   EXPECT_EQ(Run({"submit", file}).code, 3);
   EXPECT_THAT(coordinator_.state().submits, SizeIs(1));
   EXPECT_THAT(coordinator_.state().plans, SizeIs(4));
-  // What the plan refuses is not sent.
+  // A job that the plan refuses is not sent.
   coordinator_.state().plan.set_certain_failure("finetune.data: squad has no answers");
   const Result refused = Run({"submit", file});
   EXPECT_EQ(refused.code, 2);

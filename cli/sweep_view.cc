@@ -14,7 +14,7 @@
 namespace wattle::cli {
 namespace {
 
-// nullptr where no device is feasible.
+// nullptr if no device is feasible.
 const v1::Candidate* ChosenOf(const v1::PlanResponse& plan) {
   for (const v1::Candidate& candidate : plan.candidates()) {
     if (!plan.chosen_device_id().empty() && plan.certain_failure().empty() &&

@@ -14,11 +14,11 @@
 namespace wattle::cli {
 
 struct SweptPlan {
-  std::string job;  // its name, which tells its values
+  std::string job;  // its name, which contains its values
   v1::PlanResponse plan;
 };
 
-// A row for each job, with the device that it would get, and the sum of their joules.
+// One row for each job, with the device that it would get, and the sum of their joules.
 [[nodiscard]] std::string RenderSweep(const std::vector<SweptPlan>& plans, const TextStyle& style);
 
 // One document: .plans[] with the job's name and its PlanResponse.

@@ -24,7 +24,7 @@ struct CodePoint {
   size_t size_bytes = 1;
 };
 
-// The code point at the start of `text`, and its size. kBroken and one byte where `text` does not
+// The code point at the start of `text`, and its size. kBroken and one byte if `text` does not
 // begin with UTF-8. REQUIRES: `text` is not empty.
 CodePoint Decode(absl::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -212,7 +212,9 @@ bool Table::Shrink(const std::vector<size_t>& shown, size_t limit,
   for (const size_t i : shown) {
     total += (*widths)[i];
   }
-  while (total > limit) {  // narrow the widest column that may wrap
+  // Narrows the widest column that may wrap, one column of text at a time: long texts lose most,
+  // and short ones stay on one line.
+  while (total > limit) {
     size_t widest = columns_.size();
     for (const size_t i : shown) {
       const size_t least = std::max(kNarrowestWrap, DisplayWidth(columns_[i].head));
@@ -288,7 +290,7 @@ std::string Table::RenderBlocks(const TextStyle& style) const {
   const size_t value_width = std::max(limit > indent ? limit - indent : 0, kNarrowestWrap);
   std::string out;
   for (const Row& row : rows_) {
-    // A first column without a head holds a mark, which is written before the name.
+    // A first column without a header holds a mark, which is written before the name.
     const size_t title = columns_.front().head.empty() && columns_.size() > 1 ? 1 : 0;
     std::string heading = row.cells[title];
     if (title == 1 && row.cells.front() != "-") {

@@ -23,12 +23,12 @@ void LiveScreen::Show(absl::string_view text) {
   }
   std::string frame;
   if (shown_lines_ > 0) {
-    absl::StrAppend(&frame, "\x1b[", shown_lines_, "A");  // The cursor goes up to the first line.
+    absl::StrAppend(&frame, "\x1b[", shown_lines_, "A");  // moves the cursor up to the first line
   }
   for (const std::string& line : lines) {
-    absl::StrAppend(&frame, "\r", line, "\x1b[K\n");  // Erases the rest of the old line.
+    absl::StrAppend(&frame, "\r", line, "\x1b[K\n");  // erases the rest of the old line
   }
-  absl::StrAppend(&frame, "\x1b[J");  // Erases old lines below the new text.
+  absl::StrAppend(&frame, "\x1b[J");  // erases old lines below the new text
   out_ << frame << std::flush;
   shown_lines_ = lines.size();
 }
@@ -38,13 +38,13 @@ TerminalKeys::TerminalKeys() {
     return;
   }
   termios keys = before_;
-  keys.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);  // Ctrl-C stays a signal.
+  keys.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);  // Ctrl-C still raises a signal
   changed_ = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
 }
 
 TerminalKeys::~TerminalKeys() {
   if (changed_) {
-    // What cannot be restored here is restored by `reset`; there is nobody left to tell.
+    // If restoring fails, the user can run `reset`; there is no one left to report the error to.
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &before_);
   }
 }

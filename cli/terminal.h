@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The terminal of a command that lives on, such as `wattle top`: a screen that is rewritten, and
-// keys at once. Not thread-safe.
+// The terminal of a long-running command, such as `wattle top`: a screen that is rewritten, and
+// keys without waiting for Enter. Not thread-safe.
 #ifndef WATTLE_CLI_TERMINAL_H_
 #define WATTLE_CLI_TERMINAL_H_
 
@@ -17,7 +17,7 @@
 namespace wattle::cli {
 
 // Shows a text of several lines again and again. On a terminal the text is rewritten in place, and
-// lines that stay the same do not flicker. Elsewhere the texts follow each other.
+// unchanged lines do not flicker. Elsewhere the texts follow each other.
 class LiveScreen {
  public:
   // `out` must outlive the screen.
@@ -33,11 +33,11 @@ class LiveScreen {
   size_t shown_lines_ = 0;
 };
 
-// As long as the object lives, the terminal gives each key at once and does not print it. At most
+// While the object exists, the terminal delivers each key at once and does not print it. At most
 // one object at a time.
 class TerminalKeys {
  public:
-  // Changes the terminal of the standard input. Does nothing where standard input is no terminal.
+  // Changes the terminal of the standard input. Does nothing if standard input is not a terminal.
   TerminalKeys();
   ~TerminalKeys();
   TerminalKeys(const TerminalKeys&) = delete;

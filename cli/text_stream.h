@@ -16,9 +16,8 @@ namespace wattle::cli {
 
 class TextStream {
  public:
-  // The part of the text that was not shown yet, safe for a terminal. Where updates were missed, "
-  // … " stands for the gap. The text of a new attempt begins on a new line, and so does that of an
-  // attempt that begins again.
+  // The part of the text that was not shown yet, safe for a terminal. If updates were missed, an
+  // ellipsis marks the gap. The text of a new attempt, or of a restarted one, begins on a new line.
   std::string More(const v1::AttemptProgress& progress);
 
   // The part of the whole text that was not shown yet. The whole text is known when the job has

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the output can show. Renderers take the style as a value, so that the same function serves a
-// terminal, a pipe and a golden test.
+// The capabilities of the output. Renderers take the style as a value, so the same function serves
+// a terminal, a pipe and a golden test.
 #ifndef WATTLE_CLI_TEXT_STYLE_H_
 #define WATTLE_CLI_TEXT_STYLE_H_
 

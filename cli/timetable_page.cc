@@ -17,8 +17,8 @@
 namespace wattle::cli {
 namespace {
 
-// The text in a bar of work that runs is as light as the page, and not as its ink, which is too
-// near to the bar's colour.
+// The text in a running bar has the colour of the page, because the ink's colour is too close to
+// the bar's.
 constexpr char kStyle[] =
     R"(:root { --runs: #2f6fde; --waits: #8fb4f0; --bad: #c62f2f; }
 @media (prefers-color-scheme: dark) { :root { --runs: #5b93f5; --waits: #37598f; --bad: #ff6b6b; } }
@@ -30,7 +30,7 @@ svg .runs + text { fill: var(--paper); }
 .band { fill: var(--charge); opacity: .3; }
 )";
 
-// "06:00", and at midnight the day that begins: "21 Nov".
+// "06:00"; at midnight the day that begins: "21 Nov".
 std::string Clock(double unix_seconds) {
   constexpr int64_t kDaySeconds = 86400;
   const auto seconds = static_cast<int64_t>(unix_seconds);
@@ -87,12 +87,13 @@ class DevicePage {
     return bars;
   }
 
-  // Over a bar the span of its begin, under it that of its end: a line with a short tick at each
-  // end. Nothing where the span is not known.
+  // A whisker above a bar shows the span of its begin, one below the span of its end: a line with a
+  // short tick at each end. Nothing if the span is unknown.
   [[nodiscard]] std::string Whisker(double y, double low, double high) const {
     if (low >= high) {
       return "";
     }
+    // At least one unit wide, so that a short span stays visible.
     const double begin = drawing_.X(low);
     return absl::StrFormat("<path class=\"span\" d=\"M%.1f %g v3 v-1.5 H%.1f v1.5 v-3\"/>\n", begin,
                            y - 1.5, std::max(drawing_.X(high), begin + 1));
@@ -112,9 +113,11 @@ class DevicePage {
     for (const v1::ChargeForecast& charge : device_.charge()) {
       const double x = drawing_.X(charge.at_unix_seconds());
       absl::StrAppendFormat(&upper, "%.1f,%.1f ", x, Y(charge.high_ratio()));
+      // A polygon is one closed outline: the upper edge forward, then the lower edge backward.
       lower.insert(0, absl::StrFormat("%.1f,%.1f ", x, Y(charge.low_ratio())));
       absl::StrAppendFormat(&median, "%.1f,%.1f ", x, Y(charge.median_ratio()));
     }
+    // SVG paints in order: the band must not cover the median line.
     return absl::StrCat(Reserve(), "<polygon class=\"band\" points=\"", upper, lower,
                         "\"><title>charge: one day of ten is below, one above</title></polygon>\n",
                         "<polyline class=\"charge\" points=\"", median, "\"/>\n",

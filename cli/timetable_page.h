@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The fleet's timetable as a page for a browser: what each device runs and will run, and its
-// charge. The page needs no network and no script. Pure.
+// The fleet's timetable as a page for a browser: the current and planned work of each device, and
+// its charge. The page needs no network and no script. Pure.
 #ifndef WATTLE_CLI_TIMETABLE_PAGE_H_
 #define WATTLE_CLI_TIMETABLE_PAGE_H_
 

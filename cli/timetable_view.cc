@@ -19,7 +19,7 @@
 namespace wattle::cli {
 namespace {
 
-// A row of charge each so many hours, so that two days fill a screen.
+// Interval between rows of charge, so that two days fit on a screen.
 constexpr size_t kChargeEveryHours = 4;
 
 std::string In(double unix_seconds, const v1::Timetable& timetable) {
@@ -27,8 +27,8 @@ std::string In(double unix_seconds, const v1::Timetable& timetable) {
   return seconds < 1 ? "now" : FormatElapsed(absl::Seconds(seconds));
 }
 
-// " (90 %: begins in 25 min 00 s to 40 min 00 s, ends in 1 h 05 min to 1 h 35 min)". What is not
-// known, or is sure, is left out.
+// " (90 %: begins in 25 min 00 s to 40 min 00 s, ends in 1 h 05 min to 1 h 35 min)". Unknown or
+// certain moments are left out.
 std::string SpanOf(const v1::TimetableEntry& entry, const v1::Timetable& timetable) {
   std::vector<std::string> spans;
   const auto add = [&](absl::string_view what, double low, double high) {
@@ -72,7 +72,7 @@ std::string Jobs(const v1::Timetable& timetable, const TextStyle& style) {
   return table.Render(style);
 }
 
-// The charge of each device with a known sun: a tenth of the paths, half, nine tenths.
+// The charge of each device with a known sun: the 10 %, 50 % and 90 % quantiles of the paths.
 std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
   Table table({{"charge"},
                {"in", Align::kRight},
@@ -82,6 +82,7 @@ std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
                {"90 %", Align::kRight},
                {"reserve", Align::kRight}});
   for (const v1::DeviceTimetable& device : timetable.devices()) {
+    // The forecast has one value for each hour; a row for each would hide the jobs above.
     for (size_t hour = 0; hour < static_cast<size_t>(device.charge_size());
          hour += kChargeEveryHours) {
       const v1::ChargeForecast& charge = device.charge(static_cast<int>(hour));
@@ -108,7 +109,7 @@ std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
   return out;
 }
 
-// "power group mast: nano-1, nano-2", a line for each group.
+// "power group mast: nano-1, nano-2", one line for each group.
 std::string PowerGroups(const v1::Timetable& timetable) {
   std::map<std::string, std::vector<std::string>> groups;
   for (const v1::DeviceTimetable& device : timetable.devices()) {

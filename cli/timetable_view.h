@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The fleet's timetable as text: what each device runs and will run, and its charge. Pure.
+// The fleet's timetable as text: the current and planned work of each device, and its charge. Pure.
 #ifndef WATTLE_CLI_TIMETABLE_VIEW_H_
 #define WATTLE_CLI_TIMETABLE_VIEW_H_
 

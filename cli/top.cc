@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle top: the fleet, live. Without a terminal it writes one screen after the other.
+// wattle top: a live view of the fleet. Without a terminal it writes one screen after the other.
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,7 +18,7 @@ namespace wattle::cli {
 namespace {
 
 constexpr absl::Duration kScreenInterval = absl::Seconds(1);
-// Today's joules are asked for less often, because they change slowly.
+// Today's joules are fetched less often, because they change slowly.
 constexpr absl::Duration kTodayInterval = absl::Seconds(30);
 
 struct TopFlags {
@@ -37,7 +37,7 @@ TopOrder Next(TopOrder order) {
   return TopOrder::kName;
 }
 
-// Waits until the next screen is due. False: the person quits, or nobody reads the output any more.
+// Waits until the next screen is due. False: the user quits, or the output is closed.
 bool Wait(Session& session, absl::Duration interval, TopState* state) {
   const Environment& environment = session.environment();
   if (!environment.out->good()) {
@@ -72,7 +72,7 @@ absl::StatusOr<ExitCode> ShowTop(Session& session, const TopFlags& flags) {
     if (!state.paused || !asked) {
       absl::StatusOr<FleetAnswers> fresh = AskFleet(session);
       if (absl::IsCancelled(fresh.status())) {
-        return ExitCode::kOk;  // Ctrl-C ends it like q.
+        return ExitCode::kOk;  // Ctrl-C quits like q
       }
       WATTLE_RETURN_IF_ERROR(fresh.status());
       fresh->today = std::move(answers.today);

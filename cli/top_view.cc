@@ -21,9 +21,9 @@ namespace wattle::cli {
 namespace {
 
 constexpr int kBarWidth = 12;
-constexpr int kWaitingShownMax = 8;  // Waiting jobs that are listed.
+constexpr int kWaitingShownMax = 8;  // limit of listed waiting jobs
 
-// In narrow columns a mark stands for "emulated" or "modelled"; the screen's last line explains it.
+// In narrow columns a mark replaces "emulated" or "modelled"; the screen's last line explains it.
 std::string MarkedPower(const v1::Device& device) {
   if (PowerWords(device).empty()) {
     return "";
@@ -74,7 +74,7 @@ double OrderKey(const v1::Device& device, TopOrder order) {
     case TopOrder::kName:
       break;
   }
-  return 0.0;  // By name, the coordinator's own order.
+  return 0.0;  // by name, the coordinator's own order
 }
 
 Table DeviceTable(const v1::ListDevicesResponse& devices, TopOrder order) {
@@ -128,7 +128,7 @@ std::string Queue(const v1::ListJobsResponse& jobs, absl::Time now, const TextSt
   }
   for (const v1::JobSummary& job : rows) {
     if (job.state() != v1::JOB_STATE_WAITING && job.state() != v1::JOB_STATE_QUEUED) {
-      continue;  // The table of devices shows active jobs.
+      continue;  // the table of devices shows active jobs
     }
     if (shown == kWaitingShownMax) {
       ++more;

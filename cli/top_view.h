@@ -12,7 +12,7 @@
 
 namespace wattle::cli {
 
-enum class TopOrder { kName, kPower, kCharge };  // Key s takes the next one.
+enum class TopOrder { kName, kPower, kCharge };  // key s selects the next one
 
 struct TopState {
   TopOrder order = TopOrder::kName;

@@ -27,7 +27,7 @@ struct UpgradeFlags {
 
 absl::StatusOr<v1::StartUpgradeRequest> RequestOf(const UpgradeFlags& flags) {
   v1::StartUpgradeRequest request;
-  request.set_version(std::string(absl::StripPrefix(flags.version, "v")));  // Of a tag.
+  request.set_version(std::string(absl::StripPrefix(flags.version, "v")));  // a tag begins with v
   if (!ParseReleaseVersion(request.version()).has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--to ", flags.version, ": wants a version such as 1.4.0 or 1.5.0-rc.1"));
@@ -51,7 +51,7 @@ absl::StatusOr<ExitCode> Show(Session& session, const absl::StatusOr<v1::Upgrade
   return ExitCode::kOk;
 }
 
-// The answer of a command that changed the upgrade.
+// Prints the answer of a command that changed the upgrade.
 absl::StatusOr<ExitCode> Tell(Session& session, const absl::StatusOr<v1::Upgrade>& upgrade) {
   WATTLE_RETURN_IF_ERROR(upgrade.status());
   session.Print(*upgrade, [&] { return RenderUpgradeState(*upgrade); });

@@ -17,7 +17,7 @@ namespace wattle::cli {
 std::string UpgradeStateWords(const v1::Upgrade& upgrade);
 // One line: "u3 to 0.3.0 paused: stage 2 (20%) stopped: …".
 std::string RenderUpgradeState(const v1::Upgrade& upgrade);
-// That line and a table of the devices. An upgrade without id is a plan.
+// The line of RenderUpgradeState and a table of the devices. An upgrade without an id is a plan.
 std::string RenderUpgrade(const v1::Upgrade& upgrade, absl::Time now, const TextStyle& style);
 
 }  // namespace wattle::cli

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What every table, block and JSON document looks like, whole: tests/golden/cli.
+// Whole tables, blocks and JSON documents: tests/golden/cli.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -55,7 +55,7 @@ TEST(TimetableViewTest, Golden) {
   ExpectGolden("timetable.json", ToJsonDocument(SampleTimetable()));
 }
 
-// An HTML of hostile names stays text.
+// HTML in hostile names stays text.
 TEST(TimetablePageTest, Golden) {
   v1::Timetable timetable = SampleTimetable();
   timetable.mutable_without_place(0)->set_reason("<script>alert('x')</script> & more");
@@ -65,7 +65,8 @@ TEST(TimetablePageTest, Golden) {
   EXPECT_THAT(page, Not(HasSubstr("http")));
 }
 
-// Over a bar the span of its begin, under it that of its end; the table has both in words.
+// A whisker above a bar shows the span of its begin, one below that of its end; the table has both
+// in words.
 TEST(TimetablePageTest, ShowsTheSpansOfStartsAndEnds) {
   const std::string page = TimetablePage(SampleTimetable());
   const auto count = [&page](absl::string_view text) {
@@ -81,7 +82,7 @@ TEST(TimetablePageTest, ShowsTheSpansOfStartsAndEnds) {
                               "2025-11-20 09:55:00 UTC (90 %: 09:25:00 to 10:25:00)</td>"));
 }
 
-// The colour that the page's style gives the name, in the light theme or the dark one.
+// The named colour in the page's style, in the light or dark theme.
 std::string ColourOf(absl::string_view page, absl::string_view name, bool dark) {
   const std::string entry = absl::StrCat("--", name, ": ");
   std::string found;
@@ -110,10 +111,10 @@ double ContrastOf(const std::string& one, const std::string& other) {
   return (lighter + 0.05) / (darker + 0.05);
 }
 
-// WCAG 2, level AA, asks for 4.5:1.
+// WCAG 2, level AA, requires 4.5:1.
 TEST(TimetablePageTest, TextInBarsCanBeRead) {
   const std::string page = TimetablePage(SampleTimetable());
-  // The text of a running bar has the colour of the page, any other text has that of the ink.
+  // The text of a running bar has the colour of the page; other text has the ink's colour.
   ASSERT_THAT(page, HasSubstr("svg text { font-size: 11px; fill: var(--ink); }"));
   ASSERT_THAT(page, HasSubstr("svg .runs + text { fill: var(--paper); }"));
   ASSERT_THAT(page, ContainsRegex("<rect class=\"runs\".*</rect><text"));
@@ -153,7 +154,7 @@ TEST(JobViewTest, AnOpenJobTellsWhatItHasSpentAndWhatIsLeft) {
   job.mutable_spec()->set_energy_budget_wh(5);
   EXPECT_THAT(RenderJob(job, Now(), kPipe),
               ContainsRegex("so far +1.50 Wh, 3.50 Wh of its energy budget are left\n"));
-  job.set_spent_energy_joules(19'000);  // The board is told a little late.
+  job.set_spent_energy_joules(19'000);  // the board learns of it a little late
   EXPECT_THAT(RenderJob(job, Now(), kPipe), HasSubstr(", 0.0 J of its energy budget are left"));
   job.set_finished_unix_seconds(kSampleNowUnixSeconds);
   EXPECT_THAT(RenderJob(job, Now(), kPipe), Not(HasSubstr("so far")));
@@ -167,7 +168,7 @@ TEST(PlanViewTest, ADeviceOfTwoProcessorsShowsBothInEachMode) {
   EXPECT_THAT(text, ContainsRegex("nano-1 +7W, GPU +11726 +36.33 Wh"));
   EXPECT_THAT(text, ContainsRegex("- +15W, GPU +9000 +27.50 Wh"));
   EXPECT_THAT(text, ContainsRegex("- +25W, CPU +9000 +27.50 Wh"));
-  board.clear_power_mode();  // A board without modes, whose cores are the choice.
+  board.clear_power_mode();  // a board without modes, for which the processor is the choice
   board.set_sets_power_mode(false);
   board.set_on_cpu(true);
   board.mutable_other_power_modes()->Clear();
@@ -352,11 +353,11 @@ TEST(FleetViewTest, TheHeatIsToldOnceTheSamplesTellIt) {
               HasSubstr("7.2 K/W, settles in 14 min 00 s, throttles at 80 °C; error 0.6 K\n"));
 }
 
-// A charge that is read from a voltage, or counted, is told with the error that the worker states.
+// A charge that is derived from a voltage, or counted, is shown with the worker's stated error.
 TEST(FleetViewTest, AChargeIsToldWithItsError) {
   v1::Device device = SampleDevices().devices(0);
   EXPECT_THAT(RenderDevice(device, Now()), HasSubstr("  charge        83 ± 7 %"));
-  // Of this moment, which may be more than the gauge's own.
+  // the present error, which may exceed the gauge's own
   device.mutable_info()->set_gauge_error_ratio(0.05);
   device.mutable_heartbeat()->set_gauge_error_ratio(0.14);
   EXPECT_EQ(ChargeWords(device), "83 ± 14 %");

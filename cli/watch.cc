@@ -13,8 +13,8 @@ namespace wattle::cli {
 
 namespace {
 
-// The rest of a single prompt's text, which the updates did not show before the job ended, and the
-// end of its line. Where the text cannot be read, nothing: 'wattle job output' says why.
+// The rest of a single prompt's text, which the updates did not show before the job ended, and a
+// newline. Empty if the text cannot be read: 'wattle job output' gives the reason.
 std::string RestOfText(Session& session, const v1::Job& job, const TextStream& text) {
   std::string rest;
   if (job.state() == v1::JOB_STATE_SUCCEEDED && job.spec().generate().prompts_size() == 1) {
@@ -27,8 +27,8 @@ std::string RestOfText(Session& session, const v1::Job& job, const TextStream& t
   return ends_line ? rest : absl::StrCat(rest, "\n");
 }
 
-// That the attempt runs is no news beside the text that it makes. Of a fast one the text comes
-// first, and a line about the attempt would cut it in two.
+// A line about the running attempt adds nothing to the text that it generates. A fast attempt's
+// text arrives first, and such a line would split it.
 bool IsToldByText(const v1::JobUpdate& update, const TextStream& text) {
   const auto& attempts = update.job().attempts();
   return text.has_text() && !attempts.empty() &&

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Following a job until it has ended: `job watch` and `submit --watch`.
+// Follows a job until it has ended: `job watch` and `submit --watch`.
 #ifndef WATTLE_CLI_WATCH_H_
 #define WATTLE_CLI_WATCH_H_
 
@@ -15,13 +15,14 @@
 namespace wattle::cli {
 
 // Shows progress until the job has ended, and returns the ended job. With -o json: one line for
-// each update, or none where `quiet`. An interrupt ends the watch; the job goes on. on_job: called
-// with the job behind each line about its state, and may print lines; with -o json not called.
+// each update, or none where `quiet`. An interrupt ends the watch; the job continues. on_job:
+// called with the job after each line about its state, and may print lines; not called with -o
+// json.
 absl::StatusOr<v1::Job> WatchUntilEnd(
     Session& session, const std::string& job_id, bool quiet,
     const std::function<void(const v1::Job&)>& on_job = [](const v1::Job&) {});
 
-// kOk for a job that succeeded. Else kJobFailed, after a remark on the error stream.
+// kOk for a job that succeeded; otherwise kJobFailed, after a remark on the error stream.
 ExitCode ReportEnd(Session& session, const v1::Job& job);
 
 }  // namespace wattle::cli

@@ -1,5 +1,5 @@
 # Toolchain for the boards: Debian's cross compiler against a Debian 12 arm64 sysroot, named by SYSROOT in the environment.
-# `./dev arm64` makes the sysroot and uses this. Tests run under qemu as the Cortex-A76 of a Raspberry Pi 5.
+# `./dev arm64` makes the sysroot and uses this file. Tests run under qemu, which emulates the Cortex-A76 of a Raspberry Pi 5.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

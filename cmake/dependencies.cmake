@@ -1,4 +1,4 @@
-# Every third party, once. All are Debian 12 packages; `./dev deps` installs them.
+# Every third-party library is found here, once. All are Debian 12 packages; `./dev deps` installs them.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
@@ -14,7 +14,7 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 find_program(PROTOC protoc REQUIRED)
 find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
-# Its classes have other members with OpenSSL, and Debian's library is built with it: every user must define that too.
+# Its classes have other members with OpenSSL. Debian's library is built with OpenSSL, so every user must define the macro too.
 find_library(HTTPLIB_LIBRARY cpp-httplib REQUIRED)
 add_library(wattle_httplib INTERFACE)
 target_link_libraries(wattle_httplib INTERFACE ${HTTPLIB_LIBRARY})
@@ -25,8 +25,8 @@ if(WATTLE_TESTS OR WATTLE_FUZZ)
   find_package(GTest REQUIRED)
 endif()
 
-# libtorch, wanted by worker/engine and worker/runner alone. Torch's own package sets global flags and drags CUDA checks in
-# with 2.x wheels, so the two libraries that are used are imported by hand for both.
+# libtorch, used only by worker/engine and worker/runner. Torch's own package sets global flags and runs CUDA checks
+# with 2.x wheels, so the two libraries in use are imported by hand for both kinds of installation.
 if(WATTLE_ENGINE)
   if(WATTLE_TORCH_ROOT)
     set(torch_include ${WATTLE_TORCH_ROOT}/include)
@@ -45,7 +45,7 @@ if(WATTLE_ENGINE)
     target_include_directories(wattle_torch_${part} SYSTEM INTERFACE ${torch_include}/torch/csrc/api/include)
   endforeach()
   set_property(TARGET wattle_torch_torch_cpu PROPERTY INTERFACE_LINK_LIBRARIES wattle_torch_c10)
-  # ATen/TensorOperators.h then brings the operators that its own lines call, in place of all.
+  # ATen/TensorOperators.h then includes only the operators that it calls, instead of all.
   target_compile_definitions(wattle_torch_torch_cpu INTERFACE AT_PER_OPERATOR_HEADERS)
   add_library(wattle::torch ALIAS wattle_torch_torch_cpu)
 endif()

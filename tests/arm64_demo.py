@@ -32,11 +32,11 @@ QUESTIONS = 8
 ANSWERED = 3
 FINETUNE = {"finetune.steps": 6, "finetune.batch_size": 2, "finetune.warmup_steps": 1, "finetune.checkpoint_every_steps": 3}
 JOB_SECONDS_MAX = 900
-DIFFERENCE_MAX = 0.01  # Of losses and perplexities between the architectures, whose FP32 sums have other orders.
+DIFFERENCE_MAX = 0.01  # Tolerance of losses and perplexities between the architectures, which sum FP32 in different orders.
 
 
 def write_wrappers():
-    """For each program one that starts it under qemu. The runner would start itself again for this variable, which qemu cannot do."""
+    """Makes a script for each program that starts it under qemu. The runner would restart itself for this variable, which qemu cannot do."""
     WRAPPERS.mkdir(parents=True, exist_ok=True)
     for program in PROGRAMS:
         wrapper = WRAPPERS / program
@@ -140,7 +140,7 @@ def run_fleet():
 
 
 def figures_of(programs):
-    """What run_fleet() tells of these programs, or None."""
+    """The figures of run_fleet() for these programs, or None."""
     print(f"the programs of {programs.relative_to(ROOT)}", flush=True)
     child = subprocess.Popen([sys.executable, __file__, "--fleet"], env={**os.environ, "WATTLE_BIN": str(programs)}, stdout=subprocess.PIPE, text=True)
     lines = []

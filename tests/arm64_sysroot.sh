@@ -12,7 +12,7 @@ packages=$(IFS=, && echo "$*")
 mmdebstrap --quiet --variant=extract --architectures=arm64 --components=main --include="$packages" \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   bookworm "$directory"
-# Unpacked only: the alternatives of BLAS and LAPACK were never set up.
+# Packages are only unpacked, so the alternatives of BLAS and LAPACK were never set up.
 for library in libblas.so.3 liblapack.so.3 libopenblas.so.0; do
   ln -sf "openblas-pthread/$library" "$directory/usr/lib/aarch64-linux-gnu/$library"
 done

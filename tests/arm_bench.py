@@ -47,7 +47,7 @@ class ArmBenchTest(unittest.TestCase):
                          ["-DINT8_MANY=xnn_qd8_f32_qc8w_gemm_minmax_ukernel_4x16c8__neoni8mm", "-DINT8_INPUTS=4", "-DINT8_COLUMNS=16"])
 
     def test_threads_follow_from_the_bytes_of_a_weight(self):
-        # Ten of the 2.4 GHz's cycles for each byte, of which 17 GB/s need 170 G: 70.8 threads.
+        # Ten cycles at 2.4 GHz for each byte; 17 GB/s need 170 G cycles a second: 70.8 threads.
         self.assertAlmostEqual(arm.threads_to_memory_bound(20, 2), 10 * 17 / 2.4)
 
 

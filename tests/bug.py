@@ -11,7 +11,7 @@ class Bug(NamedTuple):
     wrong: str
     target: str  # a test of GoogleTest; empty: the programs, for a test of tests/integration
     tests: str  # of which at least one must fail
-    also: tuple = ()  # further edits (path, right, wrong), where a second guard holds
+    also: tuple = ()  # further edits (path, right, wrong), if a second guard also holds
 
     def edits(self):
         return ((self.path, self.right, self.wrong), *self.also)

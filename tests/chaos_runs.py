@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""chaos_runs (a ctest): how ./dev chaos counts kills over runs, with rounds that only tell figures, and how figures of one file are merged."""
+"""chaos_runs (a ctest): how ./dev chaos counts kills over runs, with rounds that only print figures, and how figures of one file are merged."""
 
 import contextlib
 import io

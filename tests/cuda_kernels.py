@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Compiles every CUDA kernel for the boards' GPUs, with NVRTC and ptxas of PyPI and without a GPU, and compares what each one takes with
+"""Compiles every CUDA kernel for the boards' GPUs, with NVRTC and ptxas of PyPI and without a GPU, and compares the resources of each one with
 tests/golden/cuda_kernels.txt: registers, spilled bytes (none may be), shared memory, and the share of a multiprocessor's warps that fit at once.
-Kernels of a graph may begin early on the last of them: until their wait they ask for constants alone. The NVRTC of a JetPack is older: those next to
-it on PyPI compile every file too.
+On the last of these GPUs, kernels of a graph may begin early: until their wait they may read only constants. The NVRTC of a JetPack is older: the
+nearest versions on PyPI compile every file too.
 
   build/venv-nvrtc/bin/python tests/cuda_kernels.py [--update]
 
@@ -22,13 +22,13 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KERNELS = ROOT / "worker/engine/device/cuda/kernels"
 GOLDEN = ROOT / "tests/golden/cuda_kernels.txt"
-OPTIONS = [b"--std=c++17"]  # as worker/engine/device/cuda/kernel_compiler.cc has them
-# All others: 128. As worker/engine/device/cuda/kernels/arguments.h has them.
+OPTIONS = [b"--std=c++17"]  # the flags of worker/engine/device/cuda/kernel_compiler.cc
+# All others: 128. From worker/engine/device/cuda/kernels/arguments.h.
 THREADS_OF_BLOCK = {"rotary": 32, "choose": 512, "norm_rows": 512, "cross_entropy": 512, "attention_64": 512, "attention_128": 256, "attention_256": 256,
                     **{f"product_{format}_rows{rows}": 512 if rows == 1 else 256
                        for format in ("int8", "int8g", "int6", "int4", "int4a", "nf4") for rows in (1, 2, 4, 8)}}
 
-# Of each multiprocessor: threads, blocks, bytes of shared memory, and those that each block takes beside its own (CUDA C++ Programming
+# For each multiprocessor: threads, blocks, bytes of shared memory, and the bytes reserved for each block (CUDA C++ Programming
 # Guide 12.9, table "Technical Specifications per Compute Capability"). All have 65,536 registers, given to warps by 256.
 LIMITS = {
     "sm_53": (2048, 32, 64 << 10, 0),  # Jetson Nano
@@ -43,7 +43,7 @@ IN_GRAPHS = re.compile(r"product_\w+_rows\d|embed_\w+|norm_rows|rotary|attention
 BEGINS_EARLY = "sm_90"
 
 
-# The NVRTC of JetPack 5 is 11.4, of which PyPI has none, and of JetPack 6 12.2; and the boards of each.
+# The NVRTC of JetPack 5 is 11.4, which PyPI lacks, and that of JetPack 6 is 12.2; with the boards of each.
 OF_JETPACK = {"11.7": ("sm_72", "sm_87"), "12.2": ("sm_87",)}
 
 
@@ -52,7 +52,7 @@ def site_packages():
 
 
 def compile_to_ptx(source, architecture, folder=None):
-    """folder: of another NVRTC."""
+    """folder: the folder of another NVRTC."""
     folder = folder or site_packages() / "cuda_nvrtc/lib"
     for builtins in folder.glob("libnvrtc-builtins.so.*"):
         ctypes.CDLL(str(builtins))
@@ -88,7 +88,7 @@ def occupancy(architecture, kernel, registers, shared):
 
 
 def touched_early(ptx):
-    """What kernels of a graph do to memory before they wait for the kernel before them, and may not."""
+    """The forbidden memory accesses of a graph's kernels before they wait for the previous kernel."""
     for kernel, body in re.findall(r"\.entry (\w+)\((.*?)\n\}", ptx, re.DOTALL):
         if not IN_GRAPHS.fullmatch(kernel):
             continue

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""The dashboards of deploy/grafana against Grafana's rules: what a Grafana would refuse, repair silently or show as an empty sandbox.
+"""The dashboards of deploy/grafana against Grafana's rules: finds content that a Grafana would refuse, repair silently or show as an empty panel.
 
 Their queries run against a real Prometheus in tests/integration/telemetry_test.py.
 """
@@ -12,7 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "deploy/grafana/dashboards"
-SCHEMA_VERSION_MIN = 36  # Of Grafana 9.0, the first with data sources as {type, uid}.
+SCHEMA_VERSION_MIN = 36  # The schema of Grafana 9.0, the first with data sources as {type, uid}.
 COLUMNS = 24
 UNITS = {"short", "watt", "watth", "joule", "celsius", "percentunit", "s", "bytes", "bool", "bool_yes_no", "dateTimeFromNow"}
 PANELS = {"stat", "timeseries", "table", "bargauge"}

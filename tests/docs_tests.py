@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Every test that a page of docs/ names is there: `Suite.Name` in a C++ test, `name_test.py` in tests/integration. Each row of the threat
+"""Checks that every test named in docs/ exists: `Suite.Name` in a C++ test, `name_test.py` in tests/integration. Each row of the threat
 model names one."""
 
 import pathlib
@@ -23,7 +23,7 @@ def tests_of_the_tree():
 
 
 def threats_without_a_test(suites):
-    """The rows whose last cell names no test and no suite that is there, and does not say that it is the row before's."""
+    """The rows whose last cell names no existing test or suite, and does not refer to the previous row."""
     page, head = THREATS
     rows = (ROOT / page).read_text().split(head)[1].split("\n\n")[0].splitlines()[2:]
     for row in rows:
@@ -50,7 +50,7 @@ def main():
                 known = word in tests
             if not known:
                 problems.append(f"{page}: names the test {word}, which is not in the tree")
-    problems += threats_without_a_test({name.split(".")[0] for name in tests} | {"Attacks"})  # Attacks: of attacks_test.py.
+    problems += threats_without_a_test({name.split(".")[0] for name in tests} | {"Attacks"})  # Attacks: suites of attacks_test.py.
     print("\n".join(problems))
     return 1 if problems else 0
 

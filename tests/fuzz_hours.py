@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""fuzz_hours (a ctest): how ./dev fuzz counts hours and crashes, with a program that only looks like libFuzzer."""
+"""fuzz_hours (a ctest): how ./dev fuzz counts hours and crashes, with a program that imitates libFuzzer."""
 
 import json
 import pathlib
@@ -11,7 +11,7 @@ import unittest
 
 HOURS = pathlib.Path(__file__).resolve().parent / "fuzz/hours.py"
 
-# Crashes in "manifest", ends without a word in "spool", and tries 1,000 inputs in every other target.
+# Crashes in "manifest", ends silently in "spool", and tries 1,000 inputs in every other target.
 PROGRAM = """#!/bin/sh
 prefix=$(printf '%s\\n' "$@" | sed -n 's/^-artifact_prefix=//p')
 case $WATTLE_FUZZ_TARGET in

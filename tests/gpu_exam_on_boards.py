@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """gpu_exam_on_boards (a ctest): bench/gpu_exam.py as a board's owner runs it, with programs that answer as on a Jetson Xavier NX: no nvidia-smi,
-no PyTorch, no BF16, too little memory for one model. What a machine lacks is no failure, and what is no number is one."""
+no PyTorch, no BF16, too little memory for one model. A missing feature is no failure, but a figure that is not a number is one."""
 
 import fnmatch
 import json
@@ -55,7 +55,7 @@ if sys.argv[-1] == "full":
 print("step_seconds=0.25")
 """,
 }
-# As JetPack 6 has it: the GPU has no memory of its own.
+# As on JetPack 6: the GPU has no memory of its own.
 NVIDIA_SMI = """
 import sys
 print("[N/A]" if sys.argv[1] == "--query-gpu=memory.used" else "Orin (nvgpu), 540.3.0, [N/A], [N/A], [N/A]")
@@ -82,7 +82,7 @@ class ExamTest(unittest.TestCase):
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
     def sit(self, *options, **environment):
-        """The exam's exit status, and what it wrote."""
+        """The exam's exit status, and its JSON."""
         done = subprocess.run([sys.executable, ROOT / "bench/gpu_exam.py", "--programs", self.folder / "programs", "--out", self.folder / "out", "--no-peers",
                                *options], env={**os.environ, "PATH": str(self.folder / "path"), **environment}, capture_output=True, text=True, check=False)
         self.assertNotIn("Traceback", done.stderr)

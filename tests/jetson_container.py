@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""jetson_container (a ctest): what deploy/jetson/run asks of docker, and that docs/operate/jetson.md asks for programs that the image has."""
+"""jetson_container (a ctest): the arguments that deploy/jetson/run passes to docker, and that docs/operate/jetson.md names only programs of the image."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ class RunTest(unittest.TestCase):
             (self.folder / "path" / name).symlink_to(f"/usr/bin/{name}")
 
     def run_script(self, program, *arguments, there=()):
-        """The words that the program gets, on a board where the paths `there` are."""
+        """The arguments of docker, on a board where the paths `there` exist."""
         if program is not None:
             path = self.folder / "path" / program
             path.write_text("#!/bin/bash\nprintf '%s\\n' \"$@\"\n")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Holds every #include against cmake/layers.txt, and pure folders against the clocks, threads and files they must not know. The engine asks for a
+"""Checks every #include against cmake/layers.txt, and that pure folders use no clocks, threads or files. The engine uses a
 device only through worker/engine/device/device.h.
 
 Prints file:line: rule for each breach; exit status 1 if there is one. Tests (…_test.cc, tests/, bench/) may include anything.
@@ -20,10 +20,10 @@ IMPURE = [
     (re.compile(r"#\s*include\s+<(thread|mutex|fstream|chrono|random|condition_variable|future)>"), "a pure folder includes <{}>"),
     (re.compile(r"\b(absl::Now|std::random_device|absl::GetCurrentTimeNanos|std::rand|clock_gettime|getenv)\b"), "a pure folder uses {}"),
 ]
-# A board without a clock of its own sets its wall clock in the middle of everything. Time that passes is Clock::Boottime's; gRPC's
-# deadlines alone are made of wall time, and gRPC counts them on a clock that does not step.
+# A board without a battery for its clock sets its wall clock during operation. Elapsed time comes from Clock::Boottime; only gRPC's
+# deadlines are made from wall time, and gRPC counts them on a clock that does not step.
 MEASURED = ("coordinator/", "worker/", "telemetry/")
-# What the engine asks of a device stands in one header; only the folders that answer know which device it is.
+# The engine's interface to a device is in one header; only the implementing folders depend on the kind of device.
 WHICH_DEVICE = re.compile(r"\bis_(cpu|cuda|privateuseone)\(\)")
 DEVICES = "worker/engine/device/"
 WALL_CLOCK = re.compile(r"\babsl::Now\(\)")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""docs/metrics.md against the sources: each metric that a program can export stands there once, and no other; its unit is the one that
-its name says; ● marks those of a heartbeat. Types and labels are compared with live pages by tests/integration/telemetry_test.py.
+"""Checks docs/metrics.md against the sources: each metric that a program can export is listed once, and no other; its unit matches
+its name; ● marks those of a heartbeat. Types and labels are compared with live pages by tests/integration/telemetry_test.py.
 """
 
 import pathlib
@@ -42,7 +42,7 @@ def documented(text):
 
 
 def row_problems(text, names):
-    """Rows whose unit or whose ● is not what the sources say."""
+    """Rows whose unit or ● disagrees with the sources."""
     unit_column = None
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []

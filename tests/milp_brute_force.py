@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Whether the MILP that bench/place.py compares plans with finds the cost of the cheapest plan, by brute force on tiny fleets.
+"""Checks by brute force on tiny fleets that the MILP of bench/place.py finds the cost of the cheapest plan.
 
 Draws up to 3 boards and 5 jobs over 5 half hours. The brute force tries every way and start of every job, and follows the charge of each
 pack by the rules in words, without the model's rows. Without CBC there is nothing to compare: exit status 77.
@@ -21,12 +21,12 @@ SLOTS = 5
 SEEDS = range(1, 25)
 KILOJOULE = 1_000_000
 SKIPPED = 77
-# Of CBC's plan and of the six decimals of its file, together.
+# Tolerance for CBC's gap and the six decimals of its file together.
 RELATIVE_ERROR = 2 * cbc.RATIO_GAP
 
 
 def draw(seed):
-    """An instance as wattle-place-load tells it: milliwatts, millijoules and seconds."""
+    """An instance as printed by wattle-place-load: milliwatts, millijoules and seconds."""
     dice = random.Random(seed)
     devices = [number if dice.random() < 0.7 else -1 for number in range(dice.randint(2, 3))]
     packs = []

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Bugs that are put into a copy of the tree, each of which its tests must find. Those of the simulation are in tests/simulation/fault_points.cc; these
-are in code that no simulated world runs, or that another test finds sooner. Those of the scheduler are in tests/scheduler_bugs.py, and those
+"""Bugs that are planted in a copy of the tree; the tests of each must find it. Bugs for the simulation are in tests/simulation/fault_points.cc; these
+are in code that no simulated world runs, or are found sooner by another test. Those of the scheduler are in tests/scheduler_bugs.py, and those
 of the attacks in tests/attacks/guards_off.py.
 
-Without arguments: builds the tests of each bug in build/planted, and runs them with it. NAME...: these bugs alone. --attacks: those of the
-attacks alone. --check: whether each bug still has its place, and each test of an attack its bug.
+Without arguments: builds the tests of each bug in build/planted, and runs them with it. NAME...: only these bugs. --attacks: only those of
+the attacks. --check: checks that the text of each bug still exists, and that each test of an attack has a bug.
 """
 
 import os
@@ -410,7 +410,7 @@ ALL = (*BUGS, *SCHEDULER_BUGS, *GUARDS_OFF)
 
 
 def places():
-    """One line for each bug whose place is gone."""
+    """One line for each bug whose text no longer exists."""
     for bug in ALL:
         for path, right, _ in bug.edits():
             count = (ROOT / path).read_text().count(right)
@@ -423,7 +423,7 @@ def run(*command, **options):
 
 
 def make_copy():
-    """The tree as it is, with changes that are not committed."""
+    """Copies the present tree, including uncommitted changes."""
     commit = run("git", "stash", "create", cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() or "HEAD"
     commit = run("git", "rev-parse", commit, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     if not COPY.exists():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads the output of `ctest -V` and prints what a person wants of it: each failure whole, and nothing of what passed.
+"""Reads the output of `ctest -V` and prints each failure in full, and nothing about tests that passed.
 
 usage: ctest -V ... | report.py FILE
 
@@ -12,14 +12,14 @@ import sys
 BEGIN = re.compile(r"^ *Start +(\d+): ")
 LINE = re.compile(r"^(\d+): (.*)$")
 END = re.compile(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.*(.*?) +([\d.]+) sec")
-# "[       OK ] Suite.Name (12 ms)"; a failed test with a parameter says the parameter before the time.
+# "[       OK ] Suite.Name (12 ms)"; a failed test with a parameter prints the parameter before the time.
 CASE = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S+?),?( where .*)? \((\d+) ms\)$")
 CASE_BEGIN = re.compile(r"^\[ RUN +\] (\S+)")
 QUIET = re.compile(r"^\[( RUN|       OK|-+|=+|  PASSED| +SKIPPED) *\]|^Running main\(\)|^Test (command|timeout)|^Note: |^ *$|^Working Directory|^Environment variables")
 
 
 class Program:
-    """One ctest: what it printed, and the GoogleTest tests seen in it."""
+    """One ctest: its output, and the GoogleTest tests in it."""
 
     def __init__(self):
         self.lines = []

@@ -13,7 +13,7 @@ GUIDES = ["README.md", "docs/guide/*.md", "docs/operate/*.md"]
 GUIDE_WORDS, CHANGELOG_WORDS, CHANGELOG_SENTENCES = 35, 30, 2
 
 ITEM = re.compile(r"^\s*(?:[-*]|\d+\.) ")
-# A full stop ends a sentence where the next word has a capital, a digit or a mark; "et al. 2022" is no end.
+# A full stop ends a sentence if the next word begins with a capital, a digit or a mark; "et al. 2022" is no end.
 END = re.compile(r"(?<!\bal)(?<=[.!?])[)\"'*]*\s+(?=[A-Z0-9`\"'(\[*])")
 
 
@@ -34,7 +34,7 @@ def paragraphs(text):
 
 
 def sentences(paragraph):
-    """Lists of words; a sign alone is no word, nor is the target of a link."""
+    """Lists of words; a single sign is no word, nor is the target of a link."""
     parts = END.split(re.sub(r"\]\([^)]*\)", "]", paragraph))
     words = [[word for word in part.split() if re.search(r"\w", word)] for part in parts]
     return [sentence for sentence in words if sentence]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""soak_history (a ctest): which jobs ./dev soak wants gone at the end of a run. An ended job stays in memory for ten minutes by design."""
+"""soak_history (a ctest): which jobs ./dev soak expects to be removed at the end of a run. An ended job stays in memory for ten minutes by design."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ def ended(seconds_ago):
 
 class SoakHistoryTest(unittest.TestCase):
     def figures(self, listed, ended_at, history_seconds):
-        """The figures, and what is printed."""
+        """The figures, and the output."""
         figures = []
         with contextlib.redirect_stdout(io.StringIO()) as said:
             soak.add_beyond_history(figures, listed, ended_at, history_seconds)

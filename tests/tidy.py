@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""clang-tidy over every source of ours, in as many processes as there are cores.
+"""Runs clang-tidy over every source of Wattle, in as many processes as there are cores.
 
-A source that was clean is read again only when the source, a header of ours that the source includes, .clang-tidy or clang-tidy
+A source that was clean is checked again only if the source, a Wattle header that it includes, .clang-tidy or clang-tidy
 itself has changed: build/tidy has one stamp per clean state of a source. Which headers a source includes is what ninja noted when
 it compiled the source; a source that was not compiled is always read.
 
-What includes libtorch is read as built with libtorch 2.7.1: clang cannot parse the headers of Debian's 1.13 as C++20 (a vector of an
+Sources that include libtorch are read as built with libtorch 2.7.1: clang cannot parse the headers of Debian's 1.13 as C++20 (a vector of an
 incomplete type, which gcc lets pass).
 """
 import concurrent.futures
@@ -20,7 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STAMPS = ROOT / "build/tidy"
 CLANG_TIDY = str(ROOT / "build/venv-lint/bin/clang-tidy")
-# What stands for NVIDIA's libraries in tests has their names.
+# The tests' replacements of NVIDIA's libraries use NVIDIA's names.
 UNREAD = re.compile(r"_(test|fuzz)\.cc$|/test_(driver|nvrtc|cuda_driver)\.cc$|/(\w+_)?neon(_\w+)?\.cc$|^(bench|cmake|tests)/")
 WITH_LIBTORCH = re.compile(r"^worker/(engine|runner)/")
 
@@ -30,7 +30,7 @@ def run(*command):
 
 
 def headers_of_ours(build):
-    """source → the files of ours, generated ones included, that its compilation read."""
+    """source → Wattle's files, generated ones included, that its compilation read."""
     files = {}
     for block in run("ninja", "-C", build, "-t", "deps").split("\n\n"):
         names = [line.strip() for line in block.splitlines()[1:]]

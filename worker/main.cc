@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-worker: flags → agent → run; `wattle-worker enroll` lets it into a fleet;
-// `wattle-worker probe` shows what this board can measure;
-// `wattle-worker hold`, `release` and `status` ask the worker that runs on this board. SIGINT and
-// SIGTERM checkpoint what runs and leave.
+// wattle-worker: flags → agent → run; `wattle-worker enroll` enrols the board in a fleet;
+// `wattle-worker probe` shows what this board can measure; `wattle-worker hold`, `release` and
+// `status` are sent to the worker that runs on this board. SIGINT and SIGTERM write a checkpoint of
+// the running work and end the worker.
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -24,7 +24,7 @@
 #include "worker/agent/config.h"
 
 int main(int argc, char** argv) {
-  // Keys, prompts and results: what this program writes is for its user alone.
+  // Keys, prompts and results: files of this program are accessible only to its user.
   umask(S_IRWXG | S_IRWXO);
   wattle::LeaveNoCoreFile();
   wattle::LeaveDeadlockDetectionToTests();
@@ -46,8 +46,8 @@ int main(int argc, char** argv) {
   config.source_date = absl::FromUnixSeconds(WATTLE_SOURCE_DATE_EPOCH);
 #endif
   const wattle::ServiceManager manager = wattle::ServiceManager::FromEnvironment();
-  signal(SIGPIPE, SIG_IGN);  // a runner that died is told by its exit
-  // Before any thread, so that all of them leave the signals to the one that waits.
+  signal(SIGPIPE, SIG_IGN);  // a dead runner is detected by its exit
+  // Blocked before any thread starts, so that all threads leave the signals to the waiting one.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "wattle-worker: %s\n", std::string(agent.status().message()).c_str());
     return absl::IsInvalidArgument(agent.status())
                ? 2
-               : 1;  // 2: of the flags, or of the state that they name
+               : 1;  // 2: an error of the flags, or of the state that they name
   }
   std::printf("%s\n", (*agent)->ReadyLine().c_str());
   std::fflush(stdout);
@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
     (*agent)->RequestStop();
   });
   (*agent)->Run(manager);
-  // The waiter may still wait: Run also ends by itself after a failure.
+  // The waiting thread may still wait: Run also ends by itself after a failure.
   pthread_kill(waiter.native_handle(), SIGUSR1);
   waiter.join();
   return 0;

@@ -233,7 +233,7 @@ class FakePolicies : public v1::PolicyService::Service {
   FakeState& state_;
 };
 
-// Refuses a forecast of milliwatts, by its second hour.
+// Refuses a forecast in milliwatts at its second hour.
 class FakeForecasts : public v1::ForecastService::Service {
  public:
   explicit FakeForecasts(FakeState* state) : state_(*state) {}
@@ -264,7 +264,7 @@ class FakeForecasts : public v1::ForecastService::Service {
   FakeState& state_;
 };
 
-// Knows the release 0.3.0 alone, and one upgrade, which is paused.
+// Has only the release 0.3.0, and one upgrade, which is paused.
 class FakeUpgrades : public v1::UpgradeService::Service {
  public:
   explicit FakeUpgrades(FakeState* state) : state_(*state) {}
@@ -504,7 +504,7 @@ class FakeAccess : public v1::AccessService::Service {
     *response = state_.identities;
     return grpc::Status::OK;
   }
-  // Its name is known if it begins with "nano".
+  // Knows the names that begin with "nano".
   grpc::Status ApproveDevice(grpc::ServerContext*, const v1::ApproveDeviceRequest* request,
                              v1::ApproveDeviceResponse* response) override {
     response->set_device_id(request->device());

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A coordinator for tests. It serves real gRPC on a free port of the loopback, answers with the
-// messages of sample_messages.h, and makes faults on demand. It decides nothing. gRPC's threads
-// share the fields below `mutex`.
+// messages of sample_messages.h, and makes faults on demand. The fake decides nothing. gRPC's
+// threads share the fields below `mutex`.
 #ifndef WATTLE_CLI_TESTING_FAKE_COORDINATOR_H_
 #define WATTLE_CLI_TESTING_FAKE_COORDINATOR_H_
 
@@ -23,15 +23,15 @@
 
 namespace wattle::cli {
 
-// The requests that the fake got, and the answers that it gives.
+// The received requests and the prepared answers.
 struct FakeState {
   absl::Mutex mutex;
   std::vector<v1::SubmitJobRequest> submits;
   std::vector<v1::PlanRequest> plans;
   std::vector<v1::Policy> applied;
   std::vector<v1::HarvestForecast> pushed_forecasts;
-  std::vector<v1::StartUpgradeRequest> upgrades;  // Planned or started.
-  std::vector<std::string> upgrade_reasons;       // Of pauses and aborts.
+  std::vector<v1::StartUpgradeRequest> upgrades;  // planned or started
+  std::vector<std::string> upgrade_reasons;       // of pauses and aborts
   std::vector<v1::ImportProfilesRequest> imports;
   grpc::Status import_status;  // of ImportProfiles
   std::vector<v1::CancelJobRequest> cancels;

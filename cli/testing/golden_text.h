@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Compares text with a file under tests/golden/cli, whole. WATTLE_UPDATE_GOLDEN=1 writes the file
-// instead; the difference is then reviewed as code. For tests only.
+// Compares a whole text with a file under tests/golden/cli. WATTLE_UPDATE_GOLDEN=1 writes the file
+// instead; the difference is then reviewed like code. For tests only.
 #ifndef WATTLE_CLI_TESTING_GOLDEN_TEXT_H_
 #define WATTLE_CLI_TESTING_GOLDEN_TEXT_H_
 

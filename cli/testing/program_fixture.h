@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Runs the program in the test's process against a fake coordinator, and keeps what the program
-// printed and its exit code. For tests only.
+// Runs the program in the test's process against a fake coordinator, and keeps its output and exit
+// code. For tests only.
 #ifndef WATTLE_CLI_TESTING_PROGRAM_FIXTURE_H_
 #define WATTLE_CLI_TESTING_PROGRAM_FIXTURE_H_
 
@@ -47,7 +47,7 @@ class ProgramTest : public testing::Test {
     result.out = out.str();
     return result;
   }
-  // The same, with standard output in a file or a device.
+  // Runs the program with standard output in a file or a device.
   Result RunInto(const std::string& path, const std::vector<std::string>& arguments) {
     std::ofstream out(path);
     return RunWith(out, arguments);

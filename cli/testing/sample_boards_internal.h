@@ -12,12 +12,12 @@ inline constexpr char kNanoId[] = "5b1f0c52d1e34a8f9a10000000000001";
 inline constexpr char kXavierId[] = "5b1f0c52d1e34a8f9a10000000000002";
 inline constexpr char kPiId[] = "5b1f0c52d1e34a8f9a10000000000003";
 
-// The mean, with `share` of it above and below.
+// The mean, with `share` of the mean above and below.
 v1::Interval Range(double mean, double share);
 
 v1::Candidate Nano();
 v1::Candidate Xavier();
-v1::Candidate Pi();  // Refused.
+v1::Candidate Pi();  // refused
 
 }  // namespace wattle::cli
 

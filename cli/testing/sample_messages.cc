@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sample devices, and what the coordinator keeps beside jobs (sample_jobs.cc).
+// Sample devices, and the coordinator's other records; jobs are in sample_jobs.cc.
 #include "cli/testing/sample_messages.h"
 
 #include <string>

@@ -30,14 +30,14 @@ v1::JobUpdate SampleRunning();  // "j2", training
 v1::ListJobsResponse SampleJobs();
 v1::ListForecastsResponse SampleForecasts();
 v1::ListArtifactsResponse SampleReleases();
-v1::Upgrade SampleUpgrade();  // Paused by two devices that went back.
+v1::Upgrade SampleUpgrade();  // paused because two devices went back
 v1::ListPoliciesResponse SamplePolicies();
 v1::ListProfilesResponse SampleProfiles();
 v1::ListArtifactsResponse SampleModels();
 v1::ListArtifactsResponse SampleDataSets();
 v1::CoordinatorStatus SampleCoordinator();
-v1::EnergyReport SampleEnergy();             // By device.
-std::vector<v1::FleetEvent> SampleEvents();  // Two.
+v1::EnergyReport SampleEnergy();             // by device
+std::vector<v1::FleetEvent> SampleEvents();  // two
 v1::Job SampleRetriedJob();  // "j5": failed on a sensorless Pi, then cancelled on the Nano
 
 }  // namespace wattle::cli

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For builds with -fsanitize=thread only. The system's Abseil is built without the sanitizer, so it
-// sees neither that a Mutex orders what two threads do, nor that a Notification or the reference
-// count of a Status does, and reports races that are none. These definitions come before the
-// library's (see wattle_library.cmake), call it, and tell the sanitizer what happened.
+// Only for builds with -fsanitize=thread. The system's Abseil is built without the sanitizer, which
+// therefore does not see that a Mutex, a Notification or the reference count of a Status orders two
+// threads, and reports false races. These definitions are linked before the library's (see
+// wattle_library.cmake), call it, and report the order to the sanitizer.
 #include <dlfcn.h>
 
 #include <cstdint>
@@ -35,8 +35,8 @@ using TryMutex = bool(absl::Mutex*);
 using AwaitMutex = void(absl::Mutex*, const absl::Condition&);
 using AwaitMutexFor = bool(absl::Mutex*, const absl::Condition&, absl::Duration);
 
-// Conditions of waiting threads are evaluated by the thread that unlocks: those reads are covered
-// by the lock, but come after the release that is told here.
+// Conditions of waiting threads are evaluated by the unlocking thread: those reads are covered by
+// the lock, but come after the release that is reported here.
 WATTLE_UNCHECKED void Release(absl::Mutex* mutex, OfMutex* unlock) {
   __tsan_release(mutex);
   AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
@@ -98,7 +98,7 @@ WATTLE_UNCHECKED bool Mutex::AwaitWithTimeout(const Condition& condition, Durati
   return met;
 }
 
-// A wait lets the mutex go and takes it again inside the library.
+// A wait releases the mutex and acquires it again inside the library.
 WATTLE_UNCHECKED void CondVar::Wait(Mutex* mutex) {
   static auto* const next =
       Next<void(CondVar*, Mutex*)>("_ZN4absl7debian37CondVar4WaitEPNS0_5MutexE");
@@ -144,7 +144,8 @@ WATTLE_UNCHECKED bool Notification::WaitForNotificationWithTimeout(Duration time
   return notified;
 }
 
-// The last one to let go deletes what the others read before they let go.
+// The thread that drops the last reference deletes data that others read before they dropped
+// theirs.
 WATTLE_UNCHECKED void Status::UnrefNonInlined(uintptr_t rep) {
   static auto* const next = Next<void(uintptr_t)>("_ZN4absl7debian36Status15UnrefNonInlinedEm");
   __tsan_release(reinterpret_cast<void*>(rep));

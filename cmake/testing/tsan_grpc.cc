@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For builds with -fsanitize=thread only. The system's gRPC is built without the sanitizer and
+// Only for builds with -fsanitize=thread. The system's gRPC is built without the sanitizer and
 // hands calls to other threads through atomics that the sanitizer does not see. These definitions
-// come before the library's (see wattle_library.cmake) and tell the sanitizer: what a thread did
-// before it started an operation of a call is done before any thread takes the outcome of an
-// operation of the same call.
+// are linked before the library's (see wattle_library.cmake) and report to the sanitizer that the
+// actions of a thread before it started an operation of a call happen before any thread takes the
+// outcome of an operation of the same call.
 #include <dlfcn.h>
 
 #include <cstddef>

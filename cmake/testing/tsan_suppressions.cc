@@ -1,20 +1,21 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What ThreadSanitizer cannot see of libraries that are not instrumented.
-// cmake/testing/tsan_abseil.cc and cmake/testing/tsan_grpc.cc tell it what they order.
+// Suppressions for libraries that are not instrumented. cmake/testing/tsan_abseil.cc and
+// cmake/testing/tsan_grpc.cc report the order that these libraries enforce.
 //
 // - A `race:` line for gRPC's libraries would hide every race of a service: gRPC's threads run the
 //   services, so its frames are in each of their stacks.
 // - gRPC's headers keep the state of an operation and its callback; the library hands both to the
-//   next thread. So these lines name gRPC's own code at the top of a stack: a line for a function
-//   that calls ours, such as CallOnDone, would hide what ours does in it.
+//   next thread. These lines therefore name gRPC's own code at the top of a stack: a line for a
+//   function that calls Wattle's code, such as CallOnDone, would hide races of that code.
 // - gRPC calls OnCancel of a service's stream in the library and counts there that the call has
 //   returned; OnDone, which deletes the stream, waits for that count.
-// - AuthMetadataProcessorAyncWrapper gives up its share of the processor of our calls: the library
-//   counts owners itself, unseen.
-// - spdlog makes its registry behind a guard of its own library.
+// - AuthMetadataProcessorAyncWrapper drops its reference to Wattle's processor of calls; the
+//   sanitizer does not see the library's reference count.
+// - spdlog makes its registry behind a guard in its own library.
 
-// The sanitizer asks the program for them. A sandboxed program may read no file of suppressions.
+// The sanitizer calls the function below, because a sandboxed program cannot read a file of
+// suppressions.
 extern "C" const char* __tsan_default_suppressions() {  // NOLINT(bugprone-reserved-identifier)
   return R"(
 called_from_lib:libgrpc.so

@@ -24,8 +24,8 @@ class Silent final : public google::protobuf::io::ErrorCollector {
   void AddError(int /*line*/, int /*column*/, const std::string& /*message*/) override {}
 };
 
-// Of a message in protobuf's text form: damage to a text stays within the meaning of a field more
-// often than damage to bytes.
+// Reads a message from protobuf's text form: damage to a text stays within the meaning of a field
+// more often than damage to bytes.
 template <typename Message>
 Message Read(absl::string_view text) {
   Silent silent;
@@ -33,14 +33,14 @@ Message Read(absl::string_view text) {
   parser.RecordErrorsTo(&silent);
   parser.AllowPartialMessage(true);
   Message read;
-  (void)parser.ParseFromString(std::string(text), &read);  // what was read until then will do
+  (void)parser.ParseFromString(std::string(text), &read);  // the part that was read suffices
   Message message;
-  // No call brings a text that is no UTF-8, which this form lets pass.
+  // No call delivers a text that is not UTF-8, but this form accepts it.
   return message.ParseFromString(read.SerializeAsString()) ? message : Message();
 }
 
-// Who is let in, by what, and for how long. What the coordinator draws or signs for such a request
-// stands in the text too.
+// Commands about access: identities, tokens and lifetimes. Values that the coordinator draws or
+// signs for such a request are in the text too.
 std::optional<core::Command> AccessOf(absl::string_view word, absl::string_view text) {
   if (word == "token") {
     auto token = Read<v1::EnrolmentToken>(text);
@@ -76,7 +76,7 @@ std::optional<core::Command> AccessOf(absl::string_view word, absl::string_view 
   return std::nullopt;
 }
 
-// Of requests that end something by its name.
+// Commands that end something by its name.
 std::optional<core::Command> EndOf(absl::string_view word, absl::string_view text) {
   if (word == "drain") {
     const auto drain = Read<v1::DrainDeviceRequest>(text);
@@ -100,7 +100,7 @@ std::optional<core::Command> EndOf(absl::string_view word, absl::string_view tex
   return AccessOf(word, text);
 }
 
-// Of an upgrade that goes on.
+// Commands about an upgrade in progress.
 std::optional<core::Command> UpgradeStepOf(absl::string_view word, absl::string_view text) {
   if (word == "tick") {
     return core::Tick{};
@@ -117,7 +117,7 @@ std::optional<core::Command> UpgradeStepOf(absl::string_view word, absl::string_
   return EndOf(word, text);
 }
 
-// Of requests that name what they are about.
+// Commands that name their subject.
 std::optional<core::Command> ActionOf(absl::string_view word, absl::string_view text) {
   if (word == "cancel") {
     const auto cancel = Read<v1::CancelJobRequest>(text);
@@ -125,7 +125,7 @@ std::optional<core::Command> ActionOf(absl::string_view word, absl::string_view 
   }
   if (word == "artifact") {
     auto info = Read<v1::ArtifactInfo>(text);
-    info.set_artifact_id(std::string(64, 'e'));  // Of the bytes, by the store.
+    info.set_artifact_id(std::string(64, 'e'));  // computed by the store from the bytes
     info.clear_signatures();
     return core::CommitArtifact{std::move(info), true};
   }

@@ -11,7 +11,7 @@
 namespace wattle::fuzz {
 namespace {
 
-// So that commands about people find one.
+// Enrols ann, so that commands about people find a person.
 void LetAnnIn(core::Fleet& fleet) {
   v1::EnrolmentToken token;
   token.set_token_id("token");

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A coordinator's core with a board at work, which decides on commands from outside.
+// A coordinator's core with a working board, which decides on commands from outside.
 #ifndef WATTLE_TESTS_FUZZ_CORE_IN_USE_H_
 #define WATTLE_TESTS_FUZZ_CORE_IN_USE_H_
 
@@ -12,8 +12,8 @@
 
 namespace wattle::fuzz {
 
-// The answer to the commands, one after the other; the first refusal ends them. Ends the process
-// where an event leaves a state that its snapshot does not give back.
+// Applies the commands one after the other; the first refusal ends the run. Ends the process if an
+// event leaves a state that its snapshot does not restore.
 absl::Status DecideInUse(const std::vector<core::Command>& commands);
 
 }  // namespace wattle::fuzz

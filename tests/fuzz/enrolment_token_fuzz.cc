@@ -6,7 +6,7 @@
 #include "tests/fuzz/fuzz_target.h"
 
 WATTLE_FUZZ_TARGET(enrolment_token, bytes) {
-  const absl::string_view text = absl::StripAsciiWhitespace(bytes);  // A file ends with a line end.
+  const absl::string_view text = absl::StripAsciiWhitespace(bytes);  // files end with a newline
   const auto service = tls::ParseServiceToken(bytes);
   WATTLE_CHECK(!service.ok() || tls::FormatServiceToken(*service) == text, "a token has one form");
   const auto shown = tls::ParseAuthorization(bytes);

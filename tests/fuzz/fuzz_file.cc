@@ -11,7 +11,7 @@
 namespace wattle::fuzz {
 namespace {
 
-// In memory where that is possible: a disk would take most of a fuzzer's time.
+// In memory if possible: a disk would take most of a fuzzer's time.
 class Folder {
  public:
   Folder() {

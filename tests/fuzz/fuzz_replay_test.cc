@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each fuzz target reads its corpus, and damaged copies of it by a drawn seed. WATTLE_FUZZ_SEED
-// runs a seed again, and WATTLE_FUZZ_SECONDS longer. No input may end the process; libFuzzer (./dev
-// fuzz) looks for rarer ones.
+// Each fuzz target reads its corpus, and copies damaged by a drawn seed. WATTLE_FUZZ_SEED repeats a
+// seed, and WATTLE_FUZZ_SECONDS extends the run. No input may end the process; libFuzzer (./dev
+// fuzz) searches for rarer ones.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -55,7 +55,7 @@ TEST_P(FuzzReplayTest, NoInputEndsTheProcess) {
   const FuzzTarget& target = GetParam();
   const std::vector<std::string> corpus = CorpusOf(target.name);
   ASSERT_THAT(corpus, testing::Not(testing::IsEmpty()));
-  // Before the first input: one that ends the process leaves no other trace.
+  // Printed before the first input, because an input that ends the process leaves no other trace.
   std::printf("WATTLE_FUZZ_SEED=%u\n", Seed());
   std::fflush(stdout);
   for (const std::string& input : corpus) {

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A fuzz target is one reader of bytes that come from outside. It stands in a file NAME_fuzz.cc of
-// this folder, and its valid inputs in corpus/NAME/:
-//   WATTLE_FUZZ_TARGET(job_file, bytes) { return formats::ParseJobFile(bytes, "j").status(); }
-// Two programs run all targets. The test fuzz_replay_test runs in each `./dev test`; libFuzzer runs
-// them in `./dev fuzz`.
+// A fuzz target is one reader of bytes from outside. Its code is in a file NAME_fuzz.cc of this
+// folder, and its valid inputs are in corpus/NAME/:
+//   WATTLE_FUZZ_TARGET(job_file, bytes) { return formats::ParseJobFile(bytes, "j").status(); } Two
+//   programs run all targets. The test fuzz_replay_test runs in each `./dev test`; libFuzzer runs
+//   them in `./dev fuzz`.
 #ifndef WATTLE_TESTS_FUZZ_FUZZ_TARGET_H_
 #define WATTLE_TESTS_FUZZ_FUZZ_TARGET_H_
 
@@ -18,16 +18,16 @@ namespace wattle::fuzz {
 
 struct FuzzTarget {
   std::string name;
-  // The reader's refusal, which the caller checks. It may itself end the process, where the reader
-  // accepts what it should not.
+  // The reader's refusal, which the caller checks. The function itself may end the process if the
+  // reader accepts an invalid input.
   absl::Status (*read)(absl::string_view bytes);
 };
 
-// By name.
+// All targets, ordered by name.
 const std::vector<FuzzTarget>& FuzzTargets();
 
-// Reads the bytes. Ends the process for a refusal that is not one line of UTF-8, or says that the
-// program is at fault.
+// Reads the bytes. Ends the process for a refusal that is not one line of UTF-8, or that reports a
+// fault of the program.
 void RunFuzzTarget(const FuzzTarget& target, absl::string_view bytes);
 
 bool AddFuzzTarget(const char* name, absl::Status (*read)(absl::string_view bytes));

@@ -25,7 +25,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODEL_TARGETS = ("weights", "load", "readers", "gguf")  # Programs of their own, which write their first inputs themselves.
+MODEL_TARGETS = ("weights", "load", "readers", "gguf")  # Separate programs, which write their first inputs themselves.
 CRASH = re.compile(r"(\w+)-(crash|leak|oom|timeout|failed)-")
 INTERRUPTED = 72  # libFuzzer's exit code after SIGINT and SIGTERM.
 
@@ -35,7 +35,7 @@ def target_names():
 
 
 def command(target, fuzz, seconds):
-    """The arguments of libFuzzer, and what is added to its environment."""
+    """The arguments of libFuzzer, and the additions to its environment."""
     corpus = fuzz / "corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)
     options = [f"-max_total_time={seconds}", "-print_final_stats=1", f"-artifact_prefix={fuzz}/{target}-", str(corpus)]
@@ -47,7 +47,7 @@ def command(target, fuzz, seconds):
 
 
 def executions(told):
-    """How many inputs a run tried, by what libFuzzer wrote; it writes so after a crash too."""
+    """The number of inputs that a run tried, from libFuzzer's output, which has it after a crash too."""
     counts = re.findall(r"^stat::number_of_executed_units: *(\d+)$", told, re.MULTILINE) or re.findall(r"^#(\d+)\t", told, re.MULTILINE)
     return int(counts[-1]) if counts else 0
 
@@ -57,7 +57,7 @@ def crash_files(fuzz, target):
 
 
 def processor_seconds():
-    """Of all programs that ended under this one."""
+    """Processor seconds of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -69,7 +69,7 @@ def run(target, fuzz, arguments, environment):
         try:
             for line in process.stderr:
                 sys.stderr.write(line)
-                told = told[-499:] + [line]  # The end of it: a run of hours tells much.
+                told = told[-499:] + [line]  # Only the end: a run of hours prints much.
         except KeyboardInterrupt:
             process.terminate()
             told += process.stderr.readlines()
@@ -77,7 +77,7 @@ def run(target, fuzz, arguments, environment):
     line = {"target": target, "seconds": round(processor_seconds() - before, 1), "executions": executions("".join(told)), "status": status}
     with open(fuzz / "runs.jsonl", "a") as runs:
         runs.write(json.dumps(line) + "\n")
-    if status not in (0, INTERRUPTED) and not crash_files(fuzz, target):  # It did not even start, for one.
+    if status not in (0, INTERRUPTED) and not crash_files(fuzz, target):  # For example, the program did not even start.
         (fuzz / f"{target}-failed-{time.time_ns()}").write_text("".join(told))
     return status
 

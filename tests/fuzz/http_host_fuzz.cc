@@ -11,6 +11,6 @@ WATTLE_FUZZ_TARGET(http_host, bytes) {
     WATTLE_CHECK(again.ok() && again->host == address->host && again->port == address->port,
                  "an address has one form");
   }
-  (void)http::CheckHostName("--http-name", std::string(bytes)).ok();  // any answer will do
+  (void)http::CheckHostName("--http-name", std::string(bytes)).ok();  // any answer is right
   return http::HostNames({"fleet.example.org"}).Check(bytes);
 }

@@ -9,8 +9,8 @@
 namespace wattle::fuzz {
 namespace {
 
-constexpr size_t kBytesMax = 64 << 10;  // What a socket takes at once.
-constexpr int kRequestsMax = 4;         // Of one connection.
+constexpr size_t kBytesMax = 64 << 10;  // maximum of one read from a socket
+constexpr int kRequestsMax = 4;         // maximum for one connection
 
 // The library's reader, with routes like the coordinator's.
 class RequestReader final : public httplib::Server {
@@ -27,7 +27,7 @@ class RequestReader final : public httplib::Server {
          });
   }
 
-  // Whether the connection may go on.
+  // Returns whether the connection may continue.
   bool Answer(http::SocketStream& stream) {
     bool closed = false;
     return stream.AwaitRequest() && process_request(stream, false, closed, nullptr) && !closed;
@@ -37,7 +37,7 @@ class RequestReader final : public httplib::Server {
 }  // namespace
 }  // namespace wattle::fuzz
 
-// What a connection of the HTTP ports brings, as it comes.
+// The bytes of a connection to the HTTP ports.
 WATTLE_FUZZ_TARGET(http_request, bytes) {
   int ends[2] = {-1, -1};
   WATTLE_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "a pair of sockets");

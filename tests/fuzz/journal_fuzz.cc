@@ -29,7 +29,7 @@ const std::string& ValidJournal() {
 }  // namespace
 }  // namespace wattle::fuzz
 
-// Damage to a journal's file: a place in three bytes, and the byte that stands there now.
+// Damage to a journal's file: a position in three bytes, and the new byte.
 WATTLE_FUZZ_TARGET(journal, bytes) {
   constexpr size_t kDamageBytes = 4;
   std::string file = ValidJournal();
@@ -44,7 +44,7 @@ WATTLE_FUZZ_TARGET(journal, bytes) {
   const auto take = [](const auto&) { return absl::OkStatus(); };
   WATTLE_ASSIGN_OR_RETURN(const auto snapshots, journal->Snapshots());
   for (const int64_t sequence : snapshots) {
-    (void)journal->ReadSnapshot(sequence, take).ok();  // any answer but a crash will do
+    (void)journal->ReadSnapshot(sequence, take).ok();  // any answer except a crash is right
   }
   return journal->Replay(0, take);
 }

@@ -4,6 +4,6 @@
 #include "tests/fuzz/fuzz_target.h"
 
 WATTLE_FUZZ_TARGET(prompts, bytes) {
-  (void)formats::ParseChat(bytes, "chat.jsonl").ok();  // any answer but a crash will do
+  (void)formats::ParseChat(bytes, "chat.jsonl").ok();  // any answer except a crash is right
   return formats::ParsePrompts(bytes, "prompts.jsonl").status();
 }

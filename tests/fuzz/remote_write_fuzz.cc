@@ -2,7 +2,7 @@
 #include "coordinator/remote_write/scrape.h"
 #include "tests/fuzz/fuzz_target.h"
 
-// A batch of a worker's samples, as it comes.
+// A batch of a worker's samples, as received.
 WATTLE_FUZZ_TARGET(remote_write, bytes) {
   v1::MetricBatch batch;
   if (!batch.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {

@@ -7,7 +7,7 @@
 #include "wattle/v1/runner.pb.h"
 #include "worker/child/frames/frames.h"
 
-// What an agent reads of its runner, and a runner of its agent.
+// The frames that an agent reads from its runner, and a runner from its agent.
 WATTLE_FUZZ_TARGET(runner_frames, bytes) {
   constexpr size_t kPieceBytes = 7;
   child::FrameReader reader;
@@ -20,7 +20,7 @@ WATTLE_FUZZ_TARGET(runner_frames, bytes) {
       again.Append(child::EncodeFrame(*message));
       const auto same = again.Next();
       WATTLE_CHECK(same.ok() && *same == message, "a message comes back");
-      (void)v1::RunnerFrame().ParseFromString(*message);  // any answer but a crash will do
+      (void)v1::RunnerFrame().ParseFromString(*message);  // any answer except a crash is right
       (void)v1::RunnerTask().ParseFromString(*message);
       (void)v1::RunnerCommand().ParseFromString(*message);
       WATTLE_ASSIGN_OR_RETURN(message, reader.Next());

@@ -4,7 +4,7 @@
 
 // Times of day and zones of a policy.
 WATTLE_FUZZ_TARGET(schedule, bytes) {
-  (void)policy::ParseAliveTime(bytes).ok();  // any answer but a crash will do
+  (void)policy::ParseAliveTime(bytes).ok();  // any answer except a crash is right
   (void)policy::ParseZone(bytes, 0).ok();
   return policy::ParseDailyWindow(bytes).status();
 }

@@ -23,7 +23,7 @@ WATTLE_FUZZ_TARGET(sysfs, bytes) {
   const std::string root = FolderWithAll(files);
   for (const telemetry::Candidate& found : telemetry::DiscoverSources(root)) {
     if (found.source != nullptr) {
-      (void)found.source->Poll({}).ok();  // any answer but a crash will do
+      (void)found.source->Poll({}).ok();  // any answer except a crash is right
     }
   }
   (void)agent::NvpmodelModes(root);

@@ -8,7 +8,7 @@
 #include "formats/safetensors.h"
 #include "tests/fuzz/fuzz_target.h"
 
-// The head of weights and of checkpoints.
+// The header of weights and of checkpoints.
 WATTLE_FUZZ_TARGET(tensor_header, bytes) {
   const auto size_bytes = static_cast<int64_t>(bytes.size());
   WATTLE_ASSIGN_OR_RETURN(

@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzz_target.h"
 
 WATTLE_FUZZ_TARGET(ups_line, bytes) {
-  (void)telemetry::UpsError(bytes).ok();  // any answer but a crash will do
+  (void)telemetry::UpsError(bytes).ok();  // any answer except a crash is right
   telemetry::UpsVariables variables;
   return ImpossibleReading(telemetry::ParseUpsVariable(bytes, &variables));
 }

@@ -5,7 +5,7 @@
 #include "tests/fuzz/fuzz_target.h"
 #include "wattle/v1/fleet.pb.h"
 
-// One message of a board, as it comes.
+// One message of a board, as received.
 WATTLE_FUZZ_TARGET(worker_message, bytes) {
   v1::WorkerMessage message;
   if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {

@@ -2,7 +2,7 @@
 """wattle-runner against transformers: engine_reference.py CASE RUNNER.
 
 training    five steps of AdamW from the same weights on the same batch: every loss agrees, and so does the saved model
-last_layers the same with the lower layers and the embedding frozen, in packed batches; what is frozen stays as it was
+last_layers the same with the lower layers and the embedding frozen, in packed batches; frozen weights stay unchanged
 curve       50 steps of AdamW of a trained model, ../shared/models/gpt2-30m, over other text at each step: the loss of every step; skipped where
             the model is absent
 shapes      GPT-2 Small and DistilGPT2 (random weights) load, train one step, and transformers loads the result
@@ -40,7 +40,7 @@ SHARED = ROOT.parent / "shared"
 SKIPPED = 77  # ctest counts this exit status as skipped.
 END_TOKEN = 256
 TOLERANCE = 1e-4  # relative; single precision, sums in another order
-CURVE_TOLERANCE = 5e-5  # 1e-5 was seen, with the sixth digit not printed; a beta2 of 0.99 for 0.999 makes more than 1e-4
+CURVE_TOLERANCE = 5e-5  # 1e-5 was seen, with the sixth digit not printed; a beta2 of 0.99 instead of 0.999 makes more than 1e-4
 TEXT = "A mast in the field has a panel, a battery and a board. The board wakes up when the sun is there. " * 12
 PROMPTS = ["The board", "A battery is", "sun"]
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""The rules of deploy/prometheus: promtool reads them and runs their unit tests; each alert says what to do and was seen firing.
+"""The rules of deploy/prometheus: promtool checks them and runs their unit tests; each alert must state a remedy and fire in a unit test.
 
-Leaves with 77 (skipped) where promtool is not here; in CI that is a failure.
+Exits with 77 (skipped) if promtool is missing; in CI that is a failure.
 """
 
 import os
@@ -53,7 +53,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         copy = pathlib.Path(directory, "prometheus")
         shutil.copytree(ROOT / "deploy/prometheus", copy)
-        for name in ("wattle-token", "wattle-page-token", "wattle-roots.pem"):  # What an operator puts beside the configuration.
+        for name in ("wattle-token", "wattle-page-token", "wattle-roots.pem"):  # The files that an operator puts beside the configuration.
             (copy / name).write_text("made by wattle service token\n")
         return check(copy)
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The worker's process: sensors, link, transfers, runner and metrics around the core. The thread of
-// Run owns the core; other threads post events to it. This thread also starts the runners, so that
+// Run owns the core; other threads post events to it. The same thread starts the runners, so that
 // they die with it.
 #ifndef WATTLE_WORKER_AGENT_AGENT_H_
 #define WATTLE_WORKER_AGENT_AGENT_H_
@@ -95,61 +95,62 @@ class Agent final : public AgentPorts {
   using Event = EventQueue::Event;
 
   Agent(const Config& config, std::string version);
-  // What the worker needs before Run, by these steps in their order.
+  // The steps of Create, in this order.
   absl::Status Open();
-  // Folder, spool and clock; returns what the worker kept of its last run.
+  // Opens folder, spool and clock; returns the record of the previous run.
   absl::StatusOr<v1::WorkerRecord> OpenState();
   absl::Status OpenBoard(const v1::WorkerRecord& kept);
-  // Also the keys of --signers.
+  // Opens the credentials, and the keys of --signers.
   absl::Status OpenCredentials();
   void DescribeByFlags();
-  // The sandbox, the device and the rates of runners here.
+  // Chooses the sandbox, the device and the rates of runners.
   absl::Status OpenRunner();
   absl::Status OpenTransfers();
   absl::Status OpenEmulation(const v1::WorkerRecord& kept);
   absl::Status DescribeReal();
   absl::Status OpenPowerModes();
   void OpenAccount(const v1::WorkerRecord& kept);
-  // same_boot: as the worker's last record.
+  // same_boot: the worker's last record is from this boot.
   absl::Status OpenMetrics(bool same_boot);
   void OpenCore(const v1::WorkerRecord& kept);
-  // Asks the runner for its version, and whether it can use the configured device.
+  // Queries the runner's version, and whether it can use the configured device.
   void AskRunner();
-  // A GPU that does not answer: the board offers its cores alone.
+  // Handles a GPU that does not answer: the board offers only its cores.
   void UseCoresOnly(absl::string_view reason);
   void TellRates();
-  // Finds out which sandbox the runners here get. Errors: kInvalidArgument, where it is less than
+  // Determines the sandbox that runners get. Errors: kInvalidArgument if it is weaker than
   // --isolation-min.
   absl::Status DetectIsolation();
-  // The sandbox of one start of the runner. task: the default, where it only answers a question.
+  // The sandbox of one start of the runner. task: the default if the runner only answers a
+  // question.
   absl::StatusOr<sandbox::Sandbox> PrepareBox(const v1::RunnerTask& task);
   // The folder of the GPU's kernels that were compiled ahead (probe_kernels.h); empty: none.
   [[nodiscard]] std::string CompiledKernels() const;
-  // Notes once where the kernel does not bound what a runner takes.
+  // Notes once if the kernel cannot limit the resources of a runner.
   void OpenRunnerGroup();
-  // The list of processes of the runner's control group; -1: it has none.
+  // The process list of the runner's control group; -1: there is none.
   UniqueDescriptor MakeRunnerGroup();
   TransferCallbacks OnTransfers();
   // agent_peers.cc
   absl::Status OpenPeers();
   void AddPeerCallbacks(TransferCallbacks& callbacks);
   [[nodiscard]] PeerCredentialsSource PeerCredentialsOf() const;
-  // What boards of the site gave and got, as peers_ counts it.
+  // The bytes exchanged with boards of the site, as counted in peers_.
   [[nodiscard]] PeerCounters PeersNow() const;
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
   void TellWhatIsHidden();
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
-  // Where the coordinator moved to comes first, then the flags'.
+  // Puts the address to which the coordinator moved before those of the flags.
   void OrderCoordinators();
   void OpenOwnerSocket();
   // Called on the socket's thread; the core answers on the thread of Run.
   LineAnswer AnswerOwner(const std::string& request);
   void StartLink();
-  // As EventQueue::Post.
+  // See EventQueue::Post.
   void Post(Event event, size_t size_bytes = 0);
   [[nodiscard]] Instant Now();
-  // Shows the unusable sources in metrics and log. Their numbers follow those of the usable ones.
+  // Shows the unusable sources in metrics and log, numbered after the usable ones.
   void ShowUnusableSources();
   void StartSampling();
   // On an emulated board: moves its clock, and now.device.
@@ -159,7 +160,7 @@ class Agent final : public AgentPorts {
   void NoteHungSources();
   void WatchClocks();
   void WatchPowerMode(const Instant& now);
-  // An emulated board stays on a machine that has other work.
+  // Not done on an emulated board, whose machine may have other work.
   void WatchMemory(const Instant& now);
   void WatchLoad(const Instant& now);
   void WatchOwnerPrograms(const Instant& now);
@@ -173,7 +174,7 @@ class Agent final : public AgentPorts {
   DeviceClock clock_;
   TimeKeeper time_;
   CoreSettings settings_;
-  std::string device_;  // what runners use: as configured, or cpu where the GPU does not answer
+  std::string device_;  // the runners' device: as configured, or cpu if the GPU does not answer
   std::unique_ptr<PosixDisk> disk_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
@@ -184,10 +185,10 @@ class Agent final : public AgentPorts {
   Monotonic next_memory_look_;                        // wall
   Monotonic next_load_look_;                          // wall
   Monotonic next_program_look_;                       // wall
-  std::string wanted_power_mode_;  // --power-mode, until others set one; empty: as the board was
+  std::string wanted_power_mode_;  // --power-mode or the mode set later; empty: unchanged
   std::unique_ptr<Emulator> emulator_;
   std::unique_ptr<Pace> pace_;
-  // On a real device the sources move to the sampler; the source of an emulated board stays here.
+  // On a real device the sampler owns the sources; an emulated board's source stays here.
   std::vector<std::unique_ptr<telemetry::Source>> sources_;
   std::vector<telemetry::Candidate> unusable_;  // present sources that cannot be used
   std::unique_ptr<EnergyAccount> account_;
@@ -196,7 +197,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<EmulatedTime> emulated_time_;  // null on a real board
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<MetricPush> push_;           // null unless metrics are pushed
-  std::optional<artifacts::Signers> signers_;  // None: every model is run.
+  std::optional<artifacts::Signers> signers_;  // absent: every model is run
   std::unique_ptr<Credentials> credentials_;
   std::vector<std::string> coordinators_;  // host:port each, the likeliest first
   std::unique_ptr<Transfers> transfers_;
@@ -216,7 +217,7 @@ class Agent final : public AgentPorts {
   int64_t runner_number_ = 0;   // events of earlier runners are dropped
   Monotonic next_status_;       // wall
   Monotonic next_push_;         // wall
-  Monotonic next_alive_;        // wall: the service manager wants a sign of life
+  Monotonic next_alive_;        // wall: the next sign of life for the service manager
   Monotonic sensors_known_by_;  // wall: after this time the link does not wait for sensors
   std::vector<size_t> hung_;    // hung sources that the log has named
   ClockWatch clock_watch_;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The agent answers the person at the board.
+// Answers the person at the board.
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,9 +18,9 @@
 namespace wattle::agent {
 namespace {
 
-// A worker that does not take an event in this time hangs.
+// A worker that does not take an event within this time hangs.
 constexpr absl::Duration kCoreAnswers = absl::Seconds(20);
-// The worker's user and group may hold the board.
+// Only the worker's user and group may hold the board.
 constexpr mode_t kOwnerAndGroup = 0660;
 
 LineAnswer AnswerOf(const absl::Status& status, std::string text) {

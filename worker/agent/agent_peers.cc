@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What this board gets from others of its site, and gives to them.
+// Exchange of artifacts with other boards of the site.
 #include <memory>
 #include <string>
 #include <utility>

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What an upgrade does on the machine: its files, the link `current`, and the runner's self-test.
+// An upgrade's actions on the machine: its files, the link `current`, and the runner's self-test.
 #include <string>
 #include <utility>
 
@@ -10,7 +10,7 @@
 namespace wattle::agent {
 namespace {
 
-// A small board loads libtorch from a slow card first.
+// On a small board the test first loads libtorch from a slow card.
 constexpr absl::Duration kSelfTestTime = absl::Minutes(5);
 
 }  // namespace
@@ -35,8 +35,8 @@ void Agent::KeepReleases(const std::set<std::string>& versions) {
   releases_.KeepOnly(versions);
 }
 
-// On a thread of its own: the loop feeds the watchdog meanwhile. The runner dies with its thread.
-// On the device that is configured, also where it does not answer: the release may be why.
+// Runs on its own thread, so that the loop can feed the watchdog. The runner dies with its thread.
+// Tests on the configured device even if it does not answer, because the release may be the cause.
 void Agent::StartSelfTest() {
   if (self_test_.joinable()) {
     self_test_.join();

@@ -60,7 +60,7 @@ std::map<int64_t, Process> ReadProcesses(const std::string& root) {
 }
 
 bool Descends(const std::map<int64_t, Process>& processes, int64_t number, int64_t from) {
-  // A number may be used again while the list is read, so parents could form a ring.
+  // A process number may be reused while the list is read, so parents could form a ring.
   for (size_t depth = 0; depth <= processes.size() && number != from; ++depth) {
     const auto process = processes.find(number);
     if (process == processes.end()) {

@@ -21,7 +21,7 @@
 namespace wattle::agent {
 namespace {
 
-// Module numbers in `compatible`, the most specific entry first; then the chip alone.
+// Module numbers in `compatible`, the most specific entry first; then only the chip.
 constexpr std::array<std::pair<absl::string_view, absl::string_view>, 16> kClasses = {{
     {"p3448-0003", "jetson-nano-2gb"},
     {"p3448", "jetson-nano"},
@@ -41,10 +41,11 @@ constexpr std::array<std::pair<absl::string_view, absl::string_view>, 16> kClass
     {"nvidia,p3450", "jetson-nano"},
 }};
 
-// The second one: a container of Docker's hides the first, and deploy/jetson/run mounts it there.
+// The second path is for Docker, whose containers hide the first; deploy/jetson/run mounts it
+// there.
 constexpr std::array<absl::string_view, 2> kDeviceTrees = {"/proc/device-tree", "/run/device-tree"};
 
-// With a driver one of these exists: desktop and server cards, then Jetson boards.
+// If a driver is loaded, one of these exists: desktop and server cards, then Jetson boards.
 constexpr std::array<absl::string_view, 3> kNvidiaDevices = {"/dev/nvidia0", "/dev/nvhost-gpu",
                                                              "/dev/nvgpu"};
 

@@ -20,8 +20,8 @@ struct BoardIdentity {
 BoardIdentity ProbeBoard(const std::string& root);
 int64_t MemoryAvailableBytes(const std::string& root);  // 0: unknown
 std::string BootId(const std::string& root);
-// Why no program here can use a GPU of NVIDIA's, with the remedy; empty: nothing is known against
-// it.
+// Why no program on this machine can use an NVIDIA GPU, with the remedy; empty: no obstacle is
+// known.
 std::string NvidiaDriverProblem(const std::string& root);
 
 }  // namespace wattle::agent

@@ -27,7 +27,7 @@ class BoardProbeTest : public testing::Test {
   TestDirectory directory_;
 };
 
-// `compatible` as NVIDIA's and Raspberry Pi's kernels have it.
+// `compatible` as written by NVIDIA's and Raspberry Pi's kernels.
 TEST_F(BoardProbeTest, ABoardsClassIsThatOfItsModule) {
   const std::vector<std::pair<std::string, absl::string_view>> boards = {
       {"nvidia,p3768-0000+p3767-0005-super\0nvidia,p3767-0005\0nvidia,tegra234"s,

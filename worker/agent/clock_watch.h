@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Notices when a board's clocks move against each other: in a suspend (boot time goes on, the
-// monotonic clock stands still), and when somebody sets the wall clock. No measurement depends on
-// either: energy is counted in boot time, and a suspend is a gap like any other. ClockWatch tells
-// people, because graphs then have a hole or a step. Pure; one thread owns an object.
+// Detects when a board's clocks move against each other: in a suspend (boot time continues, the
+// monotonic clock stops), and when the wall clock is set. No measurement depends on either: energy
+// is counted in boot time, and a suspend is a gap like any other. ClockWatch informs people,
+// because graphs then have a hole or a step. Pure; one thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_CLOCK_WATCH_H_
 #define WATTLE_WORKER_AGENT_CLOCK_WATCH_H_
 
@@ -18,7 +18,7 @@ namespace wattle::agent {
 // One moment on the three clocks, since boot and since 1970.
 struct ClockReading {
   absl::Duration boottime{};
-  absl::Duration monotonic{};  // stands still in a suspend
+  absl::Duration monotonic{};  // stops in a suspend
   absl::Time civil{};
 };
 

@@ -79,7 +79,8 @@ const char* About(absl::string_view word) {
                            : "What the worker on this board does, and who holds it.";
 }
 
-// Of root, for the folder of a service: what root writes there the service could not read.
+// Takes the identity of the folder's owner if run as root: the service could not read files that
+// root writes there.
 absl::Status BecomeOwnerOf(const std::string& folder) {
   struct stat facts = {};
   if (geteuid() != 0 || stat(folder.c_str(), &facts) != 0 || facts.st_uid == 0) {
@@ -94,7 +95,7 @@ absl::Status BecomeOwnerOf(const std::string& folder) {
   return absl::OkStatus();
 }
 
-// The latest rates of the record.
+// Prints the latest rates of the record.
 void PrintRates(const v1::DeviceInfo& record, bool json) {
   std::string out;
   if (!json) {
@@ -103,12 +104,12 @@ void PrintRates(const v1::DeviceInfo& record, bool json) {
     out += "\n";
   }
   std::fputs(out.c_str(), stdout);
-  std::fflush(stdout);  // the next mode is measured for seconds
+  std::fflush(stdout);  // measuring the next mode takes seconds
 }
 
 volatile std::sig_atomic_t asked_to_end = 0;
 
-// The board's own mode has to come back before the process ends.
+// Signals are caught, because the board's own mode must be restored before the process ends.
 void CatchSignals() {
   struct sigaction action = {};
   action.sa_handler = [](int /*signal*/) { asked_to_end = 1; };
@@ -154,7 +155,7 @@ int RunKernelProbe(const RateProbe& probe, bool json) {
   return AfterOutput(kProbe, 0);
 }
 
-// What is not about sensors: the engine's rates, or its kernels for a GPU.
+// The probes that are not about sensors: the engine's rates, and its kernels for a GPU.
 struct EngineProbe {
   RateProbe probe;
   bool rates = false;

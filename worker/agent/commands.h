@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The commands of wattle-worker that a person at the board calls; without one the program is the
+// The commands of wattle-worker for a person at the board. Without a command the program is the
 // agent.
 #ifndef WATTLE_WORKER_AGENT_COMMANDS_H_
 #define WATTLE_WORKER_AGENT_COMMANDS_H_
@@ -22,17 +22,17 @@ int RunProbe(int argc, char** argv);
 // token).
 int RunEnroll(int argc, char** argv);
 
-// The socket of the person at the board (base/line_socket.h): in the state folder, for the worker's
+// The socket for a person at the board (base/line_socket.h): in the state folder, for the worker's
 // user and group, so that the board can be held without a link.
 inline constexpr char kOwnerSocket[] = "owner.sock";
 
-// `hold --for 1h`, `release` and `status` ask the worker that runs there.
+// `hold --for 1h`, `release` and `status` are sent to the worker that runs on the board.
 [[nodiscard]] bool IsOwnerCommand(absl::string_view word);
-// The folder of the worker whom they ask if none is named: a worker of one's own, or else that of
-// the service.
+// The folder of the worker that receives the command if none is named: the user's own worker, or
+// else the service.
 std::string FolderAtBoard(const std::string& own, const std::string& of_service);
-// Runs one of them; argv[0] is its word. Returns the exit status: 0, 1 (no worker answers, or its
-// disk refuses the record), 2 (wrong flags).
+// Runs one of these commands; argv[0] is its name. Returns the exit status: 0, 1 (no worker
+// answers, or its disk refuses the record), 2 (wrong flags).
 int RunOwnerCommand(int argc, char** argv);
 
 }  // namespace wattle::agent

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests that impossible flags are refused at the start, each by its name.
+// Tests that impossible flags are refused at the start, each with its name.
 #include "worker/agent/config.h"
 
 #include <functional>

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Events for the thread that owns the agent's core, from any other thread. Bounded in number and in
-// bytes: beyond that whoever posts waits, so that the pipe of a runner that floods fills up and the
-// agent's memory does not. Thread-safe.
+// bytes: beyond that the poster waits, so that a flooding runner fills its pipe instead of the
+// agent's memory. Thread-safe.
 #ifndef WATTLE_WORKER_AGENT_EVENT_QUEUE_H_
 #define WATTLE_WORKER_AGENT_EVENT_QUEUE_H_
 
@@ -24,18 +24,18 @@ class EventQueue {
   static constexpr size_t kEventsMax = 10'000;
   static constexpr size_t kBytesMax = size_t{8} << 20;
 
-  // Waits while the queue is full. size_bytes: what the event keeps in memory besides itself; one
+  // Waits while the queue is full. size_bytes: the memory that the event holds besides itself; one
   // event may exceed the limit. After Close the event is dropped.
   void Post(Event event, size_t size_bytes = 0);
-  // All events in order; waits for the first one until `wake`.
+  // Returns all events in order; waits for the first one until `wake`.
   std::deque<Event> TakeAll(Monotonic wake);
-  // Drops the events that wait and those to come; nobody waits any more.
+  // Drops pending and later events; ends all waits.
   void Close();
 
  private:
   absl::Mutex mutex_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
-  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of events_.
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of events_
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kFrameBytes = size_t{1} << 20;
 
-// Posts more than the queue takes, and what the owner sees of it each time that it looks: the
-// poster runs on while the queue has room, and waits where the queue has none.
+// Posts more than the queue holds. Returns how many events the owner finds each time that it takes
+// them: the poster continues while the queue has room, and waits while it has none.
 std::vector<size_t> TakenAtATime(size_t count, size_t size_bytes) {
   EventQueue queue;
   std::atomic<size_t> posted = 0;

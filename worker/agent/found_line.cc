@@ -11,7 +11,7 @@
 namespace wattle::agent {
 namespace {
 
-// "ina3221 1-0040 (power, temperature)"; "" for a sensor that measures nothing of these.
+// "ina3221 1-0040 (power, temperature)"; "" for a sensor without these measurements.
 std::string Measures(const telemetry::SourceInfo& sensor) {
   std::vector<std::string> what;
   if (sensor.measures_power()) {

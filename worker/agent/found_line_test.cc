@@ -39,7 +39,7 @@ TEST(FoundLineTest, NamesBoardSensorsAndRunner) {
       "wattle-1/libtorch-2");
 }
 
-// What an operator of a battery looks for: which of the sensors tells the charge.
+// An operator of a battery needs to know which sensor reports the charge.
 TEST(FoundLineTest, NamesWhatTellsTheCharge) {
   v1::DeviceInfo info;
   info.set_device_class("raspberry-pi-5");

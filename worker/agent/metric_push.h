@@ -3,9 +3,9 @@
 // Pushes the samples of a device that Prometheus cannot reach. At each interval MetricPush takes
 // the worker's own page as values and keeps them in the spool. While the coordinator accepts
 // samples, batches go up in order, a few at a time. A batch leaves the spool when the coordinator
-// says that Prometheus has it. Scrapes that were taken before the worker knew the time keep the
-// boot time until it does, and then get their date; those of an earlier boot are dropped, because
-// nobody knows when they were. One thread owns an object.
+// reports that Prometheus has it. Scrapes that were taken before the worker knew the time keep the
+// boot time until then, and then get their date; those of an earlier boot are dropped, because
+// their time is unknown. One thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_METRIC_PUSH_H_
 #define WATTLE_WORKER_AGENT_METRIC_PUSH_H_
 
@@ -22,13 +22,13 @@ namespace wattle::agent {
 
 class MetricPush {
  public:
-  // Batches under way at once: enough for the round trips of a slow link, and little memory at the
+  // Batches in flight at once: enough for the round trips of a slow link, and little memory at the
   // coordinator.
   static constexpr size_t kUnderWayMax = 2;
 
   // disk: must outlive the object. send: sends to the coordinator, or drops the message if there is
   // no stream.
-  // same_boot: what the spool holds is of this boot.
+  // same_boot: the contents of the spool are of this boot.
   MetricPush(Disk* disk, const MetricSpoolLimits& limits,
              std::function<void(const v1::WorkerMessage&)> send, bool same_boot);
 

@@ -53,7 +53,7 @@ absl::StatusOr<std::vector<std::string>> ReadTokenHashes(const std::string& path
 MetricsAuthorizer::MetricsAuthorizer(Rules rules, const Clock& clock)
     : rules_(std::move(rules)), clock_(clock) {
   if (!rules_.token_file.empty()) {
-    ReadAndTell().IgnoreError();  // Told in the log; a fault of this file stops no work.
+    ReadAndTell().IgnoreError();  // logged; a fault of this file stops no work
   }
 }
 
@@ -85,7 +85,7 @@ absl::Status MetricsAuthorizer::AdmitToken(absl::string_view authorization) cons
   }
   const absl::StatusOr<std::vector<std::string>> hashes = ReadAndTell();
   if (!hashes.ok()) {
-    // Nothing is proved of the caller: the file's path is for the log alone.
+    // The caller is not authenticated, so the file's path appears only in the log.
     return absl::UnauthenticatedError(
         "this worker cannot use its --metrics-token-file; its log says why");
   }

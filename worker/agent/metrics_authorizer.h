@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Who may read the worker's page: whoever shows a certificate of the fleet, or a token whose
-// SHA-256 stands in a file. The worker asks nobody, so that it also answers without a link: it
+// Access to the worker's page: for a certificate of the fleet, or for a token whose SHA-256 is in a
+// file. The worker checks both locally, so that it also answers without a link, and therefore it
 // knows no revocation, and no end of a token. Thread-safe.
 #ifndef WATTLE_WORKER_AGENT_METRICS_AUTHORIZER_H_
 #define WATTLE_WORKER_AGENT_METRICS_AUTHORIZER_H_
@@ -21,24 +21,25 @@
 
 namespace wattle::agent {
 
-// The SHA-256 of tokens, 64 hex digits at the begin of each line, as sha256sum prints them. Empty
-// lines and those that begin with # say nothing. Errors: of the file; kInvalidArgument for another
-// line.
+// Reads the SHA-256 of tokens: 64 hex digits at the beginning of each line, the format of
+// sha256sum. Empty lines and comments with # are ignored. Errors: those of the file;
+// kInvalidArgument for any other line.
 absl::StatusOr<std::vector<std::string>> ReadTokenHashes(const std::string& path);
 
 class MetricsAuthorizer {
  public:
   struct Rules {
-    std::string token_file;  // Read at each request that shows a token; empty: no token will do.
-    absl::Time floor;        // It cannot be earlier now.
-    // Told a fault of the file, once until the fault changes. Called from any thread; may be null.
+    std::string token_file;  // read at each request with a token; empty: no token is accepted
+    absl::Time floor;        // the present time is not earlier
+    // Receives a fault of the file once until the fault changes. Called from any thread; may be
+    // null.
     std::function<void(const std::string&)> note;
   };
   // Reads the file once, so that the log tells a fault before the first request. clock: must
   // outlive the object.
   MetricsAuthorizer(Rules rules, const Clock& clock);
 
-  // certificate_pem: whose signature the handshake has checked; empty: none. authorization: of the
+  // certificate_pem: its signature was checked in the handshake; empty: none. authorization: the
   // request's header; empty: none. Errors: kUnauthenticated with the reason and the remedy.
   [[nodiscard]] absl::Status Admit(const std::string& certificate_pem,
                                    absl::string_view authorization) const;
@@ -50,7 +51,7 @@ class MetricsAuthorizer {
   const Rules rules_;
   const Clock& clock_;
   mutable absl::Mutex mutex_;
-  mutable std::string told_ ABSL_GUARDED_BY(mutex_);  // The file's latest fault; empty: none.
+  mutable std::string told_ ABSL_GUARDED_BY(mutex_);  // the file's latest fault; empty: none
 };
 
 }  // namespace wattle::agent

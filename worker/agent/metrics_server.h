@@ -37,11 +37,11 @@ class ThreadedServer;
 
 namespace wattle::agent {
 
-// Between this board and others of its site, since the worker started.
+// Traffic between this board and others of its site, since the worker started.
 struct PeerCounters {
   int64_t fetched_bytes = 0;
   int64_t served_bytes = 0;
-  int64_t wrong_boards = 0;  // That sent wrong bytes.
+  int64_t wrong_boards = 0;  // boards that sent wrong bytes
 };
 
 struct WorkerStatus {
@@ -71,13 +71,13 @@ class MetricsServer {
     MetricsAuthorizer::Rules rules;
   };
   struct Options {
-    std::string address;              // host:port; port 0: any free port.
-    std::optional<Https> https = {};  // None: HTTP for everybody, for a debugger.
-    // Prometheus asks once in many seconds, over one connection.
+    std::string address;              // host:port; port 0: any free port
+    std::optional<Https> https = {};  // none: plain HTTP for a debugger
+    // Prometheus makes a request every few seconds, over one connection.
     http::ConnectionLimits limits = {.connections_max = 16, .patience = {}};
   };
-  // clock: must outlive the server. Errors: kInvalidArgument for another address;
-  // kFailedPrecondition when the port is taken or the certificate cannot be used.
+  // clock: must outlive the server. Errors: kInvalidArgument for an invalid address;
+  // kFailedPrecondition if the port is taken or the certificate cannot be used.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const Options& options,
                                                               const Clock& clock);
   ~MetricsServer();

@@ -73,13 +73,13 @@ class MetricsServerTest : public testing::Test {
     status.info.set_name("nano");
     server_->Update(std::move(status));
   }
-  // person: whose certificate is shown; empty: none.
+  // person: the owner of the certificate; empty: none.
   Answer Get(const std::string& person, const std::string& authorization = "",
              const std::string& path = "/metrics") {
     httplib::Client client(absl::StrCat("https://", server_->address()),
                            person.empty() ? "" : directory_.File(person + ".pem"),
                            person.empty() ? "" : directory_.File(person + "-key.pem"));
-    client.enable_server_certificate_verification(false);  // By name; see AuthorityTest.
+    client.enable_server_certificate_verification(false);  // by name; see AuthorityTest
     httplib::Headers headers;
     if (!authorization.empty()) {
       headers.emplace("Authorization", authorization);
@@ -142,7 +142,8 @@ TEST_F(MetricsServerTest, ATokenOfTheFileReads) {
   EXPECT_THAT(Get("", bearer(kToken)).body, HasSubstr("this worker takes no token"));
 }
 
-// Whoever has taken a board over would read the coordinator's lists with it.
+// An attacker who controls a board could otherwise use such a token to read the coordinator's
+// lists.
 TEST_F(MetricsServerTest, ATokenOfTheCoordinatorReadsNoPageAndIsToldSo) {
   const std::string service = tls::FormatServiceToken(kToken);
   directory_.Write("hashes", tls::ToHex(tls::Sha256(service)));
@@ -166,7 +167,7 @@ TEST_F(MetricsServerTest, AFileOfTokensHoldsTheirHashesAlone) {
               StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 
-// The server starts all the same: the documented revocation is a file without any line.
+// The server starts nevertheless: the documented revocation is a file without any line.
 TEST_F(MetricsServerTest, AFaultOfTheFileStopsNothingAndIsToldOnceInTheLog) {
   const std::string shown = absl::StrCat("Bearer ", tls::FormatPageToken(kToken));
   const std::vector<std::pair<std::string, std::string>> cases = {
@@ -203,7 +204,7 @@ TEST_F(MetricsServerTest, PlainTextIsToldToSpeakHttps) {
 
 TEST_F(MetricsServerTest, ConnectionsThatStallInTheHandshakeDoNotSilenceHealth) {
   MetricsServer::Options options;
-  // Longer than a client waits: nobody leaves by himself.
+  // Longer than a client waits: no client leaves by itself.
   options.limits.patience = {
       .idle = absl::Minutes(5), .silence = absl::Minutes(5), .request = absl::Minutes(5)};
   Start("", options);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which models this board runs: with --signers, those alone that one of its own signers signed,
-// whatever the coordinator says. Pure.
+// Which models this board runs: with --signers, only those signed by one of its own signers,
+// whatever the coordinator orders. Pure.
 #ifndef WATTLE_WORKER_AGENT_MODEL_TRUST_H_
 #define WATTLE_WORKER_AGENT_MODEL_TRUST_H_
 
@@ -12,7 +12,7 @@
 
 namespace wattle::agent {
 
-// Of every model among the assignment's inputs. Errors: kPermissionDenied, with the remedy.
+// Checks every model among the assignment's inputs. Errors: kPermissionDenied, with the remedy.
 absl::Status CheckModels(const artifacts::Signers& signers, const v1::Assignment& assignment);
 
 }  // namespace wattle::agent

@@ -23,7 +23,7 @@ class ModelTrustTest : public testing::Test {
     std::ofstream(directory_.File("ann")) << *tls::PublicKeyOf(key_);
     signers_ = *artifacts::Signers::Load(directory_.File(""));
   }
-  // A job's input, signed by ann's name with this key for this artifact.
+  // Adds an input that is signed in ann's name with this key for this artifact.
   void Add(const std::string& field, const std::string& key, const std::string& signed_id,
            const std::string& id = std::string(64, 'a')) {
     v1::ResolvedInput& input = *assignment_.add_inputs();
@@ -51,7 +51,7 @@ TEST_F(ModelTrustTest, EveryModelMustBeSignedAndDataNeedNotBe) {
                                  "nobody")));
 }
 
-// What a coordinator in foreign hands could hand out.
+// Inputs that a compromised coordinator could assign.
 TEST_F(ModelTrustTest, AnotherArtifactsOrAnotherKeysSignatureIsNone) {
   Add("model", key_, std::string(64, 'a'), std::string(64, 'b'));
   EXPECT_FALSE(CheckModels(signers_, assignment_).ok());

@@ -16,9 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kCommBytes = 15;  // TASK_COMM_LEN of Linux, less the end mark
+constexpr size_t kCommBytes = 15;  // TASK_COMM_LEN of Linux without the terminator
 
-// Up to the end mark; "" for a process that ended meanwhile, and for the kernel's own.
+// The text up to `end`; "" for a process that has ended, and for the kernel's own.
 std::string FirstText(const fs::path& path, char end) {
   std::ifstream file(path);
   std::string text;

@@ -91,7 +91,7 @@ bool TellsPower(const ProbedSource& source) {
   return source.problem.ok() && source.info.measures_power();
 }
 
-// Chooses the source as the worker does, by telemetry::Chooser.
+// Chooses the source by telemetry::Chooser, like the worker.
 void ChoosePower(std::vector<ProbedSource>& sources) {
   telemetry::Chooser chooser;
   std::vector<ProbedSource*> power;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// `wattle-worker probe --device cuda`: the GPU's kernels, compiled before a job wants them. They
-// lie in a folder of the state, which a job's sandbox may read and not write.
+// `wattle-worker probe --device cuda`: compiles the GPU's kernels before a job needs them, into a
+// folder of the state that a job's sandbox may read but not write.
 #ifndef WATTLE_WORKER_AGENT_PROBE_KERNELS_H_
 #define WATTLE_WORKER_AGENT_PROBE_KERNELS_H_
 
@@ -12,7 +12,7 @@
 namespace wattle::agent {
 
 [[nodiscard]] std::string KernelDirectory(const std::string& state_directory);
-// The same where there is one that can be read; else empty.
+// The folder if it exists and can be read; otherwise empty.
 [[nodiscard]] std::string KernelsCompiledAhead(const std::string& state_directory);
 
 struct KernelProbe {
@@ -21,8 +21,8 @@ struct KernelProbe {
   std::string device;
 };
 
-// "compiled 17 of 17 files of kernels in 9.3 s". Errors: those of the runner, of the driver and of
-// the disk. Jobs may run meanwhile: a kernel appears whole.
+// "compiled 17 of 17 files of kernels in 9.3 s". Errors: those of the runner, the driver and the
+// disk. Jobs may run meanwhile, because kernels appear atomically.
 absl::StatusOr<std::string> CompileKernels(const KernelProbe& probe);
 
 }  // namespace wattle::agent

@@ -34,7 +34,7 @@ std::string Named(const v1::MeasuredRates& rates) {
                       rates.power_mode());
 }
 
-// Whether the mode sets the same on both boards, as far as both list it.
+// Whether the mode sets the same values on both boards, as far as both list them.
 bool SetsTheSame(const v1::DeviceInfo& a, const v1::DeviceInfo& b, const std::string& mode) {
   const auto find = [&mode](const v1::DeviceInfo& board) {
     const auto found = std::find_if(board.power_modes().begin(), board.power_modes().end(),
@@ -47,7 +47,7 @@ bool SetsTheSame(const v1::DeviceInfo& a, const v1::DeviceInfo& b, const std::st
          of_a->SerializeAsString() == of_b->SerializeAsString();
 }
 
-// Why the rates are no longer true of the board; empty: they are.
+// Why the rates no longer hold for the board; empty: they hold.
 std::string WhyStale(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
                      const v1::MeasuredRates& rates) {
   if (const std::string problem = RateProblem(rates); !problem.empty()) {
@@ -63,7 +63,7 @@ std::string WhyStale(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
   return SetsTheSame(kept, board, rates.power_mode()) ? "" : "the mode now sets other numbers";
 }
 
-// The modes that the board has, and the present one, as a worker tells them.
+// The board's modes and the present one, as in a worker's hello.
 v1::DeviceInfo DescribeBoard(const RateProbe& probe, const std::string& root) {
   v1::DeviceInfo board;
   board.set_cores(probe.threads);
@@ -77,8 +77,8 @@ v1::DeviceInfo DescribeBoard(const RateProbe& probe, const std::string& root) {
   return board;
 }
 
-// In a process of its own, so that what NVRTC takes is no part of what the GPU is measured to take
-// of the board's memory. Where it fails the rates are those of libtorch's operators, as a job's.
+// Runs in a separate process, so that NVRTC's memory does not count as memory that the GPU takes
+// from the board. After a failure the rates are those of libtorch's operators, as for a job.
 void CompileMissingKernels(const RateProbe& probe) {
   const absl::StatusOr<std::string> made = CompileKernels(
       {.state_directory = probe.state_directory, .runner = probe.runner, .device = probe.device});
@@ -89,7 +89,7 @@ void CompileMissingKernels(const RateProbe& probe) {
   }
 }
 
-// As a job's runner, which may read the kernels and not write them.
+// Measures in the sandbox of a job's runner, which may read the kernels but not write them.
 absl::StatusOr<v1::MeasuredRates> Measure(const RateProbe& probe) {
   const auto sandboxed = [&probe](const std::string& kernels) {
     return sandbox::Sandbox::Prepare(
@@ -113,13 +113,13 @@ absl::StatusOr<v1::MeasuredRates> Measure(const RateProbe& probe) {
       probe.device, kRunnerMeasures);
 }
 
-// Where the rates are kept.
+// The storage of the rates.
 struct KeptState {
   std::unique_ptr<PosixDisk> disk;
   std::unique_ptr<StateDirectory> state;
 };
 
-// Also looks for the runner, without which nothing is measured.
+// Also checks that the runner exists, which the measurement needs.
 absl::StatusOr<KeptState> OpenState(const RateProbe& probe) {
   WATTLE_RETURN_IF_ERROR(MakeStateFolder(probe.state_directory));
   WATTLE_ASSIGN_OR_RETURN(auto disk, PosixDisk::Open(probe.state_directory));
@@ -128,7 +128,7 @@ absl::StatusOr<KeptState> OpenState(const RateProbe& probe) {
   return KeptState{std::move(disk), std::move(state)};
 }
 
-// board: in the mode that is measured. Returns its record.
+// board: in the measured mode. Returns its record.
 absl::StatusOr<v1::DeviceInfo> MeasureAndKeep(const RateProbe& probe, v1::DeviceInfo board,
                                               StateDirectory& state, absl::Time now) {
   WATTLE_ASSIGN_OR_RETURN(v1::MeasuredRates measured, Measure(probe));
@@ -145,7 +145,7 @@ absl::StatusOr<v1::DeviceInfo> MeasureAndKeep(const RateProbe& probe, v1::Device
   return record;
 }
 
-// As the worker finds it (agent_open.cc).
+// Opens the board's power modes as the worker does (agent_open.cc).
 absl::StatusOr<std::unique_ptr<BoardPower>> OpenBoardPower(const ModeSweep& sweep, Disk* disk) {
   auto powerd = PowerdClient::Connect(sweep.powerd_socket);
   if (powerd.ok()) {
@@ -194,7 +194,7 @@ v1::DeviceInfo WithRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board
   v1::DeviceInfo record;
   record.set_cores(board.cores());
   *record.mutable_power_modes() = board.power_modes();
-  std::vector<std::string> dropped;  // What is no longer true ends without a word.
+  std::vector<std::string> dropped;  // stale rates are dropped silently
   for (const v1::MeasuredRates& rates : CurrentRates(kept, board, &dropped)) {
     if (rates.power_mode() != measured.power_mode() ||
         rates.accelerator() != measured.accelerator()) {

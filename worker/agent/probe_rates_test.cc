@@ -79,7 +79,7 @@ TEST(ProbeRatesTest, AnotherEngineOrOtherCoresMakeThemStale) {
   EXPECT_THAT(CurrentRates(kept, board, &problems), IsEmpty());
   EXPECT_THAT(problems, ElementsAre(HasSubstr("they are of 4 threads, a runner has 2"),
                                     HasSubstr("of power mode 15W")));
-  // A new measurement leaves out what is stale.
+  // A new measurement drops stale rates.
   EXPECT_THAT(WithRates(kept, board, RatesIn("15W")).rates(), SizeIs(1));
 }
 
@@ -130,7 +130,7 @@ TEST(ProbeRatesTest, TheRunnerMeasuresAndTheFolderKeepsIt) {
   EXPECT_EQ(kept.rates(0).fp32_flops(), 2e10);
   EXPECT_EQ(kept.rates(0).engine_version(), "fake-1");
   EXPECT_EQ(kept.rates(0).measured_unix_seconds(), 1'800'000'000);
-  // The disk is open, as a worker's is: its work would disturb the measurement.
+  // The disk is open, as by a running worker, whose work would disturb the measurement.
   EXPECT_THAT(ProbeRates(probe, absl::UnixEpoch()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("worker")));
 }
@@ -172,7 +172,7 @@ TEST(ProbeRatesTest, NothingIsKeptOfAMeasurementThatFails) {
   EXPECT_EQ((*state)->ReadRates().state, RecordState::kAbsent);
 }
 
-// A board of two modes, which cap one core, in neither.
+// A board with two modes, each of which caps one core; the board is in neither.
 class ProbeModesTest : public testing::Test {
  protected:
   static constexpr char kCap[] = "/sys/devices/system/cpu/cpu0/cpufreq";

@@ -139,7 +139,7 @@ TEST_F(ProbeTest, ABareMachineIsReportedAsSuch) {
   EXPECT_EQ(ProbeJson({}), "[]\n");
 }
 
-// Which metrics a source has, with the channels.
+// The metrics of a source, with the channels.
 std::vector<std::string> MetricsOf(const ProbedSource& source) {
   std::vector<std::string> metrics;
   for (const telemetry::Channel& channel : source.info.channels) {
@@ -174,7 +174,7 @@ TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   Write("/sys/class/net/eth0", {{"address", "00:11:22:33:44:55"}});
   Write("/sys/class/net/eth0/statistics", {{"rx_bytes", "1"}, {"tx_bytes", "1"}});
   Write("/sys/devices/system/cpu/cpufreq/policy0", {{"scaling_cur_freq", "1500000"}});
-  // A Jetson's GPU: the load stands behind a link.
+  // A Jetson's GPU: the load is behind a link.
   Write("/sys/devices/platform/17000000.gpu", {{"load", "642"}});
   Write("/sys/devices/platform/17000000.gpu/devfreq/17000000.gpu",
         {{"cur_freq", "510000000"},
@@ -201,7 +201,7 @@ TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {
   }
   EXPECT_EQ(recorded.size(), 5U);
   EXPECT_THAT(MetricsOf(recorded.back()), testing::Contains("wattle_gpu_busy_ratio 17000000.gpu"));
-  // The power modes can be set in the recording as on the board.
+  // In the recording the power modes can be set as on the board.
   MemoryDisk disk(1);
   const std::vector<PowerModeRow> modes = NvpmodelModes(copy);
   ASSERT_EQ(modes.size(), 1);

@@ -57,8 +57,8 @@ void AddAttributes(const std::string& root, const std::string& path,
   }
 }
 
-// Frequencies, networks and disks: single files, for their other attributes tell addresses and
-// serial numbers.
+// Frequencies, networks and disks: single files, because their other attributes contain addresses
+// and serial numbers.
 void AddHost(const std::string& root, std::vector<std::string>* files) {
   const std::string cpus = "/sys/devices/system/cpu";
   for (const std::string& entry : telemetry::ListDirectory(root + cpus)) {
@@ -78,7 +78,8 @@ void AddHost(const std::string& root, std::vector<std::string>* files) {
   }
 }
 
-// A GPU's load and name stand in the folder of its device, which is a link that leads out of here.
+// A GPU's load and name are in the folder of its device, which is a link that leads out of this
+// one.
 void AddDevfreq(const std::string& root, std::vector<std::string>* files) {
   for (const std::string& entry : telemetry::ListDirectory(root + kDevfreq)) {
     const std::string path = absl::StrCat(kDevfreq, "/", entry);
@@ -93,7 +94,7 @@ void AddDevfreq(const std::string& root, std::vector<std::string>* files) {
   }
 }
 
-// The files that the board's power modes write, and those beside them that tell the highest value.
+// The files that the board's power modes write, and the files with the highest values beside them.
 void AddPowerModeFiles(const std::string& root, std::vector<std::string>* files) {
   for (const PowerModeRow& mode : NvpmodelModes(root)) {
     for (const PowerSetting& setting : mode.settings) {
@@ -149,7 +150,7 @@ absl::Status RecordSensors(const std::string& root, const std::string& directory
     return absl::UnavailableError(absl::StrCat(directory, ": ", error.message()));
   }
   for (const std::string& file : FilesOf(root)) {
-    // A chip's I2C device is named by the end of the link `device`.
+    // A chip's I2C device is named by the last part of the link `device`.
     if (fs::path(file).filename() == "device") {
       const fs::path target = fs::read_symlink(root + file, error);
       if (!error) {

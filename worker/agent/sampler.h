@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Asks every source at its own cadence, each on its own thread, so that a hanging chip or a distant
-// plug delays no other source. A read that never returns keeps its thread; the other sources go on,
-// and the readings of the hung source grow old.
+// Polls every source at its own cadence, each on its own thread, so that a hanging chip or a
+// distant plug delays no other source. A read that never returns keeps its thread; the other
+// sources continue, and the readings of the hung source grow old.
 #ifndef WATTLE_WORKER_AGENT_SAMPLER_H_
 #define WATTLE_WORKER_AGENT_SAMPLER_H_
 
@@ -33,7 +33,7 @@ class Sampler {
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
-  // Sets whether work runs. While the device is idle, sources are asked at most twice a second.
+  // Sets whether work runs. While the device is idle, sources are polled at most twice a second.
   void SetBusy(bool busy);
 
   // The numbers of the sources whose present read exceeds their deadline.

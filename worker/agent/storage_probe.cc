@@ -13,13 +13,14 @@
 namespace wattle::agent {
 namespace {
 
-// Some saves of all records, each of which is a new file before it replaces the old one.
+// Room for some saves of all records, each of which writes a new file before it replaces the old
+// one.
 constexpr uint64_t kRecordsBytes = uint64_t{1} << 20;
 
 }  // namespace
 
 absl::Status CheckRoom(const std::string& path, const struct statvfs& disk) {
-  // A file system without a table of files tells 0 of 0.
+  // A file system without a table of files reports 0 of 0.
   const bool has_room = uint64_t{disk.f_bavail} * disk.f_frsize >= kRecordsBytes &&
                         (disk.f_files == 0 || disk.f_favail > 0);
   return has_room ? absl::OkStatus() : FileError(ENOSPC, path, "cannot write a record");
@@ -31,7 +32,8 @@ absl::Status WriteHealthFile(const std::string& directory) {
   if (file < 0) {
     return FileError(errno, path, "cannot open");
   }
-  // In place: the file's block is allocated once, so that a minute costs the card one block.
+  // Overwritten in place: the file's block is allocated once, so each minute costs the card one
+  // block.
   const std::string bytes(4096, 'w');
   const ssize_t written = pwrite(file, bytes.data(), bytes.size(), 0);
   int error = 0;

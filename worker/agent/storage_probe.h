@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Small synced writes to the file "health" in a directory, on a thread of their own: a failing card
-// may hold a write for minutes. Begin is thread-safe.
+// Small synced writes to the file "health" in a directory, on a separate thread, because a failing
+// card may delay a write for minutes. Begin is thread-safe.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_PROBE_H_
 #define WATTLE_WORKER_AGENT_STORAGE_PROBE_H_
 
@@ -21,8 +21,8 @@ namespace wattle::agent {
 // needs no room. Errors: kResourceExhausted, with the path.
 absl::Status CheckRoom(const std::string& path, const struct statvfs& disk);
 
-// One write: makes the file where it is missing, overwrites 4 KiB in place and syncs them. Errors:
-// those of base/file.h and CheckRoom.
+// Makes one write: creates the file if it is missing, overwrites 4 KiB in place and syncs them.
+// Errors: those of base/file.h and CheckRoom.
 absl::Status WriteHealthFile(const std::string& directory);
 
 class StorageProbe {

@@ -13,9 +13,9 @@ namespace wattle::agent {
 namespace {
 
 constexpr char kTimesync[] = "/run/systemd/timesync";
-// Later the clock may have been set by hand. TimeKeeper goes on by itself from here.
+// After this time the clock may have been set by hand, so TimeKeeper continues by itself.
 constexpr absl::Duration kJustSynchronized = absl::Minutes(2);
-// timesyncd steps a clock that is off by 0.4 s, and lets a smaller difference go by and by.
+// timesyncd steps a clock that is off by 0.4 s or more, and slews smaller differences.
 constexpr absl::Duration kErrorAfterSync = absl::Seconds(1);
 
 bool KernelTells() {
@@ -32,8 +32,8 @@ absl::Time SynchronizedAt(const std::string& root) {
 
 }  // namespace
 
-// The kernel sets STA_UNSYNC itself once nobody has disciplined the clock for so long that its
-// bound of the error, which grows meanwhile, is 16 s.
+// The kernel sets STA_UNSYNC itself once the clock has not been disciplined for so long that its
+// growing error bound reaches 16 s.
 SystemTime SystemTimeOf(const timex& answer, int state, absl::Time now) {
   SystemTime time = {.time = now};
   if (state >= 0 && state != TIME_ERROR && (answer.status & STA_UNSYNC) == 0) {

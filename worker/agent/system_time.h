@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The wall clock with what the kernel says of it: whether a time service (NTP, PTP, GPS) keeps it,
-// and how far it may be off.
+// The wall clock and the kernel's statements about it: whether a time service (NTP, PTP, GPS) keeps
+// it, and its error bound.
 #ifndef WATTLE_WORKER_AGENT_SYSTEM_TIME_H_
 #define WATTLE_WORKER_AGENT_SYSTEM_TIME_H_
 
@@ -15,17 +15,18 @@
 
 namespace wattle::agent {
 
-// What adjtimex(2) answered, with its return value.
+// From the answer of adjtimex(2) and its return value.
 SystemTime SystemTimeOf(const timex& answer, int state, absl::Time now);
 
-// What a file says that systemd-timesyncd touches whenever it has synchronised the clock.
+// From the time of the file that systemd-timesyncd touches after each synchronization.
 SystemTime SystemTimeBySync(absl::Time synchronized, absl::Time now);
 
-// systemd's ProtectClock= forbids a service to set the clock, and to ask the kernel of it as well.
-// There the file of systemd-timesyncd counts. root: of the file tree, "" for this machine's.
+// systemd's ProtectClock= forbids a service to set the clock, and also to query the kernel about
+// it. In that case the file of systemd-timesyncd is used. root: of the file tree, "" for this
+// machine's.
 SystemTime ReadSystemTime(const std::string& root);
 
-// Why this process never hears of a time service, for people; "": it does.
+// Why this process cannot detect a time service, for people; "": it can.
 std::string TimeServiceProblem(const std::string& root);
 
 }  // namespace wattle::agent

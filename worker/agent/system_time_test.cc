@@ -32,7 +32,7 @@ TEST(SystemTimeTest, TheFileOfTimesyncdTellsTheTimeRightAfterASynchronization) {
     EXPECT_EQ(SystemTimeBySync(kNow - since, kNow).time, kNow);
     EXPECT_EQ(SystemTimeBySync(kNow - since, kNow).error, absl::Seconds(1));
   }
-  // Since then somebody may have set the clock, by hours or back.
+  // Since then the clock may have been set by hand, by hours or back.
   for (const absl::Duration since :
        {absl::Minutes(2), absl::Hours(240), -absl::Seconds(1), absl::InfiniteDuration()}) {
     EXPECT_EQ(SystemTimeBySync(kNow - since, kNow).error, std::nullopt) << since;

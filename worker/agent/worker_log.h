@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker's log: one line for people, with its time. From any thread.
+// The worker's log: one line for people, with its time. Thread-safe.
 #ifndef WATTLE_WORKER_AGENT_WORKER_LOG_H_
 #define WATTLE_WORKER_AGENT_WORKER_LOG_H_
 
@@ -15,8 +15,9 @@ namespace wattle::agent {
 
 class WorkerLog {
  public:
-  // To the error stream: at most 20 lines a minute for one cause, then a count. Another board may
-  // have words in a line: each is text of one line, which forges none.
+  // Writes to the error stream: at most 20 lines a minute for one cause, then a count. A line may
+  // contain words from another board, so each is written as text of one line and cannot forge
+  // another.
   void Write(const std::string& line);
 
  private:

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Other programs on the board: when they count, and what the receipt tells of them.
+// Other programs on the board: when they count as contention, and how the receipt reports them.
 #include <string>
 
 #include "gmock/gmock.h"

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The core over a disk that is full or damaged, and a process that is killed.
+// The core on a disk that is full or damaged, with a process that is killed.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -20,7 +20,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// While idle, saves are five minutes apart; the start of an attempt must bring the next one
+// While idle, saves are five minutes apart, so the start of an attempt must bring the next save
 // forward.
 TEST_F(AgentCoreTest, AKillLosesAtMostFiftySecondsOfTheLedger) {
   Welcome();
@@ -33,7 +33,7 @@ TEST_F(AgentCoreTest, AKillLosesAtMostFiftySecondsOfTheLedger) {
 }
 
 // The simulation found the fault: after a power cut between a receipt and its ledger, the
-// coordinator's ledger stayed below its receipts for a quarter of an hour.
+// coordinator's ledger stayed below its receipts for 15 minutes.
 TEST_F(AgentCoreTest, AStartReportsTheLedgerOfTheProcessBefore) {
   Welcome();
   StartTraining();
@@ -74,7 +74,7 @@ TEST_F(AgentCoreTest, AKillInALongFetchLosesAtMostFiftySecondsToo) {
   EXPECT_NEAR(account_->ledger().attempt_energy_joules(), measured, 50 * 10 + 1);
 }
 
-// Invariant, whenever the process dies: the ledger contains each receipt on the disk or in the
+// Invariant, whenever the process dies: the ledger includes every receipt on the disk or in the
 // spool.
 TEST_F(AgentCoreTest, TheLedgerOnTheDiskIsNeverBelowItsReceipts) {
   Welcome();
@@ -123,8 +123,8 @@ TEST_F(AgentCoreTest, AFullDiskIsNotedOnceAndNothingIsLost) {
   EXPECT_EQ(Facts(), (std::vector<std::string>{"accepted", "started", "started"}));
 }
 
-// A policy that came while the disk was sick must not be lost at the next restart: the board would
-// work by the old limits until it had a link again.
+// A policy that arrived while the disk was sick must survive the next restart: otherwise the board
+// would apply the old limits until it had a link again.
 TEST_F(AgentCoreTest, ALimitThatTheDiskRefusedIsWrittenOnceItTakesWrites) {
   Welcome();
   Desire({});
@@ -208,8 +208,8 @@ TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsReportedAfterItsLedger) {
 }
 
 // The simulation found the fault (seed 1190906): the disk refused the list of ends, and the record
-// of the ended attempt was let go. After a kill a desired set named the attempt once more. The
-// attempt began again, and its joules were in no receipt.
+// of the ended attempt was deleted. After a kill a desired set named the attempt again. The attempt
+// restarted, and its joules were in no receipt.
 TEST_F(AgentCoreTest, AnAttemptWhoseEndIsReportedAfterAFullDiskNeverBeginsAgain) {
   Welcome();
   StartTraining();
@@ -261,8 +261,8 @@ TEST_F(AgentCoreTest, ACutWithinASaveTakesNoJoulesFromTheReceiptOfTheRun) {
   EXPECT_NEAR(receipt, Last("ledger").ledger().attempt_energy_joules(), 1e-6);
 }
 
-// As above, but the attempt ended while the disk was full. Neither its record nor its report was
-// written.
+// The same cut, but the attempt ended while the disk was full. Neither its record nor its report
+// was written.
 TEST_F(AgentCoreTest, ACutBetweenLedgerAndReportTakesNoJoulesFromTheReceiptOfAnEndedRun) {
   Welcome();
   double receipts = 0;
@@ -300,7 +300,8 @@ TEST_F(AgentCoreTest, ACutBetweenLedgerAndReportTakesNoJoulesFromTheReceiptOfAnE
   }
 }
 
-// The job would else hang: the worker holds an attempt that has ended, and nobody tells its end.
+// Otherwise the job would hang: the worker holds an ended attempt, and no report of its end
+// follows.
 TEST_F(AgentCoreTest, ARecordSaysTheEndOnlyOnceTheReportIsOnTheDisk) {
   Welcome();
   StartTraining();
@@ -325,7 +326,8 @@ TEST_F(AgentCoreTest, ARecordSaysTheEndOnlyOnceTheReportIsOnTheDisk) {
   EXPECT_EQ(state_->ReadAttempts().at("j1.1").state(), v1::ATTEMPT_STATE_FAILED);
 }
 
-// The report of a stop is in the spool, and the process died before it wrote the attempt's record.
+// The report of a stop is in the spool, but the process died before the attempt's record was
+// written.
 TEST_F(AgentCoreTest, ASpooledEndMakesOfTheRecordWhatItSays) {
   Welcome();
   StartTraining();
@@ -370,7 +372,7 @@ TEST_F(AgentCoreTest, AKilledAgentResumesTheAttemptBeforeTheCoordinatorIsReached
   Uploaded();
   const v1::Receipt& receipt = Last("finished").finished().receipt();
   EXPECT_EQ(receipt.restarts(), 1);
-  // 20 s before the record and 15 s after the restart were measured. The 4 s between count as
+  // 20 s before the record and 15 s after the restart were measured. The 4 s between them count as
   // missing.
   EXPECT_NEAR(receipt.run().gross_energy_joules(), 350, 4);
   EXPECT_NEAR(receipt.run().seconds(), 39, 0.5);
@@ -391,14 +393,14 @@ TEST_F(AgentCoreTest, AResultWhoseRecordWasNotWrittenIsNotRunAgain) {
   Result();
   Uploaded();
   ASSERT_THAT(state_->WriteAttempt(before),
-              IsOk());  // as after a kill between the report and the record
+              IsOk());  // the state after a kill between the report and the record
   Boot();
   core_->Step(Now());
   EXPECT_EQ(ports_.fetches, 0);
 }
 
-// The checkpoint belongs to an attempt that ended here. A full disk deletes it before it fails an
-// attempt.
+// The checkpoint belongs to an attempt that ended on this device. A full disk removes it before an
+// attempt fails.
 TEST_F(AgentCoreTest, UnneededCheckpointsAreDeletedForAnArtifactThatIsNeeded) {
   ASSERT_THAT(disk_.Replace(state_->WorkDirectory("j0.1") + "/checkpoint", "old"), IsOk());
   Welcome();
@@ -445,8 +447,8 @@ TEST_F(AgentCoreTest, ShutdownCheckpointsAndTheNextProcessGoesOn) {
   EXPECT_EQ(ports_.fetches, 1);
 }
 
-// A job without checkpoints begins anew after each upgrade of the worker, but nothing is wrong with
-// it or with the power.
+// A job without checkpoints restarts after each upgrade of the worker, but neither the job nor the
+// power is at fault.
 TEST_F(AgentCoreTest, AWorkerThatIsStoppedInOrderDoesNotInterruptItsWork) {
   Welcome();
   v1::Assignment job = Job("j1.1");
@@ -472,7 +474,7 @@ TEST_F(AgentCoreTest, AWorkerThatIsStoppedInOrderDoesNotInterruptItsWork) {
     run();
   }
   EXPECT_EQ(Facts().back(), "started");
-  // Cuts of the power still count.
+  // Power cuts still count.
   for (int cut = 1; cut <= 7; ++cut) {
     ASSERT_EQ(Facts().back(), "started") << "cut " << cut;
     restart();

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The end of a run: its last joules, its report, what stays on the disk.
+// The end of a run: its last joules, its report, the files that stay on the disk.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -27,7 +27,7 @@ v1::AttemptFailed FailedOf(const v1::HeldAttemptRecord& record, const AttemptEnd
   return failed;
 }
 
-// A measurement that is cut off tells nothing, so nothing of it goes on later.
+// A measurement that is cut off is useless, so no part of it is continued later.
 void EndMeasurement(const std::string& reason, v1::HeldAttemptRecord& record, v1::Report& report) {
   const AttemptEnd end = {.kind = AttemptEnd::Kind::kFailed,
                           .failure_class = v1::FAILURE_CLASS_POWER,
@@ -71,7 +71,7 @@ void AgentCore::HandleEnd(const Instant& now) {
     run_->Log(absl::StrCat("failed: ", end.message), now);
   }
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
-  // Before the report: the ledger is never below a reported receipt. With the run's last joules.
+  // Before the report, with the run's last joules: a reported receipt is never above the ledger.
   SaveDevice(now);
   seen_stop_of_ = record.assignment().attempt_id();
   seen_stop_ = run_->StopEstimateNow();
@@ -84,7 +84,7 @@ void AgentCore::HandleEnd(const Instant& now) {
 
 std::string AgentCore::PauseReason(StopReason reason, const Instant& now) const {
   if (reason == StopReason::kOwner) {
-    // The owner may have released the board while the runner still wrote its checkpoint.
+    // The owner may have released the board while the runner was still writing its checkpoint.
     return owner_hold_.active() ? owner_hold_.Reason(now) : "was held by its owner";
   }
   return reason == StopReason::kGuard     ? guard_.reason()
@@ -169,8 +169,8 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
   }
 }
 
-// An end that is on the disk is told, and its attempt does not begin again. The power was cut after
-// the end was written, and the report and the record of the attempt are lost.
+// Reports ends that are on the disk, so that their attempts do not restart. The power was cut after
+// the end was written, and the report and the record of the attempt were lost.
 void AgentCore::TellLostEnds(const Instant& now) {
   for (const std::string& id : order_) {
     v1::HeldAttemptRecord& record = held_.at(id);

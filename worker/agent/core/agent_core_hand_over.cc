@@ -15,8 +15,8 @@
 namespace wattle::agent {
 namespace {
 
-// After this many uploads in a row that failed and brought nothing further, the job goes on from an
-// older checkpoint, or from the beginning.
+// After this many failed uploads in a row without progress, the job continues from an older
+// checkpoint, or from the beginning.
 constexpr int kTriesMax = 6;
 constexpr absl::Duration kUploadRetryMax = absl::Minutes(5);
 
@@ -40,7 +40,7 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
 }
 
 // An upload is work, so it waits while the guard holds work. The coordinator waits for a checkpoint
-// until nothing more of it has come for an hour (kReleasePatience in
+// until no further bytes have arrived for an hour (kReleasePatience in
 // coordinator/core/passing_time.cc).
 bool AgentCore::MayUpload(const Instant& now) const {
   return LineIsFree() && !shutting_down_ && guard_.reason().empty() && welcomed_ &&
@@ -57,7 +57,7 @@ const v1::HeldAttemptRecord* AgentCore::NextToHandOver() const {
   return nullptr;
 }
 
-// An attempt that has not begun has nothing to hand over.
+// An attempt that has not begun has no checkpoint to hand over.
 void AgentCore::ReportNotBegun(const Instant& now) {
   const std::vector<std::string> ids = order_;
   for (const std::string& id : ids) {
@@ -78,7 +78,8 @@ void AgentCore::HandOverNext(const Instant& now) {
   if (next == nullptr) {
     return;
   }
-  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the record may go on the way
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the record may be removed on the
+  // way
   const std::string id = next->assignment().attempt_id();
   const int64_t step = next->newest_checkpoint_step();
   if (step == 0 || hand_over_backoff_.failures() >= kTriesMax) {
@@ -102,7 +103,7 @@ void AgentCore::OnCheckpointUploaded(const UploadResult& result, const Instant& 
   const std::string id = std::exchange(handing_over_, "");
   if (held_.count(id) == 0) {
     handed_over_ = {};
-    return;  // The coordinator stopped desiring it meanwhile.
+    return;  // the coordinator no longer desires the attempt
   }
   if (!result.status.ok()) {
     ports_.Note(
@@ -143,7 +144,7 @@ void AgentCore::LetGo(const std::string& attempt_id) {
   if (!IsTerminal(record.state())) {
     record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
   }
-  reconciled_ = false;  // so that DropUnwanted looks at it again
+  reconciled_ = false;  // so that DropUnwanted checks it again
 }
 
 void AgentCore::Forget(const std::string& attempt_id) {

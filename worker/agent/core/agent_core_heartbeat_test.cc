@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests of when the core sends heartbeats, and of what they say.
+// Tests the times and contents of the core's heartbeats.
 #include <string>
 #include <vector>
 
@@ -24,8 +24,7 @@ class HeartbeatTest : public AgentCoreTest {
     message.mutable_desired()->add_policies()->mutable_link()->set_bytes_per_day(bytes_per_day);
     core_->OnMessage(message, Now());
   }
-  // "whole" or "changes" for each heartbeat since the last call, and what the coordinator knows by
-  // them.
+  // "whole" or "changes" for each heartbeat since the last call, applied to the coordinator's view.
   std::vector<std::string> Heard() {
     std::vector<std::string> kinds;
     for (const v1::WorkerMessage& message : ports_.sent) {
@@ -66,7 +65,7 @@ TEST_F(HeartbeatTest, AfterAWholeOneHeartbeatsSayWhatChanged) {
   EXPECT_EQ(known_.cached_artifact_ids_size(), 0);
 }
 
-// The job's energy budget and its answers count what the attempt drew before it was held.
+// The job's energy budget and its answers include what the attempt drew before it was held.
 TEST_F(HeartbeatTest, APausedAttemptTellsItsJoules) {
   has_gauge_ = true;
   Boot();
@@ -118,17 +117,17 @@ TEST_F(HeartbeatTest, OnAMeteredLinkTheyComeLessOften) {
   Heard();
   Pass(absl::Minutes(5));
   EXPECT_EQ(Heard(), std::vector<std::string>(5, "changes"));
-  // The limit is gone: the next one comes in a second.
+  // Without the limit the next heartbeat follows in a second.
   Desire({});
   Pass(absl::Seconds(2));
   EXPECT_EQ(Heard().size(), 2U);
 }
 
-// A panel that gives 15 W: 10 W draws the board, 5 W go into the battery.
+// A panel of 15 W: the board draws 10 W, and 5 W charge the battery.
 TEST_F(HeartbeatTest, TheSunOfTheLatestHoursIsToldAndKeptOverARestart) {
   has_gauge_ = true;
   kept_by_time_service_ = true;
-  civil_ = absl::FromUnixSeconds(1'900'022'400);  // A full hour.
+  civil_ = absl::FromUnixSeconds(1'900'022'400);  // a full hour
   Boot();
   Welcome();
   PassInSun(/*minutes=*/150);
@@ -137,7 +136,7 @@ TEST_F(HeartbeatTest, TheSunOfTheLatestHoursIsToldAndKeptOverARestart) {
   EXPECT_EQ(told.last_hour(), 1'900'022'400 / 3600 + 1);
   EXPECT_NEAR(told.power_watts(0), 15, 0.1);
   EXPECT_NEAR(told.power_watts(1), 15, 0.1);
-  Pass(absl::Minutes(6));  // The record is saved meanwhile.
+  Pass(absl::Minutes(6));  // the record is saved in this time
   Boot();
   core_->OnCharge(Now().device, Fraction(0.5), FromWattHours(50), Watts(-5));
   told = core_->MakeHeartbeat(Now()).recent_harvest();
@@ -145,8 +144,8 @@ TEST_F(HeartbeatTest, TheSunOfTheLatestHoursIsToldAndKeptOverARestart) {
   EXPECT_NEAR(told.power_watts(1), 15, 0.1);
 }
 
-// A coordinator that starts anew knows the hours of the days before again. An older one, which
-// takes a day, hears of it in the next heartbeat.
+// A restarted coordinator receives the hours of the previous days again. An older one, which
+// accepts one day, receives them in the next heartbeat.
 TEST_F(HeartbeatTest, TheFirstHeartbeatOfAStreamTellsTheDaysBeforeToo) {
   has_gauge_ = true;
   kept_by_time_service_ = true;

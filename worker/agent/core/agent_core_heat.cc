@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How the board's temperature follows its watts: learned from samples, told, and kept on the disk.
-// A process that starts anew would else know nothing until the watts have changed for hours.
+// The model of the board's temperature by its watts: learned from samples, reported, and kept on
+// the disk. Without the kept model a new process would know nothing until the watts have changed
+// for hours.
 #include <optional>
 
 #include "absl/status/status.h"
@@ -13,13 +14,13 @@
 namespace wattle::agent {
 namespace {
 
-// A write of the record takes tens of kB of a card's life, and the figures change slowly.
+// Each write wears a card by tens of kB, and the values change slowly.
 constexpr absl::Duration kHeatSavePeriod = absl::Hours(6);
 
 }  // namespace
 
-// The watts are the mean since the sample before: what was measured, over the time for which it is
-// known. Without a sensor the account has the watts of predictions, which teach nothing.
+// The watts are the mean since the previous sample, over the time for which they were measured.
+// Without a sensor the account holds predicted watts, from which nothing can be learned.
 void AgentCore::AddHeat(Monotonic at, Celsius temperature) {
   if (!account_.power() || account_.origin().source == v1::ENERGY_SOURCE_MODEL) {
     return;

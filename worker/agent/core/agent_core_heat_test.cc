@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a worker knows of its board's heat outlasts its process.
+// A worker's model of its board's heat outlives its process.
 #include <cmath>
 #include <string>
 
@@ -52,7 +52,7 @@ TEST_F(HeatOverRestartsTest, TheModelIsToldAtOnceAndFollowsTheAir) {
     ASSERT_EQ(kept.stages_size(), 2);
     EXPECT_NEAR(kept.stages(1).kelvin_per_watt(), known.stages(1).kelvin_per_watt(), 0.2);
     EXPECT_EQ(kept.stages(1).time_constant_seconds(), known.stages(1).time_constant_seconds());
-    // All of it goes on at one power, so nothing can be learned anew.
+    // The work continues at one power, so nothing new can be learned.
     air_ += 8;
     Work(12, absl::Hours(3));
     EXPECT_NEAR(Told().ambient_celsius(), air_, 1.5);

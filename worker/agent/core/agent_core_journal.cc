@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which journal the worker works for (coordinator/core/lineage.h), and what the worker does when
-// the journal changes: a coordinator was restored from a backup and knows less than this worker
-// reported, or the coordinator writes another journal altogether.
+// The coordinator's journal for which the worker works (coordinator/core/lineage.h), and the
+// worker's reaction when the journal changes: a coordinator was restored from a backup and knows
+// less than this worker reported, or the coordinator writes another journal altogether.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kEndedMax = 64;
 constexpr int kMovedToMax = 4;
-// After the disk refused the new numbering, the next try is this much later.
+// The time to the next try after the disk refused the new numbering.
 constexpr absl::Duration kGreetAgain = absl::Seconds(5);
 
 }  // namespace
@@ -105,7 +105,7 @@ bool AgentCore::EnterJournal(const v1::Welcome& welcome, const Instant& now) {
 
 void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Instant& now) {
   if (!restored) {
-    // Reports for the old journal mean nothing to this one.
+    // Reports for the old journal have no meaning in the new one.
     unsaved_.clear();
     (void)spool_.Acknowledge(spool_.last_sequence());
   }
@@ -134,14 +134,14 @@ void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Insta
 void AgentCore::TellAgain(const Instant& now) {
   for (const v1::Report& ended : ended_.reports()) {
     if (WaitsForUpload(EndOf(ended).first)) {
-      continue;  // It is told with its result.
+      continue;  // reported together with its result
     }
     const bool pending = std::any_of(
         spool_.pending().begin(), spool_.pending().end(), [&](const v1::Report& report) {
           return EndOf(report) == EndOf(ended) && EndOf(report).second != 0;
         });
-    // While an attempt runs, the result cannot go first: the end is reported now, in case the store
-    // has the result, and once more with it.
+    // While an attempt runs, the result cannot be sent first: the end is reported now, in case the
+    // store has the result, and once more with the result.
     if (!(WillReturn(ended) && run_ == nullptr) && !pending) {
       v1::Report again = ended;
       unsaved_.push_back(std::move(again));
@@ -167,7 +167,7 @@ void AgentCore::TellAgain(const Instant& now) {
         report.mutable_paused()->set_reason("paused before the coordinator was restored");
         break;
       default:
-        continue;  // The loop above reported its end.
+        continue;  // the loop above reported its end
     }
     Report(std::move(report), now);
   }
@@ -208,8 +208,8 @@ void AgentCore::TurnAway() {
 }
 
 void AgentCore::FollowCoordinator(const std::string& address) {
-  // An address that turned out to be a stranger's is not tried again before the next welcome, or
-  // worker and coordinator would send each other in a circle.
+  // An address that proved to be another coordinator's is not tried again before the next welcome.
+  // Otherwise worker and coordinator would send each other in a circle.
   if (address.empty() || address == coordinator_ || refused_coordinators_.count(address) > 0) {
     return;
   }
@@ -284,7 +284,7 @@ void AgentCore::AddEnd(const v1::Report& report) {
 void AgentCore::RememberEnd(const v1::Report& report) {
   AddEnd(report);
   v1::Report& ended = *ended_.mutable_reports()->rbegin();
-  // The coordinator has the curve already; it serves only charts.
+  // The coordinator already has the curve, which serves only charts.
   if (ended.has_finished()) {
     ended.mutable_finished()->mutable_receipt()->clear_curve();
   } else if (ended.has_failed()) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The core and the coordinator's journal: a restored or another coordinator, numbers of reports,
-// acknowledgements, results that are told again.
+// acknowledgements, results that are reported again.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -48,7 +48,7 @@ TEST_F(AgentCoreTest, TheWorkerReportsAgainWhatARestoredCoordinatorForgot) {
   EXPECT_EQ(state_->ReadAttempts().size(), 1U);
 }
 
-// The restored store may not have the result: it goes back before the end is told.
+// The restored store may lack the result, so the result is sent before the end is reported.
 TEST_F(AgentCoreTest, ARestoredCoordinatorGetsAResultThatIsStillHere) {
   RunForFarm();
   EXPECT_TRUE(state_->ReadAttempts().empty());
@@ -61,7 +61,7 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorGetsAResultThatIsStillHere) {
   WelcomeOf("farm", 1);
   ASSERT_EQ(ports_.uploads.size(), 2U);
   EXPECT_THAT(ports_.uploads[1], HasSubstr("results/j1.1"));
-  // What is placed meanwhile waits for the one transfer.
+  // An attempt placed meanwhile waits for the only transfer.
   v1::Assignment second = Job("j2.1");
   second.set_job_id("j2");
   second.set_fencing_token(int64_t{1} << 41);
@@ -86,7 +86,7 @@ TEST_F(AgentCoreTest, ARestoredCoordinatorGetsAResultThatIsStillHere) {
   EXPECT_THAT(LastHello().results_to_return(), ElementsAre());
 }
 
-// The files went with the card, or gave way: the end is told without them.
+// The files were lost with the card or removed for space: the end is reported without them.
 TEST_F(AgentCoreTest, AResultThatIsGoneIsToldAllTheSame) {
   RunForFarm();
   Acknowledge();
@@ -169,18 +169,18 @@ TEST_F(AgentCoreTest, AStrangerToWhomTheCoordinatorSendsGetsNothing) {
     Phase("train", 1);
     EXPECT_EQ(Logs().size(), lines) << "the run's log is for its own coordinator";
     WelcomeOf(lineage, epoch);
-    // What it says after its welcome, before the stream is closed, counts for nothing either.
+    // Its messages after the welcome, before the stream is closed, do not count either.
     Desire({});
     v1::CoordinatorMessage closing;
     closing.mutable_closing()->set_moved_to("other:1");
     core_->OnMessage(closing, Now());
     EXPECT_THAT(ports_.dialled, ElementsAre("stranger:1", "next"));
-    // Until its own journal welcomes it, the worker does not go there again.
+    // Until the worker's own journal welcomes it, the worker does not follow there again.
     MovedFrom("old:1", "stranger:1");
     EXPECT_THAT(ports_.dialled, ElementsAre("stranger:1", "next"));
     core_->OnConnected(Now(), "old:1");
     WelcomeOf("farm", 1);
-    // The link's next round comes by the stranger again.
+    // The link's next round reaches the stranger again.
     core_->OnConnected(Now(), "stranger:1");
     WelcomeOf(lineage, epoch);
     EXPECT_EQ(ports_.dialled.size(), 3U);
@@ -240,7 +240,7 @@ TEST_F(AgentCoreTest, AnAttemptOfAnotherTokenIsAnotherAttempt) {
 }
 
 // A trial found the fault: the spool lost its records, so "started" and "finished" got numbers that
-// the coordinator already had, and the job ran for ever.
+// the coordinator already had, and the job ran forever.
 TEST_F(AgentCoreTest, ADamagedSpoolIsNotedAndEveryHeldAttemptIsReportedAgain) {
   Welcome();
   StartTraining();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What stops work from outside the run: the guard of the device's policies, and the lease. The hold
-// of the device's owner: agent_core_owner.cc.
+// External limits that stop work: the guard of the device's policies, and the lease. The hold of
+// the device's owner is in agent_core_owner.cc.
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,8 +22,8 @@ policy::StopEstimate AgentCore::SeenStopOf(const std::string& attempt_id) const 
   return attempt_id == seen_stop_of_ ? seen_stop_ : policy::StopEstimate();
 }
 
-// What a run took to stop counts after it, too: with a prediction that is too small, work would
-// begin again at once and exceed the limit that stopped it.
+// A run's measured stop also counts after the run: if the prediction is too small, work would
+// otherwise restart at once and exceed the limit that stopped it.
 policy::StopEstimate AgentCore::StopEstimateNow() const {
   if (run_ != nullptr) {
     return run_->StopEstimateNow();
@@ -39,10 +39,10 @@ policy::StopEstimate AgentCore::StopEstimateNow() const {
   return {};
 }
 
-// A day of the budget never goes back: a clock that starts at 1970 after each power cut and is set
+// The budget's day never goes back: a clock that starts at 1970 after each power cut and is set
 // later must not grant a second budget. A clock that was ahead is the exception: once the clock has
-// shown an earlier day for 24 powered-on hours, that day counts. What was drawn while nobody knew
-// the day counts in both of the days that it may belong to, so that no day gets two budgets.
+// shown an earlier day for 24 powered-on hours, that day counts. Energy drawn while the day was
+// unknown counts in both days that it may belong to, so that no day gets two budgets.
 void AgentCore::CountBudget(const Instant& now) {
   const Joules drawn =
       account_.work_energy() - std::exchange(budget_counted_, account_.work_energy());
@@ -191,14 +191,14 @@ absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
   if (welcomed_) {
     return absl::ZeroDuration();
   }
-  // While the owner holds the board, the leases stand still.
+  // While the owner holds the board, the leases do not run.
   return owner_hold_.active() ? lease_used_ : lease_used_ + (wall - lease_since_);
 }
 
 void AgentCore::CheckLease(const Instant& now) {
   if (run_ == nullptr || run_->stopping() || run_->has_result() ||
       WATTLE_FAULT_POINT("lease of the worker")) {
-    return;  // A result that waits for its upload spends no energy.
+    return;  // a result that waits for its upload spends no energy
   }
   const double lease_seconds = run_->record().assignment().lease_seconds();
   if (lease_seconds > 0 && LeaseUsed(now.wall) >= absl::Seconds(lease_seconds)) {

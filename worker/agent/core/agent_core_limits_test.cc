@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What stops the core's work from outside: leases, reserves, budgets, limits that cannot be read.
+// External limits on the core's work: leases, reserves, budgets, limits that cannot be read.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -114,14 +114,15 @@ TEST_F(AgentCoreTest, UnderVoltagePausesWorkAndIsTold) {
   EXPECT_EQ(ports_.fetches, 2) << "it goes on by itself";
 }
 
-// The board has been paused for nine minutes as the worker starts anew, and dips once more then.
+// The board has been paused for nine minutes when the worker restarts, and then the supply dips
+// again.
 TEST_F(AgentCoreTest, TheReceiptTellsHowLongAWeakSupplyHeldTheAttempt) {
   Welcome();
   StartTraining();
   Desire({Job("j1.1"), Job("j1.2")});
   const auto dip = [&] { core_->OnUnderVoltage(Now().device); };
   dip();
-  Pass(absl::Seconds(20));  // The runner writes its checkpoint, which is work.
+  Pass(absl::Seconds(20));  // the runner writes its checkpoint, which is work
   core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
   Pass(absl::Minutes(9));
   Boot();
@@ -150,7 +151,7 @@ TEST_F(AgentCoreTest, TheReceiptTellsHowLongAWeakSupplyHeldTheAttempt) {
   EXPECT_EQ(Last("finished").finished().receipt().starts(), 1);
 }
 
-// Of a run that is measured nothing is kept: no checkpoint, no result. Its receipt is all.
+// A measured run leaves neither checkpoint nor result, only its receipt.
 TEST_F(AgentCoreTest, AMeasuredRunKeepsAndUploadsNothing) {
   sets_power_modes_ = true;
   Boot();
@@ -211,7 +212,7 @@ TEST_F(AgentCoreTest, AMeasuredRunThatTheGuardCutsOffHasFailedAndRestoresTheMode
   EXPECT_THAT(ports_.modes, testing::ElementsAre("15W", "own"));
 }
 
-// Found by the simulation: a job without checkpoints was paused and begun anew for ever.
+// The simulation found the fault: a job without checkpoints was paused and restarted forever.
 TEST_F(AgentCoreTest, WorkThatIsInterruptedAgainAndAgainWithoutACheckpointGivesUp) {
   has_gauge_ = true;
   Boot();
@@ -291,7 +292,7 @@ TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
 }
 
 // A simulated fleet of thousands found the fault: steps took much longer than predicted, so work
-// that the budget had stopped began again at once, and exceeded it.
+// that the budget had stopped restarted at once and exceeded the budget.
 TEST_F(AgentCoreTest, WorkThatABudgetStoppedDoesNotBeginAgainForTheRestOfIt) {
   Welcome();
   TrainOnAWattHourADay();

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the core knows by its link and of it: heartbeats, the time, and when artifacts may come and
-// leave.
+// The core's use of the link: heartbeats, the time, and when artifacts may be transferred.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -18,7 +17,7 @@
 namespace wattle::agent {
 namespace {
 
-// After the disk refused the dates of reports, the next try is this much later.
+// The time to the next try after the disk refused the dates of reports.
 constexpr absl::Duration kDateRetry = absl::Seconds(5);
 
 absl::Time FromUnix(double seconds) {
@@ -41,7 +40,7 @@ void Date(absl::Time at, v1::Report& report) {
 
 }  // namespace
 
-// An older coordinator would take a stretched interval for a lost device.
+// An older coordinator would treat a stretched interval as a lost device.
 absl::Duration AgentCore::HeartbeatInterval() const {
   return takes_heartbeat_changes_ ? policy::HeartbeatInterval(limits_, heartbeat_period_)
                                   : heartbeat_period_;
@@ -63,7 +62,7 @@ void AgentCore::SendHeartbeat(const Instant& now) {
   ports_.Send(message);
 }
 
-// The daily bytes of a policy count artifacts and messages alike, and hold back artifacts alone.
+// The daily bytes of a policy count artifacts and messages, but hold back only artifacts.
 std::string AgentCore::LinkClosed(const Instant& now) const {
   if (limits_.link_bytes_per_day && link_.day_bytes() >= *limits_.link_bytes_per_day &&
       !WATTLE_FAULT_POINT("link bytes")) {
@@ -125,8 +124,9 @@ Instant AgentCore::TakeTime(const v1::Welcome& welcome, const Instant& now) {
   return informed;
 }
 
-// The coordinator tells two reports with one number apart by their time: none goes out before it
-// has its last one. With a coordinator that does not know the time either that is the best guess.
+// The coordinator distinguishes two reports with one number by their time, so no report is sent
+// before its final time is known. If the coordinator does not know the time either, the present
+// guess is final.
 void AgentCore::SendPending() {
   reports_wait_ = undated_reports_;
   if (reports_wait_) {
@@ -166,13 +166,12 @@ void AgentCore::DateReports(const Instant& now) {
   undated_reports_ = false;
 }
 
-// Nobody knows for how long the board was off: the latest time that was known before is the best
-// date.
+// How long the board was off is unknown: the latest time that was known before is the best date.
 void AgentCore::DateReportsOfEarlierBoots() {
   if (!std::any_of(spool_.pending().begin(), spool_.pending().end(), IsUndated)) {
     return;
   }
-  // Without the disk they keep the boot time of another boot, and get a date that is a little late.
+  // Without the disk the reports keep the boot time of another boot, and get a slightly late date.
   spool_
       .Change([this](v1::Report& report) {
         if (IsUndated(report)) {

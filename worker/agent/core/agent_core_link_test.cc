@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the core measures of its link, and when it lets artifacts come and leave.
+// The core's measurements of its link, and the times at which it lets artifacts move.
 #include <string>
 
 #include "gmock/gmock.h"

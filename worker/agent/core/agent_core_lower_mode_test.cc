@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The first step of the guard's ladder: work goes on in a lower power mode before it pauses.
+// The first step of the guard's ladder: work continues in a lower power mode before it pauses.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -78,7 +78,7 @@ class LadderTest : public AgentCoreTest {
       StepDone(++step_);
     }
   }
-  // The charge falls or rises to this one, as fast as a battery may.
+  // The charge moves to this value as fast as a battery may change.
   void To(double charge) {
     while (std::abs(charge - charge_) > 1e-6) {
       charge_ += std::clamp(charge - charge_, -0.005, 0.005);
@@ -151,12 +151,12 @@ TEST_F(LadderTest, ARunThatIsMeasuredKeepsItsMode) {
   EXPECT_THAT(ports_.modes, ElementsAre("30W"));
 }
 
-// Else the runner would be killed before its step ends.
+// Otherwise the runner would be killed before its step ends.
 TEST_F(LadderTest, AStopWaitsForAStepOfTheSlowerMode) {
   Train("30W");
   Pass(absl::Seconds(20));
   core_->OnCharge(Now().device, Fraction(charge_), FromWattHours(50));
-  StepDone(++step_);  // of twenty seconds
+  StepDone(++step_);  // a step of twenty seconds
   To(0.335);
   ASSERT_THAT(ports_.modes, ElementsAre("30W", "own"));
   while (ports_.stops == 0) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What other programs on the machine change. A shortage of memory: running work stops with a
-// checkpoint, no new work begins, and the heartbeat says why. Busy processors: the receipt tells
-// it.
+// The effects of other programs on the machine. A shortage of memory: running work stops with a
+// checkpoint, no new work begins, and the heartbeat gives the reason. Busy processors: the receipt
+// reports them.
 #include <string>
 
 #include "absl/strings/str_cat.h"

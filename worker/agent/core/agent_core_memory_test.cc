@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A machine short of memory: what is told, what stops, how work goes on.
+// A machine short of memory: the report, the stop of work, and its continuation.
 #include <string>
 
 #include "gmock/gmock.h"
@@ -18,7 +18,7 @@ using testing::StartsWith;
 
 class MemoryTest : public AgentCoreTest {
  protected:
-  // Time passes in which all programs wait for memory for this share.
+  // Passes time in which all programs wait for memory for this share.
   void PassStalled(absl::Duration time, double ratio) {
     for (absl::Duration passed; passed < time; passed += absl::Seconds(2)) {
       Pass(absl::Seconds(2));

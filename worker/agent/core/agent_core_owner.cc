@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What people do at the board: its owner takes it for a while, and asks what it does; somebody sets
-// its power mode.
+// Actions of people at the board: its owner holds it for a while or asks for its status; someone
+// sets its power mode.
 #include <string>
 #include <vector>
 
@@ -74,9 +74,9 @@ void AgentCore::CheckHold(const Instant& now) {
     lease_since_ = now.wall;
     next_heartbeat_ = now.wall;
     ports_.Note("the time for which its owner held the board is over");
-    (void)SaveHold(now);  // else a restart finds a hold whose time is over
+    (void)SaveHold(now);  // otherwise a restart finds an expired hold
   }
-  // A result that waits for its upload needs little of the board, and would be made anew.
+  // A result that waits for its upload needs little of the board, and would have to be made again.
   if (owner_hold_.active() && run_ != nullptr && !run_->stopping() && !run_->has_result()) {
     run_->Stop(StopReason::kOwner, now);
   }
@@ -95,7 +95,7 @@ void AgentCore::OnPowerModeSetByOthers(const std::string& mode, const Instant& n
     run_->SetPowerMode(mode);
   }
   if (welcomed_) {
-    ports_.Reconnect();  // the hello tells the coordinator's planner
+    ports_.Reconnect();  // the hello informs the coordinator's planner
   }
   Step(now);
 }

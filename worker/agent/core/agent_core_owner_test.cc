@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The hold of a device's owner: what it stops, what it outlives, what others see of it.
+// The hold of a device's owner: the work that it stops, the events that it outlives, and how it is
+// shown to others.
 #include <string>
 
 #include "gmock/gmock.h"
@@ -146,7 +147,7 @@ TEST_F(OwnerTest, AHoldForATimeAndAProgramEndEachForItself) {
   ASSERT_THAT(core_->Hold(absl::Hours(1), Now()), IsOk());
   Stopped(1);
   core_->OnOwnerProgram("robot", Now());
-  Boot();  // finds the program by itself, and keeps the time
+  Boot();  // finds the program itself, and keeps the time
   core_->OnOwnerProgram("robot", Now());
   Pass(absl::Minutes(61));
   EXPECT_FALSE(core_->busy()) << "the program runs";

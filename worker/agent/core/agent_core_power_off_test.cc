@@ -36,7 +36,7 @@ class PowerOffTest : public AgentCoreTest {
     mast.set_power_off_state_of_charge_ratio(0.15);
     core_->OnMessage(message, Now());
   }
-  // The gauge tells this charge every 30 s.
+  // The gauge reports this charge every 30 s.
   void Stay(double ratio, absl::Duration time, std::optional<Watts> discharge = Watts(2)) {
     for (const Monotonic end = wall_ + time; wall_ < end;) {
       core_->OnCharge(Now().device, Fraction(ratio), FromWattHours(50), discharge);
@@ -54,7 +54,7 @@ class PowerOffTest : public AgentCoreTest {
 TEST_F(PowerOffTest, ABoardWithoutWorkGoesOffBelowThePolicysCharge) {
   Stay(0.2, absl::Minutes(60));
   EXPECT_EQ(ports_.offs, 0) << "below the reserve, and above the charge of the policy";
-  // The guard believes so large a step after its second reading.
+  // The guard accepts so large a step after the second reading.
   Stay(0.14, PowerOff::kWait);
   EXPECT_EQ(ports_.offs, 0);
   EXPECT_EQ(core_->MakeHeartbeat(Now()).power_off_reason(), "");
@@ -98,7 +98,7 @@ TEST_F(PowerOffTest, WorkIsStoppedFirst) {
   core_->OnFetched({}, Now());
   Phase("train");
   ASSERT_TRUE(core_->busy());
-  // A pack that is weaker than its gauge said.
+  // A pack that is weaker than its gauge reported.
   Stay(0.14, absl::Minutes(5));
   EXPECT_EQ(ports_.stops, 1) << "the guard";
   EXPECT_EQ(ports_.offs, 0);

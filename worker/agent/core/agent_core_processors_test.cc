@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A worker that offers its cores beside its GPU: which of the two a runner gets.
+// A worker that offers its cores besides its GPU: the processor that a runner gets.
 #include <string>
 
 #include "gmock/gmock.h"
@@ -26,7 +26,7 @@ class ProcessorsTest : public AgentCoreTest {
     job.set_on_cpu(on_cpu);
     return job;
   }
-  // Of a run that is measured, so that nothing is uploaded.
+  // A measured run, so that nothing is uploaded.
   v1::Receipt Run(const v1::Assignment& job) {
     Desire({job});
     core_->OnFetched({}, Now());
@@ -60,7 +60,8 @@ TEST_F(ProcessorsTest, TheGpuWaitsWhileTheCoresHaveAJob) {
   EXPECT_EQ(ports_.tasks[0].device(), "cpu");
 }
 
-// A GPU's driver crashes the process: cores, or another board, may do what the GPU could not.
+// A GPU's driver crashes the process: the cores, or another board, may still be able to do the
+// work.
 TEST_F(ProcessorsTest, ACrashOnTheGpuIsTheDevicesFaultAndOneOnTheCoresTheJobs) {
   for (const bool on_cpu : {false, true}) {
     Desire({JobOn(on_cpu ? "j2.1" : "j1.1", on_cpu)});

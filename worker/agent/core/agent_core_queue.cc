@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Attempts that wait on the device behind the running one: the next one to begin, its inputs, which
-// come while another attempt works, and results that wait for the link while the next attempt runs.
+// The queue of attempts behind the running one: which begins next, the prefetch of its inputs while
+// another attempt works, and results that wait for the link while the next attempt runs.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -16,7 +16,7 @@
 namespace wattle::agent {
 namespace {
 
-// A result is uploaded for so long before the next attempt begins beside its upload.
+// How long a result is uploaded before the next attempt begins beside the upload.
 constexpr absl::Duration kUploadAlone = absl::Minutes(1);
 constexpr absl::Duration kPrefetchRetryMax = absl::Minutes(10);
 
@@ -40,7 +40,8 @@ bool AgentCore::CouldBegin(const std::string& attempt_id, const Instant& now) co
          ReleaseOf(attempt_id) == nullptr;
 }
 
-// Without contact an attempt whose inputs are here goes before one that would wait for them.
+// Without contact an attempt whose inputs are on the device goes before one that would wait for
+// inputs.
 std::string AgentCore::NextToStart(const Instant& now) const {
   std::string first;
   for (const std::string& id : order_) {
@@ -50,9 +51,11 @@ std::string AgentCore::NextToStart(const Instant& now) const {
     if (!CouldBegin(id, now) || forgotten) {
       continue;
     }
+    // With contact the coordinator's order holds, and missing inputs can be fetched.
     if (welcomed_ || HasInputs(record)) {
       return id;
     }
+    // Without any complete inputs the first attempt begins and waits for the link.
     first = first.empty() ? id : first;
   }
   return first;
@@ -91,8 +94,8 @@ void AgentCore::TellLineIsFree(const Instant& now) {
   }
 }
 
-// The inputs come in the order of the attempts: where the disk has no room for the next one's, a
-// later one's must not take it.
+// The inputs are fetched in the order of the attempts: if the disk has no room for the next one's,
+// those of a later one must not take it.
 void AgentCore::PrefetchNext(const Instant& now) {
   if (run_ == nullptr || !welcomed_ || now.wall < next_prefetch_ || !MayWork() || !LineIsFree() ||
       !LinkClosed(now).empty()) {
@@ -109,7 +112,8 @@ void AgentCore::PrefetchNext(const Instant& now) {
   }
 }
 
-// What cannot come now is fetched when the attempt begins, which then also says what is wrong.
+// Inputs that cannot be fetched now are fetched when the attempt begins, which then also reports
+// the error.
 void AgentCore::OnPrefetched(const FetchResult& result, const Instant& now) {
   const std::string id = std::exchange(prefetching_, "");
   const auto held = held_.find(id);
@@ -127,8 +131,8 @@ void AgentCore::OnPrefetched(const FetchResult& result, const Instant& now) {
   next_prefetch_ = now.wall + prefetch_backoff_.AfterFailure(kPrefetchRetryMax);
 }
 
-// The result of a run whose upload cannot go on, or is slow, gives way to the next attempt. Without
-// contact it does so also where nothing else waits: a reboot must not repeat the work.
+// The result of a run whose upload is stuck or slow gives way to the next attempt. Without contact
+// it does so even if nothing else waits: a reboot must not repeat the work.
 void AgentCore::MakeWay(const Instant& now) {
   if (run_ == nullptr || run_->end() || run_->stopping() || !run_->has_result() ||
       !storage_.problem().empty()) {
@@ -143,8 +147,8 @@ void AgentCore::MakeWay(const Instant& now) {
   }
 }
 
-// The files leave the attempt before its end is on the disk: a cut between the two repeats the last
-// steps, and never loses what is told to be finished.
+// The files are moved out of the attempt before its end is on the disk: a cut between the two
+// repeats the last steps, and never loses a result that is reported as finished.
 void AgentCore::KeepForUpload(v1::HeldAttemptRecord record, const v1::ArtifactInfo& output,
                               const Instant& now) {
   const std::string id = record.assignment().attempt_id();
@@ -194,7 +198,7 @@ void AgentCore::ResumeWaitingResults() {
   }
 }
 
-// Nobody wants the result any more: the end is told without it.
+// The result is no longer desired: the end is reported without it.
 bool AgentCore::IsUnwanted(const v1::Report& ended) const {
   const std::string& id = ended.finished().attempt_id();
   return !JobIsOpen(id.substr(0, id.find('.'))) &&
@@ -254,8 +258,8 @@ void AgentCore::AddWaiting(v1::Heartbeat& heartbeat) const {
               prefetched_.count(id) > 0 || HasInputs(record) ? "; its inputs are here" : ""))
           ->set_energy_joules(joules);
     } else if (joules > 0) {
-      // The job has drawn this, and its energy budget counts it. The same words each time: a
-      // heartbeat tells what changed.
+      // The job has drawn these joules, and its energy budget counts them. The words are the same
+      // each time, because a heartbeat sends only changes.
       add(id, "paused", absl::StrCat("paused on ", settings_.info.name()))
           ->set_energy_joules(joules);
     }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The core with attempts that wait behind the running one: what comes early, what begins next, and
-// what becomes of results without a link.
+// The core with attempts behind the running one: early fetches, the order of starts, and results
+// without a link.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -53,7 +53,7 @@ class QueuedTest : public AgentCoreTest {
     Phase("load");
     Phase("train");
   }
-  // The present run makes its result, whose upload fails for lack of a link.
+  // The present run produces its result, whose upload fails for lack of a link.
   void EndWithoutLink() {
     StepDone(4);
     Result();
@@ -145,7 +145,7 @@ TEST_F(QueuedTest, WithoutALinkTheNextBeginsWhenOneEnds) {
   EXPECT_FALSE(core_->busy());
   EXPECT_THAT(Facts(), Not(testing::Contains("finished"))) << "told with their results";
   EXPECT_THAT(Told(), ElementsAre("j1.1 upload", "j2.1 upload", "j3.1 upload"));
-  // Back again, each result is uploaded and each end is told once.
+  // After reconnection each result is uploaded and each end is reported once.
   Welcome();
   Hold(Jobs(3));
   for (int result = 1; result <= 3; ++result) {
@@ -164,7 +164,7 @@ TEST_F(QueuedTest, WithoutALinkTheNextBeginsWhenOneEnds) {
 TEST_F(QueuedTest, AfterRebootsTheyGoOnInTheOrderOfTheirTokens) {
   Welcome();
   std::vector<v1::Assignment> jobs = Jobs(3);
-  jobs[1].set_attempt_id("j10.1");  // which a list by name has before "j9.1"
+  jobs[1].set_attempt_id("j10.1");  // sorts before "j9.1" by name
   jobs[0].set_attempt_id("j9.1");
   core_->SetCache({"data of j1", "data of j2", "data of j3"}, 1);
   Hold(jobs);
@@ -199,7 +199,7 @@ TEST_F(QueuedTest, AResultThatWaitsOutlivesAPowerCutAtAnyWrite) {
     StepDone(4);
     if (disk_.power_is_cut()) {
       disk_.RestorePower();
-      continue;  // Before there was a result.
+      continue;  // before there was a result
     }
     ASSERT_THAT(disk_.Replace(ports_.tasks.back().output_directory() + "/model", "weights"),
                 testing::AnyOf(IsOk(), Not(IsOk())));
@@ -215,7 +215,7 @@ TEST_F(QueuedTest, AResultThatWaitsOutlivesAPowerCutAtAnyWrite) {
     boot_id_ = "second";
     Boot();
     core_->Step(Now());
-    // Either the attempt goes on, or its result waits: never neither, never both.
+    // Either the attempt continues, or its result waits: never neither, never both.
     EXPECT_NE(core_->busy(), core_->results_wait()) << "cut " << cut;
   }
 }
@@ -282,7 +282,7 @@ TEST_F(QueuedTest, WhatNobodyWantsAnyMoreIsToldWithoutItsResult) {
   const size_t uploads = ports_.uploads.size();
   Welcome();
   Hold({});
-  UploadResult failed;  // One has begun before the word came.
+  UploadResult failed;  // one began before the word came
   failed.status = absl::UnavailableError("no link");
   core_->OnUploaded(failed, Now());
   Pass(absl::Seconds(10));

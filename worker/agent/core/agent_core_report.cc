@@ -20,17 +20,17 @@
 namespace wattle::agent {
 namespace {
 
-// After the disk refused a report, the next try is this much later.
+// The time to the next try after the disk refused a report.
 constexpr absl::Duration kFlushRetryPeriod = absl::Seconds(5);
 constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
 
 // The protocol versions (coordinator/core/core.h) that this worker speaks.
 constexpr int32_t kProtocolMin = 1;
 constexpr int32_t kProtocolMax = 3;
-// Of a heartbeat; only the first one of a stream tells more.
+// Hours of harvest in a heartbeat; only the first heartbeat of a stream has more.
 constexpr int64_t kHoursTold = 24;
 
-// The latest of the hours, `most` of them at most.
+// The latest hours, at most `most` of them.
 v1::RecentHarvest RecentHarvestOf(const telemetry::HarvestOfHours& hours,
                                   int64_t most = telemetry::RecentHarvest::kHours) {
   v1::RecentHarvest recent;
@@ -84,8 +84,8 @@ void AgentCore::ReportEndAgain(const v1::HeldAttemptRecord& record, const Instan
   Report(std::move(report), now);
 }
 
-// Reports were lost, so the worker reports the state of each held attempt once more. The
-// coordinator ignores a fact that it already knows.
+// Reports were lost, so the worker reports the state of each held attempt again. The coordinator
+// ignores facts that it already has.
 void AgentCore::ReportHeldAgain(const Instant& now) {
   std::set<std::string> end_is_pending;
   for (const v1::Report& report : spool_.pending()) {
@@ -106,7 +106,7 @@ void AgentCore::ReportHeldAgain(const Instant& now) {
   }
 }
 
-// The coordinator and the spool disagree about the reports' numbers, so the numbering begins anew.
+// The coordinator and the spool disagree about the reports' numbers, so the numbering starts anew.
 void AgentCore::RenumberReports(const std::string& why, const Instant& now) {
   const absl::Status begun = spool_.BeginIncarnation();
   if (!begun.ok()) {
@@ -121,8 +121,8 @@ void AgentCore::RenumberReports(const std::string& why, const Instant& now) {
 
 void AgentCore::FlushReports(const Instant& now) {
   if (!unsaved_.empty() && (device_unsaved_ || ended_unsaved_)) {
-    // First: the ledger on the disk is never below a receipt, and an attempt whose end is reported
-    // never begins again.
+    // Saved first: the ledger on the disk is never below a receipt, and an attempt whose end is
+    // reported never restarts.
     if (device_unsaved_) {
       SaveDevice(now);
     }
@@ -155,9 +155,9 @@ bool AgentCore::HasUnacknowledgedLedger() const {
          std::any_of(unsaved_.begin(), unsaved_.end(), is_ledger);
 }
 
-// The ledger is saved before it is reported: after a kill it would otherwise go back, and the
-// coordinator refuses a ledger that goes back. One report of it waits at most, because each
-// contains the one before; the newest follows once that one is acknowledged.
+// The ledger is saved before it is reported: otherwise a kill would set it back, and the
+// coordinator refuses a ledger that goes back. At most one report of it waits, because each
+// contains the previous one; the newest follows once that one is acknowledged.
 void AgentCore::ReportLedger(const Instant& now) {
   next_ledger_ = now.wall + settings_.ledger_period;
   SaveDevice(now);
@@ -214,7 +214,7 @@ void AgentCore::SaveDevice(const Instant& now) {
     *device_.mutable_clock() = RecordOf(now.civil, settings_.boot_id, now.wall);
   }
   if (undated_energy_ > Joules(0)) {
-    // Start finds by the empty id that work was drawn which may be of a later day.
+    // An empty id tells Start that energy was drawn which may belong to a later day.
     device_.mutable_clock()->clear_boot_id();
   }
   device_.clear_owner_hold();
@@ -238,8 +238,8 @@ void AgentCore::SaveDevice(const Instant& now) {
 }
 
 // A reboot sets the board's clock of readings back to 0: the time since the last reading is then
-// that of the time of day, where it was known both times. Until it is, nothing is known of what
-// flowed meanwhile. A count that began anew stays where it has become the better one.
+// the difference of civil times, if both are known. Until then the charge that flowed meanwhile is
+// unknown. A count that has restarted is kept once it is more accurate.
 void AgentCore::ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant& now) {
   if (kept.capacity_joules() <= 0) {
     return;
@@ -273,9 +273,9 @@ void AgentCore::ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant&
        .at = at});
 }
 
-// What was measured of the attempts goes with the ledger, in one write. A power cut between the
-// ledger and an attempt's record would else take joules from the receipt that the ledger has: after
-// a full disk the joules of hours.
+// The attempts' measurements are saved with the ledger, in one write. Otherwise a power cut between
+// the ledger and an attempt's record would take joules from the receipt that the ledger includes:
+// after a full disk the joules of hours.
 void AgentCore::KeepMeasured(const Instant& now) {
   if (run_ != nullptr) {
     v1::HeldAttemptRecord& held = held_[run_->record().assignment().attempt_id()];
@@ -295,15 +295,15 @@ void AgentCore::KeepMeasured(const Instant& now) {
   }
 }
 
-// The opposite, at a start.
+// Restores at a start what KeepMeasured saved.
 void AgentCore::TakeMeasured() {
   const auto measured_seconds = [](const v1::Receipt& receipt) {
     return receipt.total().seconds() + receipt.paused_seconds();
   };
   for (const v1::MeasuredAttempt& measured : device_.measured()) {
     const auto held = held_.find(measured.receipt().attempt_id());
-    // An attempt can come again under another token. A worker of an earlier version keeps this list
-    // as it is, so it may be older than the record.
+    // An attempt can return under another token. A worker of an earlier version leaves this list
+    // unchanged, so the list may be older than the record.
     if (held == held_.end() ||
         held->second.assignment().fencing_token() != measured.fencing_token() ||
         measured_seconds(measured.receipt()) <= measured_seconds(held->second.receipt()) ||
@@ -322,8 +322,8 @@ void AgentCore::SaveRun(const Instant& now) {
   SaveAttempt(held_.at(run_->record().assignment().attempt_id()), now);
 }
 
-// The record of an ended attempt waits for the report of its end: a process that finds the record
-// alone tells nobody, and the job hangs.
+// The record of an ended attempt waits for the report of its end: a process that finds only the
+// record reports nothing, and the job hangs.
 void AgentCore::SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now) {
   const bool waits = IsTerminal(record.state()) && !unsaved_.empty();
   const absl::Status saved = waits ? absl::OkStatus() : state_.WriteAttempt(record);
@@ -395,8 +395,8 @@ void AgentCore::AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const {
   }
 }
 
-// A coordinator that starts anew judges forecasts by these hours. An older one takes no more than
-// a day of them, which the next heartbeat tells.
+// A restarted coordinator judges forecasts by these hours. An older coordinator accepts at most a
+// day of them, which the next heartbeat sends.
 void AgentCore::AddOlderHarvest(v1::Heartbeat& heartbeat) const {
   if (heartbeat.has_recent_harvest()) {
     *heartbeat.mutable_recent_harvest() = RecentHarvestOf(forecast_.recent());

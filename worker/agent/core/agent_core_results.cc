@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The results of the attempts that ended last stay here for a while. A coordinator that was
-// restored from an older backup does not have them: it gets each again before it is told of the
-// attempt's end, so that the job is not run once more. A result that could not be uploaded when its
-// attempt ended waits here in the same way (agent_core_queue.cc).
+// The results of the latest attempts stay on the device for a while. A coordinator that was
+// restored from an older backup lacks them: it receives each result before the report of the
+// attempt's end, so that the job is not run again. A result that could not be uploaded when its
+// attempt ended waits in the same way (agent_core_queue.cc).
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -18,10 +18,10 @@ namespace {
 
 constexpr size_t kKeptResultsMax = 16;
 constexpr absl::Duration kKeptFor = absl::Hours(14 * 24);
-// A full disk at the coordinator lasts until a person comes.
+// A full disk at the coordinator lasts until a person intervenes.
 constexpr absl::Duration kReturnRetryMax = absl::Minutes(5);
 
-// now: 1970 while nobody knows the time, and then nothing is too old.
+// now: 1970 while the time is unknown, and then nothing is too old.
 bool IsTooOld(const v1::Report& ended, absl::Time now) {
   const absl::Time at = absl::UnixEpoch() + absl::Seconds(ended.at_unix_seconds());
   return at >= TimeKeeper::kWritten && now - at > kKeptFor;
@@ -85,7 +85,7 @@ void AgentCore::OnResultReturned(const UploadResult& result, const Instant& now)
   const v1::Report* ended = EndRemembered(id);
   const auto& waiting = ended_.results_to_return();
   if (ended == nullptr || std::find(waiting.begin(), waiting.end(), id) == waiting.end()) {
-    return;  // Another journal began meanwhile.
+    return;  // another journal began meanwhile
   }
   const bool gone = absl::IsNotFound(result.status) || absl::IsDataLoss(result.status) ||
                     absl::IsInvalidArgument(result.status);
@@ -108,8 +108,8 @@ void AgentCore::OnUnwantedResult(const std::string& attempt_id, const Instant& n
   TellEnd(again, now);
 }
 
-// Reports the end of an attempt whose result waited. The result waits on until the report is on the
-// disk: told twice does no harm.
+// Reports the end of an attempt whose result waited. The result is kept until the report is on the
+// disk; a repeated report does no harm.
 void AgentCore::TellEnd(const v1::Report& told, const Instant& now) {
   Report(told, now);
   if (!unsaved_.empty()) {

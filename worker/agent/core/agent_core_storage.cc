@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a sick disk changes: no new work begins, running work stops with what it has, and the
-// heartbeat says why, because nothing can be saved.
+// The effects of a sick disk: no new work begins, running work stops with the state that it has,
+// and the heartbeat gives the reason, because nothing can be saved.
 #include <string>
 #include <utility>
 
@@ -22,7 +22,8 @@ bool AgentCore::WritesMuch() const {
   return (fetches && !transfer_ended_) || (run_ != nullptr && run_->writes_much());
 }
 
-// A fetch may last for hours; whether the disk or the fetch makes the writes slow shows without it.
+// A fetch may last for hours. Whether the disk or the fetch makes the writes slow can be seen only
+// without the fetch.
 void AgentCore::EndFetchForProbe(const Instant& now) {
   if ((!prefetching_.empty() || upgrader_.fetching()) && !std::exchange(transfer_ended_, true)) {
     ports_.CancelTransfer();

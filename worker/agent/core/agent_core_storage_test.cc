@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A disk that takes no writes, or takes them slowly: what is told, what stops, how it heals.
+// A disk that refuses writes or is slow: the report, the stop of work, and the recovery.
 #include <string>
 
 #include "absl/status/status.h"
@@ -25,7 +25,7 @@ class StorageTest : public AgentCoreTest {
     probe_period_ = absl::Minutes(1);
     Boot();
   }
-  // Time passes; each small write takes `took_` and ends with `outcome_`.
+  // Passes time; each small write takes `took_` and ends with `outcome_`.
   void PassProbed(absl::Duration time) {
     for (const Monotonic end = wall_ + time; wall_ < end;) {
       Pass(absl::Milliseconds(100));
@@ -36,7 +36,7 @@ class StorageTest : public AgentCoreTest {
       }
     }
   }
-  // The same while a runner is alive.
+  // Passes time while a runner is alive.
   void PassProbedAlive(absl::Duration time) {
     for (const Monotonic end = wall_ + time; wall_ < end;) {
       Alive(absl::ToDoubleSeconds(wall_.since_boot()));
@@ -121,7 +121,7 @@ TEST_F(StorageTest, SlowWritesWhileWorkRunsAreToldWithin90SecondsAsThoseOfAnIdle
   EXPECT_EQ(ports_.stops, 1);
 }
 
-// The sync of a checkpoint makes each other write wait for it.
+// The sync of a checkpoint delays every other write.
 TEST_F(StorageTest, SlowWritesBesideACheckpointStopWorkOnlyAfterMinutes) {
   Welcome();
   StartTraining();
@@ -140,7 +140,7 @@ TEST_F(StorageTest, SlowWritesBesideACheckpointStopWorkOnlyAfterMinutes) {
   EXPECT_EQ(ports_.stops, 1);
 }
 
-// A write that was slow as the checkpoint came to its end is followed by one alone.
+// A write that was slow at the end of a checkpoint is followed by one without other writes.
 TEST_F(StorageTest, AWriteThatIsSlowAfterTheCheckpointTells) {
   Welcome();
   StartTraining();
@@ -154,7 +154,7 @@ TEST_F(StorageTest, AWriteThatIsSlowAfterTheCheckpointTells) {
   EXPECT_THAT(Told(), StartsWith("disk slow"));
 }
 
-// A fetch makes writes slow for as long as it lasts, so it makes way for a write alone.
+// A fetch slows writes down for as long as it lasts, so it pauses for a write without it.
 TEST_F(StorageTest, AFetchMakesWayForAWriteAlone) {
   Welcome();
   PassProbed(absl::Seconds(1));
@@ -205,14 +205,14 @@ TEST_F(StorageTest, AnErrorOfTheDiskInAFetchIsTheDevicesFault) {
   EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DEVICE);
 }
 
-// Nobody begins without it: a new record would take its place.
+// The worker does not start without the record, because a new one would replace it.
 TEST_F(StorageTest, ARecordThatTheDiskRefusesToReadStays) {
   Welcome();
   StartTraining();
   PassProbed(absl::Seconds(40));
   EndRun();
   Desire({Job("j2.1")});
-  PassProbed(absl::Minutes(6));  // The records of the device are saved again.
+  PassProbed(absl::Minutes(6));  // the records of the device are saved again
   v1::LineageRecord lineage;
   lineage.set_lineage_id("farm");
   ASSERT_THAT(state_->WriteLineage(lineage), IsOk());

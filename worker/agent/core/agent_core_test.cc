@@ -208,7 +208,7 @@ TEST_F(AgentCoreTest, ACrashedRunnerGoesOnInTheSameAttemptAFewTimes) {
   EXPECT_EQ(Last("failed").failed().receipt().restarts(), 3);
 }
 
-// A solar mast restarts the agent every night, so three nights would use up the crashes.
+// A solar mast restarts the agent every night, so three nights would use up the allowed crashes.
 TEST_F(AgentCoreTest, PowerCutsAreNotCrashesOfTheRunner) {
   Welcome();
   StartTraining();
@@ -249,7 +249,7 @@ TEST_F(AgentCoreTest, ANewerCheckpointForgivesCrashes) {
   EXPECT_EQ(Facts().back(), "failed");
 }
 
-// Each runner writes a checkpoint and is killed before the agent hears of it.
+// Each runner writes a checkpoint and is killed before the agent receives its frame.
 TEST_F(AgentCoreTest, ACheckpointThatNoRunnerToldOfForgivesCrashes) {
   Welcome();
   StartTraining();
@@ -355,8 +355,8 @@ TEST_F(AgentCoreTest, AFailureFrameKeepsItsClassAndIsNotRepeated) {
   EXPECT_EQ(ports_.tasks.size(), 1U);
 }
 
-// A battery of volts and amperes: at rest, at 60 to 70 %, then 36 of its 180 kJ flow in ten
-// minutes.
+// A battery that reports volts and amperes: at rest, at 60 to 70 %, then 36 of its 180 kJ flow in
+// ten minutes.
 TEST_F(AgentCoreTest, ChargeIsCountedAndTheCountIsKeptOverARestart) {
   has_gauge_ = true;
   civil_ = absl::FromUnixSeconds(1'900'022'400);
@@ -394,7 +394,7 @@ TEST_F(AgentCoreTest, ChargeIsCountedAndTheCountIsKeptOverARestart) {
   EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.45, 0.02);
   EXPECT_LT(heartbeat.gauge_error_ratio(), error + 0.03);
 
-  // A reboot: the wall clock says how long the board was away.
+  // A reboot: the wall clock shows how long the board was away.
   boot_id_ = "boot 2";
   Pass(absl::Minutes(5));
   Boot();
@@ -402,7 +402,7 @@ TEST_F(AgentCoreTest, ChargeIsCountedAndTheCountIsKeptOverARestart) {
   EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.45, 0.03);
   EXPECT_LT(heartbeat.gauge_error_ratio(), 0.3);
 
-  // Nobody knows how long: the voltage alone tells.
+  // The time off is unknown: only the voltage remains.
   boot_id_ = "boot 3";
   civil_ = absl::UnixEpoch();
   Boot();
@@ -534,7 +534,7 @@ TEST_F(AgentCoreTest, ALongFirstStepCounts) {
   EXPECT_EQ(steady.tokens(), 100);
 }
 
-// A runner that starts over warms up again, and its steps before count no more.
+// A runner that restarts warms up again, and its earlier steps no longer count.
 TEST_F(AgentCoreTest, ACrashBeginsTheSteadyWorkAnew) {
   Welcome();
   StartTraining();

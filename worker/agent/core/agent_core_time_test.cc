@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the core does while it does not know the time, and once it does.
+// The core before and after it knows the time.
 #include <algorithm>
 #include <string>
 
@@ -19,7 +19,7 @@ const absl::Time kTrue = absl::FromUnixSeconds(1'900'022'400);
 
 class TimeTest : public AgentCoreTest {
  protected:
-  // A coordinator that says what time it is, if it is given.
+  // A welcome from a coordinator, with its time if given.
   void WelcomeAt(absl::Time told) {
     core_->OnConnected(Now());
     wall_ = wall_ + absl::Seconds(2);
@@ -102,10 +102,10 @@ TEST_F(TimeTest, WhatWorkDrewWhileNobodyKnewTheDayCountsInBothDays) {
   Reboot();
   EXPECT_THAT(GuardReason(), IsEmpty()) << "the rest of the day's budget";
   GoOn(absl::Seconds(50));
-  // What 10 W may have drawn in the time that the power cut lost.
+  // The joules that 10 W may have drawn in the time that the power cut lost.
   const double lost = 10 * absl::ToDoubleSeconds(kSavePeriod);
   EXPECT_NEAR(Spent(), 1500 + lost, 200);
-  // It is the next day, and the 500 J may be of it.
+  // The next day has begun, and the 500 J may belong to it.
   WelcomeAt(kTrue + absl::Hours(24));
   EXPECT_NEAR(Spent(), 500 + lost, 30);
   Pass(absl::Seconds(10));
@@ -174,7 +174,7 @@ TEST_F(TimeTest, ReportsOfAnUnknownTimeAreDatedOnceItIsKnown) {
   const Monotonic started = wall_;
   Pass(absl::Seconds(30));
   ports_.sent.clear();
-  disk_.set_full(true);  // nothing goes out under one time that may get another
+  disk_.set_full(true);  // no report leaves with a time that may still change
   WelcomeAt(kTrue);
   const absl::Duration since = wall_ - started;
   Pass(absl::Seconds(1));

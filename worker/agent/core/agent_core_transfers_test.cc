@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Transfers over bad links: when they are tried again, and when the core gives up.
+// Transfers over bad links: retries, and the point at which the core gives up.
 #include <set>
 #include <vector>
 
@@ -60,8 +60,8 @@ class HandOverOfTheCoreTest : public TransfersOfTheCoreTest {
     Pass(absl::Seconds(5));
     ASSERT_EQ(ports_.uploads.size(), 1U);
   }
-  // The present upload brings `handed_bytes` and breaks. Waits for the next, or for the report that
-  // the core gave up.
+  // The present upload transfers `handed_bytes` and breaks. Waits for the next one, or for the
+  // report that the core gave up.
   void Break(int64_t handed_bytes) {
     const size_t uploads = ports_.uploads.size();
     core_->OnUploadProgress({.handed_bytes = handed_bytes, .size_bytes = 1'500'000'000});
@@ -91,7 +91,7 @@ TEST_F(HandOverOfTheCoreTest, GoesOnWhileEachTryBringsMore) {
   EXPECT_FALSE(core_->MakeHeartbeat(Now()).has_hand_over());
 }
 
-// The last bytes of a small checkpoint are told as sent, though they never arrive.
+// The last bytes of a small checkpoint count as sent, although they never arrive.
 TEST_F(HandOverOfTheCoreTest, IsGivenUpAfterSixTriesThatBringNothingFurther) {
   StopWithCheckpoint();
   Break(40'000);
@@ -103,7 +103,7 @@ TEST_F(HandOverOfTheCoreTest, IsGivenUpAfterSixTriesThatBringNothingFurther) {
   EXPECT_FALSE(Last("stopped").stopped().has_checkpoint());
 }
 
-// Ninety days alone were 8,640 reports, each of which contained the one before.
+// Ninety days without contact used to make 8,640 reports, each of which contained the previous one.
 TEST_F(TransfersOfTheCoreTest, OneLedgerWaitsWhileTheCoordinatorIsAwayAndTheNewestFollowsIt) {
   const auto ledgers = [this] {
     std::vector<double> joules;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What an upgrade of the worker asks of the core: a turn at the link, the end of the run at a
+// Services of the core for an upgrade of the worker: a turn at the link, the end of the run at a
 // checkpoint, and the end of the process.
 #include <string>
 #include <utility>
@@ -10,8 +10,8 @@
 namespace wattle::agent {
 namespace {
 
-// A run that keeps no checkpoint would begin anew: the upgrade waits so long for its end. So long
-// it also waits for the upload of a result.
+// How long an upgrade waits for the end of a run without checkpoints, which would have to restart,
+// and for the upload of a result.
 constexpr absl::Duration kRunPatience = absl::Hours(1);
 
 }  // namespace
@@ -75,7 +75,7 @@ void AgentCore::StepUpgrade(const Instant& now) {
 void AgentCore::FinishSwitch(const Instant& now) {
   if (run_ == nullptr && upgrader_.switches()) {
     upgrader_.Switch(now.wall);
-    StepUpgrade(now);  // tells a switch that could not be written
+    StepUpgrade(now);  // reports a switch that could not be written
   }
 }
 

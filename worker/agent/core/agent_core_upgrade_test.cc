@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Upgrades in virtual time: what the old worker does until the switch, and what the new one does
-// until its end is told. A process that ends is started again as wattle-launch would.
+// Upgrades in virtual time: the old worker until the switch, and the new one until its end is
+// reported. A process that ends is started again as wattle-launch would do it.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -44,9 +44,9 @@ class UpgradeTest : public AgentCoreTest {
     }
     core_->OnMessage(message, Now());
   }
-  // The coordinator wants no upgrade (any more).
+  // The coordinator orders no upgrade (any more).
   void DesireNone() { Desire({}); }
-  // The process has ended; the launcher starts what its record and link say.
+  // The process has ended; the launcher starts the release that record and link name.
   void Restart() {
     release_ = ports_.release;
     v1::UpgradeRecord record = ReadUpgradeRecord(disk_);
@@ -100,7 +100,7 @@ TEST_F(UpgradeTest, AnIdleBoardFetchesSwitchesTestsAndTells) {
   EXPECT_FALSE(core_->shutting_down());
 }
 
-// The rule above all: a board that has no link for days passes its test all the same.
+// The most important rule: a board without a link for days still passes its test.
 TEST_F(UpgradeTest, TheTestNeedsNoLink) {
   SwitchToNew();
   core_->OnSelfTested(absl::OkStatus(), Now());
@@ -158,7 +158,7 @@ TEST_F(UpgradeTest, AFailedSelfTestGoesBackAndIsNotBegunAgain) {
   EXPECT_EQ(ports_.release_fetches.size(), 1U);
 }
 
-// The process that passed its test also makes the next switch: it must not pass that test too.
+// The process that passed its test also makes the next switch, and must not pass that test too.
 TEST_F(UpgradeTest, ASecondUpgradeIsTestedByItsOwnProcess) {
   SwitchToNew();
   core_->OnSelfTested(absl::OkStatus(), Now());
@@ -295,7 +295,7 @@ TEST_F(UpgradeTest, TheEndIsToldAgainByEachProcessUntilTheOrderIsGone) {
   Welcome();
   Acknowledge();
   EXPECT_EQ(EndsTold(), 0);
-  Restart();  // The coordinator may have lost it with its newest journal.
+  Restart();  // the coordinator may have lost the report with its newest journal
   EXPECT_GE(EndsTold(), 1);
   Welcome();
   DesireNone();
@@ -303,8 +303,8 @@ TEST_F(UpgradeTest, TheEndIsToldAgainByEachProcessUntilTheOrderIsGone) {
   EXPECT_FALSE(ReadUpgradeRecord(disk_).has_order());
 }
 
-// The power is cut before each write of the whole upgrade: the board ends at the new release, which
-// is whole, and tells it.
+// The power is cut before each write of the whole upgrade: the board ends at the new release,
+// intact, and reports it.
 TEST_F(UpgradeTest, ACutBeforeEachWriteEndsAtTheNewRelease) {
   for (int64_t cut = 0; cut < 40; ++cut) {
     SCOPED_TRACE(absl::StrCat("cut after ", cut, " operations"));

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// AgentPorts is what the agent's core asks of its surroundings: run a process, move files, send
-// messages, write a log. The worker does these things on the machine, a simulation does them in
-// memory. No call blocks; results come back to the core as events.
+// AgentPorts is the core's interface to its surroundings: run a process, move files, send messages,
+// write a log. The worker implements it on the machine, a simulation in memory. No call blocks;
+// results return to the core as events.
 #ifndef WATTLE_WORKER_AGENT_CORE_AGENT_PORTS_H_
 #define WATTLE_WORKER_AGENT_CORE_AGENT_PORTS_H_
 
@@ -29,26 +29,26 @@ struct FetchedInput {
   int64_t size_bytes = 0;
 };
 
-// How far an upload is.
+// The progress of an upload.
 struct UploadProgress {
-  int64_t handed_bytes = 0;  // that the receiver has, also from earlier tries
+  int64_t handed_bytes = 0;  // bytes that the receiver has, also from earlier tries
   int64_t size_bytes = 0;
 };
 
-// How a transfer ended.
+// The outcome of a transfer.
 struct FetchResult {
   absl::Status status;
   int64_t moved_bytes = 0;  // over the link
   int64_t peer_bytes = 0;   // from boards of the site
   std::vector<FetchedInput> inputs{};
   std::string note{};         // a harmless problem, for the worker's log; empty = none
-  absl::Duration moved_in{};  // from the begin to the last byte that came; zero: not known
+  absl::Duration moved_in{};  // from the beginning to the last byte received; zero: unknown
 };
 struct UploadResult {
   absl::Status status;
   int64_t moved_bytes = 0;
   v1::ArtifactInfo artifact;
-  absl::Duration moved_in{};  // as above
+  absl::Duration moved_in{};  // from the beginning to the last byte; zero: unknown
 };
 
 class AgentPorts {
@@ -62,13 +62,14 @@ class AgentPorts {
   virtual void SendToRunner(const v1::RunnerCommand& command) = 0;
   virtual void KillRunner() = 0;  // the exit follows as an event
 
-  // One transfer runs at a time. Its result follows as an event, an upload's progress may before.
+  // One transfer runs at a time. Its result follows as an event; an upload's progress may precede
+  // it.
   virtual void StartFetch(const v1::Assignment& assignment) = 0;
   virtual void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) = 0;
   virtual void CancelTransfer() = 0;  // the result still follows, as kCancelled
 
   // Fetches the order's artifact as an input, and installs it in the folder of releases.
-  // OnReleaseFetched follows, OnReleaseProgress may before.
+  // OnReleaseFetched follows; OnReleaseProgress may precede it.
   virtual void StartReleaseFetch(const v1::UpgradeOrder& /*order*/) {}
   // The release that the next start runs; "": the installed programs.
   [[nodiscard]] virtual std::string CurrentRelease() const { return ""; }
@@ -76,10 +77,10 @@ class AgentPorts {
     return absl::UnimplementedError("this device has no folder of releases");
   }
   virtual void KeepReleases(const std::set<std::string>& /*versions*/) {}
-  // Lets the runner test itself. OnSelfTested follows.
+  // Makes the runner test itself. OnSelfTested follows.
   virtual void StartSelfTest() {}
 
-  // The caller is about to write a file of about this size. If the disk's budget asks for it,
+  // The caller is about to write a file of about this size. If the disk's budget requires it,
   // artifacts that no job needs are deleted. OnShortOfRoom follows if that does not free enough.
   virtual void MakeRoom(int64_t /*size_bytes*/) {}
 
@@ -91,11 +92,11 @@ class AgentPorts {
   virtual absl::Status SetPowerMode(const std::string& /*mode*/) {
     return absl::UnimplementedError("this device sets no power modes");
   }
-  // After an attempt: the board as its operator wants it while the worker runs.
+  // After an attempt, restores the mode that the operator chose for the time while the worker runs.
   virtual absl::Status RestorePowerMode() { return absl::OkStatus(); }
 
-  // Others have set another mode: that one is the board's own from now on, and RestorePowerMode
-  // leads back to it.
+  // Another mode was set from outside: it becomes the board's own mode, to which RestorePowerMode
+  // returns.
   virtual void KeepPowerMode() {}
 
   // Shuts the board down. After an error the board stays on.

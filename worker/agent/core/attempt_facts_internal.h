@@ -26,7 +26,7 @@ inline std::string EndedAttempt(const v1::Report& report) {
   return report.has_stopped() ? report.stopped().attempt_id() : "";
 }
 
-// What the report of an attempt's end makes of its record. REQUIRES: !EndedAttempt(report).empty()
+// Applies the report of an attempt's end to its record. REQUIRES: !EndedAttempt(report).empty()
 inline void TakeEnd(const v1::Report& report, v1::HeldAttemptRecord& record) {
   if (report.has_finished()) {
     record.set_state(v1::ATTEMPT_STATE_FINISHED);
@@ -40,13 +40,13 @@ inline void TakeEnd(const v1::Report& report, v1::HeldAttemptRecord& record) {
   }
 }
 
-// Adds what came, also by a fetch that failed.
+// Adds the fetched bytes, also those of a failed fetch.
 inline void CountFetched(const FetchResult& result, v1::Receipt& receipt) {
   receipt.set_fetched_bytes(receipt.fetched_bytes() + result.moved_bytes);
   receipt.set_peer_fetched_bytes(receipt.peer_fetched_bytes() + result.peer_bytes);
 }
 
-// The longer of both in each part.
+// The longer of both values in each part.
 inline policy::StopEstimate LongerOf(const policy::StopEstimate& a, const policy::StopEstimate& b) {
   return {.start = std::max(a.start, b.start),
           .step = std::max(a.step, b.step),
@@ -61,7 +61,7 @@ void SetAttempt(const v1::Assignment& assignment, Fact* fact) {
   fact->set_fencing_token(assignment.fencing_token());
 }
 
-// An attempt that never began has no receipt: it drew nothing, and no source is known.
+// An attempt that never began has no receipt: it drew no energy, and no source is known.
 inline void SetReceipt(const v1::HeldAttemptRecord& record, v1::AttemptStopped* stopped) {
   if (!record.receipt().attempt_id().empty()) {
     *stopped->mutable_receipt() = record.receipt();

@@ -34,7 +34,7 @@ Activity ActivityOf(v1::AttemptPhase phase, v1::AttemptPhase main_phase) {
       return Activity::kCheckpoint;
     case v1::ATTEMPT_PHASE_UPLOAD:
       return Activity::kUpload;
-    default:  // the work of another kind of job: counted, but not as this job's run
+    default:  // work of another kind of job: counted, but not as this job's run
       return Activity::kEvaluate;
   }
 }

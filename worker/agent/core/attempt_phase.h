@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The phases that a runner tells, and the activities in which the worker books their energy. Pure.
+// The phases that a runner reports, and the activities to which the worker books their energy.
+// Pure.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_PHASE_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_PHASE_H_
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// When an attempt writes its checkpoints, and what a cut of its power costs. What the attempt does:
+// When an attempt writes its checkpoints, and what a power cut costs. The rest of an attempt is in
 // attempt_run.cc.
 #include <algorithm>
 #include <cmath>
@@ -16,14 +16,14 @@
 namespace wattle::agent {
 namespace {
 
-// Less lost work is an error of rounding.
+// Smaller losses are rounding errors.
 constexpr double kLostSecondsMin = 0.001;
-// One checkpoint, where neither a prediction nor a write has told.
+// The time of a checkpoint before any prediction or write.
 constexpr absl::Duration kWriteNotPredicted = absl::Seconds(5);
 
 }  // namespace
 
-// The worker was dead in the gap, so nothing of it is work to be done again.
+// The worker was dead during the gap, so no work of that time has to be repeated.
 void AttemptRun::AddGap(absl::Duration gap) {
   account_.AddLost(gap);
   gap_ = gap;
@@ -33,18 +33,19 @@ void AttemptRun::AddGap(absl::Duration gap) {
 
 void AttemptRun::CountLostWork(const Instant& now) {
   account_.AdvanceTo(now.device);
+  // Work since the last checkpoint is what a resumed run has to repeat.
   const double run_seconds = absl::ToDoubleSeconds(account_.attempt().In(Activity::kRun));
   const double lost = run_seconds - record_.run_seconds_at_checkpoint();
   if (lost > kLostSecondsMin && record_.started()) {
     record_.mutable_receipt()->set_lost_run_seconds(record_.receipt().lost_run_seconds() + lost);
     record_.set_run_seconds_lost_last(lost);
   } else if (gap_ > absl::ZeroDuration() && record_.interruptions_in_a_row() > 1) {
-    // Cut off again, and no record tells of the work. The gap bounds it, so that a board whose
-    // power comes and goes still writes a checkpoint.
+    // Cut off again, and no record of the work exists. The gap bounds the loss, so that a board
+    // whose power comes and goes still writes a checkpoint.
     record_.set_run_seconds_lost_last(absl::ToDoubleSeconds(gap_));
   }
   gap_ = absl::ZeroDuration();
-  // What the next cut costs counts from here.
+  // The cost of the next cut counts from here.
   record_.set_run_seconds_at_checkpoint(run_seconds);
 }
 
@@ -58,10 +59,12 @@ CheckpointFacts AttemptRun::FactsOfCheckpoint(Monotonic at) {
   if (facts.write <= absl::ZeroDuration()) {
     facts.write = kWriteNotPredicted;
   }
+  // A worn battery may fail near the reserve, so the interval shrinks with the time that is left.
   const policy::StopEstimate estimate = StopEstimateNow();
   if (const auto above = above_reserve_(); above && estimate.load > Watts(0)) {
     facts.until_reserve = *above / estimate.load;
   }
+  // The wait counts from now, but intervals count from the last checkpoint.
   const absl::Duration room = cadence_.FlashWait(
       checkpoint_bytes_, limits_.flash_bytes_per_day.value_or(kFlashBytesPerDay), at);
   if (room > absl::ZeroDuration()) {
@@ -71,14 +74,16 @@ CheckpointFacts AttemptRun::FactsOfCheckpoint(Monotonic at) {
 }
 
 void AttemptRun::OrderCheckpoint(Monotonic at, const Instant& now) {
+  // A stop writes a checkpoint of its own, and two orders at once would write the same state twice.
   if (!keeps_checkpoints_ || checkpoint_ordered_ || stop_ || !checkpointed_at_) {
     return;
   }
+  // Chosen anew each time, because charge, card budget and the measured write time change.
   const CheckpointFacts facts = FactsOfCheckpoint(at);
   const CheckpointInterval next = ChooseCheckpointInterval(facts);
   record_.mutable_receipt()->set_checkpoint_interval_seconds(absl::ToDoubleSeconds(next.interval));
   const bool due = at - *checkpointed_at_ >= next.interval;
-  // A checkpoint that the card's budget puts off may never come.
+  // A checkpoint that the card's budget postpones may never come, so the reason is logged at once.
   if (told_bound_ != next.bound && (due || next.bound == CheckpointBound::kFlash)) {
     told_bound_ = next.bound;
     Log(CheckpointLine(next, facts), now);
@@ -107,7 +112,8 @@ void AttemptRun::NoteProgress() {
   record_.set_interruptions_in_a_row(0);
 }
 
-// Once for each start: a card that days of cuts wear is no surprise to its owner.
+// Logged once for each start, so that the wear of a card by days of cuts does not surprise its
+// owner.
 void AttemptRun::TellBorrowing(const Instant& now) {
   const double bytes_per_day = limits_.flash_bytes_per_day.value_or(kFlashBytesPerDay);
   const double ahead_bytes = cadence_.record().flash_debt_bytes();
@@ -121,6 +127,7 @@ void AttemptRun::TellBorrowing(const Instant& now) {
 }
 
 void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
+  // Only a later step is progress: a job that repeats the same steps must run out of crashes.
   if (checkpoint.step() > record_.newest_checkpoint_step()) {
     record_.set_newest_checkpoint_step(checkpoint.step());
     NoteProgress();
@@ -130,6 +137,7 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   longest_checkpoint_ = std::max(longest_checkpoint_, time);
   checkpoint_time_ = time;
   checkpoint_bytes_ = checkpoint.size_bytes();
+  // The interval begins at the end of the write, whose time is a cost of its own.
   checkpointed_at_ = span ? span->end : now.device;
   checkpoint_ordered_ = false;
   cadence_.OnWritten(checkpoint.size_bytes(), now.device);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The transfers of an attempt: the fetch of its inputs and the upload of its result. Both are
-// retried.
+// The transfers of an attempt, both with retries: the fetch of its inputs and the upload of its
+// result.
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -21,10 +21,10 @@ constexpr int kDamagedTransfersMax = 3;
 constexpr absl::Duration kBackoffMax = absl::Seconds(30);
 // A full disk at the coordinator lasts until a person makes room.
 constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
-// A closed link is looked at again after this time, and one with another transfer after that.
+// The time to the next check of a closed link, and of a link that another transfer uses.
 constexpr absl::Duration kLinkLook = absl::Minutes(1);
 constexpr absl::Duration kLineLook = absl::Seconds(1);
-// A fetch that made way for tries of the disk goes on after this time: three tries end before.
+// How long a fetch pauses for probes of the disk: three probes fit into it.
 constexpr absl::Duration kDiskLook = absl::Seconds(30);
 
 // The class of a transfer's failure; nullopt if the transfer is tried again.
@@ -40,7 +40,7 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
       return v1::FAILURE_CLASS_DATA;
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kInternal:  // this disk's; the coordinator's own come as kUnknown
+    case absl::StatusCode::kInternal:  // this disk's; the coordinator's come as kUnknown
       return v1::FAILURE_CLASS_DEVICE;
     default:
       return v1::FAILURE_CLASS_LINK;
@@ -145,7 +145,7 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
   Step(now);
 }
 
-// As TransferFailure, but counts damaged transfers in a row.
+// Like TransferFailure, but counts damaged transfers in a row.
 std::optional<v1::FailureClass> AttemptRun::FailureOfTransfer(const absl::Status& status) {
   damaged_transfers_ = absl::IsDataLoss(status) ? damaged_transfers_ + 1 : 0;
   return damaged_transfers_ >= kDamagedTransfersMax ? v1::FAILURE_CLASS_DATA
@@ -217,7 +217,7 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
   }
   if (!result.status.ok()) {
     // If the coordinator cannot take the result now, most likely its disk is full. Neither the job
-    // nor this device is at fault, so the result waits here.
+    // nor this device is at fault, so the result waits on this device.
     if (TransferFailure(result.status) == v1::FAILURE_CLASS_DATA) {
       return Fail(v1::FAILURE_CLASS_DATA, absl::StrCat("upload: ", result.status.message()));
     }

@@ -14,7 +14,7 @@ namespace {
 
 std::string PhaseLine(const v1::PhaseChanged& phase) {
   if (phase.phase() == "checkpoint") {
-    return "";  // The checkpoint's own frame gives the line.
+    return "";  // the frame of the checkpoint gives the line
   }
   if (phase.steps_total() == 0) {
     return phase.phase();

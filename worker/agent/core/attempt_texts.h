@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the worker says about an attempt besides numbers: lines of `wattle job logs`, the message of
-// a failure, the tail of a generation's text. Pure; thread-safe.
+// The worker's texts about an attempt: lines of `wattle job logs`, the message of a failure, the
+// tail of a generation's text. Pure; thread-safe.
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_TEXTS_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_TEXTS_H_
 
@@ -22,15 +22,15 @@ namespace wattle::agent {
 std::string FetchedLine(const v1::Assignment& assignment, const FetchResult& result);
 // "the runner starts on cpu, 4 threads".
 std::string StartLine(const v1::RunnerTask& task);
-// How often checkpoints are written, and why.
+// The checkpoint interval, and its reason.
 std::string CheckpointLine(const CheckpointInterval& next, const CheckpointFacts& facts);
 // The line for a frame. Empty for a step without a held-out loss, for a sign of life, and for a
 // failure, which the attempt's end reports with its class.
 std::string LineOf(const v1::RunnerFrame& frame);
 
-// A failure's message for the person who submitted the job: inputs have the names from the job
-// file, not their paths on this device. "data squad" for the input's file, "model gpt2/config.json"
-// for a file in the input's directory.
+// A failure's message for the person who submitted the job: inputs have the names from the job file
+// instead of their paths on this device. "data squad" for the input's file, "model
+// gpt2/config.json" for a file in the input's directory.
 std::string InUsersWords(const std::string& message, const v1::Assignment& assignment,
                          const std::vector<FetchedInput>& inputs);
 

@@ -50,7 +50,7 @@ TEST(CheckpointCadenceTest, OldCutsCountLess) {
   EXPECT_GT(cadence.between_cuts(), 10 * before);
 }
 
-// Whoever writes as soon as there is room, as large as it likes.
+// A writer that writes as soon as there is room, as much as it likes.
 TEST(CheckpointCadenceTest, NoMonthSeesMoreThanItsBudget) {
   constexpr double kBudget = 20e9;
   for (const int64_t size_bytes : {int64_t{50'000'000}, int64_t{1'490'000'000}}) {
@@ -106,7 +106,7 @@ class CheckpointOrderTest : public AgentCoreTest {
     policy.set_name("field");
     return policy;
   }
-  // The job of the fixture, whose one checkpoint is predicted to take two seconds, under the
+  // The job of the fixture, whose only checkpoint is predicted to take two seconds, under the
   // policy.
   void Train(const v1::Policy& policy) {
     v1::Assignment job = Job("j1.1");
@@ -124,7 +124,7 @@ class CheckpointOrderTest : public AgentCoreTest {
     Phase("load");
     Phase("train");
   }
-  // Steps of ten seconds until a checkpoint is ordered; returns the time.
+  // Runs steps of ten seconds until a checkpoint is ordered; returns the time.
   absl::Duration UntilOrdered() {
     const Monotonic begin = wall_;
     while (ports_.checkpoints == 0 && wall_ - begin < absl::Hours(2)) {
@@ -212,7 +212,7 @@ TEST_F(CheckpointOrderTest, ALossBelowTheMeasuredTimeOfACheckpointIsTold) {
             "want 37 or more, or 0");
 }
 
-// 0.7 Wh are above the charge at which work stops, which 10 W draw in about four minutes.
+// 0.7 Wh remain above the charge at which work stops; 10 W draw them in about four minutes.
 TEST_F(CheckpointOrderTest, NearTheReserveItComesSooner) {
   has_gauge_ = true;
   Boot();
@@ -274,7 +274,7 @@ TEST_F(CheckpointOrderTest, ARunThatWasCutOffWritesItsNextCheckpointInHalfOfThat
   EXPECT_EQ(receipt.checkpoint_bytes(), 1000);
 }
 
-// The worker's last record is of the 50th second; 40 s after the cut it goes on.
+// The worker's last record is from second 50; the worker resumes 40 s after the cut.
 TEST_F(CheckpointOrderTest, TheTimeInWhichTheWorkerWasDeadIsNoLostWork) {
   Welcome();
   Train(Policy());
@@ -289,7 +289,7 @@ TEST_F(CheckpointOrderTest, TheTimeInWhichTheWorkerWasDeadIsNoLostWork) {
   EXPECT_NEAR(Last("finished").finished().receipt().lost_run_seconds(), 50, 1);
 }
 
-// What it did before its first record is not known. Of the second cut in a row the gap bounds it.
+// The work before the first record is unknown. For the second cut in a row the gap bounds it.
 TEST_F(CheckpointOrderTest, AWorkerThatDiedBeforeItsFirstRecordLostNoWorkThatIsKnown) {
   Welcome();
   Train(Policy());

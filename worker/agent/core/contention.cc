@@ -7,7 +7,7 @@ namespace {
 constexpr double kOthersRatio = 0.10;
 constexpr double kOthersWaitedForRatio = 0.02;
 constexpr double kWaitedRatio = 0.20;
-// The kernel counts in ticks of up to 10 ms, so a shorter time says little.
+// The kernel counts in ticks of up to 10 ms, so a shorter time is too inaccurate.
 constexpr absl::Duration kSpanMin = absl::Seconds(1);
 
 }  // namespace
@@ -26,6 +26,7 @@ bool Contention::OnLoad(Monotonic at, const BoardLoad& load) {
     return contended_ = false;
   }
   const absl::Duration span = at - before->at;
+  // The worker's own processor time is not contention, so only the rest counts.
   const absl::Duration others = (load.busy - before->load.busy) - (load.own - before->load.own);
   const double ratio = absl::FDivDuration(others, span) / load.cores;
   const bool waited = load.waited && before->load.waited &&

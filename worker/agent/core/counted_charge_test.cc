@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The counter of charge against the truth: batteries that sag under load, relax slowly, hold more
-// or less than their label says, and are measured by meters that are off, over random days of sun
-// and load, with restarts of the worker.
+// The charge counter against the truth: batteries that sag under load, relax slowly, hold more or
+// less than their label states, and are measured by inaccurate meters, over random days of sun and
+// load, with restarts of the worker.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -59,7 +59,7 @@ struct Battery {
   double charge;
   double slow_volts = 0;
 
-  // amperes: out of it. Returns what really flows.
+  // amperes: out of the battery. Returns the real current.
   double Pass(double amperes, double seconds) {
     if (charge >= 1) {
       amperes = std::max(amperes, 0.0);  // the charger stops
@@ -86,7 +86,7 @@ struct Outcome {
   double worst_excess = 0;  // of |told - truth| over the stated error
 };
 
-// Ten days with a reading each five seconds.
+// Simulates ten days with a reading every five seconds.
 Outcome RunDays(Chemistry chemistry, unsigned seed, bool bound_by_voltage = true) {
   std::mt19937 random(seed);
   const auto between = [&random](double low, double high) {
@@ -195,7 +195,7 @@ TEST(CountedChargeTest, TheTruthIsWithinTheStatedErrorOverRandomDays) {
   }
 }
 
-// What the voltage is for: a count alone drifts until it says nothing.
+// The voltage is necessary: without it the error of the count grows until the count is useless.
 TEST(CountedChargeTest, WithoutTheVoltageTheCountDriftsAway) {
   const Outcome bounded = RunDays(Chemistry::kLithiumIon, 3);
   const Outcome alone = RunDays(Chemistry::kLithiumIon, 3, /*bound_by_voltage=*/false);

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// When a count of a day begins anew: with a later day, or once an earlier one was shown for 24
-// powered-on hours, because the clock was ahead then. So a clock that is wrong for a while, a
-// coordinator's too, grants no day's budget twice, and one that was ahead by years holds nothing up
-// for years, also on a board that is off each night. One thread.
+// Decides when a count of a day starts anew: with a later day, or once an earlier day was shown for
+// 24 powered-on hours, because the clock was ahead before. A clock that is wrong for a while, also
+// a coordinator's, therefore grants no day's budget twice, and a clock that was ahead by years
+// delays nothing for years, even on a board that is off each night. One thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_DAY_TURN_H_
 #define WATTLE_WORKER_AGENT_CORE_DAY_TURN_H_
 
@@ -18,8 +18,8 @@ namespace wattle::agent {
 
 class DayTurn {
  public:
-  // Returns true if the count in `record` is over, and a count of `day` begins. day: what the clock
-  // shows. Record is BudgetDayRecord or LinkRecord: its earlier_seconds outlive a restart.
+  // Returns true if the count in `record` is over, and a count of `day` begins. day: the day on the
+  // clock. Record is BudgetDayRecord or LinkRecord: its earlier_seconds outlive a restart.
   template <typename Record>
   bool BeginsAnew(int64_t day, Monotonic wall, Record& record) {
     if (day < record.day()) {

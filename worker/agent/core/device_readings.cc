@@ -22,8 +22,7 @@ constexpr absl::Duration kImplausibleNotePeriod = absl::Minutes(10);
 
 constexpr absl::Duration kOtherAgeMax = absl::Seconds(10);
 
-// A dip of the supply is shown for as long as it holds work; most are over within seconds and come
-// again.
+// A supply dip is shown for as long as it holds work; most dips are over within seconds and recur.
 constexpr absl::Duration kUnderVoltageShown = telemetry::Guard::kUnderVoltageHold;
 constexpr char kUnderVoltage[] =
     "under-voltage: the board's supply is too weak; use a stronger one, or a shorter and thicker "
@@ -212,7 +211,7 @@ bool DeviceReadings::TrustsCharge(size_t source, Monotonic at,
                                   const telemetry::ChargeState& charge) {
   Entry& entry = entries_[source];
   const Joules before = std::exchange(entry.drawn_before, account_.total());
-  // What the mains gave did not leave the battery.
+  // Energy from the mains did not leave the battery.
   const bool measured = chosen_ && status_[*chosen_].info.scope != "mains";
   entry.stuck_charge.Add(
       at, charge, measured ? std::optional<Joules>(entry.drawn_before - before) : std::nullopt,
@@ -340,7 +339,7 @@ void DeviceReadings::TakeCharge(const SourceInfo& info, Monotonic at,
 void DeviceReadings::ChoosePower(Monotonic now) {
   const std::optional<size_t> number = power_chooser_.Choose(now);
   if (!number || chosen_ == power_sources_[*number]) {
-    return;  // while no source answers, the last one stays and its time is missing
+    return;  // while no source answers, the last one stays, and its time is missing
   }
   if (chosen_) {
     status_[*chosen_].is_power_source = false;

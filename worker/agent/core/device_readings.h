@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Passes the readings of all sources on: power to the energy account, charge and temperature to the
-// guard, everything to the metrics. Several sources may measure the device's power or its charge.
-// The best source that answers is used; every reading and the passing of time may change the
-// choice. A source that is stuck (telemetry/sensors/stuck.h) counts as one that does not answer.
-// Pure; use it from one thread.
+// Distributes the readings of all sources: power to the energy account, charge and temperature to
+// the guard, everything to the metrics. Several sources may measure the device's power or its
+// charge. The best source that answers is used; every reading and the passing of time may change
+// the choice. A source that is stuck (telemetry/sensors/stuck.h) counts as one that does not
+// answer. Pure; use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_DEVICE_READINGS_H_
 #define WATTLE_WORKER_AGENT_CORE_DEVICE_READINGS_H_
 
@@ -47,15 +47,15 @@ class DeviceReadings {
   DeviceReadings(AgentCore* core, EnergyAccount* account, AgentPorts* ports)
       : core_(*core), account_(*account), ports_(*ports) {}
 
-  // plausible_max: an upper bound of the device's power, where the board's is known better than the
-  // source's. Returns the source's number.
+  // plausible_max: an upper bound of the device's power, if a better one than the source's is known
+  // for the board. Returns the source's number.
   size_t Add(const telemetry::SourceInfo& info, std::optional<Watts> plausible_max);
 
   // Takes the answer of a poll of the source.
   void OnPoll(size_t source, const absl::StatusOr<std::vector<telemetry::Reading>>& readings,
               Monotonic now);
-  // Replaces a source that has fallen silent. Without any source of power the account takes the
-  // power that was predicted for the attempt, and the receipt says so.
+  // Replaces a source that has fallen silent. Without any source of power the account uses the
+  // power predicted for the attempt, and the receipt says so.
   void AdvanceTo(Monotonic now);
 
   [[nodiscard]] bool measures_power() const { return measures_power_; }
@@ -85,18 +85,18 @@ class DeviceReadings {
   static std::vector<Total> TotalsOf(const telemetry::SourceInfo& info,
                                      const std::vector<telemetry::Reading>& readings);
   void TakeTotals(size_t source, const std::vector<telemetry::Reading>& readings);
-  // Notes that a reading of the source was not counted. A sensor that goes on like this is noted
+  // Notes that a reading of the source was not counted. A sensor that continues like this is noted
   // every ten minutes.
   void NoteImplausible(size_t source, Monotonic at, const std::string& value);
-  // Whether the source's power is to be trusted, with this total.
+  // Whether the source's power is credible, given this total.
   bool TrustsPower(size_t source, const Total& total);
   bool TrustsCharge(size_t source, Monotonic at, const telemetry::ChargeState& charge);
   // The best other source of power that answers.
   [[nodiscard]] std::optional<telemetry::StuckPower::Other> OtherPower(size_t source,
                                                                        Monotonic at) const;
-  // Notes the begin and the end of a time in which the source is stuck.
+  // Notes the beginning and the end of a time in which the source is stuck.
   void SetStuck(size_t source, std::string& stuck, const std::string& why);
-  // Sentences for people about stuck sensors and the supply go to the core's heartbeats.
+  // Passes sentences for people about stuck sensors and the supply to the core's heartbeats.
   void TellWarning();
   void TakeUnderVoltage(Monotonic at, bool now);
   void TakeCharge(const telemetry::SourceInfo& info, Monotonic at,

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Readings on their way to the account, the guard and the metrics, through a core on a disk in
+// The path of readings to the account, the guard and the metrics, through a core on a disk in
 // memory.
 #include "worker/agent/core/device_readings.h"
 
@@ -91,8 +91,8 @@ class DeviceReadingsTest : public testing::Test {
   std::unique_ptr<DeviceReadings> readings_;
 };
 
-// A board measures with its battery's gauge while the battery discharges. It must go on measuring
-// when the battery charges.
+// A board measures with its battery's gauge while the battery discharges. The measurement must
+// continue when the battery charges.
 TEST_F(DeviceReadingsTest, ASourceThatDiesIsReplacedByTheNextBest) {
   const size_t battery = readings_->Add(PowerSource("battery", 40), {});
   const size_t rapl = readings_->Add(PowerSource("rapl", 50), {});
@@ -239,7 +239,7 @@ TEST_F(DeviceReadingsTest, AGaugeIsChosenByItsRankAmongGaugesAndNotByThatAmongSo
   EXPECT_EQ(heartbeat.state_of_charge_ratio(), 0.60);
 }
 
-// A rail that freezes while the device rests: the work of the attempt is not learned as measured.
+// A rail that freezes while the device rests: the attempt's work is not learned as a measurement.
 TEST_F(DeviceReadingsTest, AFrozenRailLosesTrustWithAChangeOfLoadAndWhatItToldIsTakenBack) {
   const size_t rail = readings_->Add(PowerSource("ina3221", 10), {});
   double seconds = 0;
@@ -256,7 +256,7 @@ TEST_F(DeviceReadingsTest, AFrozenRailLosesTrustWithAChangeOfLoadAndWhatItToldIs
   EXPECT_NEAR(measured, 12 * 60, 12);
   EXPECT_EQ(account_->attempt().run.Coverage(), Fraction(1));
 
-  // Frozen at work, and believed while nothing contradicts it.
+  // Frozen during work, and accepted while nothing contradicts it.
   poll(200, 12.5, 0);
   EXPECT_EQ(readings_->sources()[rail].stuck_power, "");
   account_->SetActivity(At(seconds), Activity::kPaused);
@@ -305,7 +305,7 @@ TEST_F(DeviceReadingsTest, TheNextSourceTakesOverFromAStuckOne) {
   EXPECT_TRUE(readings_->sources()[rail].is_power_source);
 }
 
-// What an attempt measured before a restart stays measured.
+// Measurements of an attempt from before a restart stay.
 TEST_F(DeviceReadingsTest, OnlyWhatTheStuckSourceToldIsTakenBack) {
   const size_t rail = readings_->Add(PowerSource("ina3221", 10), {});
   for (int second = 1; second <= 40; ++second) {
@@ -325,8 +325,8 @@ TEST_F(DeviceReadingsTest, OnlyWhatTheStuckSourceToldIsTakenBack) {
   EXPECT_NEAR(absl::ToDoubleSeconds(account_->attempt().run.missing), 16, 2);
 }
 
-// The review of the field: 60 Wh, 12 W, a reserve of 30 %, a gauge that says 77 % for ever. Without
-// this the battery was drained to 0.
+// From the review of the field: 60 Wh, 12 W, a reserve of 30 %, a gauge that reports 77 % forever.
+// Without detection the battery was drained to 0.
 TEST_F(DeviceReadingsTest, AFrozenGaugeStopsWorkLongBeforeTheReserve) {
   telemetry::SourceInfo info;
   info.name = "gauge";
@@ -422,8 +422,8 @@ TEST_F(DeviceReadingsTest, UnderVoltageIsShownForTenMinutesAfterTheLastDip) {
   EXPECT_EQ(poll(900, false), "");
 }
 
-// The heat of a board that works and rests in turn, read by two thermometers. The hotter one
-// counts, and where it slows the board down.
+// The heat of a board that alternates between work and rest, read by two thermometers. The hotter
+// one counts, also for the limit at which it slows the board down.
 TEST_F(DeviceReadingsTest, TheHeatOfTheBoardIsToldOnceItsSamplesTellIt) {
   telemetry::SourceInfo info = PowerSource("board", 10);
   info.channels.push_back({.name = "cpu", .thermometer = true, .throttles_at = Celsius(80)});
@@ -435,7 +435,7 @@ TEST_F(DeviceReadingsTest, TheHeatOfTheBoardIsToldOnceItsSamplesTellIt) {
     for (const double end = second + seconds; second < end;) {
       second += 2;
       rise += (5.0 * watts - rise) * -std::expm1(-2.0 / 300.0);
-      // A reading of the rail is never twice the same, or it is stuck.
+      // Readings of the rail never repeat exactly, or the rail would count as stuck.
       const Watts told(watts + 1e-4 * std::fmod(second, 7.0));
       readings_->OnPoll(board,
                         std::vector<Reading>{{0, told, At(second)},
@@ -458,7 +458,7 @@ TEST_F(DeviceReadingsTest, TheHeatOfTheBoardIsToldOnceItsSamplesTellIt) {
   EXPECT_EQ(heat.throttle_celsius(), 80.0);
 }
 
-// The watts of a prediction are no measurement.
+// Predicted watts are not a measurement.
 TEST_F(DeviceReadingsTest, WithoutASensorOfPowerNothingIsSaidOfTheHeat) {
   telemetry::SourceInfo info;
   info.name = "zones";

@@ -6,10 +6,10 @@
 namespace wattle::agent {
 namespace {
 
-// After work the fan runs on and the clocks come down: power during this time is not idle power
+// After work the fan keeps running and the clocks slow down: power in this time is not idle power
 // yet.
 constexpr absl::Duration kSettleTime = absl::Seconds(3);
-// A throttling flag says nothing about a gap longer than this.
+// A throttling flag is no evidence about a gap longer than this.
 constexpr absl::Duration kThrottlingGapMax = absl::Seconds(10);
 
 bool BelongsToAttempt(Activity activity) {
@@ -36,7 +36,7 @@ EnergyAccount::EnergyAccount(const telemetry::MeterSettings& settings, EnergyOri
     : meter_(settings, start),
       origin_(std::move(origin)),
       passed_(start),
-      metered_since_(start - kSettleTime),  // no work of ours ran before
+      metered_since_(start - kSettleTime),  // Wattle ran no work before
       ledger_(ledger),
       idle_(idle) {
   Trust();
@@ -62,7 +62,7 @@ void EnergyAccount::TakeBack() {
   if (attempt_held_) {
     const Watts price = GapPrice(/*working=*/true);
     const AttemptEnergy& then = trusted_.attempt;
-    // The budget counts the estimate of this time, of which it has the measured part already.
+    // The budget counts the estimate of this time, and has already counted its measured part.
     const Joules more = std::max(Joules(0), price * (attempt_.total.covered - then.total.covered) -
                                                 (attempt_.total.gross - then.total.gross));
     work_energy_ += more;
@@ -76,7 +76,9 @@ void EnergyAccount::TakeBack() {
 }
 
 void EnergyAccount::SetActivity(Monotonic from, Activity activity) {
+  // The past is booked already: a change can only affect time that has not passed.
   from = std::max(from, passed_);
+  // Time and energy advance separately, because readings arrive late: each has its own timeline.
   for (std::deque<Change>* timeline : {&changes_, &marks_}) {
     while (!timeline->empty() && timeline->back().from >= from) {
       timeline->pop_back();

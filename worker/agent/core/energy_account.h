@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // EnergyAccount attributes measured energy: to the activity during which it was measured, to the
-// attempt that held the device then, and to the device's cumulative ledger. Activities change at
-// known instants of device time, which may lie in the future (an emulated board's schedule). Time
-// is counted as it passes. Energy is counted when a reading comes, for the time before the reading.
-// Pure; use it from one thread.
+// attempt that held the device at that time, and to the device's cumulative ledger. Activities
+// change at known instants of device time, which may lie in the future (an emulated board's
+// schedule). Time is counted as it passes. Energy is counted when a reading arrives, for the time
+// before the reading. Pure; use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_ENERGY_ACCOUNT_H_
 #define WATTLE_WORKER_AGENT_CORE_ENERGY_ACCOUNT_H_
 
@@ -40,7 +40,7 @@ enum class Activity {
 };
 inline constexpr size_t kActivities = 8;
 
-// Where a receipt's figures come from.
+// The source of a receipt's figures.
 struct EnergyOrigin {
   v1::EnergySource source = v1::ENERGY_SOURCE_MODEL;
   std::string scope = "estimated";
@@ -87,24 +87,24 @@ class EnergyAccount {
   // Whether the device throttled since the last call. Call it only if a source reports throttling.
   void AddThrottling(Monotonic at, bool throttled);
 
-  // The readings so far are to be trusted: the source's value has moved.
+  // Accepts the readings so far: the source's value has moved.
   void Trust();
-  // The source has told one value since the last Trust, and was stuck. What it measured meanwhile
-  // is missing in the attempt, and taught neither idle power nor a price. The ledger keeps these
+  // The source has repeated one value since the last Trust, and was stuck. Its measurements in that
+  // time are missing in the attempt, and do not affect idle power or prices. The ledger keeps these
   // joules, because its sums never go back.
   void TakeBack();
 
   // Counts time up to `at`. If the source has been silent for too long, the time is counted as
   // missing.
   void AdvanceTo(Monotonic at);
-  // Whether the next reading will tell the energy up to `at`, which is not known yet.
+  // Whether the next reading will supply the energy up to `at`, which is not known yet.
   [[nodiscard]] bool AwaitsReading(Monotonic at) const;
   // Ends the wait for readings: energy up to `at` that is not settled counts as missing.
   void Settle(Monotonic at);
   // Energy is credited up to this instant.
   [[nodiscard]] Monotonic settled() const { return meter_.settled(); }
 
-  // Begins an attempt; attempts follow one another. energy: what the same attempt took before a
+  // Begins an attempt; attempts follow one another. energy: the attempt's consumption before a
   // restart.
   void BeginAttempt(const AttemptEnergy& energy);
   // The process did not run for `lost`: that time counts as missing.
@@ -115,11 +115,11 @@ class EnergyAccount {
   void EndAttempt() { attempt_held_ = false; }
 
   [[nodiscard]] v1::EnergyLedger ledger() const;
-  // The energy of work since the process started, with an upper estimate for gaps: a budget counts
+  // The energy of work since the process started, with an upper estimate for gaps, as budgets count
   // it.
   [[nodiscard]] Joules work_energy() const { return work_energy_; }
   [[nodiscard]] Joules total() const;  // measured since the device got its identity
-  // Readings that no such device can give, since the device got its identity.
+  // Number of impossible readings since the device got its identity.
   [[nodiscard]] int64_t implausible_readings() const {
     return ledger_.implausible_readings() + meter_.implausible_readings();
   }
@@ -143,16 +143,16 @@ class EnergyAccount {
 
   telemetry::EnergyMeter meter_;
   EnergyOrigin origin_;
-  // Time: the activity at passed_, and the changes after it.
+  // For time: the activity at passed_, and later changes.
   Monotonic passed_;
   Activity current_ = Activity::kIdle;
   std::deque<Change> changes_;
-  // Energy: the activity at meter_.settled(), since when, and the changes after it.
+  // For energy: the activity at meter_.settled(), its beginning, and later changes.
   Activity metered_ = Activity::kIdle;
   Monotonic metered_since_;
   std::deque<Change> marks_;
 
-  // What is learned from readings, and goes back when they are found to be no measurement.
+  // Values learned from readings, which are reverted if the readings prove not to be measurements.
   struct Learned {
     AttemptEnergy attempt{};
     telemetry::IdleBaseline idle{};

@@ -19,7 +19,7 @@ EnergyAccount NewAccount() {
           {}};
 }
 
-// Reads `watts` every 0.4 s in (from, to].
+// Adds a reading of `watts` every 0.4 s in (from, to].
 void Sample(EnergyAccount& account, double from, double to, double watts) {
   for (int i = 1; from + 0.4 * i <= to + 1e-9; ++i) {
     account.AddPower(AccountAt(from + 0.4 * i), Watts(watts));

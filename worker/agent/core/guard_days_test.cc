@@ -5,8 +5,8 @@
 // %, shows whole percents, sags under load, fails for minutes and sometimes shows nonsense.
 //
 // Invariants: no joule of work below the reserve. With a policy's other demands and power cuts: no
-// joule beyond the day's budget, outside a window, or out of the energy that the device needs to
-// stay alive. Planted faults show that the checks can fail.
+// joule beyond the day's budget, outside a window, or from the energy that the device needs to stay
+// alive. Planted faults show that the checks can fail.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -74,7 +74,7 @@ class Mast final : public AgentPorts {
     gauge_outage_until_ = 0;
     has_modes_ = seed % 2 == 0;
     if (scheduled) {
-      // Some masts have only one of the demands, so that no demand hides a fault of another.
+      // Some masts have only one of the demands, so that no demand hides a fault in another.
       const int demands = std::uniform_int_distribution<int>(1, 7)(random_);
       schedule_.emplace();
       schedule_->budget_joules = (demands & 1) != 0 ? 3600 * Uniform(5, 40) : 0;
@@ -210,8 +210,8 @@ class Mast final : public AgentPorts {
       mode.set_nominal_power_watts(watts);
     }
     settings.boot_id = absl::StrCat("boot ", boots_);
-    // The readings and the runner wake the core often enough; each second would cost ten times as
-    // much.
+    // Readings and the runner wake the core often enough; a step each second would cost ten times
+    // as much.
     settings.heartbeat_period = absl::Hours(1);
     settings.guard = {.has_gauge = true,
                       .gauge_error = Fraction(fault_ == Fault::kGaugeErrorForgotten ? 0.0 : 0.05)};
@@ -226,7 +226,7 @@ class Mast final : public AgentPorts {
                                         settings);
     core_->Start(Now());
     if (boots_ > 0) {
-      return;  // nobody reaches the mast
+      return;  // no one can reach the mast
     }
     core_->OnConnected(Now());
     v1::CoordinatorMessage welcome;
@@ -269,7 +269,7 @@ class Mast final : public AgentPorts {
     return message;
   }
 
-  // Time passes: sun, draw, charge.
+  // Passes time: sun, draw, charge.
   void Pass(double until) {
     while (now_ < until) {
       const double length = std::min(30.0, until - now_);
@@ -339,7 +339,8 @@ class Mast final : public AgentPorts {
   void BeginStep() {
     runner_ = Runner::kSteps;
     runner_until_ = now_ + (lowered_ ? 1.8 : 1.0) * step_seconds_ * Uniform(0.5, 1.0);
-    // Only a runner that was told to stop hangs here: no other hang would end within these days.
+    // Only a runner that was ordered to stop hangs in this test: no other hang would end within
+    // these days.
     if (stop_asked_ && Chance(0.3)) {
       runner_ = Runner::kHangs;
       runner_until_.reset();
@@ -497,7 +498,7 @@ INSTANTIATE_TEST_SUITE_P(Faults, PlantedFaultTest,
                          testing::Values(Fault::kGaugeErrorForgotten, Fault::kOldReadingsLookNew,
                                          Fault::kKillDoesNothing));
 
-// Whether the fault breaks the demand that it is planted against.
+// Whether the fault breaks the demand against which it is planted.
 bool IsFound(Fault fault, double Outcome::*broken) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     if (Mast(seed, fault, /*scheduled=*/true).Run(kDays).*broken > 0) {

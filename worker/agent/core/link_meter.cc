@@ -11,9 +11,9 @@ namespace {
 
 constexpr size_t kLatest = 20;
 constexpr int kHoursOfWeek = 7 * 24;
-// An hour of which less was seen tells nothing.
+// An hour that was observed for less time does not count.
 constexpr absl::Duration kHourObservedMin = absl::Minutes(10);
-// The share that the latest week has in an hour's ratio.
+// Weight of the latest week in an hour's ratio.
 constexpr double kLatestWeek = 0.3;
 
 int HourOfWeek(absl::Time now) {
@@ -136,6 +136,8 @@ void LinkMeter::CloseHour() {
       ratios.Clear();
       ratios.Resize(kHoursOfWeek, -1.0F);
     }
+    // An exponential mean over weeks: habits of the link may change, and one odd week must not
+    // decide.
     float& ratio = ratios[*hour_];
     const double share = absl::FDivDuration(hour_contact_, hour_observed_);
     ratio = static_cast<float>(
@@ -152,6 +154,7 @@ void LinkMeter::Observe(bool contact, Monotonic wall, const policy::KnownTime& n
   if (!now.known()) {
     return CloseHour();
   }
+  // Near midnight the day is uncertain; the count starts anew only once both bounds agree.
   if (const int64_t day = DayOf(now.earliest());
       day == DayOf(now.latest()) && day_turn_.BeginsAnew(day, wall, record_)) {
     record_.set_day(day);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// LinkMeter knows the device's link to the coordinator: how fast artifacts came and left, how long
-// a round trip takes, at which hours of the week there is contact, and how many bytes went over it,
-// by purpose and in the present day. All of it outlives restarts. Pure; a value.
+// LinkMeter measures the device's link to the coordinator: the rates of downloads and uploads, the
+// round-trip time, the hours of the week with contact, and the bytes by purpose and in the present
+// day. All values outlive restarts. Pure; a value.
 #ifndef WATTLE_WORKER_AGENT_CORE_LINK_METER_H_
 #define WATTLE_WORKER_AGENT_CORE_LINK_METER_H_
 
@@ -22,8 +22,8 @@
 
 namespace wattle::agent {
 
-// What a message's frames add to its bytes: gRPC's prefix and the header of HTTP/2. The bytes of
-// TLS, TCP and IP are not counted.
+// Bytes that the frames add to a message: gRPC's prefix and the header of HTTP/2. The bytes of TLS,
+// TCP and IP are not counted.
 inline constexpr int64_t kFrameBytes = 14;
 
 // Adds a message of the stream to the bytes of its purpose.
@@ -34,22 +34,23 @@ int64_t TotalBytes(const v1::LinkBytes& bytes);
 
 class LinkMeter {
  public:
-  // Smaller transfers tell the round trips, not the rate.
+  // Smaller transfers measure round trips instead of the rate.
   static constexpr int64_t kMeasuredBytesMin = 256 << 10;
 
   LinkMeter() = default;
   explicit LinkMeter(const v1::LinkRecord& kept);
 
-  // A transfer moved these bytes in this time, also if it broke off.
+  // A transfer, complete or broken off, moved these bytes in this time.
   void OnFetched(int64_t bytes, absl::Duration time);
   void OnUploaded(int64_t bytes, absl::Duration time);
   void OnRoundTrip(absl::Duration time);
   void Count(const v1::LinkBytes& more);
-  // The device has or lacks contact at this moment, and had since the last call.
+  // The device has or lacks contact now, and so it did since the last call.
   void Observe(bool contact, Monotonic wall, const policy::KnownTime& now);
 
-  // Of the present day, UTC. A day that nobody knows yet belongs to the one before; so does an
-  // earlier day, until it was the day for 24 powered-on hours: then the clock was ahead.
+  // Bytes of the present day, UTC. Bytes of an unknown day count for the previous day. An earlier
+  // day counts for it too, until the clock has shown it for 24 powered-on hours: then the clock was
+  // ahead before.
   [[nodiscard]] int64_t day_bytes() const { return record_.day_bytes(); }
   [[nodiscard]] const v1::LinkBytes& bytes() const { return record_.bytes(); }
   [[nodiscard]] const v1::LinkMeasure& measure() const { return record_.measure(); }
@@ -57,7 +58,7 @@ class LinkMeter {
   [[nodiscard]] const v1::LinkRecord& record() const { return record_; }
 
  private:
-  // The latest values. After a restart what was kept of the earlier ones stands for three.
+  // The latest values. After a restart three kept values represent the earlier ones.
   class Latest {
    public:
     void Add(double value);

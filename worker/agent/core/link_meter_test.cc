@@ -96,7 +96,7 @@ TEST(LinkMeterTest, AClockThatWasAheadKeepsNoDaysBytesForLongerThanADay) {
   LinkMeter meter;
   v1::LinkBytes bytes;
   bytes.set_uploaded(7);
-  // Ten days ahead, as a coordinator told, and then right again.
+  // Ten days ahead, as reported by a coordinator, and then right again.
   meter.Observe(true, Monotonic(absl::Hours(1)), Known(absl::Hours(10 * 24)));
   meter.Count(bytes);
   for (int hour = 2; hour < 26; ++hour) {
@@ -106,7 +106,7 @@ TEST(LinkMeterTest, AClockThatWasAheadKeepsNoDaysBytesForLongerThanADay) {
   meter.Observe(true, Monotonic(absl::Hours(26)), Known(absl::Hours(26)));
   EXPECT_EQ(meter.day_bytes(), 0);
   EXPECT_EQ(meter.record().day(), 21984 + 1) << "the true day, from which the next one follows";
-  // A clock that is late for some hours begins no day anew.
+  // A clock that is late for some hours starts no day anew.
   meter.Count(bytes);
   meter.Observe(true, Monotonic(absl::Hours(27)), Known(absl::Hours(20)));
   meter.Observe(true, Monotonic(absl::Hours(30)), Known(absl::Hours(30)));

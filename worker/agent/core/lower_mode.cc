@@ -14,7 +14,7 @@ const v1::PowerMode* Find(const v1::DeviceInfo& info, const std::string& name) {
   return found == info.power_modes().end() ? nullptr : &*found;
 }
 
-// What a mode gives to work. 0: not known.
+// Clocks and cores that a mode gives to work. 0: unknown.
 std::array<double, 3> Speeds(const v1::PowerMode& mode) {
   return {mode.cpu_mhz() * std::max(1, mode.cores()), mode.gpu_mhz(), mode.memory_mhz()};
 }
@@ -51,6 +51,7 @@ std::string LowestModeBelow(const v1::DeviceInfo& info, const std::string& mode)
 double SlowerBy(const v1::DeviceInfo& info, const std::string& from, const std::string& to) {
   const v1::PowerMode* const before = Find(info, from);
   const v1::PowerMode* const after = Find(info, to);
+  // The worst ratio of any quantity is an upper bound, whichever quantity limits the work.
   double slower = 1;
   if (before == nullptr || after == nullptr) {
     return slower;

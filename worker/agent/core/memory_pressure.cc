@@ -17,6 +17,7 @@ constexpr absl::Duration kCalm = absl::Minutes(1);
 
 void MemoryPressure::OnStalled(Monotonic at, absl::Duration stalled) {
   readings_.push_back({at, stalled});
+  // Keeps one reading that is at least a window old, so that the ratio covers a whole window.
   while (readings_.size() > 2 && at - readings_[1].at >= kWindow) {
     readings_.pop_front();
   }

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Whether the machine is so short of memory that its programs wait for it: then work stops with a
-// checkpoint, before the kernel kills a program of the owner. Reads no clock; use it from one
-// thread.
+// Detects whether the machine is so short of memory that its programs wait for it: work then stops
+// with a checkpoint, before the kernel kills a program of the owner. Reads no clock; use it from
+// one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_MEMORY_PRESSURE_H_
 #define WATTLE_WORKER_AGENT_CORE_MEMORY_PRESSURE_H_
 
@@ -18,12 +18,12 @@ namespace wattle::agent {
 
 class MemoryPressure {
  public:
-  // stalled: for how long all programs waited for memory, since boot (the kernel's "full" total).
-  // Memory is short once they waited for 20 % of 10 seconds. It is enough again once they waited
-  // for less than 5 % throughout a minute: work that itself takes too much would else begin and
-  // stop without end.
+  // stalled: how long all programs have waited for memory since boot (the kernel's "full" total).
+  // Memory is short once they waited for 20 % of 10 seconds, and sufficient again once they waited
+  // for less than 5 % throughout a minute. Without this hysteresis, work that itself takes too much
+  // would start and stop forever.
   void OnStalled(Monotonic at, absl::Duration stalled);
-  // What happened and the remedy, one sentence; "": there is enough memory.
+  // One sentence with the cause and the remedy; "": there is enough memory.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:

@@ -10,7 +10,7 @@
 namespace wattle::agent {
 namespace {
 
-// Of a program's run: long enough that a heartbeat of a metered link follows in time.
+// Expected rest of a program's run: long enough that a heartbeat of a metered link follows in time.
 constexpr absl::Duration kProgramLeft = absl::Minutes(10);
 
 }  // namespace

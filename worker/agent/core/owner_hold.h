@@ -2,11 +2,11 @@
 //
 // OwnerHold is the time for which the device's owner has the board to themselves (`wattle-worker
 // hold --for 1h`). No work runs meanwhile. The hold outlives restarts and reboots:
-//   - In the boot in which the hold began, boot time alone ends the hold. A clock that is set
+//   - In the boot in which the hold began, only boot time ends the hold. A clock that is set
 //     meanwhile changes nothing.
-//   - After a reboot the time of day ends the hold, where it was known both times. Without it
-//     the powered-on time that was left is left: the time without power is unknown, and the owner's
-//     hour must not be shorter than promised.
+//   - After a reboot the time of day ends the hold, if it was known both times. Otherwise the
+//     remaining powered-on time is kept: the time without power is unknown, and the owner's hour
+//     must not be shorter than promised.
 // Reads no clock; a value.
 #ifndef WATTLE_WORKER_AGENT_CORE_OWNER_HOLD_H_
 #define WATTLE_WORKER_AGENT_CORE_OWNER_HOLD_H_
@@ -24,7 +24,7 @@
 
 namespace wattle::agent {
 
-// A longer hold is a board that left the fleet; `wattle device drain` is for that.
+// A longer hold amounts to leaving the fleet; `wattle device drain` is for that.
 inline constexpr absl::Duration kOwnerHoldMax = absl::Hours(30 * 24);
 
 // Errors: kInvalidArgument unless the time is above 0 and at most kOwnerHoldMax.
@@ -32,22 +32,22 @@ absl::Status CheckOwnerHold(absl::Duration time);
 
 class OwnerHold {
  public:
-  // Takes over the hold that an earlier process kept, if there is one.
+  // Takes over the hold of an earlier process, if there is one.
   void Resume(const v1::OwnerHoldRecord& kept, const std::string& boot_id, const Instant& now);
-  // Replaces a hold that is under way. REQUIRES: CheckOwnerHold(time) is OK.
+  // Replaces a hold in progress. REQUIRES: CheckOwnerHold(time) is OK.
   void Begin(absl::Duration time, const Instant& now);
   void Release() { until_.reset(); }
-  // Ends the hold once its time is over. Returns whether it ended in this call.
+  // Ends the hold once its time is over. Returns whether the hold ended in this call.
   bool EndIfOver(const Instant& now);
-  // A program of the owner that has the board to itself while it runs; "": none runs.
+  // A program of the owner that has exclusive use of the board while it runs; "": none runs.
   void SetProgram(std::string program) { program_ = std::move(program); }
 
   [[nodiscard]] bool active() const { return timed() || !program_.empty(); }
-  // Whether a time was asked for: a restart keeps that part alone, because it sees the programs
-  // itself.
+  // Whether a time was requested: only that part is kept over a restart, because a restarted worker
+  // detects the programs itself.
   [[nodiscard]] bool timed() const { return until_.has_value(); }
   [[nodiscard]] const std::string& program() const { return program_; }
-  // Zero without a hold. Nobody knows when a program ends: it is expected to run for another 10
+  // Zero without a hold. The end of a program is unknown: it is expected to run for another 10
   // minutes.
   [[nodiscard]] absl::Duration Left(const Instant& now) const;
   // "held by its owner until 2026-11-24 08:50:00 UTC", "held by its owner: blender runs"; ""
@@ -60,7 +60,7 @@ class OwnerHold {
   [[nodiscard]] absl::Duration TimeLeft(const Instant& now) const;
 
   std::optional<Monotonic> until_;         // wall; by powered-on time
-  std::optional<absl::Time> until_civil_;  // if the time was known at some time of the hold
+  std::optional<absl::Time> until_civil_;  // set if the time was known at some moment of the hold
   bool rebooted_ = false;                  // since the hold began
   std::string program_;
 };

@@ -8,6 +8,7 @@
 namespace wattle::agent {
 
 bool PowerOff::GoesOff(const std::optional<policy::ReserveLimit>& limit, const Moment& moment) {
+  // A battery that is charging rises above the limit by itself.
   const bool fills = moment.into_pack.has_value() && *moment.into_pack > Watts(0);
   if (!limit || !moment.charge || *moment.charge >= limit->state_of_charge || fills ||
       moment.in_use) {
@@ -16,6 +17,7 @@ bool PowerOff::GoesOff(const std::optional<policy::ReserveLimit>& limit, const M
     reason_.clear();
     return false;
   }
+  // The first moment below the limit counts; any reading above it has reset the wait.
   below_since_ = below_since_.value_or(moment.now);
   const Monotonic from = tried_ ? *tried_ + kRetry : *below_since_ + kWait;
   if (moment.now < from) {

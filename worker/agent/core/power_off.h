@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// PowerOff decides when a board switches itself off, which is the last step of the guard's ladder.
-// Below the reserve no work runs, and only the idle draw is left, which empties a pack all the
-// same. Below the policy's charge the board goes off. What brings the board back is its hardware: a
-// UPS that starts it at some charge, or a clock. Reads no clock; a value.
+// PowerOff decides when a board switches itself off, the last step of the guard's ladder. Below the
+// reserve no work runs, but the idle draw still empties the pack. Below the policy's charge the
+// board switches off. The board is brought back by its hardware: a UPS that starts it at some
+// charge, or a clock. Reads no clock; a value.
 #ifndef WATTLE_WORKER_AGENT_CORE_POWER_OFF_H_
 #define WATTLE_WORKER_AGENT_CORE_POWER_OFF_H_
 
@@ -20,12 +20,12 @@ namespace wattle::agent {
 
 class PowerOff {
  public:
-  // So long the charge must be below the limit without a break, also after a start: reports go out,
-  // and a person at the board has time to hold it.
+  // How long the charge must be below the limit without a break, also after a start. In this time
+  // reports are sent, and a person at the board can hold it.
   static constexpr absl::Duration kWait = absl::Minutes(10);
-  // Between the announcement to the coordinator and the end.
+  // Time between the announcement to the coordinator and the end.
   static constexpr absl::Duration kFarewell = absl::Seconds(10);
-  // Until the next try where the board did not go off.
+  // Time until the next try if the board did not switch off.
   static constexpr absl::Duration kRetry = absl::Hours(1);
 
   struct Moment {
@@ -35,11 +35,11 @@ class PowerOff {
     bool in_use = false;               // by work, an upgrade or the board's owner
   };
 
-  // Looks at the board. Returns whether the board is to go off now, once for each try.
+  // Checks the board. Returns whether the board must switch off now, once for each try.
   bool GoesOff(const std::optional<policy::ReserveLimit>& limit, const Moment& moment);
   // Why the board is about to go off, for people; "": it is not.
   [[nodiscard]] const std::string& reason() const { return reason_; }
-  // The device time at which GoesOff wants to be asked again; nullopt: with the next reading.
+  // The device time of the next call of GoesOff; nullopt: with the next reading.
   [[nodiscard]] std::optional<Monotonic> NextStep() const;
 
  private:

@@ -9,7 +9,7 @@ namespace {
 // A sign of life costs the runner about 50 microseconds of processor time. All signs of life within
 // the stuck limit cost far less than this.
 constexpr double kWorkCpuSeconds = 0.05;
-// If the caller looks this much later than the deadline, the machine slept, and the runner slept
+// If the caller checks this much later than the deadline, the machine slept, and the runner slept
 // too.
 constexpr absl::Duration kOversleep = absl::Seconds(10);
 
@@ -42,6 +42,7 @@ void RunnerWatch::OnAlive(double cpu_seconds, Monotonic now) {
 }
 
 void RunnerWatch::SetWaiting(bool waiting, Monotonic now) {
+  // A runner need not work at the gate, so the stuck limit counts from the end of the wait.
   if (waiting_ && !waiting) {
     worked_ = now;
   }

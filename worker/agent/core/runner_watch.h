@@ -2,11 +2,11 @@
 //
 // RunnerWatch finds a runner that hangs. A runner sends a sign of life every two seconds, with the
 // processor time that it has used. The watch therefore distinguishes three cases, in every phase:
-// - A long step: signs of life come, and the processor is used. The runner may take its time.
-// - A stopped process (SIGSTOP): nothing comes for the silence limit. The runner hangs.
-// - Stuck work (a deadlock, a disk that does not answer): signs of life come. But for the stuck
-//   limit, or ten times the longest step if that is longer, the runner neither used the processor
-//   nor ended a step. The runner hangs.
+// - A long step: signs of life arrive, and the processor is used. The runner may continue.
+// - A stopped process (SIGSTOP): nothing arrives for the silence limit. The runner hangs.
+// - Stuck work (a deadlock, a disk that does not answer): signs of life arrive, but for the
+//   stuck limit, or ten times the longest step if that is longer, the runner has neither used the
+//   processor nor ended a step. The runner hangs.
 // All times are wall time of this machine (boot time). A value; reads no clock.
 #ifndef WATTLE_WORKER_AGENT_CORE_RUNNER_WATCH_H_
 #define WATTLE_WORKER_AGENT_CORE_RUNNER_WATCH_H_
@@ -43,13 +43,13 @@ class RunnerWatch {
   void OnAlive(double cpu_seconds, Monotonic now);
   // A step ended. Later steps may take ten times as long.
   void OnStep(absl::Duration step_time) { longest_step_ = std::max(longest_step_, step_time); }
-  // Whether the runner waits at the gate of an emulated board, where it need not work.
+  // Sets whether the runner waits at the gate of an emulated board, where it need not work.
   void SetWaiting(bool waiting, Monotonic now);
 
   // Why the runner counts as hung, as part of a sentence; empty if it does not. Call it at the
-  // deadline or before: a call that comes much later gives the runner its whole time again.
+  // deadline or earlier: a call that comes much later restarts the runner's time.
   [[nodiscard]] std::string Look(Monotonic now);
-  // nullopt if no runner is watched.
+  // The next deadline; nullopt if no runner is watched.
   [[nodiscard]] std::optional<Monotonic> deadline() const;
 
  private:

@@ -12,11 +12,12 @@ using testing::HasSubstr;
 class RunnerWatchTest : public testing::Test {
  protected:
   RunnerWatchTest() { watch_.Start(now_); }
-  // Looks each second, as the agent does, while the runner is silent. Returns the first reason.
+  // Checks every second, as the agent does, while the runner is silent. Returns the first reason.
   std::string PassInSilence(absl::Duration time) {
     return Pass(time, [] {});
   }
-  // The same, with a sign of life every two seconds; the runner uses `cpu_share` of a processor.
+  // Checks likewise, with a sign of life every two seconds; the runner uses `cpu_share` of a
+  // processor.
   std::string PassAlive(absl::Duration time, double cpu_share) {
     return Pass(time, [this, cpu_share] {
       cpu_seconds_ += cpu_share;

@@ -9,11 +9,12 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kAgain = absl::Seconds(15);
-// Three writes of 5 s fit: a card that tidies up holds one for seconds, and no three in a row.
+// Allows three writes of 5 s: a card that cleans up delays one write for seconds, but not three in
+// a row.
 constexpr absl::Duration kAgainIfSlow = absl::Seconds(5);
 constexpr absl::Duration kSlow = absl::Seconds(3);
 constexpr absl::Duration kSlowLasts = absl::Seconds(25);
-// The sync of a large checkpoint makes every other write on a card wait for it.
+// The sync of a large checkpoint delays every other write on a card.
 constexpr absl::Duration kSlowLastsBesideOwn = absl::Minutes(3);
 
 std::string ProblemOf(const absl::Status& status) {
@@ -44,11 +45,13 @@ void StorageHealth::OnWritten(const absl::Status& status, Monotonic now) {
   const Monotonic began = began_.value_or(now);
   const absl::Duration took = now - began;
   began_.reset();
+  // Failed writes repeat soon, so that the board takes work again soon after a repair.
   next_ = now + std::min(kAgain, period_);
   if (!status.ok()) {
     problem_ = ProblemOf(status);
     slow_since_.reset();
   } else if (took >= kSlow) {
+    // One slow write proves nothing; the next ones decide quickly.
     next_ = now + std::min(kAgainIfSlow, period_);
     CountSlow(began, now);
   } else {
@@ -76,6 +79,7 @@ Monotonic StorageHealth::NextStep(Monotonic now) const {
   if (!began_) {
     return next_;
   }
+  // A write in progress raises no event, so each limit that it may pass is a step.
   const Monotonic since = slow_since_.value_or(*began_);
   for (const Monotonic look : {*began_ + kSlow, since + kSlowLasts, since + kSlowLastsBesideOwn}) {
     if (now < look) {

@@ -8,7 +8,7 @@
 namespace wattle::agent {
 namespace {
 
-// How far a board's oscillator may be off: 8.6 s a day.
+// Upper bound of a board's oscillator error: 8.6 s a day.
 constexpr double kDriftRatio = 100e-6;
 
 }  // namespace
@@ -23,6 +23,7 @@ void TimeKeeper::Resume(const v1::ClockRecord& kept, const std::string& boot_id)
   }
   const absl::Time time = absl::UnixEpoch() + absl::Seconds(kept.unix_seconds());
   const absl::Duration error = absl::Seconds(kept.error_seconds());
+  // Boot time starts at 0 after a reboot, so an anchor of another boot is only a lower bound.
   RaiseFloor(time - error);
   if (kept.boot_id() == boot_id) {
     anchor_ = Anchor{{time, error, policy::TimeSource::kCoordinator},
@@ -39,11 +40,14 @@ policy::KnownTime TimeKeeper::ByAnchor(Monotonic wall) const {
 }
 
 policy::KnownTime TimeKeeper::OnCoordinator(absl::Time told, Monotonic asked, Monotonic heard) {
+  // The answer was sent at an unknown moment of the round trip: its middle errs by at most half of
+  // it (Cristian 1989).
   const absl::Duration half = 0.5 * (heard - asked);
   const policy::KnownTime by_coordinator = {told + half, half, policy::TimeSource::kCoordinator};
   if (told < kWritten) {
     return {};
   }
+  // Errors of an anchor grow by the drift, so a worse answer can still improve on an old anchor.
   if (!anchor_ || by_coordinator.error < ByAnchor(heard).error) {
     anchor_ = Anchor{by_coordinator, heard};
   }

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// TimeKeeper knows the time, and how well. It takes the kernel's clock where a time service keeps
-// it, else the coordinator's time as its welcome told it, from which boot time runs on with an
-// error that grows by 100 ppm. After a reboot neither is known: then only the floor is, a time that
-// was known once. Everything in the worker that decides by the time asks TimeKeeper, and nothing
-// asks the wall clock: after a night without power a board's wall clock may be hours late and look
-// set. One thread owns an object.
+// TimeKeeper determines the time and its error. The first source is the kernel's clock if a time
+// service keeps it, the second the time in the coordinator's welcome, which boot time continues
+// with an error that grows by 100 ppm. After a reboot both are missing: then only the floor
+// remains, a time that was known once. All decisions of the worker by time use TimeKeeper, and
+// never the wall clock: after a night without power a board's wall clock may be hours late and yet
+// look set. One thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_CORE_TIME_KEEPER_H_
 #define WATTLE_WORKER_AGENT_CORE_TIME_KEEPER_H_
 
@@ -21,7 +21,7 @@
 
 namespace wattle::agent {
 
-// The wall clock, as the kernel tells it.
+// The wall clock, as reported by the kernel.
 struct SystemTime {
   absl::Time time{};
   std::optional<absl::Duration> error{};  // absent: no time service keeps it
@@ -29,17 +29,17 @@ struct SystemTime {
 
 class TimeKeeper {
  public:
-  // No clock that shows an earlier time is right: Wattle was not written yet.
+  // No clock that shows an earlier time is right: Wattle did not exist yet.
   static constexpr absl::Time kWritten = absl::FromUnixSeconds(1'735'689'600);  // 2025-01-01
 
-  // The true time is not before this one: that of the board's certificate, or a time that was
-  // known. The latest counts.
+  // Sets a lower bound of the true time: the time of the board's certificate, or a time that was
+  // once known. The latest bound counts.
   void RaiseFloor(absl::Time floor);
   [[nodiscard]] absl::Time floor() const { return floor_; }
-  // Takes over the time that an earlier process knew: in the same boot the time, else a floor.
+  // Takes over the time of an earlier process: in the same boot as the time, otherwise as a floor.
   void Resume(const v1::ClockRecord& kept, const std::string& boot_id);
 
-  // The coordinator told this time between `asked` and `heard`. Returns what is known at `heard`;
+  // The coordinator reported this time between `asked` and `heard`. Returns the time at `heard`;
   // unknown if the coordinator's clock is not set either.
   policy::KnownTime OnCoordinator(absl::Time told, Monotonic asked, Monotonic heard);
 

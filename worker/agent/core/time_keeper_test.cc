@@ -17,7 +17,7 @@ Monotonic Boot(absl::Duration since) {
 
 TEST(TimeKeeperTest, AWallClockThatNobodyKeepsIsNoTime) {
   TimeKeeper keeper;
-  // As fake-hwclock sets it: it looks set, and is hours late.
+  // fake-hwclock sets the clock like this: it looks set, and is hours late.
   const KnownTime known = keeper.At(Boot(absl::Seconds(5)), {.time = kTrue - absl::Hours(10)});
   EXPECT_FALSE(known.known());
   EXPECT_EQ(known.source, TimeSource::kUnknown);
@@ -31,7 +31,7 @@ TEST(TimeKeeperTest, TheKernelsTimeHasTheKernelsError) {
   EXPECT_EQ(known.time, kTrue);
   EXPECT_EQ(known.error, absl::Milliseconds(30));
   EXPECT_EQ(known.source, TimeSource::kKernel);
-  // The time service ends, and somebody sets the clock: boot time runs on.
+  // The time service ends, and the clock is set by hand: boot time continues.
   const KnownTime later =
       keeper.At(Boot(absl::Seconds(10'005)), {.time = kTrue - absl::Hours(240)});
   EXPECT_EQ(later.time, kTrue + absl::Seconds(10'000));

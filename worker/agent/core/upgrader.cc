@@ -63,7 +63,7 @@ void Upgrader::Start(const std::string& state_problem, Monotonic now) {
 void Upgrader::OnDesired(const v1::DesiredSet& desired) {
   desired_id_ = desired.upgrade().upgrade_id();
   switch (phase_) {
-    case Phase::kSwitch:  // The switch is on its way, and its end will be told.
+    case Phase::kSwitch:  // the switch is in progress, and its end will be reported
     case Phase::kTest:
     case Phase::kLeft:
       return;
@@ -114,7 +114,7 @@ void Upgrader::Take(const v1::UpgradeOrder& order) {
 std::string Upgrader::WhyRefused(const v1::UpgradeOrder& order) const {
   const auto version = ParseReleaseVersion(order.version());
   const auto own = ParseReleaseVersion(settings_.version);
-  if (!version.has_value()) {  // It becomes the name of a folder.
+  if (!version.has_value()) {  // the version becomes the name of a folder
     return absl::StrCat("\"", order.version(), "\": wanted a version such as 1.4.0");
   }
   if (!settings_.takes_releases) {
@@ -130,8 +130,8 @@ std::string Upgrader::WhyRefused(const v1::UpgradeOrder& order) const {
   return "";
 }
 
-// The record stays, so that a restart does not begin what was refused. Without the disk it is
-// refused again.
+// The record stays, so that a restart does not retry a refused order. If the disk fails, the order
+// is refused again.
 void Upgrader::Refuse(const std::string& reason) {
   ports_.Note(absl::StrCat("upgrade ", record_.order().upgrade_id(), ": refused: ", reason));
   record_.set_failure(reason);
@@ -187,9 +187,9 @@ void Upgrader::BeginSwitch() {
   ready_since_.reset();
 }
 
-// The record first: a start that finds it goes on with the link.
+// The record is written first: a start that finds it continues with the link.
 void Upgrader::Switch(Monotonic now) {
-  self_tested_ = false;  // This process may have passed the test of the release that it is.
+  self_tested_ = false;  // this process may have passed the test of its own release
   record_.set_from_release(ports_.CurrentRelease());
   v1::UpgradeRecord before = record_;
   upgrade::BeginTrial(settings_.boot_id, now, record_);
@@ -199,7 +199,7 @@ void Upgrader::Switch(Monotonic now) {
   }
   CrashPoint("upgrade:recorded");
   phase_ = Phase::kTest;
-  // Without the link the next start sets it.
+  // If the link is not set, the next start sets it.
   const absl::Status switched = ports_.SwitchRelease(record_.order().version());
   ports_.Note(switched.ok() ? absl::StrCat("upgrade ", record_.order().upgrade_id(), ": release ",
                                            record_.order().version(), " starts now")
@@ -251,7 +251,7 @@ Monotonic Upgrader::NextStep() const {
   return Monotonic(absl::InfiniteDuration());
 }
 
-// The write of the record is the synced write that the test wants.
+// Writing the record is the synced write that the test requires.
 void Upgrader::Pass(Monotonic now) {
   record_.set_passed(true);
   if (const absl::Status written = Write(); !written.ok()) {
@@ -267,7 +267,7 @@ void Upgrader::Pass(Monotonic now) {
                            record_.order().version(), " passed its test"));
 }
 
-// Whatever the disk says, the process ends: a later start counts, and goes back too.
+// The process ends even if the disk fails: a later start counts as well, and goes back too.
 void Upgrader::Fail(const std::string& reason) {
   ports_.Note(absl::StrCat("upgrade ", record_.order().upgrade_id(), ": ", reason,
                            "; the board goes back to ", record_.from_version()));

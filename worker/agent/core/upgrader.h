@@ -2,8 +2,8 @@
 //
 // An upgrade of this worker, as its coordinator orders it (DesiredSet.upgrade): fetch → ready →
 // switch in the old process; the test and its outcome in the new one. Each order ends once, in a
-// report, and its record stays until the coordinator no longer orders it: so an order that failed
-// is not begun again. The test never asks for the link. Use it from one thread.
+// report, and its record stays until the coordinator withdraws the order, so that a failed order is
+// not retried. The test never needs the link. Use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_UPGRADER_H_
 #define WATTLE_WORKER_AGENT_CORE_UPGRADER_H_
 
@@ -30,22 +30,22 @@ class Upgrader {
   struct Settings {
     std::string version;          // of this worker
     bool takes_releases = false;  // it has a folder for them
-    std::string device_id;        // spreads the fetches of a fleet
+    std::string device_id;        // distributes the fetches of a fleet over time
     std::string boot_id;
   };
   // disk and ports: outlive the object.
   Upgrader(Disk* disk, AgentPorts* ports, Settings settings);
 
-  // The process begins. state_problem: what of the state could not be read; "": all of it was.
+  // The process starts. state_problem: the part of the state that could not be read; "": none.
   void Start(const std::string& state_problem, Monotonic now);
   void OnDesired(const v1::DesiredSet& desired);
-  // The fetch ended, and with OK the release is installed.
+  // The fetch ended; with OK the release is installed.
   void OnFetched(const absl::Status& status, Monotonic now);
   void OnProgress(int64_t fetched_bytes, int64_t size_bytes);
   void OnSelfTested(const absl::Status& status, Monotonic now);
-  // disk_is_healthy: small writes succeed. reports_are_saved: none waits for the disk.
+  // disk_is_healthy: small writes succeed. reports_are_saved: no report waits for the disk.
   void Step(bool disk_is_healthy, bool reports_are_saved, Monotonic now);
-  // When Step may have something to do without an event; not after now: nothing.
+  // The time at which Step has work without an event; infinite: none.
   [[nodiscard]] Monotonic NextStep() const;
 
   // No work runs during the test: a board has no memory for a test beside it.
@@ -55,19 +55,19 @@ class Upgrader {
   [[nodiscard]] bool wants_fetch(Monotonic now) const;
   void BeginFetch();
   [[nodiscard]] bool fetching() const { return fetching_; }
-  // A fetch goes on for an order that is no longer there.
+  // A fetch continues for an order that no longer exists.
   [[nodiscard]] bool fetch_is_unwanted() const { return fetching_ && phase_ != Phase::kFetch; }
 
-  // Since when the release is here and waits for the run; nothing: it is not here.
+  // When the release was ready and began to wait for the run; absent: not ready.
   [[nodiscard]] std::optional<Monotonic> ready_since() const { return ready_since_; }
-  // The process ends for the upgrade. `switches` until Switch was called.
+  // The process is ending for the upgrade. `switches` holds until Switch was called.
   void BeginSwitch();
   [[nodiscard]] bool switches() const { return phase_ == Phase::kSwitch; }
   void Switch(Monotonic now);
-  // The release failed here: the process is to end, and the one before starts.
+  // The release failed on this board: the process must end, and the previous release starts.
   [[nodiscard]] bool wants_restart() const { return phase_ == Phase::kLeft; }
 
-  // The end to be reported; returned once in a process.
+  // The end to report; returned once in a process.
   [[nodiscard]] std::optional<v1::UpgradeEnded> TakeEnded() {
     return std::exchange(ended_, std::nullopt);
   }

@@ -26,7 +26,7 @@ v1::MetricBatch Scrape(int64_t at_unix_milliseconds, double value, const std::st
   return scrape;
 }
 
-// The times of all batches, as for a coordinator that acknowledges each.
+// The times of all batches, fetched as for a coordinator that acknowledges each.
 std::vector<int64_t> Drain(MetricSpool& spool) {
   std::vector<int64_t> times;
   while (const auto batch = spool.Next(0)) {

@@ -115,7 +115,7 @@ absl::Status PosixDisk::Append(const std::string& name, absl::string_view bytes)
   int error = fstat(file, &before) == 0 ? 0 : errno;
   if (error == 0) {
     error = WriteAndSync(file, name, bytes);
-    // Half a record must not precede the next one.
+    // A partial record must not precede the next one.
     if (error != 0 && ftruncate(file, before.st_size) != 0) {
       close(file);
       return absl::DataLossError(absl::StrCat(path, ": cannot be written nor cut back"));

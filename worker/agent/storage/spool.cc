@@ -24,7 +24,7 @@ constexpr size_t kNumbersSize = 16;
 constexpr size_t kSpoolHeaderSize = kSpoolMagic.size() + kNumbersSize + 4;
 constexpr size_t kSpoolHeader1Size = kSpoolMagic1.size() + kNumbersSize;
 constexpr size_t kRecordHeaderSize = 8;
-// More reports than any worker makes.
+// Higher than the report count of any worker.
 constexpr int64_t kDroppedMax = int64_t{1} << 53;
 // The file is rewritten once its acknowledged part has this size, which is harmless for an SD card.
 constexpr int64_t kRewriteAtBytes = int64_t{256} << 10;
@@ -48,7 +48,7 @@ std::string Record(const v1::Report& report) {
   return record + payload;
 }
 
-// The report whose record begins at `at`, and where the next record begins.
+// The report whose record begins at `at`, and the beginning of the next record.
 struct FoundReport {
   v1::Report report;
   size_t end = 0;

@@ -89,7 +89,7 @@ TEST_F(SpoolTest, AcknowledgedReportsLeaveTheFileOnceTheyAreMany) {
   EXPECT_EQ(*spool_->Append(Ledger(1)), 5);
 }
 
-// Only a faulty card loses synced bytes. The coordinator may know the lost numbers.
+// Only a faulty card loses synced bytes. The coordinator may already have the lost numbers.
 TEST_F(SpoolTest, ATornTailKeepsWhatStandsBeforeItUnderANewIncarnation) {
   Fill(1);
   const size_t first_end = FileSize();

@@ -313,7 +313,9 @@ int64_t StateDirectory::FreeLeftWork(int64_t wanted_bytes) {
       }
     }
   };
+  // Cheapest loss first: no attempt resumes from the work of closed jobs.
   free_work(/*of_open_jobs=*/false);
+  // A kept result has been uploaded and matters only if the coordinator is restored.
   std::multimap<absl::Time, DiskEntry> results;
   for (const DiskEntry& result : disk_->List(kResults)) {
     if (held_results_.count(result.name) == 0) {
@@ -326,6 +328,7 @@ int64_t StateDirectory::FreeLeftWork(int64_t wanted_bytes) {
       freed_bytes += result.size_bytes;
     }
   }
+  // Last, because a later attempt of an open job would have to start over.
   free_work(/*of_open_jobs=*/true);
   return freed_bytes;
 }

@@ -4,7 +4,7 @@
 
 namespace wattle::agent {
 
-// The runner of worker/child/testing/fake_runner_main.cc, as it was built.
+// The built program of worker/child/testing/fake_runner_main.cc.
 inline const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
 
 }  // namespace wattle::agent

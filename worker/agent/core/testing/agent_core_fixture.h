@@ -163,7 +163,7 @@ class AgentCoreTest : public testing::Test {
 
   virtual std::unique_ptr<Pace> MakePace() { return std::make_unique<RealPace>(); }
 
-  // A time service keeps the clock if it shows a time of today.
+  // The time service is trusted if its clock shows a time of today.
   [[nodiscard]] Instant Now() {
     SystemTime system = {.time = civil_};
     if (kept_by_time_service_ && civil_ >= TimeKeeper::kWritten) {
@@ -172,7 +172,7 @@ class AgentCoreTest : public testing::Test {
     return clock_.At(wall_, time_.At(wall_, system));
   }
 
-  // Lets time pass in small steps, with a power sample in each.
+  // Passes time in small steps, with a power sample in each.
   void Pass(absl::Duration time) {
     const Monotonic end = wall_ + time;
     while (wall_ < end) {
@@ -182,7 +182,7 @@ class AgentCoreTest : public testing::Test {
     }
   }
 
-  // Ten minutes pass first, so that the battery can have reached the charge. The guard believes a
+  // Passes ten minutes first, so that the battery can have reached the charge. The guard accepts a
   // rise over such a gap once it has lasted, so the charge is read three times.
   void Charge(double ratio) {
     wall_ = wall_ + absl::Minutes(10);
@@ -198,7 +198,7 @@ class AgentCoreTest : public testing::Test {
     message.mutable_welcome()->set_heartbeat_seconds(1);
     core_->OnMessage(message, Now());
   }
-  // The coordinator at this address says where it moved.
+  // The coordinator at this address reports its new address.
   void MovedFrom(const std::string& address, const std::string& to) {
     core_->OnConnected(Now(), address);
     v1::CoordinatorMessage message;
@@ -262,7 +262,7 @@ class AgentCoreTest : public testing::Test {
     frame.mutable_alive()->set_cpu_seconds(cpu_seconds);
     core_->OnFrame(frame, Now());
   }
-  // Time passes while the runner says every two seconds that it is alive.
+  // Passes time while the runner sends a sign of life every two seconds.
   void PassAlive(absl::Duration time, double cpu_share) {
     for (const Monotonic end = wall_ + time; wall_ < end;) {
       Alive(cpu_share * absl::ToDoubleSeconds(wall_.since_boot()));
