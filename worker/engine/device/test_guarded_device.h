@@ -3,7 +3,8 @@
 // For tests: a device beside the host that every machine has. At the addresses of its tensors
 // nobody may read: a host that does ends the test, as on a GPU it would read nonsense. The device's
 // operators find the same memory at other addresses. They are those of libtorch's CPU, so results
-// are the CPU's to the last bit where a pass computes the same. What costs time on a GPU is
+// are the CPU's to the last bit where a pass computes the same; products of factors of two bytes
+// are FP32 sums, rounded once. What costs time on a GPU is
 // counted: operators, copies between the two memories, and waits of the host for the device.
 //
 // A copy to the device is a wait unless it is made with non_blocking; a copy to the host, and every
