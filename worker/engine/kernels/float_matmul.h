@@ -52,8 +52,8 @@ struct FloatProduct {
   int64_t out_stride = 0;
 };
 
-// The tables that this processor can run, the portable one first, the best last. Asked for once:
-// the processor is looked at in the first call.
+// The tables that this processor can run, within those of SupportedKernels(); the portable one
+// first, the best last. Asked for once: the first call examines the processor.
 absl::Span<const FloatKernels* const> SupportedFloatKernels();
 
 // The last of SupportedFloatKernels().
