@@ -3,12 +3,15 @@
 """Checks every #include against cmake/layers.txt, and that pure folders use no clocks, threads or files. The engine uses a
 device only through worker/engine/device/device.h.
 
-Prints file:line: rule for each breach; exit status 1 if there is one. Tests (…_test.cc, tests/, bench/) may include anything.
+Prints file:line: rule for each breach; exit status 1 if there is one. Tests (…_test.cc, tests/, bench/) may include anything. The product includes no
+header of a testing/ folder.
 """
 
 import pathlib
 import re
 import sys
+
+from product_lines import BOUND, is_product
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
@@ -34,7 +37,7 @@ def read_rules():
     rules = {}
     for line in (ROOT / "cmake/layers.txt").read_text().splitlines():
         line = line.split("#")[0].strip()
-        if line:
+        if line and not BOUND.match(line):
             folder, rest = line.split(":", 1)
             ours, libraries = rest.split("|")
             rules[folder.strip()] = (ours.split(), set(libraries.split()))
@@ -83,6 +86,8 @@ def main():
                 problem = breach(rules, folder, *match.groups())
                 if problem:
                     breaches.append(f"{name}:{number}: {problem}")
+                if "/testing/" in match[2] and is_product(name):
+                    breaches.append(f"{name}:{number}: the product includes material of tests, {match[2]}")
             if name.startswith(MEASURED) and WALL_CLOCK.search(line.replace(GRPC_DEADLINE, "")) and "_fixture" not in name:
                 breaches.append(f"{name}:{number}: takes absl::Now(); base/clock.h has the clocks, Boottime for time that passes")
             if name.startswith("worker/engine/") and not name.startswith(DEVICES) and WHICH_DEVICE.search(line):

@@ -10,6 +10,21 @@ export WATTLE_FAULT_PLACES=all
 run_ctest build/release -R 'resumes_bit_for_bit$'
 unset WATTLE_FAULT_PLACES
 
+# As on processors with fewer instruction sets: our kernels, libtorch and OpenBLAS are limited. oneDNN examines the processor itself;
+# test_two_byte_sums.cc finds what depends on that. A runner leaves OPENBLAS_CORETYPE out.
+for level in 'portable default Prescott' 'avx2 avx2 Haswell' 'avx512-vnni avx512 SkylakeX'; do
+  read -r kernels libtorch openblas <<<"$level"
+  if ! WATTLE_INSTRUCTION_SET=$kernels build/release/bin/wattle-runner --check-device cpu >build/instruction-set.log 2>&1; then
+    say "skipped by name: instruction set $kernels, see build/instruction-set.log"
+    continue
+  fi
+  step "slow lane: the engine and the demo at the instruction set $kernels"
+  export WATTLE_INSTRUCTION_SET=$kernels ATEN_CPU_CAPABILITY=$libtorch OPENBLAS_CORETYPE=$openblas
+  run_ctest build/release -L '(^|:)(libtorch|numerics)(:|$)' -LE 'single|slow'
+  check "demo-$kernels" python3 deploy/demo/run.py
+  unset WATTLE_INSTRUCTION_SET ATEN_CPU_CAPABILITY OPENBLAS_CORETYPE
+done
+
 step "slow lane: the two releases before, beside this one"
 own=$(sed -n 's/^project(wattle VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 for version in $({ awk '!/^#/ { print $1 }' deploy/releases.txt; echo "$own"; } | sort -Vu | grep -B2 -Fx "$own" | head -n -1); do

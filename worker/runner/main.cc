@@ -29,6 +29,7 @@
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/compiled_ahead.h"
+#include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/rates.h"
 #include "worker/engine/self_test.h"
@@ -253,6 +254,10 @@ int Main(int argc, char** argv) {
     return wattle::PrintHelp("wattle-runner", help.str());
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "wattle-runner: %s; see wattle-runner --help\n", error.what());
+    return kExitUsage;
+  }
+  if (const absl::Status known = wattle::kernels::CheckInstructionSet(); !known.ok()) {
+    std::fprintf(stderr, "wattle-runner: %s\n", std::string(known.message()).c_str());
     return kExitUsage;
   }
   if (!device.empty()) {

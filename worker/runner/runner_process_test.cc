@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -26,6 +27,7 @@
 #include "base/testing/status_matchers.h"
 #include "formats/safetensors.h"
 #include "wattle/v1/runner.pb.h"
+#include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/testing/test_model.h"
 #include "worker/runner/frame_channel.h"
 
@@ -35,12 +37,13 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
+using Environment = std::map<std::string, std::string>;
+
 // A started wattle-runner. Its pipes close with the object; Wait() must have been called before.
 class Runner {
  public:
-  // crash_at: WATTLE_CRASH_AT of the process; empty: none. cpu_capability: libtorch's instruction
-  // set; empty: the best.
-  explicit Runner(const std::string& crash_at = "", const std::string& cpu_capability = "") {
+  // environment: added to this test's own.
+  explicit Runner(const Environment& environment = {}) {
     int down[2];
     int up[2];
     EXPECT_EQ(pipe2(down, O_CLOEXEC), 0);
@@ -49,11 +52,10 @@ class Runner {
     if (process_ == 0) {
       dup2(down[0], STDIN_FILENO);
       dup2(up[1], STDOUT_FILENO);
-      setenv("WATTLE_CRASH_AT", crash_at.c_str(), 1);
-      setenv("OMP_WAIT_POLICY", "passive", 1);  // as set by the agent; else it starts itself twice
+      setenv("OMP_WAIT_POLICY", "passive", 1);  // as the agent does; else it starts itself twice
       unsetenv("OPENBLAS_CORETYPE");
-      if (!cpu_capability.empty()) {
-        setenv("ATEN_CPU_CAPABILITY", cpu_capability.c_str(), 1);
+      for (const auto& [name, value] : environment) {
+        setenv(name.c_str(), value.c_str(), 1);
       }
       const std::string program = absl::StrCat(WATTLE_BINARY_DIR, "/bin/wattle-runner");
       execl(program.c_str(), "wattle-runner", nullptr);
@@ -293,6 +295,25 @@ TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) 
   }
 }
 
+TEST(RunnerProcessTest, TheEnvironmentLimitsTheInstructionSet) {
+  const v1::RunnerTask task = TinyTask("limited");
+  Runner runner(Environment{{kernels::kInstructionSetVariable, "portable"}});
+  RunToTheResult(task, runner);
+  const auto checkpoint = formats::SafetensorsFile::Open(
+      task.work_directory() + "/checkpoint-0000000004/optimizer.safetensors");
+  ASSERT_THAT(checkpoint, IsOk());
+  EXPECT_THAT(checkpoint->metadata().at("build"),
+              HasSubstr(", kernels portable, products portable,"));
+}
+
+TEST(RunnerProcessTest, AnInstructionSetThatTheProcessorLacksIsAnError) {
+  Runner runner(Environment{{kernels::kInstructionSetVariable, "mmx"}});
+  EXPECT_TRUE(runner.Rest().empty());
+  const int status = runner.Wait();
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+}
+
 class PacedRunTest : public testing::TestWithParam<int> {};
 
 TEST_P(PacedRunTest, WaitsAndAStopLeavesACheckpointToGoOnFrom) {
@@ -410,8 +431,8 @@ INSTANTIATE_TEST_SUITE_P(
 // A run resumed with other threads or another instruction set.
 struct ContinuedCase {
   const char* name;
-  int threads;                 // after the stop; 1 before
-  const char* cpu_capability;  // after the stop; the best before
+  int threads;             // after the stop; 1 before
+  bool another_processor;  // after the stop
   void (*set)(v1::FinetuneSpec& spec);
 };
 
@@ -485,6 +506,13 @@ CheckpointContent ContentAtTheCut(const v1::RunnerTask& task) {
   return content;
 }
 
+// The instruction sets of a processor with fewer than this test's, or with more.
+Environment OfAnotherProcessor() {
+  const bool portable = absl::string_view(kernels::BestKernels().name) == "portable";
+  return {{"ATEN_CPU_CAPABILITY", portable ? "avx2" : "default"},
+          {kernels::kInstructionSetVariable, portable ? "avx2" : "portable"}};
+}
+
 class NumericallyContinuedTest : public testing::TestWithParam<ContinuedCase> {};
 
 TEST_P(NumericallyContinuedTest, EveryBitIsRestoredAndTheLossesStayNear) {
@@ -499,14 +527,15 @@ TEST_P(NumericallyContinuedTest, EveryBitIsRestoredAndTheLossesStayNear) {
   const CheckpointContent left = ContentAtTheCut(task);
   EXPECT_FALSE(left.tensors.empty());
   task.set_threads(each.threads);
-  // It writes the restored state, and the next one finds a checkpoint of its own kind.
-  Runner restored("", each.cpu_capability);
+  const Environment processor = each.another_processor ? OfAnotherProcessor() : Environment();
+  // It writes what it restored, and the next one finds a checkpoint of its own kind.
+  Runner restored(processor);
   StopInAnEvaluation(task, 0, restored);
   const CheckpointContent written = ContentAtTheCut(task);
   EXPECT_EQ(written.metadata, left.metadata);
   EXPECT_TRUE(written.tensors == left.tensors);
 
-  Runner continued("", each.cpu_capability);
+  Runner continued(processor);
   const auto frames = RunToTheResult(task, continued);
   ASSERT_FALSE(frames.empty());
   EXPECT_TRUE(frames.back().result().numerically_continued());
@@ -521,20 +550,20 @@ TEST_P(NumericallyContinuedTest, EveryBitIsRestoredAndTheLossesStayNear) {
 }
 
 constexpr ContinuedCase kContinuedCases[] = {
-    {"ThreadsOfAdamW", 2, "", [](v1::FinetuneSpec& /*spec*/) {}},
-    {"ThreadsOfFp16", 2, "",
+    {"ThreadsOfAdamW", 2, false, [](v1::FinetuneSpec& /*spec*/) {}},
+    {"ThreadsOfFp16", 2, false,
      [](v1::FinetuneSpec& spec) { spec.set_precision(v1::PRECISION_FP16); }},
 #if defined(__x86_64__)
-    {"InstructionSetOfAdamW", 1, "default", [](v1::FinetuneSpec& /*spec*/) {}},
-    {"InstructionSetOfEightBitAdamAndBf16Weights", 1, "default",
+    {"InstructionSetOfAdamW", 1, true, [](v1::FinetuneSpec& /*spec*/) {}},
+    {"InstructionSetOfEightBitAdamAndBf16Weights", 1, true,
      [](v1::FinetuneSpec& spec) {
        spec.set_optimizer(v1::OPTIMIZER_ADAMW_8BIT);
        spec.set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
        spec.set_learning_rate(1e-3);
      }},
-    {"InstructionSetOfAdapters", 1, "default",
+    {"InstructionSetOfAdapters", 1, true,
      [](v1::FinetuneSpec& spec) { spec.mutable_lora()->set_rank(4); }},
-    {"InstructionSetOfMezo", 1, "default",
+    {"InstructionSetOfMezo", 1, true,
      [](v1::FinetuneSpec& spec) {
        spec.set_optimizer(v1::OPTIMIZER_MEZO);
        spec.set_learning_rate(1e-4);
@@ -567,7 +596,7 @@ void ExpectTheSameAfterACrash(const std::string& place, const v1::RunnerTask& ta
                               const WholeRun& whole) {
   size_t steps_before = 0;
   {
-    Runner runner(place);
+    Runner runner(Environment{{"WATTLE_CRASH_AT", place}});
     runner.Send(task);
     steps_before = TrainingLosses(runner.Rest()).size();
     const int status = runner.Wait();

@@ -10,7 +10,7 @@ namespace {
 constexpr absl::string_view kNames[] = {"PATH",           "HOME",         "LANG",
                                         "LANGUAGE",       "TZ",           "LD_LIBRARY_PATH",
                                         "GLIBC_TUNABLES", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                                        "TSAN_OPTIONS",   "LSAN_OPTIONS"};
+                                        "TSAN_OPTIONS",   "LSAN_OPTIONS", "WATTLE_INSTRUCTION_SET"};
 // WATTLE_CRASH_: of the tests that kill a runner at a place (base/crash_point.h).
 constexpr absl::string_view kPrefixes[] = {
     "LC_",   "OPENBLAS_", "MKL_",  "DNNL_",   "ONEDNN_", "ATEN_",   "TORCH_",  "PYTORCH_",

@@ -436,7 +436,9 @@ TEST(LimitTest, AFileLeavesTheReserveOrHalf) {
 }
 
 TEST(EnvironmentTest, OnlyWhatARunnerNeedsStays) {
-  const std::array<const char*, 7> variables = {"PATH=/bin",
+  const std::array<const char*, 9> variables = {"PATH=/bin",
+                                                "WATTLE_INSTRUCTION_SET=avx2",
+                                                "WATTLE_TOKEN=x",
                                                 "AWS_SECRET_ACCESS_KEY=x",
                                                 "LD_PRELOAD=/x.so",
                                                 "OPENBLAS_CORETYPE=Haswell",
@@ -444,7 +446,8 @@ TEST(EnvironmentTest, OnlyWhatARunnerNeedsStays) {
                                                 "LC_ALL=C",
                                                 nullptr};
   EXPECT_THAT(CleanEnvironment(variables.data()),
-              ElementsAre("PATH=/bin", "OPENBLAS_NUM_THREADS=2", "LC_ALL=C"));
+              ElementsAre("PATH=/bin", "WATTLE_INSTRUCTION_SET=avx2", "OPENBLAS_NUM_THREADS=2",
+                          "LC_ALL=C"));
 }
 
 TEST(LevelTest, NamesAreThoseOfTheFlag) {

@@ -84,6 +84,23 @@ TEST(GuardedDeviceTest, CountsWhatCostsTimeOnAGpu) {
   EXPECT_EQ(WorkOfGuardedDevice().largest_upload_bytes, 60);
 }
 
+// A sum of ones that is kept in BF16 stays at 256, and one in FP16 at 2,048.
+TEST(GuardedDeviceTest, SumsOfFactorsOfTwoBytesAreRoundedOnce) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    constexpr int64_t kTerms = 4000;
+    const auto options = at::dtype(type).device(GuardedDevice());
+    const at::Tensor row = at::ones({1, kTerms}, options);
+    const at::Tensor column = at::ones({kTerms, 1}, options);
+    at::Tensor out = at::empty({1, 1}, options);
+    const auto sum = [](const at::Tensor& result) { return result.item<float>(); };
+    EXPECT_EQ(sum(at::mm(row, column)), 4000.0F);
+    EXPECT_EQ(sum(at::mm_out(out, row, column)), 4000.0F);
+    EXPECT_EQ(sum(out), 4000.0F);
+    EXPECT_EQ(sum(at::bmm(row.unsqueeze(0), column.unsqueeze(0))), 4000.0F);
+    EXPECT_EQ(out.scalar_type(), type);
+  }
+}
+
 TEST(DeviceNumberTest, NumbersAreReadTogether) {
   const at::Tensor x = at::full({2}, 1.5, at::dtype(at::kFloat).device(GuardedDevice()));
   ForgetWork();

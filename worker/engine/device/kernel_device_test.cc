@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The device of an NVIDIA GPU, with kernels that run on the host and tensors of the host.
+// The device of an NVIDIA GPU, with kernels that run on the host. Its tensors are the host's;
+// where factors have two bytes they are the guarded device's.
 #include "worker/engine/device/kernel_device.h"
 
 #include <exception>
@@ -17,6 +18,7 @@
 #include "worker/engine/device/aten/stored_rows.h"
 #include "worker/engine/device/cuda/testing/host_launcher.h"
 #include "worker/engine/device/device.h"
+#include "worker/engine/device/testing/test_guarded_device.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/weights.h"
@@ -34,10 +36,10 @@ at::Tensor Drawn(at::IntArrayRef shape, uint64_t seed) {
   return tensor;
 }
 
-MatrixWeights PackedMatrix(kernels::WeightFormat format) {
+MatrixWeights PackedMatrix(kernels::WeightFormat format, at::Device device = at::kCPU) {
   const auto packed = PackFloats("test", format, Drawn({kRows, kColumns}, 9));
   EXPECT_THAT(packed.status(), IsOk());
-  return AtenOperations().Stored(*packed, at::kCPU);
+  return AtenOperations().Stored(*packed, device);
 }
 
 // Results of a launcher, and how often one was made and called.
@@ -53,6 +55,7 @@ class AnsweringLauncher final : public cuda::KernelLauncher {
   explicit AnsweringLauncher(Answers& answers) : answers_(answers) {}
   absl::Status Launch(const cuda::KernelLaunch& launch) override {
     ++answers_.launches;
+    const OpenedGuardedMemory opened;
     return answers_.launched.ok() ? host_.Launch(launch) : answers_.launched;
   }
   absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
@@ -123,15 +126,15 @@ TEST(KernelDeviceTest, APromptGoesByLibtorch) {
 
 // An evaluation's batches, too.
 TEST(KernelDeviceTest, FromAmpereOnPromptsMultiplyTilesOfBf16) {
-  const at::Tensor bias = Drawn({kRows}, 2);
-  const at::Tensor x = Drawn({9, kColumns}, 4);
+  const at::Tensor bias = Drawn({kRows}, 2).to(GuardedDevice());
+  const at::Tensor x = Drawn({9, kColumns}, 4).to(GuardedDevice());
   for (const kernels::WeightFormat format : {kernels::WeightFormat{kernels::WeightScheme::kInt8, 0},
                                              {kernels::WeightScheme::kInt4, 32},
                                              {kernels::WeightScheme::kFloat16, 0},
                                              {kernels::WeightScheme::kInt6, 16},
                                              {kernels::WeightScheme::kNf4DoubleQuantized, 64}}) {
     SCOPED_TRACE(kernels::FormatName(format));
-    const MatrixWeights matrix = PackedMatrix(format);
+    const MatrixWeights matrix = PackedMatrix(format, GuardedDevice());
     const at::Tensor in_floats = AtenOperations().StoredProduct(matrix, x, bias);
     Answers answers;
     const at::Tensor out =
@@ -153,8 +156,8 @@ TEST(KernelDeviceTest, FromAmpereOnPromptsMultiplyTilesOfBf16) {
 
 // Without kernels libtorch's operators dequantize, and tensor cores multiply.
 TEST(KernelDeviceTest, WithoutNvrtcPromptsMultiplyTilesOfBf16Too) {
-  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt4, 64});
-  const at::Tensor x = Drawn({9, kColumns}, 4);
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt4, 64}, GuardedDevice());
+  const at::Tensor x = Drawn({9, kColumns}, 4).to(GuardedDevice());
   Answers answers;
   Answers none = {.made = absl::NotFoundError("NVRTC is not found"), .launched = {}};
   testing::internal::CaptureStderr();

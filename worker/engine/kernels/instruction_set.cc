@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/kernels/instruction_set.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -12,6 +15,11 @@
 #include <sys/auxv.h>
 #endif
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "base/check.h"
 #include "worker/engine/kernels/isa/kernel_table.h"
 
 namespace wattle::kernels {
@@ -95,11 +103,45 @@ std::vector<const KernelTable*> Look() {
 
 #endif
 
+// The tables up to the one that the environment names.
+absl::StatusOr<std::vector<const KernelTable*>> LookAndLimit() {
+  std::vector<const KernelTable*> tables = Look();
+  const char* const value = std::getenv(kInstructionSetVariable);  // NOLINT(concurrency-mt-unsafe)
+  if (value == nullptr) {
+    return tables;
+  }
+  const absl::string_view best = value;
+  const auto is_best = [best](const KernelTable* table) { return table->name == best; };
+  const auto found = std::find_if(tables.begin(), tables.end(), is_best);
+  if (found == tables.end()) {
+    const auto append_name = [](std::string* out, const KernelTable* table) {
+      absl::StrAppend(out, table->name);
+    };
+    return absl::InvalidArgumentError(
+        absl::StrCat(kInstructionSetVariable, "=", best,
+                     " in the environment: this processor has no such instruction set; it has ",
+                     absl::StrJoin(tables, ", ", append_name)));
+  }
+  tables.erase(found + 1, tables.end());
+  return tables;
+}
+
+const absl::StatusOr<std::vector<const KernelTable*>>& Tables() {
+  static const auto* const kTables =
+      new absl::StatusOr<std::vector<const KernelTable*>>(LookAndLimit());
+  return *kTables;
+}
+
 }  // namespace
 
+absl::Status CheckInstructionSet() {
+  return Tables().status();
+}
+
 absl::Span<const KernelTable* const> SupportedKernels() {
-  static const auto* const kTables = new std::vector<const KernelTable*>(Look());
-  return *kTables;
+  const auto& tables = Tables();
+  WATTLE_CHECK(tables.ok(), std::string(tables.status().message()).c_str());
+  return *tables;
 }
 
 const KernelTable& BestKernels() {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
@@ -15,8 +16,15 @@
 
 namespace wattle::kernels {
 
-// The tables that this processor can run, the portable one first, the best last. The processor is
-// queried once, in the first call.
+// An environment variable that names the last table of SupportedKernels(), so that a test runs the
+// kernels of a processor that has less.
+inline constexpr char kInstructionSetVariable[] = "WATTLE_INSTRUCTION_SET";
+
+// An error where the variable names no table of this processor. A program checks it first.
+absl::Status CheckInstructionSet();
+
+// The tables that this processor can run, the portable one first, the best last. Asked for once:
+// the first call examines the processor and the environment.
 absl::Span<const KernelTable* const> SupportedKernels();
 
 // The last of SupportedKernels().

@@ -363,19 +363,24 @@ void Count(const c10::FunctionSchema& schema) {
   asked += MakesAView(schema) ? 0 : 1;
 }
 
-// FP16 products, which libtorch 1.13 does not have on the CPU: computed in FP32 and rounded to
-// FP16. Returns whether the operator is one; then its result is on the stack.
-bool MultipliedHalves(const c10::FunctionSchema& schema, torch::jit::Stack* stack) {
+bool HasTwoBytes(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kBFloat16 || tensor.scalar_type() == at::kHalf;
+}
+
+// Products of factors of two bytes: by FP32, rounded once, as on a GPU. libtorch's CPU adds up BF16
+// products in BF16 where the processor has no AVX-512, so that 1,000 ones are 256; 1.13 lacks those
+// of FP16. Whether the operator is one; then its result is on the stack.
+bool MultipliedTwoBytes(const c10::FunctionSchema& schema, torch::jit::Stack* stack) {
   const size_t arguments = schema.arguments().size();
   const size_t first = stack->size() - arguments;
   const bool batch = schema.name() == "aten::bmm";
-  if ((!batch && schema.name() != "aten::mm") ||
-      (*stack)[first].toTensor().scalar_type() != at::kHalf) {
+  if ((!batch && schema.name() != "aten::mm") || !HasTwoBytes((*stack)[first].toTensor())) {
     return false;
   }
+  const at::ScalarType type = (*stack)[first].toTensor().scalar_type();
   const at::Tensor left = (*stack)[first].toTensor().to(at::kFloat);
   const at::Tensor right = (*stack)[first + 1].toTensor().to(at::kFloat);
-  at::Tensor result = (batch ? at::bmm(left, right) : at::mm(left, right)).to(at::kHalf);
+  at::Tensor result = (batch ? at::bmm(left, right) : at::mm(left, right)).to(type);
   if (arguments == 3) {  // the form that writes to a tensor
     result = (*stack)[first + 2].toTensor().copy_(result);
   }
@@ -393,7 +398,7 @@ void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   for (size_t i = first; i < stack->size(); ++i) {
     (*stack)[i] = OnHost(schema, view, (*stack)[i]);
   }
-  if (!MultipliedHalves(schema, stack)) {
+  if (!MultipliedTwoBytes(schema, stack)) {
     op.callBoxed(stack);
   }
   for (size_t i = stack->size() - schema.returns().size(); i < stack->size(); ++i) {
