@@ -14,7 +14,7 @@ from security_links import rss_kib
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEARTBEATS = r"^wattle_coordinator_heartbeats_total ([0-9.e+]+)"
-CALL_EACH_SECONDS = 0.2
+CALL_EACH_SECONDS = 0.05
 BOARDS = 4
 
 
@@ -27,6 +27,7 @@ def text(value):
 
 
 START = b"\x83\x87\x04" + text(b"/wattle.v1.AccessService/WhoAmI") + b"\x01" + text(b"localhost")
+CALL = b"\x00" + text(b"te") + text(b"trailers") + b"\x00" + text(b"content-type") + text(b"application/grpc")
 HEADER = b"\x00" + text(b"abcde") + text(b"x" * 100)
 BEGIN = frame(1, 0, 1, START)
 # What is sent once, and then again and again.
@@ -42,19 +43,50 @@ FLOODS = {
 }
 
 
-def flood(address, flood_of, certificate, end):
-    """Connects again and again, and sends as much as is taken."""
-    host, port = address.rsplit(":", 1)
+def tls_of(certificate):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     if certificate:
         context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
+    return context
+
+
+def connect(address, context):
+    host, port = address.rsplit(":", 1)
+    connection = context.wrap_socket(socket.create_connection((host, int(port)), timeout=20))
+    connection.sendall(PREFACE + frame(4, 0, 0))
+    return connection
+
+
+class Caller:
+    """Somebody else, who calls WhoAmI on an open connection."""
+
+    def __init__(self, fleet):
+        self.connection = connect(fleet.grpc, tls_of(fleet.identity))
+        self.stream = -1
+        self.seconds()
+
+    def seconds(self):
+        self.stream += 2
+        began, said = time.monotonic(), b""
+        self.connection.sendall(frame(1, 4, self.stream, START + CALL) + frame(0, 1, self.stream, bytes(5)) + frame(8, 0, 0, b"\0\0\x10\0"))
+        while b"spiffe" not in said:
+            part = self.connection.recv(65536)
+            if not part:
+                raise SystemExit("the connection of somebody who floods nothing has ended")
+            said += part
+        return time.monotonic() - began
+
+
+def flood(address, flood_of, certificate, end):
+    """Connects again and again, and sends as much as is taken."""
+    context = tls_of(certificate)
     begin, again = FLOODS[flood_of]
     while time.monotonic() < end:
         try:
-            with socket.create_connection((host, int(port)), timeout=20) as plain, context.wrap_socket(plain) as connection:
-                connection.sendall(PREFACE + frame(4, 0, 0) + begin)
+            with connect(address, context) as connection:
+                connection.sendall(begin)
                 while time.monotonic() < end:
                     connection.sendall(again)
         except OSError:
@@ -72,16 +104,14 @@ def percentile_99(values):
 def measure_flood(fleet, certificate, connections, seconds):
     """Growth of the coordinator's memory in MiB, seconds of others' calls, heartbeats that did not come; all kinds share the time."""
     before, beats, began = rss_kib(fleet.coordinator.pid), heartbeats(fleet), time.monotonic()
-    most, calls = before, []
+    most, calls, caller = before, [], Caller(fleet)
     end = began + seconds
     kinds = list(FLOODS)
     threads = [threading.Thread(target=flood, args=(fleet.grpc, kinds[i % len(kinds)], certificate, end)) for i in range(connections)]
     for thread in threads:
         thread.start()
     while time.monotonic() < end:
-        called = time.monotonic()
-        fleet.wattle("devices")
-        calls.append(time.monotonic() - called)
+        calls.append(caller.seconds())
         most = max(most, rss_kib(fleet.coordinator.pid))
         time.sleep(max(0.0, CALL_EACH_SECONDS - calls[-1]))
     for thread in threads:
@@ -99,15 +129,12 @@ def measure_floods(figures, options):
         fleet.until_connected(*(f"board-{number}" for number in range(BOARDS)))
         fleet.enroll("flooder")
         time.sleep(5)
-        quiet = []
-        for _ in range(20):
-            called = time.monotonic()
-            fleet.wattle("devices")
-            quiet.append(time.monotonic() - called)
+        caller = Caller(fleet)
+        quiet = [caller.seconds() for _ in range(100)]
         for who, certificate in (("stranger", None), ("enrolled", fleet.directory / "flooder/credentials")):
             growth, calls, lost = measure_flood(fleet, certificate, options.flood_connections, options.flood_seconds)
             note = f"{options.flood_connections} connections, {options.flood_seconds} s, {len(FLOODS)} kinds"
             add(figures, f"flood_{who}_memory_mib", [growth], "MiB", note)
             add(figures, f"flood_{who}_calls_p99_ms", [1000 * percentile_99(calls)], "ms",
-                f"of {len(calls)} calls of others, each a process; quiet {1000 * percentile_99(quiet):.0f} ms")
+                f"of {len(calls)} calls of somebody else on an open connection; quiet {1000 * percentile_99(quiet):.0f} ms")
             add(figures, f"flood_{who}_heartbeats_lost", [lost], "", f"of {BOARDS} boards")

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <list>
 #include <map>
 #include <optional>
@@ -36,9 +37,14 @@
 namespace wattle {
 namespace {
 
-// Connections that one look at the listening sockets lets in: those that are in their handshake go
-// first, or of thousands that come at once none would end its handshake in time.
+// Connections that one look at the listening sockets lets in, and handshakes that may wait for
+// their turn when more come in: of thousands that come at once none would end its handshake in time
+// if all went on together.
 constexpr int kAcceptedAtOnce = 4;
+constexpr size_t kHandshakesWaitingMax = 32;
+// Steps of handshakes, about half a millisecond each, before those who are connected have their
+// turn: a flood of handshakes delays no call by more.
+constexpr int kHandshakesOfATurn = 4;
 constexpr absl::Duration kFullFor = absl::Milliseconds(100);  // A table of descriptors empties.
 constexpr int kEventsMax = 256;
 constexpr uint32_t kRoomOrBytes = EPOLLIN | EPOLLOUT;
@@ -159,7 +165,7 @@ class TlsTerminator::Loop {
     std::string name;  // In the PeerTable; empty: in its handshake.
     Monotonic since;
     std::list<Open*>::iterator in_handshake;
-    bool has_turn = false;      // Is in turns_.
+    bool has_turn = false;      // Is in turns_ or handshake_turns_.
     bool watches_room = false;  // Of the server's socket.
     bool ended = false;
   };
@@ -177,6 +183,7 @@ class TlsTerminator::Loop {
   void Run();
   [[nodiscard]] int Patience(Monotonic now) const;
   void Advance(Open& open, Monotonic now);
+  void AdvanceHandshakes();
   // The handshake is complete.
   void Enter(Open& open);
   void BeginHttp2(Open& open);
@@ -196,7 +203,8 @@ class TlsTerminator::Loop {
   std::unordered_map<Open*, std::unique_ptr<Open>> open_;
   std::list<Open*> handshakes_;  // The oldest first.
   std::vector<Open*> turns_;     // Go on without an event.
-  std::vector<Open*> ended_;     // To be freed once no event of this look can name them.
+  std::deque<Open*> handshake_turns_;
+  std::vector<Open*> ended_;  // To be freed once no event of this look can name them.
   std::thread thread_;
 };
 
@@ -240,7 +248,7 @@ void TlsTerminator::Loop::WatchListening(bool watch) {
 }
 
 int TlsTerminator::Loop::Patience(Monotonic now) const {
-  if (!turns_.empty()) {
+  if (!turns_.empty() || !handshake_turns_.empty()) {
     return 0;
   }
   std::optional<Monotonic> at = full_until_;
@@ -283,9 +291,12 @@ void TlsTerminator::Loop::Run() {
         Advance(open, now);
       }
     }
+    AdvanceHandshakes();
     EndSlowHandshakes(now);
     for (const int one : ready) {
-      Accept(one, now);
+      if (handshake_turns_.size() < kHandshakesWaitingMax) {
+        Accept(one, now);
+      }
     }
     Bury();
     WatchListening(accepts_ && !full_until_.has_value());
@@ -301,19 +312,11 @@ void TlsTerminator::Loop::Advance(Open& open, Monotonic now) {
     return;
   }
   if (!open.connection.has_begun()) {
-    switch (open.connection.Handshake()) {
-      case Connection::Progress::kWaits:
-        return;
-      case Connection::Progress::kDone:
-        handshakes_.erase(open.in_handshake);
-        open.in_handshake = handshakes_.end();
-        return Enter(open);
-      case Connection::Progress::kEnded:
-        if (open.connection.session().lacks_certificate()) {
-          terminator_.callbacks_.on_stranger(open.place.share);
-        }
-        return End(open);
+    if (!open.has_turn) {
+      open.has_turn = true;
+      handshake_turns_.push_back(&open);
     }
+    return;
   }
   const Connection::Progress progress = open.connection.Pump(now);
   if (progress == Connection::Progress::kEnded) {
@@ -330,6 +333,26 @@ void TlsTerminator::Loop::Advance(Open& open, Monotonic now) {
   if (progress == Connection::Progress::kDone && !open.has_turn) {
     open.has_turn = true;
     turns_.push_back(&open);
+  }
+}
+
+void TlsTerminator::Loop::AdvanceHandshakes() {
+  for (int i = 0; i < kHandshakesOfATurn && !handshake_turns_.empty(); ++i) {
+    Open& open = *handshake_turns_.front();
+    handshake_turns_.pop_front();
+    open.has_turn = false;
+    const Connection::Progress progress =
+        open.ended ? Connection::Progress::kWaits : open.connection.Handshake();
+    if (progress == Connection::Progress::kDone) {
+      handshakes_.erase(open.in_handshake);
+      open.in_handshake = handshakes_.end();
+      Enter(open);
+    } else if (progress == Connection::Progress::kEnded) {
+      if (open.connection.session().lacks_certificate()) {
+        terminator_.callbacks_.on_stranger(open.place.share);
+      }
+      End(open);
+    }
   }
 }
 
@@ -396,6 +419,7 @@ void TlsTerminator::Loop::End(Open& open) {
 void TlsTerminator::Loop::Bury() {
   for (Open* const open : std::exchange(ended_, {})) {
     std::erase(turns_, open);
+    std::erase(handshake_turns_, open);
     open_.erase(open);
   }
 }

@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 
 #include "artifacts/manifest.h"
+#include "base/file.h"
 #include "base/testing/status_matchers.h"
 #include "base/tls/credentials.h"
 #include "coordinator/rpc/testing/site_fixture.h"
