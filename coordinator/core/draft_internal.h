@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A decision in the making. Draft numbers and dates the events, and has the transitions that
+// A decision under construction. Draft numbers and dates the events, and has the transitions that
 // several commands share. A Draft lives for one call of Decide. Private to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_DRAFT_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_DRAFT_INTERNAL_H_
@@ -37,8 +37,8 @@ class Draft {
   void Refuse(const absl::Status& status);
 
   void SetJob(const std::string& job_id, v1::JobState state, const std::string& reason);
-  // Puts the job back into the queue after an attempt ended. The planner skips the job until the
-  // backoff is over.
+  // Puts the job back into the queue after the end of an attempt. The planner skips the job until
+  // the backoff is over.
   void Requeue(const std::string& job_id, const std::string& reason,
                absl::Duration backoff = absl::ZeroDuration());
   // Moves the job to a terminal state. Jobs that wait for its output follow: they are queued if the
@@ -50,9 +50,9 @@ class Draft {
   v1::AttemptStateChanged& SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
                                       const std::string& reason, const v1::Receipt* receipt,
                                       int64_t reached_step = 0);
-  // Ends an attempt that the coordinator finds to have failed by its own job. Its receipt says why.
+  // Ends an attempt that failed by its own job, as the coordinator found. Its receipt says why.
   void FailAttempt(const v1::Attempt& attempt, const std::string& why);
-  // Repeats the job after a failed attempt, or gives up, by class of failure. REQUIRES: the end of
+  // Retries the job after a failed attempt, or fails it, by class of failure. REQUIRES: the end of
   // the attempt is drafted already.
   void AfterFailure(const v1::Job& job, const AttemptFailure& failure, const std::string& message);
 
@@ -67,7 +67,7 @@ class Draft {
   std::set<std::string> ended_jobs_;  // jobs that this decision ends
 };
 
-// "device", "link" …, for reasons that people read.
+// Name for people: "device", "link" …
 std::string FailureClassName(v1::FailureClass failure_class);
 // The device's name for people, or its id if it has no name.
 std::string DeviceName(const State& state, const std::string& device_id);
@@ -82,7 +82,7 @@ void Decide(Draft& draft, const Tick&);
 void Decide(Draft& draft, const PlanComputed& command);
 void Decide(Draft& draft, const ArchiveEnded& command);
 void Decide(Draft& draft, const CommitArtifact& command);
-// Of signatures (signing.cc).
+// Signatures (signing.cc).
 void Decide(Draft& draft, const SignArtifact& command);
 void AddSignature(Draft& draft, const ArtifactId& artifact, const v1::ArtifactSignature& signature,
                   const std::string& by);
@@ -92,10 +92,10 @@ void Decide(Draft& draft, const EvictArtifact& command);
 // Rows of other fleets (imported_profiles.cc).
 void Decide(Draft& draft, const ImportProfiles& command);
 void Decide(Draft& draft, const RemoveImportedProfiles& command);
-// Of the sun (forecasts.cc).
+// Forecasts of the sun (forecasts.cc).
 void Decide(Draft& draft, const PushForecast& command);
 void Decide(Draft& draft, const RemoveForecast& command);
-// Of tokens and identities (enrolment.cc).
+// Tokens and identities (enrolment.cc).
 void Decide(Draft& draft, const CreateTokens& command);
 void Decide(Draft& draft, const RevokeToken& command);
 void Decide(Draft& draft, const HoldTokenUses& command);
@@ -103,20 +103,20 @@ void Decide(Draft& draft, const Enrol& command);
 void Decide(Draft& draft, const ApproveDevice& command);
 void Decide(Draft& draft, const HoldForApproval& command);
 void Decide(Draft& draft, const RevokeIdentity& command);
-// Of a device that may neither fetch nor upload any more.
+// Ends or requeues the attempts of a device that may no longer fetch or upload.
 void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why);
 // A hello beside a live stream of the device (duplicate_identity.cc).
 void RefuseRival(Draft& draft, const WorkerHello& command);
-// Of the authority's roots (rotation.cc).
+// Roots of the authority (rotation.cc).
 void Decide(Draft& draft, const RenewIdentity& command);
 void Decide(Draft& draft, const RotateRoot& command);
 void Decide(Draft& draft, const RetireRoot& command);
 void Decide(Draft& draft, const SetQuota& command);  // quota.cc
-// Of projects (projects.cc).
+// Projects (projects.cc).
 void Decide(Draft& draft, const SetProject& command);
 void Decide(Draft& draft, const RemoveProject& command);
 void Decide(Draft& draft, const SetMember& command);
-// Of upgrades (upgrades.cc).
+// Upgrades (upgrades.cc).
 void Decide(Draft& draft, const StartUpgrade& command);
 void Decide(Draft& draft, const PauseUpgrade& command);
 void Decide(Draft& draft, const ResumeUpgrade& command);
