@@ -95,7 +95,7 @@ void Draft::ResolveDependents(const v1::Job& job, const std::string& output_arti
   }
 }
 
-// Fails the whole chain of jobs that depend on the job, without recursion, because a chain may be
+// Fails the whole chain of jobs that depend on the job; without recursion, because a chain may be
 // long.
 void Draft::FailDependents(const v1::Job& job, const std::string& why) {
   struct Waiting {
