@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a simulated worker must keep at every moment: its lease, its owner's hold, its own power
-// mode, the word about its disk; no work on a weak supply or beside programs that wait for memory;
-// and it does not idle over work.
+// Invariants of a simulated worker at every moment: its lease, its owner's hold, its own power
+// mode, and its reports about the disk; no work on a weak supply or beside programs that wait for
+// memory; and no idling while it has work.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
