@@ -179,8 +179,7 @@ void Certificates::LetInLater(const DeviceId& device) {
     if (other_key) {  // The record is of an older backup.
       coordinator_.Post(RevocationOf(device, "its key is lost"), nullptr);
       held_.erase(held);
-      LetInLater(
-          device);  // With a new key: the gate refuses a revoked board before any other check.
+      LetInLater(device);  // The gate refuses a revoked board.
     } else if (record == nullptr || !record->waits_for_approval()) {
       Enrol(device, /*approve=*/false);
       SeeWhetherLetIn(device);

@@ -74,9 +74,8 @@ class Certificates {
   std::map<DeviceId, Certificate> held_;         // by the boards
   std::map<DeviceId, Certificate> signed_;       // at their latest enrolment
   std::set<DeviceId> renewing_;
-  std::set<DeviceId> waiting_;  // wait for an operator
-  std::map<DeviceId, std::string>
-      wrongly_in_;  // admitted wrongly by the present stream, with the reason
+  std::set<DeviceId> waiting_;                  // wait for an operator
+  std::map<DeviceId, std::string> wrongly_in_;  // admitted wrongly; the reason
   int64_t tokens_ = 0;
   int64_t rotations_ = 0;
   int64_t renewed_ = 0;

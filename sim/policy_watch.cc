@@ -158,8 +158,7 @@ std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
   const double grace_seconds = GraceSeconds(moment);
   WatchGauge(board, moment.now_seconds, grace_seconds);
   if (board.sensors.rail_is_ill()) {
-    spent_is_kept_ =
-        false;  // the worker counts the energy of that time only after it has the budget
+    spent_is_kept_ = false;  // counted only from the budget on
   }
   if (!moment.clock_is_right) {
     clock_disturbed_seconds_ = moment.now_seconds;

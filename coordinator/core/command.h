@@ -157,8 +157,8 @@ struct ApproveDevice {
   DeviceId device;
   std::string by;
 };
-// After a restore: a device that this journal does not know, or knows from an earlier enrolment,
-// waits for approval again. identity: as enrolled.
+// After a restore: a device that this journal lacks, or has from an earlier enrolment, waits for
+// approval again. identity: as enrolled.
 struct HoldForApproval {
   v1::IdentityRecord identity;
 };
@@ -169,7 +169,7 @@ struct RevokeIdentity {
   std::string reason;
   std::string by;
   absl::Time since = absl::InfinitePast();
-  // After a restore: also revokes a device that this journal does not know.
+  // After a restore: also revokes a device that this journal lacks.
   bool also_unknown = false;
 };
 // The certificate of an enrolled identity was renewed.

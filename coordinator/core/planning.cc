@@ -141,7 +141,7 @@ void NoteFiles(const Outlook& outlook, const v1::Attempt& attempt, scheduler::De
 void AvoidFailures(const State& state, const Observations& observations, const v1::Job& job,
                    Monotonic now, scheduler::JobView& view) {
   if (IsProfile(job.spec())) {
-    return;  // It is bound to one device, and skips the points that failed.
+    return;  // The job is bound to one device, and skips the points that failed.
   }
   std::set<DeviceId> failed;
   std::set<DeviceId> accelerators;

@@ -73,7 +73,8 @@ void ChooseOn(const scheduler::DeviceView& view, absl::Duration free_in,
   int room = view.queue_room;
   for (size_t i = 0; i < places.size() && room > 0; ++i) {
     if (places[i].job->queued_on.has_value()) {
-      continue;  // It waits here, or on a device where it stays until the plan starts it elsewhere.
+      continue;  // Already waits here, or on a device where it stays until the plan starts it
+                 // elsewhere.
     }
     places[i].planned->queue = true;
     --room;

@@ -45,8 +45,8 @@ void Liveness::Begin() {
   }
 }
 
-// A job of a pair may have only dead boards left once its mate succeeded on the last healthy one.
-// The same holds for a job that waits for the output of a job that needs a dead board.
+// A job of a pair may have only dead boards left once its mate succeeded on the last healthy one. A
+// job that waits for the output of such a job needs a dead board too.
 bool Liveness::NeedsTheDead(const v1::Job& job) const {
   const auto is_named = [&job](int board) {
     const auto& labels = job.spec().required_labels();

@@ -68,7 +68,7 @@ const Option* RunnerUp(const EvaluatedDevices& evaluated) {
   for (size_t i = 1; i < static_cast<size_t>(evaluated.feasible); ++i) {
     const Option& other = *evaluated.options[i];
     if (other.probe != chosen.probe) {
-      return nullptr;  // It ranks lower at any cost.
+      return nullptr;  // A probe ranks lower at any cost.
     }
     if (!free_only || other.run.start_in_seconds <= 0) {
       return &other;

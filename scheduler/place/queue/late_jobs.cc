@@ -79,7 +79,7 @@ QueuePlanner::Arrangement QueuePlanner::MovedTo(size_t job, size_t turn) const {
 bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& plan) {
   const EarlierTurns turns = FindEarlierTurns(job, trials.end);
   const size_t end = std::min(trials.end, trial_placements_ + trials.share);
-  if (turns.is_hopeless) {  // It takes no place, so the others keep theirs.
+  if (turns.is_hopeless) {  // The job takes no place, so the others keep theirs.
     arrangement_ = MovedTo(job, 0);
     jobs_[job].is_hopeless = true;
     plan.late[job] = false;
