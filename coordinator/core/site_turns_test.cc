@@ -258,7 +258,7 @@ TEST(BarnTest, FortyBoardsThatWantOneModelTakeOneCopyOverTheLink) {
   barn.Run();
   EXPECT_EQ(barn.whole(), 40u);
   EXPECT_LE(barn.uplink_copies(), 1.1);
-  // 500 s over the link, then a few rounds from board to board. Over the link alone: 20,000 s.
+  // 500 s over the link, then a few rounds from board to board. Over only the link: 20,000 s.
   EXPECT_LE(barn.seconds(), 2500);
   std::printf("40 boards: %.3f copies over the link, all have it after %d s\n",
               barn.uplink_copies(), barn.seconds());

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests the shell's promises: nobody hears of a change before it is durable, each effect comes
-// once, and a start recovers the journal's state.
+// Tests the shell's promises: no outcome leaves before it is durable, each effect appears once, and
+// a start recovers the journal's state.
 #include "coordinator/shell/shell.h"
 
 #include <string>
