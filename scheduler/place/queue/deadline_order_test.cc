@@ -70,7 +70,7 @@ TEST(DeadlineOrderTest, AJobGoesNoEarlierThanItsDeadlineNeeds) {
   EXPECT_LT(outcomes.at("j3").ended, 2.4);
 }
 
-// They share what is predicted for their work, and no verdict.
+// The jobs share the prediction of their work, but no verdict.
 TEST(DeadlineOrderTest, JobsOfOneWorkHaveTheirOwnDeadlines) {
   EventLoop loop;
   loop.Add(OrinNano(), 1);
