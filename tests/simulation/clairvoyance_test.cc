@@ -134,7 +134,7 @@ TEST_P(NoClairvoyanceTest, WhatComesLaterChangesNothingBefore) {
   }
 }
 
-// A forecast is true sun that somebody told: behind what it told, nothing is known either.
+// A forecast is announced true sun: after its last hour the sun is unknown too.
 TEST(ForecastClairvoyanceTest, NobodyKnowsTheSunBehindTheDaysThatWereTold) {
   const auto parsed = ParseFleet({.set = {"duration=5d"}, .add = {}});
   ASSERT_THAT(parsed, IsOk());
