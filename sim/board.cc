@@ -13,7 +13,7 @@ namespace {
 
 // The sun is constant over this share of a day.
 constexpr double kSliceShare = 0.01;
-// Work per time of a throttled board at its lowest clocks.
+// Share of its speed that a throttled board keeps at its lowest clocks.
 constexpr double kSlowestShare = 0.05;
 constexpr double kHourSeconds = 3600.0;
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The checks. They use only the events and the world's truth, not the core's reasoning.
+// The checks, which use only the events and the world's truth, not the core's reasoning.
 #include "sim/invariants.h"
 
 #include <algorithm>

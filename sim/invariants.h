@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The invariants that hold after every event, whatever the faults. They are updated event by event,
-// so that the cost of an event does not depend on the size of the world; CheckState walks a whole
-// state and is for samples. The first breach is kept as a sentence. Single-threaded.
+// The invariants that hold after every event, whatever the faults. Each event updates them, so that
+// the cost of an event does not depend on the size of the world; CheckState walks a whole state and
+// is for samples. The first breach is kept as a sentence. Single-threaded.
 #ifndef WATTLE_SIM_INVARIANTS_H_
 #define WATTLE_SIM_INVARIANTS_H_
 

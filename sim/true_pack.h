@@ -27,7 +27,7 @@ struct TruePack {
   }
 };
 
-// Boards that draw from one pack. They advance together, because the charge depends on the draw of
+// Boards that draw from one pack and advance together, because the charge depends on the draw of
 // all of them.
 struct SharedPack {
   TruePack pack;

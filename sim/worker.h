@@ -255,7 +255,7 @@ class Worker final : public agent::AgentPorts {
   bool told_wrong_time_ = false;  // by a coordinator, since the last boot
   bool other_load_ = false;
   double other_load_since_seconds_ = 0.0;
-  double others_seconds_ = 0.0;  // with all cores busy by other programs
+  double others_seconds_ = 0.0;  // with all cores busy with other programs
   bool weak_supply_ = false;
   double weak_supply_since_seconds_ = 0.0;
   bool memory_taken_ = false;

@@ -419,7 +419,7 @@ class ReportDecider {
     const v1::DeviceRecord& record = *FindDevice(draft_.state(), device_);
     v1::DeviceInfo info = scheduler::ProcessorOf(record.info(), receipt.on_cpu());
     if (record.registered_unix_seconds() > attempt.placed_unix_seconds()) {
-      info.clear_power_modes();  // They may have had other numbers when the run was placed.
+      info.clear_power_modes();  // The numbers may have differed when the run was placed.
     }
     const v1::ResolvedInput* const model = FindInput(job, kModelInput);
     return scheduler::LearnFromReceipt(draft_.state().profiles, info, receipt, draft_.now().wall,
@@ -559,7 +559,8 @@ void Decide(Draft& draft, const WorkerReport& command) {
   const v1::ReportMark* known = FindMark(draft.state(), command.device, command.incarnation);
   const int64_t mark = known == nullptr ? 0 : known->sequence();
   const int64_t sequence = command.report.sequence();
-  // One board never numbers two different reports alike, so a second board uses its identity.
+  // One board never gives two different reports the same number, so a second board uses its
+  // identity.
   if (sequence == mark && known != nullptr && known->digest() != 0 &&
       known->digest() != ReportDigest(command.report)) {
     RefuseClone(draft, *record,

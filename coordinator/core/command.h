@@ -41,7 +41,7 @@ struct CancelJob {
 struct OpenJournal {
   std::string lineage_id;
   std::string opening_id;
-  bool copy = false;      // the journal is a copy that nobody has opened yet
+  bool copy = false;      // the journal is a copy that was never opened
   int64_t epoch_min = 0;  // with copy: the lowest epoch to open under
   std::string reason;     // with copy: why, for people
 };

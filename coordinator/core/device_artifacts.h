@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Access of a board to artifacts: a board may read only those that the coordinator has told it to
-// use, and may upload only those that its own attempts made. A stolen board's key opens and changes
-// nothing else. Pure.
+// Access of a board to artifacts: a board may read only those that its desired set requires, and
+// may upload only those that its own attempts made. A stolen board's key opens and changes nothing
+// else. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_DEVICE_ARTIFACTS_H_
 #define WATTLE_COORDINATOR_CORE_DEVICE_ARTIFACTS_H_
 

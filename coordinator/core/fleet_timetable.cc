@@ -163,7 +163,7 @@ v1::TimetableEntry EntryOf(const LeavingAttempt& rest) {
 struct Running {
   absl::Time now;
   absl::Time ends;  // End of the attempt with its rests, which the view does not include.
-  std::optional<scheduler::TimeSpan> span;  // Of that end.
+  std::optional<scheduler::TimeSpan> span;  // Span of that end.
   const LeavingAttempts& leaving;
 };
 

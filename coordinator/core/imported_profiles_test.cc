@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests rows of another fleet in the state and the journal, and what a receipt says of the rows
-// that its run moved.
+// Tests rows of another fleet in the state and the journal, and how a receipt states the change of
+// rows by its run.
 #include <string>
 #include <vector>
 

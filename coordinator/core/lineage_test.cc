@@ -291,8 +291,8 @@ TEST_F(LineageTest, AnAttemptThatLeftWithItsJobChangesNothing) {
   EXPECT_THAT(taken.events[0].report_accepted().note(), HasSubstr("unknown attempt"));
 }
 
-// Found by the simulation: a worker with a damaged spool tells its last reports once more, also
-// those of before it began a new counter.
+// Found by the simulation: a worker with a damaged spool repeats its last reports, including those
+// from before it began a new counter.
 TEST_F(LineageTest, ALedgerOfACounterThatWasReplacedIsNotAddedAgain) {
   const auto tell = [this](int64_t counter, double joules) {
     WorkerReport report{DeviceId("d1"), 7, {}};

@@ -80,7 +80,7 @@ LossBound::LossBound(const State& state, const scheduler::Snapshot& snapshot,
 
 // The newest attempt of a board counts, so existing entries stay.
 void LossBound::Measure(const State& state, const v1::Job& job) {
-  std::optional<double> bytes;  // Of one checkpoint.
+  std::optional<double> bytes;  // Size of one checkpoint.
   for (auto attempt = job.attempts().rbegin(); attempt != job.attempts().rend(); ++attempt) {
     const v1::Receipt& receipt = attempt->receipt();
     const DeviceId device(attempt->device_id());

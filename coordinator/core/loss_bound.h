@@ -40,7 +40,7 @@ class LossBound {
   void Measure(const State& state, const v1::Job& job);
 
   const scheduler::Snapshot& snapshot_;
-  double checkpoint_bytes_ = 0;  // Of the job; 0: the job writes none.
+  double checkpoint_bytes_ = 0;  // Size of one checkpoint; 0: the job writes none.
   std::map<DeviceId, Measured> measured_;
 };
 

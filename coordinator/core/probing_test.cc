@@ -302,8 +302,8 @@ TEST_F(FirstJobsTest, WithoutAnotherBoardTheJobFailsWithWhatWasMeasured) {
   EXPECT_THAT(Job(job).reason(), HasSubstr("as its first steps there told"));
 }
 
-// What a probe draws until it tells is bounded by the day of its board. A probe whose job stays is
-// the job's beginning.
+// The draw of a probe until its first steps are known is bounded by the day of its board. A probe
+// whose job stays is the job's beginning.
 TEST_F(FirstJobsTest, ProbesDrawOnTheDayOfTheirBoard) {
   AddBoard("new");
   const v1::Prediction first = Predicted("new");

@@ -100,7 +100,7 @@ class SiteTurns {
   const int at_once_;
   std::map<DeviceId, Turn> turns_;    // One turn per board, which fetches one artifact at a time.
   std::map<DeviceId, Sent> sent_;     // One entry per board.
-  std::map<DeviceId, Whole> wholes_;  // Not yet in its heartbeats, perhaps.
+  std::map<DeviceId, Whole> wholes_;  // Fetched artifacts, until heartbeats list them.
 };
 
 }  // namespace wattle::core

@@ -156,8 +156,8 @@ TEST_F(SiteTurnsTest, ABoardMayAskTheBoardThatItWasSentToForThatArtifactForAWhil
   EXPECT_FALSE(turns_.WasSent(DeviceId("b"), DeviceId("a"), model, now_));
 }
 
-// Boards of one site that want one model at the same moment, second by second: the link is shared
-// by those with a turn, each serving board's radio by those that it serves.
+// Boards of one site that need one model at the same moment, second by second: boards with a turn
+// share the link, and boards that are served share the radio of the serving board.
 class Barn {
  public:
   explicit Barn(int boards) : boards_(static_cast<size_t>(boards)) {}

@@ -46,7 +46,7 @@ class StandingPlan {
  private:
   std::optional<ImprovedPlan> answer_;
   SequenceNumber searched_;  // The state of the latest search.
-  int rounds_ = 0;           // Of that state.
+  int rounds_ = 0;           // Searches for that state.
 };
 
 // A plan with its search run at once, for simulators, whose clock stands still meanwhile.

@@ -260,7 +260,7 @@ std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotoni
 // The attempt whose end is reported; empty: the report ends none. No further result of an ended
 // attempt follows.
 AttemptId EndedAttempt(const v1::Report& report);
-// When the coordinator last heard of the device, or Observations::listening_since if that is later.
+// Time of the device's last message, or Observations::listening_since if that is later.
 Monotonic LastContact(const Observations& observations, const DeviceId& device);
 
 // For readers: the durable record joined with the observations. REQUIRES: the device exists.

@@ -27,7 +27,7 @@ namespace wattle::core {
 
 inline constexpr size_t kUpgradesMax = 20;      // Only the latest ones are kept.
 inline constexpr int kUpgradeFailuresMax = 2;   // This many in a stage pause the upgrade.
-inline constexpr int kUpgradesAtOnceMin = 2;    // Of a stage's devices,
+inline constexpr int kUpgradesAtOnceMin = 2;    // At least this many devices of a stage,
 inline constexpr int kUpgradesAtOnceShare = 4;  // or a quarter of them if that is more.
 // A device that was silent for this long does not delay its stage.
 inline constexpr absl::Duration kUpgradeSilence = absl::Hours(1);

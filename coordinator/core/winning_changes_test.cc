@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Drawn fleets and jobs: each change that a dry run tells is applied by a reader of its own, and
-// the fleet is planned again. Each seed is printed on a failure.
+// Drawn fleets and jobs: a separate reader applies each change that a dry run reports, and the
+// fleet is planned again. Each seed is printed on a failure.
 #include "coordinator/core/winning_changes.h"
 
 #include <algorithm>

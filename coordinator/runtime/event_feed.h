@@ -101,7 +101,7 @@ class EventFeed {
   Runtime& runtime_;
   store::JournalReader& journal_;
   absl::Mutex look_mutex_;  // One Look after another. Taken before mutex_.
-  int64_t told_sequence_ ABSL_GUARDED_BY(look_mutex_) = 0;  // The journal's last told event.
+  int64_t told_sequence_ ABSL_GUARDED_BY(look_mutex_) = 0;  // The journal's last event in the feed.
   // Events from before the first Look are not logged.
   bool looked_ ABSL_GUARDED_BY(look_mutex_) = false;
   // Devices that were connected at the last Look.

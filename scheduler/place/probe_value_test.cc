@@ -70,7 +70,7 @@ TEST(ProbeValueTest, CertaintyIsWorthNothing) {
   EXPECT_EQ(ValueToDeadlines(WideOption(1500, 1), /*deadline_in_seconds=*/0, 9).loss_avoided(), 0);
 }
 
-// A measured board, and one of a class that nobody measured, whose mean cost is so many times the
+// A measured board, and one of an unmeasured class, whose mean cost is this multiple of the
 // measured one's. Jobs of 2.8 h wait for the measured board.
 class TrialTest : public testing::Test {
  protected:

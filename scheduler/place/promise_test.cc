@@ -84,7 +84,7 @@ TEST(PromiseOfADryRunTest, CountsFromNow) {
 }
 
 // One board. The cheap job, "j1", and the hungry ones run for about 10 h; a hungry one takes three
-// times the joules, and so its waiting costs three times as much.
+// times the joules, so its waiting costs three times as much.
 class PutOffTest : public testing::Test {
  protected:
   PutOffTest() {

@@ -33,11 +33,10 @@ struct SearchBlock {
 enum class FleetParts { kOne, kMany };
 
 // The blocks with a possible gain: in each of them a job waits, because otherwise nothing can be
-// arranged. A small fleet is always one block: all devices, and the first jobs of the order. So is
-// any fleet with kOne. Otherwise boards of one power group are in one block, and each block has its
-// share of the boards for which most jobs wait and of the idle ones. Ties between boards go by
-// name. At most eight blocks bound a plan's cost: of more boards only the busiest and the idlest
-// are used.
+// arranged. A small fleet, and any fleet with kOne, is one block: all devices, and the first jobs
+// of the order. Otherwise boards of one power group are in one block, and each block has its share
+// of the boards for which most jobs wait and of the idle ones. Ties between boards go by name. At
+// most eight blocks bound a plan's cost: of more boards only the busiest and the idlest are used.
 // loads: of the devices, with their groups. order: the jobs that may be arranged.
 std::vector<SearchBlock> SearchBlocks(const Snapshot& snapshot, const FleetLoads& loads,
                                       absl::Span<const size_t> order, const PlacesOfJobs& plan,

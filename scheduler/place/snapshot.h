@@ -45,7 +45,7 @@ struct ReleasableAttempt {
 // A running attempt whose guard may stop it at the reserve; its checkpoint keeps the work.
 struct RestsAtReserve {
   Joules held_back;                               // See policy::HeldBack.
-  absl::Duration restart = absl::ZeroDuration();  // Of the runner, after each rest.
+  absl::Duration restart = absl::ZeroDuration();  // Restart of the runner after each rest.
 };
 
 // Exploration budget of a device (coordinator/core/exploration.h).
@@ -182,7 +182,7 @@ struct RunningRest {
   Joules marginal;                                  // On its present device: joules above idle.
   absl::Duration hand_over = absl::ZeroDuration();  // Until its checkpoint has arrived.
   Joules hand_over_energy;
-  bool leaves = false;  // It was released for a gain and is being handed over.
+  bool leaves = false;  // The attempt was released for a gain and is being handed over.
 };
 
 // A job of a group whose jobs run apart (v1::Apart), which is open or has succeeded.

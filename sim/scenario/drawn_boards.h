@@ -40,7 +40,7 @@ struct BoardDraw {
 std::vector<TimeOff> TimesOfFault(const Scenario& scenario, v1::ScenarioFaultKind kind,
                                   const BoardGroup& group, BoardDraw draw);
 
-// The policies that select the group's boards, its own first. They point into the scenario.
+// Pointers into the scenario to the policies that select the group's boards, its own first.
 std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group);
 
 // The pack that the policies make the group's boards share, with one another and with those of

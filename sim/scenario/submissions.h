@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The jobs submitted in a run of a scenario. They depend only on the seed, so every policy gets the
-// same work. Pure.
+// The jobs submitted in a run of a scenario, which depend only on the seed, so that every policy
+// gets the same work. Pure.
 #ifndef WATTLE_SIM_SCENARIO_SUBMISSIONS_H_
 #define WATTLE_SIM_SCENARIO_SUBMISSIONS_H_
 

@@ -238,7 +238,7 @@ class MortalJournal {
 };
 
 // A process that dies between a write and its sync leaves events that the next process reads from
-// the kernel's memory. Whoever is told of them must not lose them with the power.
+// the kernel's memory. Once reported, these events must not be lost in a power cut.
 TEST(SqliteDiskTest, WhatAJournalReadsAtItsStartSurvivesACutOfThePower) {
   constexpr int kOperationsOfAnAppend = 12;
   int read_unconfirmed = 0;

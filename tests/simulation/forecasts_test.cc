@@ -151,8 +151,8 @@ TEST(ForecastsTest, AVeryWrongOneCostsNoJobWhereTheDaysBeforeMislead) {
   }
 }
 
-// Under steady sun the days before are right, and a forecast that tells some days four times as
-// bright and others dark is hardly believed, after its first days too.
+// Under steady sun the days before are right. A forecast with some days four times as bright and
+// others dark gets hardly any trust, even after its first days.
 TEST(ForecastsTest, AVeryWrongOneDoesNoLastingHarm) {
   const Outcome without = RunUnder(Steady, kNobody);
   for (uint64_t seed = 1; seed <= 2; ++seed) {

@@ -110,7 +110,7 @@ TEST(CoverageTest, IntervalsHoldOnBoardsThatChange) {
 }
 
 // The planted fault: an old row outlives the change of its device. The spread of both parts widens
-// its interval, so its mean tells.
+// its interval, so the test checks its mean.
 TEST(CoverageTest, RowsThatOutliveAChangeAreSeen) {
   const std::string text = ChangingBoards(", step: 1.5");
   const auto error_after = [&text] {

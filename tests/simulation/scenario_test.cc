@@ -213,8 +213,8 @@ TEST(PlannersTest, WhoWaitsForABoardThatIsBusy) {
   EXPECT_EQ(RunsOn(FiguresOf(text, "ours"), "jetson-orin-nano"), 2);
 }
 
-// The long job begins on the worse board, because the better one is busy for too long. Once that
-// one is free, the rest goes on there.
+// The long job begins on the worse board, because the better one is busy for too long. Once the
+// better board is free, the rest continues there.
 TEST(PlannersTest, ARunningJobMovesToTheBetterBoardOnceItIsFree) {
   const std::string text = R"(
 duration: 60h

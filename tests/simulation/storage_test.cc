@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each sickness of a board's disk at each moment of a job, on the real coordinator and agent: the
-// coordinator names it, the job waits or goes elsewhere, nothing is deleted, and all heals alone.
+// Each failure of a board's disk at each moment of a job, on the real coordinator and agent: the
+// coordinator names it, the job waits or goes elsewhere, nothing is deleted, and everything
+// recovers by itself.
 #include <string>
 #include <tuple>
 #include <vector>

@@ -223,8 +223,8 @@ TEST(ModelChoiceTest, TheObjectiveEdpTakesTheLeastProductOfJoulesAndSeconds) {
   EXPECT_EQ(of(v1::OBJECTIVE_EDP), "int8");
 }
 
-// An evaluation that generates answers, or has a second model beside it, takes another time: it
-// wants a probe of its own kind.
+// An evaluation that generates answers, or that has a second model beside it, takes another time
+// and needs a separate probe.
 TEST(ModelChoiceTest, AnEvaluationWantsAProbeOfItsOwnKind) {
   JobView job = FloorJob(3);
   v1::EvaluateSpec& evaluate = *job.spec.mutable_evaluate();

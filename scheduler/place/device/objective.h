@@ -24,7 +24,7 @@ struct ObjectiveRow {
   std::string (*format)(double amount);  // "36.33 Wh": the amount for people.
   // The cost of one unit of work, by which two models on one device are compared.
   double (*cost_per_unit)(double seconds, double net_joules);
-  const char* unit;  // Of cost_per_unit: "J".
+  const char* unit;  // Unit of cost_per_unit: "J".
 };
 
 // The objective's row. OBJECTIVE_UNSPECIFIED means energy.

@@ -21,7 +21,7 @@ namespace wattle::scheduler {
 struct PowerGroup {
   std::string name;
   bool shared_pack = false;
-  std::optional<Watts> cap;     // Of the joint draw of the boards; nullopt: none.
+  std::optional<Watts> cap;     // Limit of the joint draw; nullopt: none.
   std::vector<size_t> devices;  // Indices in Snapshot::devices, ascending.
 };
 

@@ -367,8 +367,8 @@ struct RunTime {
   double end;
 };
 
-// Drawn masts of boards under a cap and on a pack without sun: whatever the plan says, at each
-// begin of a run the boards draw at most the cap, and all runs together leave the reserve.
+// Drawn masts of boards under a cap and on a pack without sun: at each begin of a run in the plan
+// the boards draw at most the cap, and all runs together leave the reserve.
 TEST(PowerGroupTest, NoDrawnPlanPassesTheCapOrSpendsTheReserve) {
   int placed = 0;
   int waited = 0;

@@ -34,7 +34,7 @@ struct WorkAhead {
   absl::Time begin;
   absl::Duration work = absl::ZeroDuration();  // Wall.
   Watts draw;                                  // In each wall second of work.
-  Joules spent;                                // Of the budget, in the day of `begin`.
+  Joules spent;                                // Part of the budget of `begin`'s day.
 };
 // The pieces in which the work runs, in order of time; the last piece ends with the work. times:
 // null: one piece from `begin` on. After a number of pieces beyond every plan's horizon the rest

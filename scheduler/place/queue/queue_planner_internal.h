@@ -81,7 +81,7 @@ class QueuePlanner {
   };
   // Result of a pass, for each of jobs_.
   struct Outcome {
-    std::vector<bool> late;     // It has a deadline, and other jobs hold it up.
+    std::vector<bool> late;     // The job has a deadline, and other jobs hold it up.
     std::vector<double> costs;  // By its objective; 0: the job has no place, or is settled.
     PlacesOfJobs places;        // No start: the job has no place, or is settled.
     size_t looked_at = 0;       // Jobs visited: fewer than all if the pass ended early.
@@ -115,8 +115,8 @@ class QueuePlanner {
 
   // Turns of a late job before its own.
   struct EarlierTurns {
-    // Of the turns 1, 2, 4 … places earlier and the first one, those in which the job meets its
-    // deadline; the latest one first.
+    // The turns 1, 2, 4 … places earlier and the first one, as far as the job meets its deadline
+    // there; the latest one first.
     std::vector<size_t> in_time{};
     bool is_hopeless = false;  // No device takes it in any order.
   };

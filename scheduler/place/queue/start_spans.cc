@@ -60,7 +60,8 @@ RunAhead AttemptAheadOn(const Snapshot& snapshot, size_t device, const DeviceLoa
     return pieces.empty() ? snapshot.now + kNeverEnds : pieces.back().end;
   };
   if (!IsSame(end_of(ahead->work), load.free_at)) {
-    return attempt;  // It rests for charge, or leaves: its own work does not determine its end.
+    return attempt;  // The attempt rests for charge, or leaves: its own work does not determine its
+                     // end.
   }
   attempt.span = {std::min(end_of(view.remaining_low), attempt.end),
                   std::max(end_of(view.remaining_high), attempt.end)};

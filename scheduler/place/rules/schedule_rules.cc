@@ -18,7 +18,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Shortest useful time for a run before its guard may stop it.
+// Time for which a run must be able to continue, so that its guard does not stop it at once.
 absl::Duration ShortestRun(const DeviceEvaluation& on) {
   return on.prediction.time_scale() *
          policy::StopLead(policy::PredictedStop(on.steps, on.prediction));

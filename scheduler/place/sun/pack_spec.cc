@@ -32,7 +32,7 @@ constexpr double kSunRiskUnsaid = 0.02;
 // with the requested risk.
 constexpr double kRiskStep = 0.05;
 constexpr double kRiskOfItsOwn = 0.07;
-constexpr double kRiskMin = 0.5;  // As factors of the policy's risk.
+constexpr double kRiskMin = 0.5;  // Factors of the policy's risk.
 constexpr double kRiskMax = 3.0;
 
 // When the floor changes: it falls hour by hour towards each stay-alive time, after which the next

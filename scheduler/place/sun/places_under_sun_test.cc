@@ -223,8 +223,8 @@ TEST(PlacesUnderSunTest, AStartKeepsTheReserveOnADarkDay) {
   EXPECT_LT(never, 150);
 }
 
-// Of two boards that differ only in how earlier runs went, the one whose runs were paused is more
-// careful.
+// Two boards differ only in the outcomes of earlier runs: the one whose runs were paused plans more
+// cautiously.
 TEST(PlacesUnderSunTest, ABoardThatWasStoppedPlansMoreCarefully) {
   const auto start = [](double charge_wh, int64_t stopped) {
     DeviceView board = OrinNano();
@@ -291,8 +291,8 @@ TEST(PlacesUnderSunTest, MoreRiskStartsEarlier) {
 }
 
 // A drawn board with a pack, half of them with a work window, and jobs of all sizes at once. The
-// first job in the order can lose its place to no other job; one behind it can lose its place to a
-// job in front whose charge comes sooner than expected.
+// first job in the order can lose its place to no other job; a later one can lose its place to a
+// job ahead of it whose charge comes sooner than expected.
 TEST(PlacesUnderSunTest, NoJobDelaysTheOneInFront) {
   int ended = 0;
   for (unsigned seed = 1; seed <= 24; ++seed) {

@@ -36,7 +36,7 @@ struct PausableRun {
   const timetable::Pack& pack;
   timetable::Draw whole;           // Without rests, at the mean.
   timetable::Seconds upper = 0;    // Its length at the upper quantile.
-  timetable::Seconds restart = 0;  // Of the runner, after each rest.
+  timetable::Seconds restart = 0;  // Restart of the runner after each rest.
   // A run whose upper end with its rests is later than this, or unknown, does not rest. nullopt: no
   // limit.
   std::optional<timetable::Seconds> latest_end = std::nullopt;
