@@ -130,9 +130,8 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const EvaluatedDevices& no
   std::vector<size_t> devices;
   for (size_t i = static_cast<size_t>(now.feasible); i < now.options.size(); ++i) {
     const Option& refused = *now.options[i];
-    const bool is_better =
-        shape.deadline_by == DeadlineBy::kMean ||  // Its later start may be better.
-        now.feasible == 0 || refused.cost < now.options.front()->cost;
+    const bool is_better = shape.deadline_by == DeadlineBy::kMean ||  // Its later start may be.
+                           now.feasible == 0 || refused.cost < now.options.front()->cost;
     if (!refused.verdict.permanent() && is_better) {
       devices.push_back(refused.run.device);
     }
