@@ -117,7 +117,7 @@ void Certificates::Renew(const DeviceId& device) {
   renew.id = device.value();
   renew.root_sha256 = next.root;
   renew.not_after = next.validity.ends;
-  coordinator_.Post(std::move(renew), [this, device, next](const shell::Answer& answer) {
+  coordinator_.Post(std::move(renew), [this, device, next](const event_loop::Answer& answer) {
     const auto found = held_.find(device);
     if (answer.status.ok() && found != held_.end() && found->second.key == next.key &&
         !random_.Chance(kAnswersLost)) {
@@ -212,11 +212,12 @@ bool Certificates::Rotate() {
   }
   if (roots_.size() == 1) {
     const std::string root = absl::StrCat("root ", ++rotations_);
-    coordinator_.Post(core::RotateRoot{root, "otto"}, [this, root](const shell::Answer& answer) {
-      if (answer.status.ok() && roots_.size() == 1) {
-        roots_.push_back(root);
-      }
-    });
+    coordinator_.Post(core::RotateRoot{root, "otto"},
+                      [this, root](const event_loop::Answer& answer) {
+                        if (answer.status.ok() && roots_.size() == 1) {
+                          roots_.push_back(root);
+                        }
+                      });
     return true;
   }
   const std::string old = roots_.front();
@@ -224,7 +225,7 @@ bool Certificates::Rotate() {
   if (!core::IdentitiesUnder(coordinator_.durable(), old, of_unknown).empty()) {
     return false;
   }
-  coordinator_.Post(core::RetireRoot{old, "otto"}, [this, old](const shell::Answer& answer) {
+  coordinator_.Post(core::RetireRoot{old, "otto"}, [this, old](const event_loop::Answer& answer) {
     if (answer.status.ok() && roots_.size() == 2 && roots_.front() == old) {
       roots_.erase(roots_.begin());
     }

@@ -76,7 +76,7 @@ void Coordinator::Stop(ProcessStop how) {
     disk_.LosePower();
   }
   pending_ = {};
-  shell_.reset();
+  event_loop_.reset();
   observations_ = {};
   commit_scheduled_ = false;
   plan_under_way_ = false;
@@ -143,13 +143,13 @@ void Coordinator::Restart() {
   }
   CheckHistory();
   durable_ = *state;
-  shell_.emplace(*std::move(state));
+  event_loop_.emplace(*std::move(state));
   alive_ = true;
   ++life_;
   listens_seconds_ = world_.loop.now_seconds();
   time_limits_.OnStart(listens_seconds_);
   observations_.started = Now();
-  listening_.emplace(Now().monotonic, absl::Seconds(BreakSeconds()));
+  standstill_.emplace(Now().monotonic, absl::Seconds(BreakSeconds()));
   observations_.unreachable_after =
       std::max(absl::Seconds(10), absl::Seconds(3.0 * world_.options.heartbeat_seconds));
   if (!OpenLineage()) {
@@ -168,12 +168,12 @@ bool Coordinator::OpenLineage() {
   command.copy = log_->is_copy();
   command.epoch_min = epoch_min_;
   command.reason = "restored from a backup";
-  shell::Ready ready = shell_->Step({std::move(command), nullptr}, observations_, Now());
+  event_loop::Ready ready = event_loop_->Step({std::move(command), nullptr}, observations_, Now());
   if (!ready.events().empty() && !log_->Append(ready.events()).ok()) {
     return false;
   }
   Took(ready.events());
-  durable_ = shell_->state();
+  durable_ = event_loop_->state();
   return true;
 }
 
@@ -278,14 +278,14 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
   const DeviceId device(hello.device().device_id());
   const int64_t incarnation = hello.incarnation();
   Post(core::WorkerHello{hello}, [this, hello, device, incarnation,
-                                  done = std::move(done)](const shell::Answer& answer) {
+                                  done = std::move(done)](const event_loop::Answer& answer) {
     if (!answer.status.ok()) {
       done(false);
       return;
     }
     done(true);
     v1::CoordinatorMessage message;
-    *message.mutable_welcome() = shell::WelcomeFor(
+    *message.mutable_welcome() = event_loop::WelcomeFor(
         durable_, device, incarnation,
         {.now = Now().wall, .heartbeat_interval = absl::Seconds(world_.options.heartbeat_seconds)});
     message.mutable_welcome()->set_takes_heartbeat_changes(true);
@@ -340,7 +340,7 @@ void Coordinator::Heard(const DeviceId& device, const v1::Heartbeat* heartbeat) 
   }
 }
 
-void Coordinator::Post(core::Command command, shell::AnswerCallback done) {
+void Coordinator::Post(core::Command command, event_loop::AnswerCallback done) {
   if (!alive_) {
     return;
   }
@@ -350,7 +350,8 @@ void Coordinator::Post(core::Command command, shell::AnswerCallback done) {
     return;
   }
   Listen();
-  shell::Ready ready = shell_->Step({std::move(command), std::move(done)}, observations_, Now());
+  event_loop::Ready ready =
+      event_loop_->Step({std::move(command), std::move(done)}, observations_, Now());
   world_.invariants.OnDecided(ready.events());
   pending_.Add(std::move(ready));
   if (!pending_.empty() && !commit_scheduled_) {
@@ -363,7 +364,7 @@ void Coordinator::Post(core::Command command, shell::AnswerCallback done) {
 }
 
 void Coordinator::Commit() {
-  shell::Ready batch = std::exchange(pending_, {});
+  event_loop::Ready batch = std::exchange(pending_, {});
   if (!batch.events().empty()) {
     if (!log_->Append(batch.events()).ok()) {
       // The process stops like the real one, and starts again later.
@@ -390,8 +391,8 @@ void Coordinator::Commit() {
   }
 }
 
-void Coordinator::Release(const shell::Released& released) {
-  for (const shell::Released::Answered& answered : released.answers) {
+void Coordinator::Release(const event_loop::Released& released) {
+  for (const event_loop::Released::Answered& answered : released.answers) {
     answered.done(answered.answer);
   }
   v1::CoordinatorMessage message;
@@ -412,8 +413,8 @@ void Coordinator::Release(const shell::Released& released) {
 }
 
 void Coordinator::Listen() {
-  listening_->Note(Now().monotonic);
-  observations_.listening_since = listening_->since();
+  standstill_->Note(Now().monotonic);
+  observations_.listening_since = standstill_->since();
 }
 
 void Coordinator::Tick() {
@@ -424,7 +425,8 @@ void Coordinator::Tick() {
       core::AnythingToArchive(durable_, observations_.started, retention, Now())) {
     Post(core::ArchiveEnded{retention}, nullptr);
   }
-  if (shell_->state().open_jobs.empty() && core::OpenUpgrade(shell_->state()) == nullptr) {
+  if (event_loop_->state().open_jobs.empty() &&
+      core::OpenUpgrade(event_loop_->state()) == nullptr) {
     return;  // Time changes only open jobs, their attempts, and upgrades.
   }
   Post(core::Tick{}, nullptr);

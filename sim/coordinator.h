@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A coordinator's process and machine in virtual time: a loop around the shell (coordinator/shell),
-// where the real coordinator has threads. The loop commits in batches, releases durable outcomes
-// and plans with a delay. The process can stop at any step, lose unsynced writes, and be replaced
-// by a backup. Single-threaded.
+// A coordinator's process and machine in virtual time: a loop around the event loop
+// (coordinator/event_loop), where the real coordinator has threads. The loop commits in batches,
+// releases durable outcomes and plans with a delay. The process can stop at any step, lose unsynced
+// writes, and be replaced by a backup. Single-threaded.
 #ifndef WATTLE_SIM_COORDINATOR_H_
 #define WATTLE_SIM_COORDINATOR_H_
 
@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "coordinator/core/command.h"
-#include "coordinator/core/listening.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/standstill_detector.h"
 #include "coordinator/core/state.h"
-#include "coordinator/shell/shell.h"
+#include "coordinator/event_loop/event_loop.h"
 #include "sim/disk.h"
 #include "sim/event_log.h"
 #include "sim/event_loop.h"
@@ -58,7 +58,7 @@ class Coordinator {
   Coordinator& operator=(const Coordinator&) = delete;
 
   // Calls `done` when the answer is durable, or never if the process stops first.
-  void Post(core::Command command, shell::AnswerCallback done);
+  void Post(core::Command command, event_loop::AnswerCallback done);
   // The messages of a stream. welcomed: true when the hello is durable and the welcome is sent;
   // false if the hello is refused.
   void Hello(const v1::Hello& hello, std::function<void(bool welcomed)> done);
@@ -110,7 +110,7 @@ class Coordinator {
   void RestartLater();
   void WriteSnapshot();
   void Commit();
-  void Release(const shell::Released& released);
+  void Release(const event_loop::Released& released);
   // Calls `action` now, or once the process resumes; never if the process ends before.
   void WhenRunning(std::function<void()> action);
   // WhenRunning after this time.
@@ -152,15 +152,15 @@ class Coordinator {
   double standstill_seconds_ = 0.0;             // when the last standstill began
   double listens_seconds_ = 0.0;                // the start, or the end of the last break
   double clock_offset_seconds_ = 0.0;
-  std::optional<shell::Shell> shell_;
-  std::optional<core::Listening> listening_;
+  std::optional<event_loop::EventLoop> event_loop_;
+  std::optional<core::StandstillDetector> standstill_;
   core::Observations observations_;
   std::map<std::string, double> heard_seconds_;
   std::map<DeviceId, int64_t> last_report_;  // the device's last report at its hello
-  shell::Ready pending_;
+  event_loop::Ready pending_;
   core::State durable_;
   std::map<std::string, v1::Job> history_;
-  shell::PlanFilter plan_filter_;
+  event_loop::PlanFilter plan_filter_;
   PlanJudge plan_judge_;
   bool commit_scheduled_ = false;
   bool plan_under_way_ = false;

@@ -18,7 +18,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
-#include "coordinator/shell/shell.h"
+#include "coordinator/event_loop/event_loop.h"
 
 namespace wattle::sim {
 namespace {
@@ -78,7 +78,7 @@ class PlainLog final : public EventLog {
   }
 
   absl::StatusOr<core::State> Recover(const std::function<void(const v1::Event&)>& seen) override {
-    shell::Recorded recorded;
+    event_loop::Recorded recorded;
     const std::string* snapshot = disk_.Find(kSnapshot);
     if (snapshot != nullptr) {
       WATTLE_ASSIGN_OR_RETURN(const core::State state, core::ParseSnapshot(*snapshot));
@@ -87,7 +87,7 @@ class PlainLog final : public EventLog {
     // The concatenation of all rows of a snapshot is one valid row.
     recorded.read_snapshot = [snapshot](int64_t, const auto& take) { return take(*snapshot); };
     recorded.replay = [&](int64_t after, const auto& take) { return Replay(after, take, seen); };
-    return shell::Recover(recorded);
+    return event_loop::Recover(recorded);
   }
 
   absl::Status WriteSnapshot(const core::State& state) override {

@@ -202,14 +202,15 @@ void Fleet::Deliver(int device, int64_t stream, const DeviceId& id, int64_t inca
   }
   coordinator_.Heard(id, heartbeat);
   if (message.has_report()) {
-    coordinator_.Post(core::WorkerReport{id, incarnation, message.report()},
-                      [this, stream, id, report = message.report()](const shell::Answer& answer) {
-                        if (!answer.status.ok()) {
-                          network_.Break(stream);
-                        } else {
-                          coordinator_.TookReport(id, report);
-                        }
-                      });
+    coordinator_.Post(
+        core::WorkerReport{id, incarnation, message.report()},
+        [this, stream, id, report = message.report()](const event_loop::Answer& answer) {
+          if (!answer.status.ok()) {
+            network_.Break(stream);
+          } else {
+            coordinator_.TookReport(id, report);
+          }
+        });
   }
 }
 
@@ -265,7 +266,7 @@ void Fleet::Upload(int device, const v1::ArtifactInfo& info,
   }
   coordinator_.Post(
       core::CommitArtifact{.info = info, .device = DeviceId(WorkerOf(device).device_id())},
-      [done](const shell::Answer& answer) { done(answer.status); });
+      [done](const event_loop::Answer& answer) { done(answer.status); });
 }
 
 }  // namespace wattle::sim

@@ -15,7 +15,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
-#include "coordinator/shell/shell.h"
+#include "coordinator/event_loop/event_loop.h"
 #include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"
 #include "sim/event_log.h"
@@ -47,7 +47,7 @@ class SqliteLog final : public EventLog {
 
   absl::StatusOr<core::State> Recover(const std::function<void(const v1::Event&)>& seen) override {
     WATTLE_ASSIGN_OR_RETURN(std::vector<int64_t> snapshots, journal_->Snapshots());
-    shell::Recorded recorded;
+    event_loop::Recorded recorded;
     recorded.snapshots = std::move(snapshots);
     recorded.read_snapshot = [this](int64_t sequence, const auto& take) {
       return journal_->ReadSnapshot(sequence, take);
@@ -58,7 +58,7 @@ class SqliteLog final : public EventLog {
         return take(event);
       });
     };
-    return shell::Recover(recorded);
+    return event_loop::Recover(recorded);
   }
 
   absl::Status WriteSnapshot(const core::State& state) override {
@@ -68,7 +68,7 @@ class SqliteLog final : public EventLog {
       return core::GiveSnapshotRows(state, take);
     };
     snapshot.check = [&state](const store::GiveRows& stored) {
-      return shell::CheckSnapshot(state, stored);
+      return event_loop::CheckSnapshot(state, stored);
     };
     WATTLE_RETURN_IF_ERROR(journal_->WriteSnapshot(snapshot));
     return journal_->Checkpoint();

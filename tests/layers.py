@@ -15,7 +15,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 OURS = {"base", "units", "proto", "policy", "formats", "models", "artifacts", "identity", "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}
 LIBRARIES = {"absl", "google", "grpcpp", "grpc", "prometheus", "sqlite3.h", "yaml-cpp", "nlohmann", "pcre2.h", "snappy.h", "spdlog", "fmt",
              "CLI", "httplib.h", "openssl", "ATen", "c10", "torch"}
-PURE = ("policy/", "scheduler/", "coordinator/core/", "coordinator/shell/", "telemetry/battery/", "telemetry/heat/", "telemetry/meter/", "sim/", "worker/agent/core/")
+PURE = ("policy/", "scheduler/", "coordinator/core/", "coordinator/event_loop/", "telemetry/battery/", "telemetry/heat/", "telemetry/meter/", "sim/", "worker/agent/core/")
 IMPURE = [
     (re.compile(r"#\s*include\s+<(thread|mutex|fstream|chrono|random|condition_variable|future)>"), "a pure folder includes <{}>"),
     (re.compile(r"\b(absl::Now|std::random_device|absl::GetCurrentTimeNanos|std::rand|clock_gettime|getenv)\b"), "a pure folder uses {}"),

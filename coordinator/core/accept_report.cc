@@ -12,8 +12,8 @@
 
 #include "base/fault_point.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/device_artifacts.h"
-#include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/inputs_internal.h"
@@ -72,8 +72,8 @@ struct Subject {
 
 class ReportDecider {
  public:
-  ReportDecider(Draft& draft, const WorkerReport& command)
-      : draft_(draft),
+  ReportDecider(DecisionBuilder& builder, const WorkerReport& command)
+      : builder_(builder),
         device_(command.device),
         report_(command.report),
         output_signature_(command.output_signature),
@@ -103,11 +103,11 @@ class ReportDecider {
       case v1::Report::kLedger:
         return Ledger(report_.ledger());
       case v1::Report::kUpgradeEnded:
-        return DecideUpgradeEnded(draft_, device_, report_.upgrade_ended());
+        return DecideUpgradeEnded(builder_, device_, report_.upgrade_ended());
       case v1::Report::FACT_NOT_SET:
         break;
     }
-    v1::ReportStored& stored = *draft_.Add().mutable_report_stored();
+    v1::ReportStored& stored = *builder_.Add().mutable_report_stored();
     stored.set_device_id(device_.value());
     stored.set_incarnation(incarnation_);
     stored.set_sequence(report_.sequence());
@@ -117,21 +117,21 @@ class ReportDecider {
 
  private:
   [[nodiscard]] std::string ReasonOfAccepted(const AttemptId& id) const {
-    const v1::Attempt* const attempt = FindAttempt(draft_.state(), id);
-    return attempt != nullptr && IsQueued(draft_.state(), *attempt)
-               ? absl::StrCat("accepted, waits behind ", AheadOf(draft_.state(), *attempt))
+    const v1::Attempt* const attempt = FindAttempt(builder_.state(), id);
+    return attempt != nullptr && IsQueued(builder_.state(), *attempt)
+               ? absl::StrCat("accepted, waits behind ", AheadOf(builder_.state(), *attempt))
                : "accepted by the device";
   }
 
   template <typename Fact>
   [[nodiscard]] Subject SubjectOf(const Fact& fact) const {
     Subject subject;
-    subject.attempt = FindAttempt(draft_.state(), AttemptId(fact.attempt_id()));
+    subject.attempt = FindAttempt(builder_.state(), AttemptId(fact.attempt_id()));
     if (subject.attempt == nullptr) {
       subject.refusal = absl::StrCat("unknown attempt ", fact.attempt_id());
       return subject;
     }
-    subject.job = &FindJob(draft_.state(), JobId(subject.attempt->job_id()))->job();
+    subject.job = &FindJob(builder_.state(), JobId(subject.attempt->job_id()))->job();
     if (subject.attempt->device_id() != device_.value()) {
       subject.refusal = absl::StrCat(fact.attempt_id(), " is placed on another device");
     } else if (subject.attempt->fencing_token() != fact.fencing_token()) {
@@ -143,7 +143,7 @@ class ReportDecider {
 
   // The device's state differs from its desired set, so the device gets the set again.
   std::string Ignore(const std::string& why) {
-    draft_.decision().effects.emplace_back(DesiredSetChanged{device_});
+    builder_.decision().effects.emplace_back(DesiredSetChanged{device_});
     return why;
   }
 
@@ -158,10 +158,10 @@ class ReportDecider {
       return Ignore(absl::StrCat(fact.attempt_id(), " has ended: ", subject.attempt->reason()));
     }
     v1::AttemptStateChanged& changed =
-        draft_.SetAttempt(*subject.attempt, state, reason, nullptr, reached_step);
+        builder_.SetAttempt(*subject.attempt, state, reason, nullptr, reached_step);
     if (state == v1::ATTEMPT_STATE_RUNNING) {
-      if (const auto rest = RestSecondsAtBegin(draft_.state(), draft_.observations(),
-                                               *subject.attempt, draft_.now())) {
+      if (const auto rest = RestSecondsAtBegin(builder_.state(), builder_.observations(),
+                                               *subject.attempt, builder_.now())) {
         changed.set_rest_seconds(*rest);
       }
     }
@@ -170,7 +170,7 @@ class ReportDecider {
 
   // Whether the store has the artifact as an upload for this job.
   [[nodiscard]] bool Has(const v1::Job& job, const std::string& artifact) const {
-    return IsUploadedFor(draft_.state(), job, ArtifactId(artifact));
+    return IsUploadedFor(builder_.state(), job, ArtifactId(artifact));
   }
 
   // The worker's receipt, completed with the coordinator's own data.
@@ -190,7 +190,7 @@ class ReportDecider {
       complete.mutable_predicted()->set_seconds_per_unit(complete.run().seconds() /
                                                          complete.work().units());
     }
-    AddProbed(draft_.state(), attempt, complete);
+    AddProbed(builder_.state(), attempt, complete);
     if (attempt.has_model_choice()) {
       *complete.mutable_model_choice() = attempt.model_choice();
     }
@@ -212,7 +212,7 @@ class ReportDecider {
       complete.set_failure_class(attempt.receipt().failure_class());
       complete.set_failure_message(attempt.receipt().failure_message());
     }
-    draft_.SetAttempt(attempt, attempt.state(), attempt.reason(), &complete);
+    builder_.SetAttempt(attempt, attempt.state(), attempt.reason(), &complete);
     return absl::StrCat("late: ", attempt.attempt_id(), " ", what, "; its energy is booked");
   }
 
@@ -221,17 +221,17 @@ class ReportDecider {
   template <typename Fact>
   std::string RecoverEnd(const Fact& fact, v1::AttemptState end, const std::string& output) {
     const AttemptId id(fact.attempt_id());
-    const v1::JobRecord* record = FindJob(draft_.state(), JobId(JobIdOf(id)));
+    const v1::JobRecord* record = FindJob(builder_.state(), JobId(JobIdOf(id)));
     if (record == nullptr) {
-      NoteUnknownJob(draft_, device_.value(), fact);
+      NoteUnknownJob(builder_, device_.value(), fact);
       return absl::StrCat(id.value(),
                           " was placed before the restore, and its job is not open here");
     }
     const v1::Job& job = record->job();
-    if (!MayHaveLostAttempts(draft_.state(), job)) {
+    if (!MayHaveLostAttempts(builder_.state(), job)) {
       return Ignore(absl::StrCat(id.value(), ": ", job.job_id(), " is younger than the restore"));
     }
-    v1::AttemptRecovered& recovered = *draft_.Add().mutable_attempt_recovered();
+    v1::AttemptRecovered& recovered = *builder_.Add().mutable_attempt_recovered();
     recovered.set_attempt_id(id.value());
     recovered.set_job_id(job.job_id());
     recovered.set_device_id(device_.value());
@@ -249,11 +249,12 @@ class ReportDecider {
       return "";
     }
     const v1::Receipt receipt = Complete(fact.receipt(), attempt);
-    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, "ended before the restore", &receipt);
+    builder_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, "ended before the restore",
+                        &receipt);
     if (finished && !IsTerminal(job.state())) {
-      NoteFinding(draft_, device_.value(), fact, false,
+      NoteFinding(builder_, device_.value(), fact, false,
                   absl::StrCat(job.job_id(), " had finished on ",
-                               DeviceName(draft_.state(), device_.value()), ", but its result ",
+                               DeviceName(builder_.state(), device_.value()), ", but its result ",
                                output, " is not in the restored store: the job runs again"));
     }
     return absl::StrCat(id.value(), " was placed before the restore; its energy is booked");
@@ -261,10 +262,10 @@ class ReportDecider {
 
   template <typename Fact>
   void NoteTakenInAgain(const v1::Job& job, const Fact& fact) {
-    NoteFinding(
-        draft_, device_.value(), fact, true,
-        absl::StrCat(job.job_id(), " had finished on ", DeviceName(draft_.state(), device_.value()),
-                     "; its result was taken in again"));
+    NoteFinding(builder_, device_.value(), fact, true,
+                absl::StrCat(job.job_id(), " had finished on ",
+                             DeviceName(builder_.state(), device_.value()),
+                             "; its result was taken in again"));
   }
 
   // Makes the result of an attempt that the coordinator has already ended the job's result.
@@ -272,7 +273,7 @@ class ReportDecider {
              const std::string& output, const std::string& reason) {
     // A live attempt would repeat finished work, so the adopted result supersedes it.
     const v1::Attempt* newer = LiveAttempt(job);
-    v1::AttemptAdopted& adopted = *draft_.Add().mutable_attempt_adopted();
+    v1::AttemptAdopted& adopted = *builder_.Add().mutable_attempt_adopted();
     adopted.set_attempt_id(attempt.attempt_id());
     adopted.set_superseded_attempt_id(newer == nullptr ? "" : newer->attempt_id());
     Succeed(job, attempt, told, output, reason);
@@ -289,41 +290,41 @@ class ReportDecider {
     // too.
     if (output_signature_.ByteSizeLong() > 0 && KindOf(job.spec()).makes_model &&
         TrustsInputs(job, attempt)) {
-      AddSignature(draft_, ArtifactId(output), output_signature_, "the coordinator");
+      AddSignature(builder_, ArtifactId(output), output_signature_, "the coordinator");
     }
     // Learns before the receipt is stored, because the receipt states how far the rows moved.
     const std::vector<v1::ProfileRow> learned = LearnFrom(receipt, job, attempt);
     if (!learned.empty()) {
-      *receipt.mutable_row_move() = scheduler::MoveOf(draft_.state().profiles, learned);
+      *receipt.mutable_row_move() = scheduler::MoveOf(builder_.state().profiles, learned);
     }
-    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_FINISHED, reason, &receipt);
+    builder_.SetAttempt(attempt, v1::ATTEMPT_STATE_FINISHED, reason, &receipt);
     if (!learned.empty()) {
-      draft_.Add().mutable_profile_updated()->mutable_rows()->Assign(learned.begin(),
-                                                                     learned.end());
+      builder_.Add().mutable_profile_updated()->mutable_rows()->Assign(learned.begin(),
+                                                                       learned.end());
     }
     if (IsProfile(job.spec())) {
-      draft_.Requeue(job.job_id(), OutcomeOfRun(attempt, receipt, !learned.empty()));
+      builder_.Requeue(job.job_id(), OutcomeOfRun(attempt, receipt, !learned.empty()));
       return;
     }
-    RecordMeasurement(draft_, job, receipt, output);
-    std::string how = absl::StrCat("finished on ", DeviceName(draft_.state(), device_.value()));
-    const v1::JobRecord& record = *FindJob(draft_.state(), JobId(job.job_id()));
+    RecordMeasurement(builder_, job, receipt, output);
+    std::string how = absl::StrCat("finished on ", DeviceName(builder_.state(), device_.value()));
+    const v1::JobRecord& record = *FindJob(builder_.state(), JobId(job.job_id()));
     const absl::Duration late =
-        JobAge(draft_.state(), draft_.observations(), record, draft_.now().monotonic) -
+        JobAge(builder_.state(), builder_.observations(), record, builder_.now().monotonic) -
         absl::Seconds(job.spec().deadline_seconds());
     if (job.spec().deadline_seconds() > 0.0 && late > absl::ZeroDuration()) {
       absl::StrAppend(&how, ", ", FormatElapsed(late), " after its deadline");
     }
-    draft_.EndJob(job, v1::JOB_STATE_SUCCEEDED, how, output);
+    builder_.EndJob(job, v1::JOB_STATE_SUCCEEDED, how, output);
   }
 
   // A job from before signatures were required may have used an unsigned model; its output is then
   // not signed either.
   [[nodiscard]] bool TrustsInputs(const v1::Job& job, const v1::Attempt& attempt) const {
     const auto trusts = [this](const std::string& id) {
-      const v1::ArtifactInfo* const model = draft_.state().artifacts.Find(ArtifactId(id));
-      return model != nullptr && draft_.observations().check_model &&
-             draft_.observations().check_model(*model).ok();
+      const v1::ArtifactInfo* const model = builder_.state().artifacts.Find(ArtifactId(id));
+      return model != nullptr && builder_.observations().check_model &&
+             builder_.observations().check_model(*model).ok();
     };
     return std::all_of(job.inputs().begin(), job.inputs().end(),
                        [&](const v1::ResolvedInput& input) {
@@ -333,7 +334,7 @@ class ReportDecider {
   }
 
   std::string Finished(const v1::AttemptFinished& fact) {
-    if (IsBeforeRestore(draft_.state(), fact)) {
+    if (IsBeforeRestore(builder_.state(), fact)) {
       return RecoverEnd(fact, v1::ATTEMPT_STATE_FINISHED, fact.output().artifact_id());
     }
     const Subject subject = SubjectOf(fact);
@@ -346,7 +347,7 @@ class ReportDecider {
     const std::string& output = fact.output().artifact_id();
     // After a restore an end may be reported twice: at once, and again once its result has arrived.
     const bool returned =
-        EpochOf(FencingToken(fact.fencing_token())) < EpochOf(draft_.state()) && Has(job, output);
+        EpochOf(FencingToken(fact.fencing_token())) < EpochOf(builder_.state()) && Has(job, output);
     // A superseded attempt may still bring the job's result, as long as the job is open.
     const bool superseded = attempt.state() == v1::ATTEMPT_STATE_SUPERSEDED;
     const bool adoptable = !IsTerminal(job.state()) &&
@@ -372,10 +373,10 @@ class ReportDecider {
       lost.set_fencing_token(fact.fencing_token());
       lost.set_failure_class(v1::FAILURE_CLASS_LINK);
       lost.set_message(absl::StrCat("the coordinator does not have the result ", output));
-      if (EpochOf(FencingToken(fact.fencing_token())) < EpochOf(draft_.state())) {
-        NoteFinding(draft_, device_.value(), fact, false,
+      if (EpochOf(FencingToken(fact.fencing_token())) < EpochOf(builder_.state())) {
+        NoteFinding(builder_, device_.value(), fact, false,
                     absl::StrCat(job.job_id(), " had finished on ",
-                                 DeviceName(draft_.state(), device_.value()), ", but its result ",
+                                 DeviceName(builder_.state(), device_.value()), ", but its result ",
                                  output, " is not in the restored store: the job runs again"));
       }
       *lost.mutable_receipt() = fact.receipt();
@@ -407,29 +408,29 @@ class ReportDecider {
   [[nodiscard]] const v1::ArtifactInfo* InputOf(const v1::Job& job, absl::string_view field) const {
     const v1::ResolvedInput* const input = FindInput(job, field);
     return input == nullptr ? nullptr
-                            : draft_.state().artifacts.Find(ArtifactId(input->artifact_id()));
+                            : builder_.state().artifacts.Find(ArtifactId(input->artifact_id()));
   }
 
   [[nodiscard]] std::vector<v1::ProfileRow> LearnFrom(const v1::Receipt& receipt,
                                                       const v1::Job& job,
                                                       const v1::Attempt& attempt) const {
-    if (IsRevoked(draft_.state(), device_)) {
+    if (IsRevoked(builder_.state(), device_)) {
       return {};
     }
-    const v1::DeviceRecord& record = *FindDevice(draft_.state(), device_);
+    const v1::DeviceRecord& record = *FindDevice(builder_.state(), device_);
     v1::DeviceInfo info = scheduler::ProcessorOf(record.info(), receipt.on_cpu());
     if (record.registered_unix_seconds() > attempt.placed_unix_seconds()) {
       info.clear_power_modes();  // The numbers may have differed when the run was placed.
     }
     const v1::ResolvedInput* const model = FindInput(job, kModelInput);
-    return scheduler::LearnFromReceipt(draft_.state().profiles, info, receipt, draft_.now().wall,
-                                       attempt.has_model_choice()
-                                           ? attempt.model_choice().artifact_id()
-                                           : (model == nullptr ? "" : model->artifact_id()));
+    return scheduler::LearnFromReceipt(
+        builder_.state().profiles, info, receipt, builder_.now().wall,
+        attempt.has_model_choice() ? attempt.model_choice().artifact_id()
+                                   : (model == nullptr ? "" : model->artifact_id()));
   }
 
   std::string Failed(const v1::AttemptFailed& fact) {
-    if (IsBeforeRestore(draft_.state(), fact)) {
+    if (IsBeforeRestore(builder_.state(), fact)) {
       return RecoverEnd(fact, v1::ATTEMPT_STATE_FAILED, "");
     }
     const Subject subject = SubjectOf(fact);
@@ -447,12 +448,12 @@ class ReportDecider {
     receipt.set_failure_class(failure_class);
     const std::string message = ToldText(fact.message());
     receipt.set_failure_message(message);
-    draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, message, &receipt,
-                      fact.checkpoint_step());
-    draft_.AfterFailure(*subject.job,
-                        {failure_class, device_.value(),
-                         std::max(fact.checkpoint_step(), subject.attempt->reached_step())},
-                        message);
+    builder_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, message, &receipt,
+                        fact.checkpoint_step());
+    builder_.AfterFailure(*subject.job,
+                          {failure_class, device_.value(),
+                           std::max(fact.checkpoint_step(), subject.attempt->reached_step())},
+                          message);
     return "";
   }
 
@@ -460,12 +461,12 @@ class ReportDecider {
   // the start of the job.
   void TakeCheckpoint(const Subject& subject, const v1::AttemptStopped& fact) {
     const std::string& artifact = fact.checkpoint().artifact_id();
-    const v1::JobRecord& record = *FindJob(draft_.state(), JobId(subject.job->job_id()));
+    const v1::JobRecord& record = *FindJob(builder_.state(), JobId(subject.job->job_id()));
     if (artifact.empty() || IsTerminal(subject.job->state()) || !Has(*subject.job, artifact) ||
         fact.checkpoint_step() <= record.checkpoint().step()) {
       return;
     }
-    v1::JobCheckpointStored& stored = *draft_.Add().mutable_job_checkpoint_stored();
+    v1::JobCheckpointStored& stored = *builder_.Add().mutable_job_checkpoint_stored();
     stored.set_job_id(subject.job->job_id());
     stored.set_attempt_id(fact.attempt_id());
     stored.set_artifact_id(artifact);
@@ -473,7 +474,7 @@ class ReportDecider {
   }
 
   std::string Stopped(const v1::AttemptStopped& fact) {
-    if (IsBeforeRestore(draft_.state(), fact)) {
+    if (IsBeforeRestore(builder_.state(), fact)) {
       return RecoverEnd(fact, v1::ATTEMPT_STATE_SUPERSEDED, "");
     }
     const Subject subject = SubjectOf(fact);
@@ -485,7 +486,7 @@ class ReportDecider {
       return BookLate(subject, fact.receipt(), "stopped");
     }
     const v1::Attempt& attempt = *subject.attempt;
-    const v1::DeviceRecord& device = *FindDevice(draft_.state(), device_);
+    const v1::DeviceRecord& device = *FindDevice(builder_.state(), device_);
     std::string reason = absl::StrCat("stopped by ", device.info().name());
     absl::Duration backoff = absl::ZeroDuration();
     if (device.drained()) {
@@ -497,9 +498,9 @@ class ReportDecider {
           *subject.job, {v1::FAILURE_CLASS_UNSPECIFIED, device_.value(), fact.checkpoint_step()});
     }
     const v1::Receipt receipt = Complete(fact.receipt(), attempt);
-    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason,
-                      DidWork(receipt) ? &receipt : nullptr, fact.checkpoint_step());
-    draft_.Requeue(subject.job->job_id(), reason, backoff);
+    builder_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason,
+                        DidWork(receipt) ? &receipt : nullptr, fact.checkpoint_step());
+    builder_.Requeue(subject.job->job_id(), reason, backoff);
     return "";
   }
 
@@ -513,7 +514,7 @@ class ReportDecider {
         return "ledger: negative or not a number";
       }
     }
-    const v1::DeviceRecord& record = *FindDevice(draft_.state(), device_);
+    const v1::DeviceRecord& record = *FindDevice(builder_.state(), device_);
     v1::EnergyLedger base = record.ledger_base();
     v1::EnergyLedger total = Sum(base, ledger);
     const bool names_counter = ledger.counter_id() != 0 && record.ledger().counter_id() != 0;
@@ -532,7 +533,7 @@ class ReportDecider {
     } else if (WentBack(record.ledger(), total)) {
       return "ledger: went back";
     }
-    v1::LedgerRecorded& recorded = *draft_.Add().mutable_ledger_recorded();
+    v1::LedgerRecorded& recorded = *builder_.Add().mutable_ledger_recorded();
     recorded.set_device_id(device_.value());
     *recorded.mutable_ledger() = std::move(total);
     *recorded.mutable_base() = std::move(base);
@@ -540,7 +541,7 @@ class ReportDecider {
     return "";
   }
 
-  Draft& draft_;
+  DecisionBuilder& builder_;
   const DeviceId& device_;
   const v1::Report& report_;
   const v1::ArtifactSignature& output_signature_;
@@ -549,44 +550,44 @@ class ReportDecider {
 
 }  // namespace
 
-void Decide(Draft& draft, const WorkerReport& command) {
-  const v1::DeviceRecord* record = FindDevice(draft.state(), command.device);
+void Decide(DecisionBuilder& builder, const WorkerReport& command) {
+  const v1::DeviceRecord* record = FindDevice(builder.state(), command.device);
   if (record == nullptr || command.incarnation == 0) {
-    draft.Refuse(absl::FailedPreconditionError(
+    builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat("report of ", command.device.value(), " without a hello before it")));
     return;
   }
-  const v1::ReportMark* known = FindMark(draft.state(), command.device, command.incarnation);
+  const v1::ReportMark* known = FindMark(builder.state(), command.device, command.incarnation);
   const int64_t mark = known == nullptr ? 0 : known->sequence();
   const int64_t sequence = command.report.sequence();
   // One board never gives two different reports the same number, so a second board uses its
   // identity.
   if (sequence == mark && known != nullptr && known->digest() != 0 &&
       known->digest() != ReportDigest(command.report)) {
-    RefuseClone(draft, *record,
+    RefuseClone(builder, *record,
                 absl::StrCat("report ", sequence, " came twice with different contents"));
     return;
   }
   const bool again = sequence <= mark && WATTLE_FAULT_POINT("high-water mark");
   if (sequence <= mark && !again) {
     // The worker repeats the report because the acknowledgement was lost.
-    draft.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
+    builder.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
     return;
   }
   // Accepting a report after a gap would lose the missing facts for good.
   if (sequence != mark + 1 && !again) {
-    draft.Refuse(
+    builder.Refuse(
         absl::OutOfRangeError(absl::StrCat("report ", sequence, " of ", command.device.value(),
                                            ": ", mark + 1, " is missing; send again from there")));
-    draft.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
+    builder.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
     return;
   }
   // A device that waits for approval has no work to report on. Accepting its report without effect
   // lets the device drop the report.
-  const std::string note = WaitsForApproval(draft.state(), command.device)
+  const std::string note = WaitsForApproval(builder.state(), command.device)
                                ? "the device waits for approval"
-                               : ReportDecider(draft, command).Take();
-  v1::ReportAccepted& accepted = *draft.Add().mutable_report_accepted();
+                               : ReportDecider(builder, command).Take();
+  v1::ReportAccepted& accepted = *builder.Add().mutable_report_accepted();
   accepted.set_device_id(command.device.value());
   accepted.set_incarnation(command.incarnation);
   accepted.set_sequence(sequence);

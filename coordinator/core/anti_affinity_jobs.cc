@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/fault_point.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/projects.h"
 #include "scheduler/place/rules/anti_affinity.h"
 

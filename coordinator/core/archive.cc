@@ -5,7 +5,7 @@
 
 #include "base/fault_point.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/state.h"
 
@@ -38,19 +38,19 @@ bool AnythingToArchive(const State& state, const Instant& started, const Retenti
   return Leaves(age, state.ended_jobs.size(), retention);
 }
 
-void Decide(Draft& draft, const ArchiveEnded& command) {
-  const State& state = draft.state();
+void Decide(DecisionBuilder& builder, const ArchiveEnded& command) {
+  const State& state = builder.state();
   const Retention& retention = command.retention;
   size_t left = state.ended_jobs.size();
   size_t archived = 0;
   for (const auto& [ended_unix_seconds, number] : state.ended_jobs) {
-    const EndedTime age = EndedFor(state, draft.observations().started, number,
-                                   FromUnix(ended_unix_seconds), draft.now().monotonic);
+    const EndedTime age = EndedFor(state, builder.observations().started, number,
+                                   FromUnix(ended_unix_seconds), builder.now().monotonic);
     if (!Leaves(age, left, retention) || archived == kJobsAtOnce) {
       return;  // The jobs after this one ended later.
     }
     const v1::JobRecord& record = state.jobs.at(number);
-    v1::JobArchived& event = *draft.Add().mutable_job_archived();
+    v1::JobArchived& event = *builder.Add().mutable_job_archived();
     *event.mutable_job() = record.job();
     if (WATTLE_FAULT_POINT("archived results")) {
       event.mutable_job()->clear_attempts();

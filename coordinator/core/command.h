@@ -113,7 +113,7 @@ struct CommitArtifact {
   std::vector<std::string> own_projects = {};
   DeviceId device = {};  // The uploading device, see CheckMayCommit; empty: another caller.
 };
-// A signature of the artifact, which the shell has checked because it knows the signers.
+// A signature of the artifact, which the event loop has checked because it knows the signers.
 struct SignArtifact {
   ArtifactId artifact;
   v1::ArtifactSignature signature;
@@ -127,7 +127,7 @@ struct RemoveArtifact {
 };
 
 // The store needs room and proposes to evict this artifact. The core refuses while an open job or a
-// name needs the artifact. The shell removes the files once the event is durable.
+// name needs the artifact. The event loop removes the files once the event is durable.
 struct EvictArtifact {
   ArtifactId artifact;
   std::string reason;
@@ -247,7 +247,7 @@ using Command =
                  RemoveImportedProfiles, PushForecast, RemoveForecast, SetProject, RemoveProject,
                  SetMember, StartUpgrade, PauseUpgrade, ResumeUpgrade, AbortUpgrade>;
 
-// The shell sends the device its desired set, as DesiredFor gives it at that moment.
+// The event loop sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {
   DeviceId device;
 };
@@ -266,7 +266,7 @@ struct JobChanged {
 // Every effect can be derived from the state, so an effect may be lost or repeated.
 using Effect = std::variant<DesiredSetChanged, Acknowledge, QueueChanged, JobChanged>;
 
-// The shell releases the answer and the effects only after the events are durable.
+// The event loop releases the answer and the effects only after the events are durable.
 struct Decision {
   std::vector<v1::Event> events;  // numbered and dated; to be journalled and applied in order
   absl::Status status;   // the caller's answer; events beside an error note a device's problem

@@ -1,14 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The coordinator as a pure state machine: commands in, events and effects out. Nothing here reads
-// a clock, draws a random number or touches a file or a socket. The shell's duties, in this order:
+// a clock, draws a random number or touches a file or a socket. The event loop's duties, in this
+// order:
 //   1. decision = Decide(state, command, observations, now)
 //   2. for each event: effects += Apply(state, event, now.monotonic)
 //   3. append the events to the journal; on failure end the process (replay, never roll back)
 //   4. only then: answer the caller, carry out decision.effects and effects, publish the state
-// At start the shell applies every journalled event, sets Observations::started, and sends each
-// device its desired set when the device's hello arrives. All functions are pure. One thread owns
-// State.
+// At start the event loop applies every journalled event, sets Observations::started, and sends
+// each device its desired set when the device's hello arrives. All functions are pure. One thread
+// owns State.
 #ifndef WATTLE_COORDINATOR_CORE_CORE_H_
 #define WATTLE_COORDINATOR_CORE_CORE_H_
 

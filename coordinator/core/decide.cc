@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lineage_internal.h"
@@ -28,124 +28,124 @@
 namespace wattle::core {
 namespace {
 
-void Decide(Draft& draft, const CancelJob& command) {
-  const v1::JobRecord* record = FindJob(draft.state(), command.job);
+void Decide(DecisionBuilder& builder, const CancelJob& command) {
+  const v1::JobRecord* record = FindJob(builder.state(), command.job);
   if (record == nullptr) {
-    draft.Refuse(absl::NotFoundError(
+    builder.Refuse(absl::NotFoundError(
         absl::StrCat("no job \"", command.job.value(), "\"; 'wattle jobs' lists them")));
     return;
   }
   const v1::Job& job = record->job();
-  draft.decision().id = job.job_id();
+  builder.decision().id = job.job_id();
   if (job.state() == v1::JOB_STATE_CANCELLED) {
     return;  // The job is cancelled already; a repeated request succeeds.
   }
   if (IsTerminal(job.state())) {
-    draft.Refuse(absl::FailedPreconditionError(
+    builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat("job ", job.job_id(), " has ended: ", job.reason())));
     return;
   }
   const std::string reason =
       command.reason.empty() ? "cancelled" : absl::StrCat("cancelled: ", command.reason);
   if (const v1::Attempt* live = LiveAttempt(job); live != nullptr) {
-    draft.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    builder.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
   }
-  draft.EndJob(job, v1::JOB_STATE_CANCELLED, reason, "");
+  builder.EndJob(job, v1::JOB_STATE_CANCELLED, reason, "");
 }
 
 // The device that a command names, as the decision's id; null: none, and the command is refused.
-const v1::DeviceRecord* NamedDevice(Draft& draft, const DeviceId& id) {
-  const v1::DeviceRecord* record = FindDevice(draft.state(), id);
+const v1::DeviceRecord* NamedDevice(DecisionBuilder& builder, const DeviceId& id) {
+  const v1::DeviceRecord* record = FindDevice(builder.state(), id);
   if (record == nullptr) {
-    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", id.value(), "\"")));
+    builder.Refuse(absl::NotFoundError(absl::StrCat("no device \"", id.value(), "\"")));
   } else {
-    draft.decision().id = id.value();
+    builder.decision().id = id.value();
   }
   return record;
 }
 
-void Decide(Draft& draft, const DrainDevice& command) {
-  const v1::DeviceRecord* record = NamedDevice(draft, command.device);
+void Decide(DecisionBuilder& builder, const DrainDevice& command) {
+  const v1::DeviceRecord* record = NamedDevice(builder, command.device);
   if (record == nullptr || record->drained()) {
     return;
   }
-  v1::DeviceDrained& drained = *draft.Add().mutable_device_drained();
+  v1::DeviceDrained& drained = *builder.Add().mutable_device_drained();
   drained.set_device_id(command.device.value());
   drained.set_reason(command.reason);
-  for (const v1::Attempt* const attempt : AttemptsOn(draft.state(), command.device)) {
+  for (const v1::Attempt* const attempt : AttemptsOn(builder.state(), command.device)) {
     if (attempt->state() == v1::ATTEMPT_STATE_PLACED) {
       // The device may never have received the attempt, and would then not report its stop. If the
       // device did receive it, its joules are booked when its report comes.
       const std::string reason =
           absl::StrCat(record->info().name(), " was drained before it accepted");
-      draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-      draft.Requeue(attempt->job_id(), reason);
+      builder.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+      builder.Requeue(attempt->job_id(), reason);
     }
   }
 }
 
-void Decide(Draft& draft, const ResumeDevice& command) {
-  const v1::DeviceRecord* record = NamedDevice(draft, command.device);
+void Decide(DecisionBuilder& builder, const ResumeDevice& command) {
+  const v1::DeviceRecord* record = NamedDevice(builder, command.device);
   if (record == nullptr) {
     return;
   }
   if (record->drained()) {
-    draft.Add().mutable_device_resumed()->set_device_id(command.device.value());
+    builder.Add().mutable_device_resumed()->set_device_id(command.device.value());
   }
   if (!record->problem().empty()) {
     // A person has seen the problem. If it persists, the next refusal records it again.
-    draft.Add().mutable_device_problem_changed()->set_device_id(command.device.value());
+    builder.Add().mutable_device_problem_changed()->set_device_id(command.device.value());
   }
 }
 
-void Decide(Draft& draft, const ApplyPolicy& command) {
+void Decide(DecisionBuilder& builder, const ApplyPolicy& command) {
   if (absl::Status valid = ValidatePolicy(command.policy); !valid.ok()) {
-    draft.Refuse(valid);
+    builder.Refuse(valid);
     return;
   }
-  if (absl::Status agree = CheckPowerGroupsWith(draft.state(), command.policy); !agree.ok()) {
-    draft.Refuse(agree);
+  if (absl::Status agree = CheckPowerGroupsWith(builder.state(), command.policy); !agree.ok()) {
+    builder.Refuse(agree);
     return;
   }
-  draft.decision().id = command.policy.name();
-  const auto known = draft.state().policies.find(command.policy.name());
-  if (known != draft.state().policies.end() &&
+  builder.decision().id = command.policy.name();
+  const auto known = builder.state().policies.find(command.policy.name());
+  if (known != builder.state().policies.end() &&
       known->second.SerializeAsString() == command.policy.SerializeAsString()) {
     return;
   }
-  *draft.Add().mutable_policy_applied()->mutable_policy() = command.policy;
+  *builder.Add().mutable_policy_applied()->mutable_policy() = command.policy;
 }
 
-void Decide(Draft& draft, const DeletePolicy& command) {
-  if (!draft.state().policies.contains(command.name)) {
-    draft.Refuse(absl::NotFoundError(
+void Decide(DecisionBuilder& builder, const DeletePolicy& command) {
+  if (!builder.state().policies.contains(command.name)) {
+    builder.Refuse(absl::NotFoundError(
         absl::StrCat("no policy \"", command.name, "\"; 'wattle policy ls' lists them")));
     return;
   }
-  draft.Add().mutable_policy_deleted()->set_name(command.name);
+  builder.Add().mutable_policy_deleted()->set_name(command.name);
 }
 
-void Decide(Draft& draft, const CountRefusals& command) {
-  *draft.Add().mutable_refusals_counted() = command.counted;
+void Decide(DecisionBuilder& builder, const CountRefusals& command) {
+  *builder.Add().mutable_refusals_counted() = command.counted;
 }
 
 }  // namespace
 
 Decision Decide(const State& state, const Command& command, const Observations& observations,
                 const Instant& now) {
-  Draft draft(state, observations, now);
+  DecisionBuilder builder(state, observations, now);
   std::visit(
-      [&draft](const auto& one) {
+      [&builder](const auto& one) {
         if constexpr (requires { one.reason; }) {
           if (absl::Status valid = ValidateText("reason", one.reason); !valid.ok()) {
-            draft.Refuse(std::move(valid));
+            builder.Refuse(std::move(valid));
             return;
           }
         }
-        Decide(draft, one);
+        Decide(builder, one);
       },
       command);
-  return std::move(draft.decision());
+  return std::move(builder.decision());
 }
 
 absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wanted) {

@@ -33,7 +33,7 @@
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
-#include "coordinator/core/winning_changes.h"
+#include "coordinator/core/what_if_changes.h"
 #include "policy/guard_reason.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
@@ -318,7 +318,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   }
   // The planner chooses the runs of a profile job regardless of what would win.
   if (!request.without_changes() && plan.certain_failure().empty() && !job.profile_point) {
-    AddWinningChanges(
+    AddWhatIfChanges(
         snapshot, job, [&](const v1::JobSpec& spec) { return WithSpec(state, inputs, job, spec); },
         plan);
   }

@@ -7,7 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/lineage_internal.h"
@@ -20,8 +20,8 @@ constexpr int kMessagesOfALife = 2;
 constexpr char kDoubled[] = "two processes show the certificate of ";
 
 // False without a certificate: no operator could approve such a device.
-bool NotesDoubling(Draft& draft, const WorkerHello& command) {
-  const State& state = draft.state();
+bool NotesDoubling(DecisionBuilder& builder, const WorkerHello& command) {
+  const State& state = builder.state();
   const DeviceId device(command.hello.device().device_id());
   const v1::DeviceRecord* const record = FindDevice(state, device);
   const v1::IdentityRecord* const identity = FindIdentity(state, kDeviceKind, device.value());
@@ -29,7 +29,7 @@ bool NotesDoubling(Draft& draft, const WorkerHello& command) {
     return false;
   }
   if (WaitsForApproval(state, device) && IsDuplicateIdentityProblem(record->problem())) {
-    draft.Refuse(absl::FailedPreconditionError(record->problem()));
+    builder.Refuse(absl::FailedPreconditionError(record->problem()));
     return true;
   }
   const std::string name = DeviceName(state, device.value());
@@ -38,11 +38,11 @@ bool NotesDoubling(Draft& draft, const WorkerHello& command) {
       "): most likely an SD card was copied. Neither gets work. Delete the state directory on one "
       "of the two, then: wattle device approve ",
       name, "; or shut both out: wattle device revoke ", name);
-  draft.Refuse(absl::FailedPreconditionError(reason));
-  v1::DeviceDoubled& doubled = *draft.Add().mutable_device_doubled();
+  builder.Refuse(absl::FailedPreconditionError(reason));
+  v1::DeviceDoubled& doubled = *builder.Add().mutable_device_doubled();
   doubled.set_device_id(device.value());
   doubled.set_reason(reason);
-  TakeWorkBack(draft, device, "was doubled");
+  TakeWorkBack(builder, device, "was doubled");
   return true;
 }
 
@@ -76,13 +76,13 @@ bool IsDuplicateIdentityProblem(absl::string_view problem) {
 }
 
 // Nothing in such a hello may count, except evidence of a copied card.
-void RefuseRival(Draft& draft, const WorkerHello& command) {
+void RefuseRival(DecisionBuilder& builder, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
-  if (command.doubled && NotesDoubling(draft, command)) {
+  if (command.doubled && NotesDoubling(builder, command)) {
     return;
   }
-  if (!IsOfThisOpening(draft.state(), hello) || CheckIdentity(draft, hello)) {
-    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+  if (!IsOfThisOpening(builder.state(), hello) || CheckIdentity(builder, hello)) {
+    builder.Refuse(absl::FailedPreconditionError(absl::StrCat(
         hello.device().name(), ": two processes use the identity ", hello.device().device_id(),
         " (", command.rival,
         "): the first one stays. If it is the same board, it is let in once the old connection "

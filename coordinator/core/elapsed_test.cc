@@ -11,8 +11,8 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/lease.h"
-#include "coordinator/core/listening.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/standstill_detector.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/testing/fleet_for_test.h"
 
@@ -90,15 +90,15 @@ TEST(OwnerHoldTest, TheLeaseStandsStillWhileTheOwnerHoldsTheDevice) {
 }
 
 TEST(ListeningTest, NothingWithoutABreakIsOne) {
-  Listening listening(Now().monotonic, absl::Seconds(5));
+  StandstillDetector detector(Now().monotonic, absl::Seconds(5));
   for (const double seconds : {1.0, 5.9, 3.0, 10.8}) {
-    listening.Note(Now(seconds).monotonic);
-    EXPECT_EQ(listening.since(), Now().monotonic) << seconds;
+    detector.Note(Now(seconds).monotonic);
+    EXPECT_EQ(detector.since(), Now().monotonic) << seconds;
   }
-  listening.Note(Now(15.8).monotonic);
-  EXPECT_EQ(listening.since(), Now(15.8).monotonic);
-  listening.Note(Now(12).monotonic);  // Another thread's clock, read before the break.
-  EXPECT_EQ(listening.since(), Now(15.8).monotonic);
+  detector.Note(Now(15.8).monotonic);
+  EXPECT_EQ(detector.since(), Now(15.8).monotonic);
+  detector.Note(Now(12).monotonic);  // Another thread's clock, read before the break.
+  EXPECT_EQ(detector.since(), Now(15.8).monotonic);
 }
 
 TEST(ListeningTest, ASilenceWhileTheCoordinatorStoodStillIsNotTheDevices) {

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/exploration.h"
 #include "coordinator/core/profiling.h"
 #include "units/format.h"
@@ -38,22 +38,23 @@ namespace {
 
 // Why the attempt has drawn enough; empty: it may go on. A first prediction may be far too fast, so
 // a run of a profile job without a budget of its own is also bounded while it runs.
-std::string WhyEnough(const Draft& draft, const v1::Job& job, const v1::Attempt& live,
+std::string WhyEnough(const DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& live,
                       Joules of_attempt) {
   const Joules budget = FromWattHours(job.spec().energy_budget_wh());
   if (budget.value() > 0) {
-    const Joules spent = SpentSoFar(draft.observations(), job);
+    const Joules spent = SpentSoFar(builder.observations(), job);
     return spent < budget ? ""
                           : absl::StrCat("its energy budget of ", FormatEnergy(budget),
                                          " is spent: its attempts drew ", FormatEnergy(spent),
                                          "; submit again with a larger energy_budget_wh");
   }
-  if (!IsProfile(job.spec()) || FindDevice(draft.state(), DeviceId(live.device_id())) == nullptr) {
+  if (!IsProfile(job.spec()) ||
+      FindDevice(builder.state(), DeviceId(live.device_id())) == nullptr) {
     return "";
   }
-  const v1::Device device =
-      DescribeDevice(draft.state(), draft.observations(), DeviceId(live.device_id()), draft.now());
-  const Joules left = ExplorationOf(draft.state(), device, draft.now().wall).left;
+  const v1::Device device = DescribeDevice(builder.state(), builder.observations(),
+                                           DeviceId(live.device_id()), builder.now());
+  const Joules left = ExplorationOf(builder.state(), device, builder.now().wall).left;
   return of_attempt < left
              ? ""
              : absl::StrCat("its run drew ", FormatEnergy(of_attempt), ", and exploring may draw ",
@@ -63,12 +64,13 @@ std::string WhyEnough(const Draft& draft, const v1::Job& job, const v1::Attempt&
 
 }  // namespace
 
-void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
-  const auto progress = draft.observations().progress.find(AttemptId(live.attempt_id()));
-  if (progress == draft.observations().progress.end()) {
+void EndOverBudget(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& live) {
+  const auto progress = builder.observations().progress.find(AttemptId(live.attempt_id()));
+  if (progress == builder.observations().progress.end()) {
     return;
   }
-  const std::string reason = WhyEnough(draft, job, live, Joules(progress->second.energy_joules()));
+  const std::string reason =
+      WhyEnough(builder, job, live, Joules(progress->second.energy_joules()));
   if (reason.empty()) {
     return;
   }
@@ -77,8 +79,8 @@ void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
       std::any_of(job.attempts().begin(), job.attempts().end(), [](const v1::Attempt& attempt) {
         return attempt.state() == v1::ATTEMPT_STATE_FINISHED;
       });
-  draft.FailAttempt(live, reason);
-  draft.EndJob(job, measured ? v1::JOB_STATE_SUCCEEDED : v1::JOB_STATE_FAILED, reason, "");
+  builder.FailAttempt(live, reason);
+  builder.EndJob(job, measured ? v1::JOB_STATE_SUCCEEDED : v1::JOB_STATE_FAILED, reason, "");
 }
 
 }  // namespace wattle::core

@@ -9,7 +9,7 @@
 
 namespace wattle::core {
 
-class Draft;
+class DecisionBuilder;
 struct Observations;
 
 // Gross joules of the job's attempts according to their receipts.
@@ -21,7 +21,7 @@ Joules SpentSoFar(const Observations& observations, const v1::Job& job);
 // Ends the job once its attempts, including the live one, have drawn its budget; for a profile job
 // without a budget, once they have drawn the exploration budget. An unreachable board reports no
 // progress, so its attempt goes on until the board connects again.
-void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live);
+void EndOverBudget(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& live);
 
 }  // namespace wattle::core
 

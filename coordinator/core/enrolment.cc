@@ -13,7 +13,7 @@
 
 #include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/duplicate_identity.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
@@ -61,11 +61,11 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
 
 }  // namespace
 
-void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why) {
-  const std::string reason = absl::StrCat(DeviceName(draft.state(), device.value()), " ", why);
-  for (const v1::Attempt* const attempt : AttemptsOn(draft.state(), device)) {
-    draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.Requeue(attempt->job_id(), reason);
+void TakeWorkBack(DecisionBuilder& builder, const DeviceId& device, absl::string_view why) {
+  const std::string reason = absl::StrCat(DeviceName(builder.state(), device.value()), " ", why);
+  for (const v1::Attempt* const attempt : AttemptsOn(builder.state(), device)) {
+    builder.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    builder.Requeue(attempt->job_id(), reason);
   }
 }
 
@@ -160,63 +160,63 @@ absl::StatusOr<std::string> CheckServiceToken(const State& state, const std::str
   return token->person();
 }
 
-void Decide(Draft& draft, const CreateTokens& command) {
+void Decide(DecisionBuilder& builder, const CreateTokens& command) {
   for (const v1::EnrolmentToken& token : command.tokens) {
     for (const std::string& project : token.projects()) {
-      if (const absl::Status there = CheckProjectExists(draft.state(), "projects", project);
+      if (const absl::Status there = CheckProjectExists(builder.state(), "projects", project);
           !there.ok()) {
-        draft.Refuse(there);
+        builder.Refuse(there);
         return;
       }
     }
   }
   for (const v1::EnrolmentToken& token : command.tokens) {
-    *draft.Add().mutable_token_created()->mutable_token() = token;
+    *builder.Add().mutable_token_created()->mutable_token() = token;
   }
 }
 
-void Decide(Draft& draft, const HoldTokenUses& command) {
-  const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
+void Decide(DecisionBuilder& builder, const HoldTokenUses& command) {
+  const v1::EnrolmentToken* const token = builder.state().tokens.Find(command.token_id);
   if (token == nullptr || token->used() >= command.used) {
     return;
   }
   // The event of a new token with updated uses replaces the token.
-  v1::EnrolmentToken& used = *draft.Add().mutable_token_created()->mutable_token();
+  v1::EnrolmentToken& used = *builder.Add().mutable_token_created()->mutable_token();
   used = *token;
   used.set_used(std::min(command.used, token->uses()));
 }
 
-void Decide(Draft& draft, const RevokeToken& command) {
-  const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
+void Decide(DecisionBuilder& builder, const RevokeToken& command) {
+  const v1::EnrolmentToken* const token = builder.state().tokens.Find(command.token_id);
   if (token == nullptr) {
-    draft.Refuse(absl::NotFoundError(absl::StrCat(
+    builder.Refuse(absl::NotFoundError(absl::StrCat(
         "no token \"", command.token_id, "\"; 'wattle events' tells the id of each token")));
     return;
   }
   // Only operators admit boards; the permission to admit also allows ending the token.
   if (token->kind() != kDeviceKind && !command.by_admin) {
-    draft.Refuse(absl::PermissionDeniedError(
+    builder.Refuse(absl::PermissionDeniedError(
         absl::StrCat("token ", command.token_id, ": is a ", token->kind(),
                      "'s, which an admin ends; an operator ends tokens of boards")));
     return;
   }
   if (token->revoked()) {
-    draft.Refuse(absl::AlreadyExistsError(
+    builder.Refuse(absl::AlreadyExistsError(
         absl::StrCat("the token ", command.token_id, " was revoked already")));
     return;
   }
-  v1::TokenRevoked& revoked = *draft.Add().mutable_token_revoked();
+  v1::TokenRevoked& revoked = *builder.Add().mutable_token_revoked();
   revoked.set_token_id(command.token_id);
   revoked.set_by(command.by);
 }
 
-void Decide(Draft& draft, const Enrol& command) {
+void Decide(DecisionBuilder& builder, const Enrol& command) {
   const ShownToken shown = {command.identity.token_id(), command.secret_sha256,
                             command.identity.signing_request_sha256(), command.identity.id()};
   const absl::StatusOr<v1::EnrolmentToken> token =
-      CheckToken(draft.state(), shown, draft.now().wall);
+      CheckToken(builder.state(), shown, builder.now().wall);
   if (!token.ok()) {
-    draft.Refuse(token.status());
+    builder.Refuse(token.status());
     return;
   }
   v1::IdentityRecord identity = command.identity;
@@ -227,31 +227,31 @@ void Decide(Draft& draft, const Enrol& command) {
   // A project may have been removed since the token was made.
   identity.clear_projects();
   for (const std::string& project : token->projects()) {
-    if (ProjectExists(draft.state(), project)) {
+    if (ProjectExists(builder.state(), project)) {
       identity.add_projects(project);
     }
   }
   if (token->projects_size() > 0 && identity.projects().empty()) {
-    draft.Refuse(Refusal(token->token_id(), "its projects were removed"));
+    builder.Refuse(Refusal(token->token_id(), "its projects were removed"));
     return;
   }
   identity.set_waits_for_approval(token->kind() == kDeviceKind && token->approve());
-  identity.set_enrolled_unix_seconds(ToUnix(draft.now().wall));
+  identity.set_enrolled_unix_seconds(ToUnix(builder.now().wall));
   if (const absl::Status valid = CheckId("device_id", identity.id()); !valid.ok()) {
-    draft.Refuse(valid);
+    builder.Refuse(valid);
     return;
   }
-  draft.decision().id = identity.id();
-  if (IsRepetition(draft.state(), *token, shown)) {
-    draft.decision().existed = true;
+  builder.decision().id = identity.id();
+  if (IsRepetition(builder.state(), *token, shown)) {
+    builder.decision().existed = true;
     return;
   }
   const v1::IdentityRecord* const known =
-      FindIdentity(draft.state(), identity.kind(), identity.id());
+      FindIdentity(builder.state(), identity.kind(), identity.id());
   if (known != nullptr) {
     const bool same_key = known->public_key_sha256() == identity.public_key_sha256();
     if (known->revoked() && same_key) {
-      draft.Refuse(absl::PermissionDeniedError(absl::StrCat(
+      builder.Refuse(absl::PermissionDeniedError(absl::StrCat(
           identity.kind(), " ", identity.id(),
           ": this key was revoked; remove the folder \"credentials\" there, so that a new key is "
           "made, and enrol by a new token")));
@@ -260,7 +260,7 @@ void Decide(Draft& draft, const Enrol& command) {
     // A person's later login replaces the earlier one. A device's key can be replaced only after
     // the earlier one is revoked: otherwise a token would suffice to take a board over.
     if (!known->revoked() && !same_key && identity.kind() == kDeviceKind) {
-      draft.Refuse(absl::PermissionDeniedError(
+      builder.Refuse(absl::PermissionDeniedError(
           absl::StrCat("device ", identity.id(),
                        ": has enrolled with another key; if that key is lost: 'wattle device "
                        "revoke ",
@@ -270,22 +270,22 @@ void Decide(Draft& draft, const Enrol& command) {
   }
   const bool waits = identity.waits_for_approval();
   const DeviceId device(identity.id());
-  *draft.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
+  *builder.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
   if (waits) {
-    TakeWorkBack(draft, device, "enrolled anew, to be approved");
+    TakeWorkBack(builder, device, "enrolled anew, to be approved");
   }
 }
 
-void Decide(Draft& draft, const ApproveDevice& command) {
+void Decide(DecisionBuilder& builder, const ApproveDevice& command) {
   const std::string& id = command.device.value();
-  const v1::IdentityRecord* const known = FindIdentity(draft.state(), kDeviceKind, id);
+  const v1::IdentityRecord* const known = FindIdentity(builder.state(), kDeviceKind, id);
   if (known == nullptr) {
-    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", id, "\" enrolled by a token")));
+    builder.Refuse(absl::NotFoundError(absl::StrCat("no device \"", id, "\" enrolled by a token")));
     return;
   }
-  draft.decision().id = id;
+  builder.decision().id = id;
   if (known->revoked()) {
-    draft.Refuse(absl::FailedPreconditionError(
+    builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat("device ", id,
                      " was revoked; an operator lets it in again by a new token of 'wattle "
                      "device token'")));
@@ -294,40 +294,40 @@ void Decide(Draft& draft, const ApproveDevice& command) {
   if (!known->waits_for_approval()) {
     return;  // A repeated request succeeds.
   }
-  v1::DeviceApproved& approved = *draft.Add().mutable_device_approved();
+  v1::DeviceApproved& approved = *builder.Add().mutable_device_approved();
   approved.set_device_id(id);
   approved.set_by(command.by);
 }
 
-void Decide(Draft& draft, const HoldForApproval& command) {
+void Decide(DecisionBuilder& builder, const HoldForApproval& command) {
   const DeviceId device(command.identity.id());
-  draft.decision().id = device.value();
-  if (WaitsForApproval(draft.state(), device)) {
+  builder.decision().id = device.value();
+  if (WaitsForApproval(builder.state(), device)) {
     return;
   }
   v1::IdentityRecord identity = command.identity;
   identity.set_waits_for_approval(true);
-  if (!draft.state().tokens.contains(identity.token_id())) {
+  if (!builder.state().tokens.contains(identity.token_id())) {
     identity.clear_token_id();  // Made after the backup: it can no longer be spent.
   }
-  *draft.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
-  TakeWorkBack(draft, device, "waits for approval again");
+  *builder.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
+  TakeWorkBack(builder, device, "waits for approval again");
 }
 
-void Decide(Draft& draft, const RevokeIdentity& command) {
+void Decide(DecisionBuilder& builder, const RevokeIdentity& command) {
   const bool is_device = command.kind == kDeviceKind;
-  const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
+  const v1::IdentityRecord* const known = FindIdentity(builder.state(), command.kind, command.id);
   if (known == nullptr && !command.also_unknown &&
-      (!is_device || FindDevice(draft.state(), DeviceId(command.id)) == nullptr)) {
-    draft.Refuse(
+      (!is_device || FindDevice(builder.state(), DeviceId(command.id)) == nullptr)) {
+    builder.Refuse(
         absl::NotFoundError(absl::StrCat("no ", command.kind, " \"", command.id, "\" enrolled")));
     return;
   }
-  draft.decision().id = command.id;
+  builder.decision().id = command.id;
   if (known != nullptr && known->revoked()) {
     return;
   }
-  v1::IdentityRevoked& revoked = *draft.Add().mutable_identity_revoked();
+  v1::IdentityRevoked& revoked = *builder.Add().mutable_identity_revoked();
   revoked.set_kind(command.kind);
   revoked.set_id(command.id);
   revoked.set_reason(command.reason);
@@ -335,11 +335,11 @@ void Decide(Draft& draft, const RevokeIdentity& command) {
   if (!is_device) {
     return;
   }
-  TakeWorkBack(draft, DeviceId(command.id), "was revoked");
+  TakeWorkBack(builder, DeviceId(command.id), "was revoked");
   const std::vector<v1::ProfileRow> remain =
-      scheduler::RowsThatRemain(draft.state().profiles, command.id, command.since);
+      scheduler::RowsThatRemain(builder.state().profiles, command.id, command.since);
   if (!remain.empty()) {
-    draft.Add().mutable_profile_updated()->mutable_rows()->Assign(remain.begin(), remain.end());
+    builder.Add().mutable_profile_updated()->mutable_rows()->Assign(remain.begin(), remain.end());
   }
 }
 

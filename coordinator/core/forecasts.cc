@@ -14,7 +14,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/message_checks_internal.h"
 #include "policy/selector.h"
 #include "scheduler/battery/clear_sky.h"
@@ -306,28 +306,28 @@ int CountSelected(const State& state, const v1::HarvestForecast& forecast) {
   return selected;
 }
 
-void Decide(Draft& draft, const PushForecast& command) {
-  const int64_t hour_now = absl::ToUnixSeconds(draft.now().wall) / kHour;
-  if (const absl::Status valid = CheckPush(draft.state(), command.forecast, hour_now);
+void Decide(DecisionBuilder& builder, const PushForecast& command) {
+  const int64_t hour_now = absl::ToUnixSeconds(builder.now().wall) / kHour;
+  if (const absl::Status valid = CheckPush(builder.state(), command.forecast, hour_now);
       !valid.ok()) {
-    draft.Refuse(valid);
+    builder.Refuse(valid);
     return;
   }
-  draft.decision().id = command.forecast.name();
+  builder.decision().id = command.forecast.name();
   v1::HarvestForecast forecast =
-      Joined(draft.state().forecasts.Find(command.forecast.name()), command.forecast, hour_now);
-  forecast.set_pushed_unix_seconds(absl::ToDoubleSeconds(draft.now().wall - absl::UnixEpoch()));
+      Joined(builder.state().forecasts.Find(command.forecast.name()), command.forecast, hour_now);
+  forecast.set_pushed_unix_seconds(absl::ToDoubleSeconds(builder.now().wall - absl::UnixEpoch()));
   forecast.set_pushed_by(command.by);
-  *draft.Add().mutable_forecast_pushed()->mutable_forecast() = std::move(forecast);
+  *builder.Add().mutable_forecast_pushed()->mutable_forecast() = std::move(forecast);
 }
 
-void Decide(Draft& draft, const RemoveForecast& command) {
-  if (!draft.state().forecasts.contains(command.name)) {
-    draft.Refuse(absl::NotFoundError(
+void Decide(DecisionBuilder& builder, const RemoveForecast& command) {
+  if (!builder.state().forecasts.contains(command.name)) {
+    builder.Refuse(absl::NotFoundError(
         absl::StrCat("no forecast \"", command.name, "\"; 'wattle forecast ls' lists them")));
     return;
   }
-  draft.Add().mutable_forecast_removed()->set_name(command.name);
+  builder.Add().mutable_forecast_removed()->set_name(command.name);
 }
 
 void Applier::On(const v1::ForecastPushed& event) {

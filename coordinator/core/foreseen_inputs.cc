@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/state.h"

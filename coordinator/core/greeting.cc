@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/queueing.h"
@@ -45,8 +45,8 @@ void LeaveOutBadRates(v1::DeviceInfo& info) {
 }
 
 // A drained or released device that no longer holds an attempt will never report its stop.
-void EndNotHeld(Draft& draft, const v1::Hello& hello, const v1::DeviceRecord& record) {
-  const State& state = draft.state();
+void EndNotHeld(DecisionBuilder& builder, const v1::Hello& hello, const v1::DeviceRecord& record) {
+  const State& state = builder.state();
   for (const v1::Attempt* const attempt : AttemptsOn(state, DeviceId(hello.device().device_id()))) {
     const bool held = std::any_of(
         hello.attempts().begin(), hello.attempts().end(), [&](const v1::HeldAttempt& one) {
@@ -60,56 +60,56 @@ void EndNotHeld(Draft& draft, const v1::Hello& hello, const v1::DeviceRecord& re
     const std::string reason =
         record.drained() ? absl::StrCat(hello.device().name(), " is drained and does not hold it")
                          : attempt->reason();
-    draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.Requeue(attempt->job_id(), reason);
+    builder.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    builder.Requeue(attempt->job_id(), reason);
   }
 }
 
-void SetProblem(Draft& draft, const v1::DeviceInfo& device, absl::string_view problem) {
-  v1::DeviceProblemChanged& changed = *draft.Add().mutable_device_problem_changed();
+void SetProblem(DecisionBuilder& builder, const v1::DeviceInfo& device, absl::string_view problem) {
+  v1::DeviceProblemChanged& changed = *builder.Add().mutable_device_problem_changed();
   changed.set_device_id(device.device_id());
   changed.set_problem(std::string(problem));
 }
 
 // A worker with an unsupported protocol appears among the devices, with its version and the remedy.
-void RefuseProtocol(Draft& draft, const v1::Hello& hello, const absl::Status& problem) {
+void RefuseProtocol(DecisionBuilder& builder, const v1::Hello& hello, const absl::Status& problem) {
   const v1::DeviceRecord* const record =
-      FindDevice(draft.state(), DeviceId(hello.device().device_id()));
-  draft.Refuse(problem);
+      FindDevice(builder.state(), DeviceId(hello.device().device_id()));
+  builder.Refuse(problem);
   if (record == nullptr || record->removed() ||
       record->info().worker_version() != hello.device().worker_version()) {
-    v1::DeviceRegistered& registered = *draft.Add().mutable_device_registered();
+    v1::DeviceRegistered& registered = *builder.Add().mutable_device_registered();
     *registered.mutable_info() = hello.device();
     registered.mutable_info()->clear_rates();
     registered.set_incarnation(hello.incarnation());
   }
   if (record == nullptr || record->problem().empty() ||
       (IsProtocolProblem(record->problem()) && record->problem() != problem.message())) {
-    SetProblem(draft, hello.device(), problem.message());
+    SetProblem(builder, hello.device(), problem.message());
   }
 }
 
 }  // namespace
 
-void Decide(Draft& draft, const WorkerHello& command) {
+void Decide(DecisionBuilder& builder, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
   if (absl::Status valid = ValidateHello(hello); !valid.ok()) {
-    draft.Refuse(valid);
+    builder.Refuse(valid);
     return;
   }
   if (const absl::Status served = CheckProtocol(hello); !served.ok()) {
-    RefuseProtocol(draft, hello, served);
+    RefuseProtocol(builder, hello, served);
     return;
   }
   if (!command.rival.empty()) {
-    RefuseRival(draft, command);
+    RefuseRival(builder, command);
     return;
   }
-  if (!CheckLineage(draft, hello) ||
-      (IsOfThisOpening(draft.state(), hello) && !CheckIdentity(draft, hello))) {
+  if (!CheckLineage(builder, hello) ||
+      (IsOfThisOpening(builder.state(), hello) && !CheckIdentity(builder, hello))) {
     return;
   }
-  const State& state = draft.state();
+  const State& state = builder.state();
   const DeviceId device(hello.device().device_id());
   v1::DeviceInfo info = hello.device();
   if (info.time_scale() == 0.0) {
@@ -119,22 +119,22 @@ void Decide(Draft& draft, const WorkerHello& command) {
   const v1::DeviceRecord* record = FindDevice(state, device);
   if (record == nullptr || record->incarnation() != hello.incarnation() || record->removed() ||
       HardwareOf(record->info()) != HardwareOf(info)) {
-    v1::DeviceRegistered& registered = *draft.Add().mutable_device_registered();
+    v1::DeviceRegistered& registered = *builder.Add().mutable_device_registered();
     *registered.mutable_info() = info;
     registered.set_incarnation(hello.incarnation());
   }
   const v1::ReportMark* known = FindMark(state, device, hello.incarnation());
   const int64_t mark = known == nullptr ? 0 : known->sequence();
   if (record != nullptr && IsProtocolProblem(record->problem())) {
-    SetProblem(draft, info, "");
+    SetProblem(builder, info, "");
   }
   if (record != nullptr) {
-    EndNotHeld(draft, hello, *record);
+    EndNotHeld(builder, hello, *record);
   }
   if (IsOfThisOpening(state, hello) && MayWork(state, device)) {
-    RecoverHeldAttempts(draft, hello);
+    RecoverHeldAttempts(builder, hello);
   }
-  Decision& decision = draft.decision();
+  Decision& decision = builder.decision();
   decision.id = device.value();
   decision.effects.emplace_back(Acknowledge{device, hello.incarnation(), mark});
   decision.effects.emplace_back(DesiredSetChanged{device});

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/fault_point.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/device_artifacts.h"
-#include "coordinator/core/draft_internal.h"
 #include "coordinator/core/lineage_internal.h"
 
 namespace wattle::core {
@@ -20,12 +20,13 @@ bool KnowsOpening(const State& state, const std::string& opening_id) {
                      [&](const v1::Opening& one) { return one.opening_id() == opening_id; });
 }
 
-void Open(Draft& draft, int64_t epoch, const std::string& opening_id, const std::string& reason) {
-  v1::JournalOpened& opened = *draft.Add().mutable_journal_opened();
-  opened.set_lineage_id(draft.state().lineage_id);
+void Open(DecisionBuilder& builder, int64_t epoch, const std::string& opening_id,
+          const std::string& reason) {
+  v1::JournalOpened& opened = *builder.Add().mutable_journal_opened();
+  opened.set_lineage_id(builder.state().lineage_id);
   opened.set_epoch(epoch);
   opened.set_opening_id(opening_id);
-  opened.set_copied_sequence(draft.state().last_sequence.value());
+  opened.set_copied_sequence(builder.state().last_sequence.value());
   opened.set_reason(reason);
 }
 
@@ -54,21 +55,21 @@ bool IsOfThisOpening(const State& state, const v1::Hello& hello) {
          (hello.lineage_id() == state.lineage_id && hello.opening_id() == OpeningOf(state));
 }
 
-void Decide(Draft& draft, const OpenJournal& command) {
-  const State& state = draft.state();
+void Decide(DecisionBuilder& builder, const OpenJournal& command) {
+  const State& state = builder.state();
   if (state.openings.empty()) {
     const bool copy = command.copy && state.last_sequence.value() > 0;
-    Open(draft, copy ? std::max<int64_t>(1, command.epoch_min) : 0, command.opening_id,
+    Open(builder, copy ? std::max<int64_t>(1, command.epoch_min) : 0, command.opening_id,
          copy ? command.reason : "the journal began");
-    draft.decision().events.back().mutable_journal_opened()->set_lineage_id(command.lineage_id);
+    builder.decision().events.back().mutable_journal_opened()->set_lineage_id(command.lineage_id);
   } else if (command.copy && !WATTLE_FAULT_POINT("epoch")) {
-    Open(draft, std::max(EpochOf(state) + 1, command.epoch_min), command.opening_id,
+    Open(builder, std::max(EpochOf(state) + 1, command.epoch_min), command.opening_id,
          command.reason);
   }
 }
 
-bool CheckLineage(Draft& draft, const v1::Hello& hello) {
-  const State& state = draft.state();
+bool CheckLineage(DecisionBuilder& builder, const v1::Hello& hello) {
+  const State& state = builder.state();
   // A worker of another lineage drops the attempts that it holds, whatever the epochs. A worker of
   // version 0.1 sends no lineage.
   if (hello.lineage_id().empty() || hello.lineage_id() != state.lineage_id ||
@@ -76,7 +77,7 @@ bool CheckLineage(Draft& draft, const v1::Hello& hello) {
     return true;
   }
   if (hello.epoch() > EpochOf(state)) {
-    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+    builder.Refuse(absl::FailedPreconditionError(absl::StrCat(
         hello.device().name(), " has worked for epoch ", hello.epoch(),
         " of this journal, which stands at epoch ", EpochOf(state),
         " here: a copy of it runs elsewhere. Stop this coordinator; or, if it is the one to go on, "
@@ -86,7 +87,7 @@ bool CheckLineage(Draft& draft, const v1::Hello& hello) {
   }
   // The same backup was opened twice, and the device worked for the other copy. Both copies used
   // one epoch for their numbers. The new epoch makes the numbers of this copy distinct from now on.
-  Open(draft, EpochOf(state) + 1, absl::StrCat(OpeningOf(state), "+"),
+  Open(builder, EpochOf(state) + 1, absl::StrCat(OpeningOf(state), "+"),
        absl::StrCat(hello.device().name(), " has worked for another copy of the same backup"));
   return true;
 }
@@ -102,8 +103,8 @@ bool WaitsToReturn(const v1::Hello& hello, const v1::HeldAttempt& held) {
 
 }  // namespace
 
-void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
-  const State& state = draft.state();
+void RecoverHeldAttempts(DecisionBuilder& builder, const v1::Hello& hello) {
+  const State& state = builder.state();
   for (const v1::HeldAttempt& held : hello.attempts()) {
     const bool waits_to_return = WaitsToReturn(hello, held);
     if (!IsBeforeRestore(state, held) || (IsTerminal(held.state()) && !waits_to_return)) {
@@ -112,7 +113,7 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
     const AttemptId id(held.attempt_id());
     const v1::JobRecord* record = FindJob(state, JobId(JobIdOf(id)));
     if (record == nullptr) {
-      NoteUnknownJob(draft, hello.device().device_id(), held);
+      NoteUnknownJob(builder, hello.device().device_id(), held);
       continue;
     }
     const v1::Job& job = record->job();
@@ -122,7 +123,7 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
     const bool current = !waits_to_return && job.state() == v1::JOB_STATE_QUEUED &&
                          LiveAttempt(job) == nullptr &&
                          !state.wanted_attempts.contains(DeviceId(hello.device().device_id()));
-    v1::AttemptRecovered& recovered = *draft.Add().mutable_attempt_recovered();
+    v1::AttemptRecovered& recovered = *builder.Add().mutable_attempt_recovered();
     recovered.set_attempt_id(held.attempt_id());
     recovered.set_job_id(job.job_id());
     recovered.set_device_id(hello.device().device_id());
@@ -133,14 +134,14 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
     recovered.set_state(held.state());
     recovered.set_current(current);
     if (current) {
-      draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
-                   absl::StrCat("goes on on ", hello.device().name(),
-                                ", which held it through the restore"));
+      builder.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
+                     absl::StrCat("goes on on ", hello.device().name(),
+                                  ", which held it through the restore"));
     }
     if (waits_to_return) {
       continue;  // The finding follows once its result has arrived.
     }
-    NoteFinding(draft, hello.device().device_id(), held, current,
+    NoteFinding(builder, hello.device().device_id(), held, current,
                 current ? absl::StrCat(held.attempt_id(), " goes on on ", hello.device().name())
                         : absl::StrCat(held.attempt_id(), " on ", hello.device().name(),
                                        " is stopped: the job is ",
@@ -148,36 +149,37 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
   }
 }
 
-void RefuseClone(Draft& draft, const v1::DeviceRecord& device, const std::string& evidence) {
+void RefuseClone(DecisionBuilder& builder, const v1::DeviceRecord& device,
+                 const std::string& evidence) {
   const std::string problem = absl::StrCat(
       device.info().name(), ": two boards use the identity ", device.info().device_id(), " (",
       evidence,
       "): most likely an SD card was copied. On the copy, delete the worker's state directory and "
       "start it again");
-  draft.Refuse(absl::FailedPreconditionError(problem));
+  builder.Refuse(absl::FailedPreconditionError(problem));
   if (device.problem().empty()) {
-    v1::DeviceProblemChanged& changed = *draft.Add().mutable_device_problem_changed();
+    v1::DeviceProblemChanged& changed = *builder.Add().mutable_device_problem_changed();
     changed.set_device_id(device.info().device_id());
     changed.set_problem(problem);
   }
 }
 
-bool CheckIdentity(Draft& draft, const v1::Hello& hello) {
+bool CheckIdentity(DecisionBuilder& builder, const v1::Hello& hello) {
   const DeviceId id(hello.device().device_id());
-  const v1::DeviceRecord* record = FindDevice(draft.state(), id);
-  const v1::ReportMark* mark = FindMark(draft.state(), id, hello.incarnation());
+  const v1::DeviceRecord* record = FindDevice(builder.state(), id);
+  const v1::ReportMark* mark = FindMark(builder.state(), id, hello.incarnation());
   if (record == nullptr || mark == nullptr) {
     return true;
   }
   if (record->incarnation() != hello.incarnation()) {
-    RefuseClone(draft, *record, "a numbering of reports came back that a newer one had replaced");
+    RefuseClone(builder, *record, "a numbering of reports came back that a newer one had replaced");
     return false;
   }
   // A smaller sequence number does not indicate a clone: the board lost reports with its card and
   // draws a new incarnation.
   if (hello.last_report_sequence() == mark->sequence() && mark->digest() != 0 &&
       hello.last_report_digest() != 0 && hello.last_report_digest() != mark->digest()) {
-    RefuseClone(draft, *record,
+    RefuseClone(builder, *record,
                 absl::StrCat("its report ", mark->sequence(), " is not the one that came"));
     return false;
   }
@@ -188,15 +190,15 @@ std::string JobIdOf(const AttemptId& attempt) {
   return attempt.value().substr(0, attempt.value().find('.'));
 }
 
-void AddFinding(Draft& draft, v1::RestoreFinding finding) {
-  for (const v1::RestoreFinding& known : draft.state().restore_findings) {
+void AddFinding(DecisionBuilder& builder, v1::RestoreFinding finding) {
+  for (const v1::RestoreFinding& known : builder.state().restore_findings) {
     if (known.attempt_id() == finding.attempt_id() &&
         known.fencing_token() == finding.fencing_token() &&
         known.recovered() == finding.recovered()) {
       return;
     }
   }
-  *draft.Add().mutable_restore_finding() = std::move(finding);
+  *builder.Add().mutable_restore_finding() = std::move(finding);
 }
 
 }  // namespace wattle::core

@@ -165,7 +165,7 @@ void SetParent(const State& state, v1::ArtifactInfo& output) {
   }
 }
 
-void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& receipt,
+void RecordMeasurement(DecisionBuilder& builder, const v1::Job& job, const v1::Receipt& receipt,
                        const std::string& output_artifact_id) {
   v1::ModelMeasured measured;
   if (KindOf(job.spec()).quantizes_model) {
@@ -182,7 +182,7 @@ void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& rece
       return;
     }
     const v1::ArtifactInfo* const artifact =
-        draft.state().artifacts.Find(ArtifactId(model->artifact_id()));
+        builder.state().artifacts.Find(ArtifactId(model->artifact_id()));
     // Counts only for the model in the form of its files, compared with its parent.
     if (artifact == nullptr || artifact->parent_artifact_id().empty() ||
         artifact->parent_artifact_id() != reference->artifact_id() ||
@@ -198,8 +198,8 @@ void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& rece
   }
   const bool tells =
       measured.bits_per_weight() > 0 || measured.stored_bytes() > 0 || measured.has_quality();
-  if (tells && draft.state().artifacts.contains(ArtifactId(measured.artifact_id()))) {
-    *draft.Add().mutable_model_measured() = std::move(measured);
+  if (tells && builder.state().artifacts.contains(ArtifactId(measured.artifact_id()))) {
+    *builder.Add().mutable_model_measured() = std::move(measured);
   }
 }
 

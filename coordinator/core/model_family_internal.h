@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
 #include "scheduler/place/snapshot.h"
@@ -43,7 +43,7 @@ void SetParent(const State& state, v1::ArtifactInfo& output);
 
 // Records bits, bytes and quality that the finished job measured of a quantized model: its output,
 // or the model that it compared with its parent.
-void RecordMeasurement(Draft& draft, const v1::Job& job, const v1::Receipt& receipt,
+void RecordMeasurement(DecisionBuilder& builder, const v1::Job& job, const v1::Receipt& receipt,
                        const std::string& output_artifact_id);
 
 }  // namespace wattle::core

@@ -11,7 +11,7 @@
 
 #include "base/fault_point.h"
 #include "coordinator/core/anti_affinity_jobs.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/exploration.h"
@@ -37,13 +37,14 @@ bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& de
          (changed == state.device_changed.end() || changed->second <= computed_on);
 }
 
-bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>& taken) {
-  const v1::DeviceRecord* host = FindDevice(draft.state(), device);
+bool IsFree(const DecisionBuilder& builder, const DeviceId& device,
+            const std::set<DeviceId>& taken) {
+  const v1::DeviceRecord* host = FindDevice(builder.state(), device);
   return host != nullptr && !host->drained() && !taken.contains(device) &&
-         (MayWork(draft.state(), device) || WATTLE_FAULT_POINT("work for the revoked")) &&
-         !draft.state().wanted_attempts.contains(device) &&
-         IsCaughtUp(draft.observations(), device) &&
-         IsReachable(draft.observations(), device, draft.now().monotonic);
+         (MayWork(builder.state(), device) || WATTLE_FAULT_POINT("work for the revoked")) &&
+         !builder.state().wanted_attempts.contains(device) &&
+         IsCaughtUp(builder.observations(), device) &&
+         IsReachable(builder.observations(), device, builder.now().monotonic);
 }
 
 bool InputsAreThere(const State& state, const v1::Job& job, const v1::ModelChoice& choice) {
@@ -60,27 +61,27 @@ bool InputsAreThere(const State& state, const v1::Job& job, const v1::ModelChoic
 // one of its results is on its way. An active job may if its device is silent for longer than the
 // lease; its attempt then ends. If the device can still hand the attempt over, the attempt is only
 // released, and a later plan places the job once the device has handed it over.
-bool LeaveQueueOrDevice(Draft& draft, const v1::JobRecord& record, const DeviceId& device,
-                        const std::set<JobId>& results_to_come) {
-  const State& state = draft.state();
+bool LeaveQueueOrDevice(DecisionBuilder& builder, const v1::JobRecord& record,
+                        const DeviceId& device, const std::set<JobId>& results_to_come) {
+  const State& state = builder.state();
   const v1::Job& job = record.job();
   if (job.state() == v1::JOB_STATE_QUEUED) {
     return !results_to_come.contains(JobId(job.job_id())) &&
-           !InBackoff(state, draft.observations(), record, draft.now().monotonic);
+           !InBackoff(state, builder.observations(), record, builder.now().monotonic);
   }
   const v1::Attempt* live = job.state() == v1::JOB_STATE_ACTIVE ? LiveAttempt(job) : nullptr;
   if (live == nullptr || live->device_id() == device.value()) {
     return false;
   }
-  const std::optional<Move> move = MoveOf(state, draft.observations(), record, draft.now());
+  const std::optional<Move> move = MoveOf(state, builder.observations(), record, builder.now());
   if (!move.has_value()) {
     return false;
   }
   if (move->device_is_silent) {
-    draft.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, move->reason, nullptr);
+    builder.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, move->reason, nullptr);
     return true;
   }
-  v1::AttemptReleased& released = *draft.Add().mutable_attempt_released();
+  v1::AttemptReleased& released = *builder.Add().mutable_attempt_released();
   released.set_attempt_id(live->attempt_id());
   released.set_reason(move->reason);
   return false;
@@ -99,20 +100,20 @@ std::string EarlierAttempt(const v1::Job& job, const std::string& device_id) {
 // The journal records when a job becomes impossible and when it becomes possible again. Other
 // reasons change with every plan: readers get them from Observations::waiting, and the journal
 // omits them.
-void NoteWhetherPossible(Draft& draft, const v1::JobRecord& record,
+void NoteWhetherPossible(DecisionBuilder& builder, const v1::JobRecord& record,
                          const scheduler::QueuePlacement& planned) {
   if (planned.never == record.impossible() ||
-      InBackoff(draft.state(), draft.observations(), record, draft.now().monotonic)) {
+      InBackoff(builder.state(), builder.observations(), record, builder.now().monotonic)) {
     return;
   }
-  draft.SetJob(record.job().job_id(), v1::JOB_STATE_QUEUED, WhyNotNow(draft.state(), planned));
-  draft.decision().events.back().mutable_job_state_changed()->set_impossible(planned.never);
+  builder.SetJob(record.job().job_id(), v1::JOB_STATE_QUEUED, WhyNotNow(builder.state(), planned));
+  builder.decision().events.back().mutable_job_state_changed()->set_impossible(planned.never);
 }
 
 // Releases the attempt that leaves its device for the job's deadline, if the reason still applies.
-void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
+void ReleaseForDeadline(DecisionBuilder& builder, const v1::JobRecord& record,
                         const scheduler::QueuePlacement& planned) {
-  const State& state = draft.state();
+  const State& state = builder.state();
   const v1::Job& job = record.job();
   const v1::Attempt* const attempt = FindAttempt(state, planned.releases);
   // The job may already wait on a board, even on the one that the attempt leaves.
@@ -121,16 +122,17 @@ void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
   if ((job.state() != v1::JOB_STATE_QUEUED &&
        (waiting == nullptr || !IsQueued(state, *waiting) || waiting->released())) ||
       record.released_attempt_ids_size() > 0 || attempt == nullptr ||
-      !MayRelease(state, draft.observations(), *attempt, draft.now())) {
+      !MayRelease(state, builder.observations(), *attempt, builder.now())) {
     return;
   }
   const v1::JobRecord& released = *FindJob(state, JobId(attempt->job_id()));
   if (released.job().spec().priority() > job.spec().priority()) {
     return;
   }
-  const absl::Duration left = absl::Seconds(job.spec().deadline_seconds()) -
-                              JobAge(state, draft.observations(), record, draft.now().monotonic);
-  v1::AttemptReleased& event = *draft.Add().mutable_attempt_released();
+  const absl::Duration left =
+      absl::Seconds(job.spec().deadline_seconds()) -
+      JobAge(state, builder.observations(), record, builder.now().monotonic);
+  v1::AttemptReleased& event = *builder.Add().mutable_attempt_released();
   event.set_attempt_id(attempt->attempt_id());
   event.set_for_job_id(job.job_id());
   const std::string reason =
@@ -140,27 +142,28 @@ void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
   // Attempts that wait behind the released one would begin instead of the job, so they leave too.
   for (const v1::Attempt* const other : AttemptsOn(state, DeviceId(attempt->device_id()))) {
     if (other->job_id() != job.job_id()) {
-      Withdraw(draft, *other, reason);
+      Withdraw(builder, *other, reason);
     }
   }
   if (waiting != nullptr && waiting->device_id() != attempt->device_id()) {
-    Withdraw(draft, *waiting,
+    Withdraw(builder, *waiting,
              absl::StrCat("left its place on the device for ",
                           DeviceName(state, attempt->device_id()), ", which an attempt leaves"));
   }
 }
 
 // Releases the attempt whose job continues at a lower cost elsewhere, if the gain still applies.
-void ReleaseForGain(Draft& draft, const scheduler::GainfulMove& move, SequenceNumber computed_on) {
-  const v1::Attempt* const attempt = FindAttempt(draft.state(), move.attempt);
+void ReleaseForGain(DecisionBuilder& builder, const scheduler::GainfulMove& move,
+                    SequenceNumber computed_on) {
+  const v1::Attempt* const attempt = FindAttempt(builder.state(), move.attempt);
   const v1::JobRecord* const record =
-      attempt == nullptr ? nullptr : FindJob(draft.state(), JobId(attempt->job_id()));
-  if (record == nullptr || !IsFresh(draft.state(), *record, move.device, computed_on) ||
-      !IsFree(draft, move.device, {}) ||
-      !MayMoveForGain(draft.state(), draft.observations(), *record, draft.now())) {
+      attempt == nullptr ? nullptr : FindJob(builder.state(), JobId(attempt->job_id()));
+  if (record == nullptr || !IsFresh(builder.state(), *record, move.device, computed_on) ||
+      !IsFree(builder, move.device, {}) ||
+      !MayMoveForGain(builder.state(), builder.observations(), *record, builder.now())) {
     return;
   }
-  v1::AttemptReleased& released = *draft.Add().mutable_attempt_released();
+  v1::AttemptReleased& released = *builder.Add().mutable_attempt_released();
   released.set_attempt_id(attempt->attempt_id());
   released.set_for_gain(true);
   released.set_reason(move.reason);
@@ -169,12 +172,13 @@ void ReleaseForGain(Draft& draft, const scheduler::GainfulMove& move, SequenceNu
 // Takes the job from a device whose first steps showed that it must miss its deadline, if no other
 // device of the fleet can meet it either. The job then waits with its checkpoint, and fails as an
 // impossible job unless a device joins in time.
-void ReleaseHopeless(Draft& draft, const v1::JobRecord& record) {
-  const std::optional<Move> move = MoveOf(draft.state(), draft.observations(), record, draft.now());
+void ReleaseHopeless(DecisionBuilder& builder, const v1::JobRecord& record) {
+  const std::optional<Move> move =
+      MoveOf(builder.state(), builder.observations(), record, builder.now());
   if (!move.has_value() || !move->misses_for_certain) {
     return;
   }
-  v1::AttemptReleased& released = *draft.Add().mutable_attempt_released();
+  v1::AttemptReleased& released = *builder.Add().mutable_attempt_released();
   released.set_attempt_id(LiveAttempt(record.job())->attempt_id());
   released.set_reason(move->reason);
 }
@@ -188,32 +192,32 @@ struct NewAttempt {
   double lease_seconds_ahead = 0;
 };
 
-absl::Duration ToDeadline(const Draft& draft, const v1::JobRecord& record) {
+absl::Duration ToDeadline(const DecisionBuilder& builder, const v1::JobRecord& record) {
   const double deadline_seconds = record.job().spec().deadline_seconds();
   return deadline_seconds <= 0.0
              ? absl::InfiniteDuration()
              : absl::Seconds(deadline_seconds) -
-                   JobAge(draft.state(), draft.observations(), record, draft.now().monotonic);
+                   JobAge(builder.state(), builder.observations(), record, builder.now().monotonic);
 }
 
 // Returns the attempt's event.
-v1::AttemptPlaced Place(Draft& draft, const v1::JobRecord& record,
+v1::AttemptPlaced Place(DecisionBuilder& builder, const v1::JobRecord& record,
                         const scheduler::QueuePlacement& planned, const NewAttempt& attempt) {
   const v1::Job& job = record.job();
   v1::Placement placement = planned.placement;
   v1::AttemptPlaced placed;
   placed.set_attempt_id(
       absl::StrCat(job.job_id(), ".",
-                   EpochOf(draft.state()) * kAttemptNumbersOfAnEpoch + job.attempts_size() + 1));
+                   EpochOf(builder.state()) * kAttemptNumbersOfAnEpoch + job.attempts_size() + 1));
   placed.set_job_id(job.job_id());
   placed.set_device_id(placement.device_id());
   placed.set_fencing_token(attempt.fencing_token);
-  const Lease lease = LeaseFor(draft.state(), draft.observations(),
+  const Lease lease = LeaseFor(builder.state(), builder.observations(),
                                {.spec = job.spec(),
                                 .prediction = planned.prediction,
                                 .device = DeviceId(placement.device_id()),
                                 .sole = planned.sole,
-                                .to_deadline = ToDeadline(draft, record),
+                                .to_deadline = ToDeadline(builder, record),
                                 .ahead_seconds = attempt.lease_seconds_ahead});
   placed.set_lease_seconds(lease.seconds);
   placed.set_power_mode(planned.power_mode);
@@ -236,19 +240,19 @@ v1::AttemptPlaced Place(Draft& draft, const v1::JobRecord& record,
     placement.set_reason(absl::StrCat(placement.reason(), "; ", lease.why));
   }
   *placed.mutable_placement() = std::move(placement);
-  *draft.Add().mutable_attempt_placed() = placed;
-  draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
-               absl::StrCat("placed on ", DeviceName(draft.state(), placed.device_id())));
+  *builder.Add().mutable_attempt_placed() = placed;
+  builder.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
+                 absl::StrCat("placed on ", DeviceName(builder.state(), placed.device_id())));
   return placed;
 }
 
 // Sends the job to a busy device, where it waits.
-void Queue(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
-           NewAttempt attempt, NewlyQueued& queued) {
+void Queue(DecisionBuilder& builder, const v1::JobRecord& record,
+           const scheduler::QueuePlacement& planned, NewAttempt attempt, NewlyQueued& queued) {
   const DeviceId device(planned.placement.device_id());
-  attempt.after_attempt_id = LastOn(draft.state(), queued, device);
-  attempt.lease_seconds_ahead = LeasesAhead(draft.state(), queued, device);
-  const v1::AttemptPlaced placed = Place(draft, record, planned, attempt);
+  attempt.after_attempt_id = LastOn(builder.state(), queued, device);
+  attempt.lease_seconds_ahead = LeasesAhead(builder.state(), queued, device);
+  const v1::AttemptPlaced placed = Place(builder, record, planned, attempt);
   queued.attempts[device].push_back(placed.attempt_id());
   queued.lease_seconds[device] = placed.lease_seconds();
 }
@@ -265,13 +269,13 @@ std::string WhyGivenBack(const State& state, const scheduler::QueuePlacement& pl
 }
 
 // Ends a profile job that has no further run, unless its state has changed since the plan.
-void EndProfile(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
-                SequenceNumber computed_on) {
+void EndProfile(DecisionBuilder& builder, const v1::JobRecord& record,
+                const scheduler::QueuePlacement& planned, SequenceNumber computed_on) {
   if (record.job().state() == v1::JOB_STATE_QUEUED &&
-      IsFresh(draft.state(), record, DeviceId(""), computed_on)) {
-    draft.EndJob(record.job(),
-                 planned.profile_end->measured ? v1::JOB_STATE_SUCCEEDED : v1::JOB_STATE_FAILED,
-                 planned.profile_end->why, "");
+      IsFresh(builder.state(), record, DeviceId(""), computed_on)) {
+    builder.EndJob(record.job(),
+                   planned.profile_end->measured ? v1::JOB_STATE_SUCCEEDED : v1::JOB_STATE_FAILED,
+                   planned.profile_end->why, "");
   }
 }
 
@@ -293,62 +297,62 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
   return placement.reason().empty() ? "no device is connected" : placement.reason();
 }
 
-void Decide(Draft& draft, const PlanComputed& command) {
-  const State& state = draft.state();
+void Decide(DecisionBuilder& builder, const PlanComputed& command) {
+  const State& state = builder.state();
   std::set<DeviceId> taken;
   std::set<std::string> seen;
   const std::set<JobId> results_to_come =
-      JobsWithResultsToCome(draft.observations(), draft.now().monotonic);
+      JobsWithResultsToCome(builder.observations(), builder.now().monotonic);
   int64_t token = state.next_fencing_token.value();
   NewlyQueued queued;
-  PlannedExploring exploring(state, draft.observations(), draft.now());
+  PlannedExploring exploring(state, builder.observations(), builder.now());
   for (const scheduler::QueuePlacement& planned : command.jobs) {
     const v1::JobRecord* record = FindJob(state, planned.job);
     if (record == nullptr || !seen.insert(planned.job.value()).second) {
       continue;
     }
     if (planned.profile_end.has_value()) {
-      EndProfile(draft, *record, planned, command.computed_on);
+      EndProfile(builder, *record, planned, command.computed_on);
       continue;
     }
     const bool starts = !planned.placement.device_id().empty() && !planned.placement.wait();
     if (record->job().state() == v1::JOB_STATE_QUEUED && !starts) {
-      NoteWhetherPossible(draft, *record, planned);
+      NoteWhetherPossible(builder, *record, planned);
     }
     const DeviceId device(planned.placement.device_id());
     if (record->job().state() == v1::JOB_STATE_ACTIVE && planned.never &&
         IsFresh(state, *record, device, command.computed_on)) {
-      ReleaseHopeless(draft, *record);
+      ReleaseHopeless(builder, *record);
     }
     if (const v1::Attempt* const live = LiveAttempt(record->job());
         planned.withdraw && live != nullptr &&
         IsFresh(state, *record, device, command.computed_on)) {
-      Withdraw(draft, *live, WhyGivenBack(state, planned));
+      Withdraw(builder, *live, WhyGivenBack(state, planned));
     }
     if (!planned.releases.value().empty() && IsFresh(state, *record, device, command.computed_on)) {
-      ReleaseForDeadline(draft, *record, planned);
+      ReleaseForDeadline(builder, *record, planned);
     }
     if (starts && IsFresh(state, *record, device, command.computed_on) &&
-        IsFree(draft, device, taken) &&
+        IsFree(builder, device, taken) &&
         InputsAreThere(state, record->job(), planned.model_choice) &&
         exploring.Fits(record->job().spec(), planned) &&
         !IsPlaceTaken(state, record->job(), device) &&
-        LeaveQueueOrDevice(draft, *record, device, results_to_come)) {
-      Place(draft, *record, planned, {command.computed_on, token++});
+        LeaveQueueOrDevice(builder, *record, device, results_to_come)) {
+      Place(builder, *record, planned, {command.computed_on, token++});
       taken.insert(device);
     } else if (planned.queue && record->job().state() == v1::JOB_STATE_QUEUED &&
                IsFresh(state, *record, device, command.computed_on) &&
                InputsAreThere(state, record->job(), planned.model_choice) &&
                exploring.Fits(record->job().spec(), planned) &&
                !IsPlaceTaken(state, record->job(), device) &&
-               LeaveQueueOrDevice(draft, *record, device, results_to_come) &&
-               MayQueue(draft, record->job(), planned, queued)) {
+               LeaveQueueOrDevice(builder, *record, device, results_to_come) &&
+               MayQueue(builder, record->job(), planned, queued)) {
       token -= WATTLE_FAULT_POINT("queued token shared") ? 1 : 0;
-      Queue(draft, *record, planned, {command.computed_on, token++}, queued);
+      Queue(builder, *record, planned, {command.computed_on, token++}, queued);
     }
   }
   for (const scheduler::GainfulMove& move : command.moves) {
-    ReleaseForGain(draft, move, command.computed_on);
+    ReleaseForGain(builder, move, command.computed_on);
   }
 }
 

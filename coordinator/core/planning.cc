@@ -17,7 +17,7 @@
 
 #include "coordinator/core/anti_affinity_jobs.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"

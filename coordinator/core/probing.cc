@@ -47,9 +47,9 @@ double IdleWatts(const Observations& observations, const v1::DeviceInfo& info) {
 
 }  // namespace
 
-void DecideProbe(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
-  const State& state = draft.state();
-  const v1::AttemptProgress* const progress = ProgressOf(draft.observations(), attempt);
+void DecideProbe(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& attempt) {
+  const State& state = builder.state();
+  const v1::AttemptProgress* const progress = ProgressOf(builder.observations(), attempt);
   const v1::DeviceRecord* const device = FindDevice(state, DeviceId(attempt.device_id()));
   // A job with a quality floor has another signature than the model that it runs.
   if (attempt.state() != v1::ATTEMPT_STATE_RUNNING || device == nullptr ||
@@ -72,10 +72,10 @@ void DecideProbe(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
        .unit = work->unit,
        .tokens_per_example = work->tokens_per_example,
        .answer_passes_per_example = work->answer_passes_per_example,
-       .idle_power_watts = IdleWatts(draft.observations(), info)},
-      progress->steady(), draft.now().wall);
+       .idle_power_watts = IdleWatts(builder.observations(), info)},
+      progress->steady(), builder.now().wall);
   if (row.has_value()) {
-    *draft.Add().mutable_profile_updated()->add_rows() = *std::move(row);
+    *builder.Add().mutable_profile_updated()->add_rows() = *std::move(row);
   }
 }
 

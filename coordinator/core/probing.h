@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/state.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -19,7 +19,7 @@ namespace wattle::core {
 
 // Learns from the steady work that the attempt's device reported last, once for each attempt.
 // Learns nothing from an attempt that is not running, or whose workload the device has run before.
-void DecideProbe(Draft& draft, const v1::Job& job, const v1::Attempt& attempt);
+void DecideProbe(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& attempt);
 
 // The profile row from the attempt's own first steps; null: there is none, or its receipt has come.
 const v1::ProfileRow* ProbeOf(const State& state, const v1::Attempt& attempt);

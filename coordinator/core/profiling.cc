@@ -15,7 +15,7 @@
 #include "base/fault_point.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/exploration.h"
 #include "proto/job_kind.h"

@@ -11,7 +11,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "proto/state_names.h"
 #include "scheduler/place/rules/given_label.h"
@@ -172,72 +172,73 @@ v1::Project DescribeProject(const State& state, const std::string& project) {
   return described;
 }
 
-void Decide(Draft& draft, const SetProject& command) {
+void Decide(DecisionBuilder& builder, const SetProject& command) {
   if (const absl::Status valid = ValidateProject(command.project); !valid.ok()) {
-    draft.Refuse(valid);
+    builder.Refuse(valid);
     return;
   }
-  const v1::Project* const known = draft.state().projects.Find(command.project.name());
-  if (known == nullptr && draft.state().projects.size() >= kProjectsMax) {
-    draft.Refuse(absl::ResourceExhaustedError(absl::StrCat(
+  const v1::Project* const known = builder.state().projects.Find(command.project.name());
+  if (known == nullptr && builder.state().projects.size() >= kProjectsMax) {
+    builder.Refuse(absl::ResourceExhaustedError(absl::StrCat(
         "project: ", kProjectsMax, " are there, the most; remove one with 'wattle project rm'")));
     return;
   }
-  draft.decision().id = command.project.name();
+  builder.decision().id = command.project.name();
   if (known != nullptr && known->SerializeAsString() == command.project.SerializeAsString()) {
     return;
   }
-  v1::ProjectSet& set = *draft.Add().mutable_project_set();
+  v1::ProjectSet& set = *builder.Add().mutable_project_set();
   *set.mutable_project() = command.project;
   set.set_by(command.by);
 }
 
-void Decide(Draft& draft, const RemoveProject& command) {
+void Decide(DecisionBuilder& builder, const RemoveProject& command) {
   if (command.name == kDefaultProject) {
-    draft.Refuse(
+    builder.Refuse(
         absl::FailedPreconditionError("project: \"default\" always is there; name another"));
     return;
   }
-  if (const absl::Status known = CheckProjectExists(draft.state(), "project", command.name);
+  if (const absl::Status known = CheckProjectExists(builder.state(), "project", command.name);
       !known.ok()) {
-    draft.Refuse(known);
+    builder.Refuse(known);
     return;
   }
-  if (const std::string contents = ContentsOf(draft.state(), command.name); !contents.empty()) {
-    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+  if (const std::string contents = ContentsOf(builder.state(), command.name); !contents.empty()) {
+    builder.Refuse(absl::FailedPreconditionError(absl::StrCat(
         "project ", command.name, ": holds ", contents,
         "; cancel the jobs, remove the artifacts and move the members to other projects first")));
     return;
   }
-  draft.decision().id = command.name;
-  v1::ProjectRemoved& removed = *draft.Add().mutable_project_removed();
+  builder.decision().id = command.name;
+  v1::ProjectRemoved& removed = *builder.Add().mutable_project_removed();
   removed.set_name(command.name);
   removed.set_by(command.by);
 }
 
-void Decide(Draft& draft, const SetMember& command) {
-  const v1::IdentityRecord* const known = FindIdentity(draft.state(), kPersonKind, command.person);
+void Decide(DecisionBuilder& builder, const SetMember& command) {
+  const v1::IdentityRecord* const known =
+      FindIdentity(builder.state(), kPersonKind, command.person);
   if (known == nullptr || known->revoked()) {
-    draft.Refuse(absl::NotFoundError(
+    builder.Refuse(absl::NotFoundError(
         absl::StrCat("person: no person \"", command.person.substr(0, 80),
                      "\" has logged in; 'wattle access ls --kind person' lists them")));
     return;
   }
   const std::set<std::string> projects(command.projects.begin(), command.projects.end());
   for (const std::string& project : projects) {
-    if (const absl::Status there = CheckProjectExists(draft.state(), "projects", project);
+    if (const absl::Status there = CheckProjectExists(builder.state(), "projects", project);
         !there.ok()) {
-      draft.Refuse(there);
+      builder.Refuse(there);
       return;
     }
   }
-  draft.decision().id = command.person;
+  builder.decision().id = command.person;
   const std::set<std::string> wanted =
       projects.empty() ? std::set<std::string>{kDefaultProject} : projects;
   if (ProjectsOf(known) == wanted) {
     return;
   }
-  v1::MemberSet& set = *draft.Add().mutable_member_set();
+  v1::MemberSet& set = *builder.Add().mutable_member_set();
   set.set_person(command.person);
   set.set_by(command.by);
   for (const std::string& project : wanted) {

@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/lineage_internal.h"
@@ -226,13 +226,13 @@ void ChooseQueued(const scheduler::Snapshot& snapshot, const std::vector<absl::T
   }
 }
 
-bool MayQueue(const Draft& draft, const v1::Job& job, const scheduler::QueuePlacement& planned,
-              const NewlyQueued& queued) {
-  const State& state = draft.state();
+bool MayQueue(const DecisionBuilder& builder, const v1::Job& job,
+              const scheduler::QueuePlacement& planned, const NewlyQueued& queued) {
+  const State& state = builder.state();
   const DeviceId device(planned.placement.device_id());
   const auto more = queued.attempts.find(device);
   const int new_ones = more == queued.attempts.end() ? 0 : static_cast<int>(more->second.size());
-  if (QueueRoom(state, draft.observations(), device, draft.now().monotonic) <= new_ones) {
+  if (QueueRoom(state, builder.observations(), device, builder.now().monotonic) <= new_ones) {
     return false;
   }
   std::vector<const v1::Job*> jobs = {&job};
@@ -243,7 +243,7 @@ bool MayQueue(const Draft& draft, const v1::Job& job, const scheduler::QueuePlac
     const AttemptId id(more->second[static_cast<size_t>(i)]);
     jobs.push_back(&FindJob(state, JobId(JobIdOf(id)))->job());
   }
-  const v1::Heartbeat& heartbeat = draft.observations().devices.at(device).heartbeat;
+  const v1::Heartbeat& heartbeat = builder.observations().devices.at(device).heartbeat;
   const int64_t quota = FindDevice(state, device)->info().cache_quota_bytes();
   const InputBytes bytes = InputBytesOf(state, heartbeat, jobs);
   return (quota <= 0 || bytes.all <= quota) &&
@@ -268,11 +268,11 @@ double LeasesAhead(const State& state, const NewlyQueued& queued, const DeviceId
   return longest;
 }
 
-void Withdraw(Draft& draft, const v1::Attempt& attempt, const std::string& reason) {
-  if (!MayWithdraw(draft.state(), draft.observations(), attempt, draft.now().monotonic)) {
+void Withdraw(DecisionBuilder& builder, const v1::Attempt& attempt, const std::string& reason) {
+  if (!MayWithdraw(builder.state(), builder.observations(), attempt, builder.now().monotonic)) {
     return;
   }
-  v1::AttemptReleased& released = *draft.Add().mutable_attempt_released();
+  v1::AttemptReleased& released = *builder.Add().mutable_attempt_released();
   released.set_attempt_id(attempt.attempt_id());
   released.set_reason(reason);
 }

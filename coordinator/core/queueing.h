@@ -19,7 +19,7 @@
 
 namespace wattle::core {
 
-class Draft;
+class DecisionBuilder;
 
 // The attempts that the device should hold, in the order in which it begins them.
 std::vector<const v1::Attempt*> AttemptsOn(const State& state, const DeviceId& device);
@@ -57,14 +57,14 @@ struct NewlyQueued {
 };
 // Whether the job may go to the device of its place and wait there: the device's attempt stays, the
 // queue behind it has room, and the job's files fit beside those of the attempts before it.
-bool MayQueue(const Draft& draft, const v1::Job& job, const scheduler::QueuePlacement& planned,
-              const NewlyQueued& queued);
+bool MayQueue(const DecisionBuilder& builder, const v1::Job& job,
+              const scheduler::QueuePlacement& planned, const NewlyQueued& queued);
 // The last attempt on the device, behind which the next one waits, and the leases of all up to it.
 // REQUIRES: MayQueue.
 std::string LastOn(const State& state, const NewlyQueued& queued, const DeviceId& device);
 double LeasesAhead(const State& state, const NewlyQueued& queued, const DeviceId& device);
 // Asks the device to return the job's waiting attempt.
-void Withdraw(Draft& draft, const v1::Attempt& attempt, const std::string& reason);
+void Withdraw(DecisionBuilder& builder, const v1::Attempt& attempt, const std::string& reason);
 
 }  // namespace wattle::core
 

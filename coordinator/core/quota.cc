@@ -9,7 +9,7 @@
 
 #include "base/status_macros.h"
 #include "coordinator/core/apply_internal.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/projects.h"
@@ -291,17 +291,17 @@ v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
   return use;
 }
 
-void Decide(Draft& draft, const SetQuota& command) {
+void Decide(DecisionBuilder& builder, const SetQuota& command) {
   const v1::Quota& quota = command.quota;
-  if (const absl::Status valid = ValidateQuota(draft.state(), quota); !valid.ok()) {
-    draft.Refuse(valid);
+  if (const absl::Status valid = ValidateQuota(builder.state(), quota); !valid.ok()) {
+    builder.Refuse(valid);
     return;
   }
   const std::string key = QuotaKey(quota.owner(), quota.project());
-  draft.decision().id = key;
-  const v1::Quota* const known = draft.state().quotas.Find(key);
+  builder.decision().id = key;
+  const v1::Quota* const known = builder.state().quotas.Find(key);
   if (known == nullptr && !HasLimit(quota)) {
-    draft.Refuse(absl::NotFoundError(
+    builder.Refuse(absl::NotFoundError(
         absl::StrCat(quota.project().empty() ? "owner: " : "project: ",
                      quota.project().empty() ? quota.owner() : quota.project(),
                      " has no quota of their own; 'wattle quota ls' lists them")));
@@ -310,7 +310,7 @@ void Decide(Draft& draft, const SetQuota& command) {
   if (known != nullptr && known->SerializeAsString() == quota.SerializeAsString()) {
     return;
   }
-  v1::QuotaSet& set = *draft.Add().mutable_quota_set();
+  v1::QuotaSet& set = *builder.Add().mutable_quota_set();
   *set.mutable_quota() = quota;
   set.set_by(command.by);
 }

@@ -15,8 +15,8 @@
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/device_artifacts.h"
-#include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/model_family_internal.h"
@@ -146,46 +146,48 @@ absl::Status CheckKind(const RemoveArtifact& command, const v1::ArtifactInfo& in
 
 }  // namespace
 
-void Decide(Draft& draft, const CommitArtifact& told) {
+void Decide(DecisionBuilder& builder, const CommitArtifact& told) {
   CommitArtifact command = told;
   v1::ArtifactInfo& info = command.info;
-  if (absl::Status may = CheckCommit(draft.state(), command); !may.ok()) {
-    draft.Refuse(may);
+  if (absl::Status may = CheckCommit(builder.state(), command); !may.ok()) {
+    builder.Refuse(may);
     return;
   }
   if (!command.device.value().empty()) {
-    SetProjects({ProjectOf(FindJob(draft.state(), JobId(info.job_id()))->job().spec())}, info);
+    SetProjects({ProjectOf(FindJob(builder.state(), JobId(info.job_id()))->job().spec())}, info);
   }
-  draft.decision().id = info.artifact_id();
-  const auto known = draft.state().artifacts.find(ArtifactId(info.artifact_id()));
-  const auto named = draft.state().artifact_names.find(info.name());
-  const bool name_moves = !info.name().empty() && (named == draft.state().artifact_names.end() ||
+  builder.decision().id = info.artifact_id();
+  const auto known = builder.state().artifacts.find(ArtifactId(info.artifact_id()));
+  const auto named = builder.state().artifact_names.find(info.name());
+  const bool name_moves = !info.name().empty() && (named == builder.state().artifact_names.end() ||
                                                    named->second.value() != info.artifact_id());
   // The service has checked that the projects exist. Artifacts of a project that a restored backup
   // lacks come back: operators see them, and members once the project is made again.
   std::set<std::string> projects = ProjectsOf(info);
-  const std::set<std::string> before =
-      known != draft.state().artifacts.end() ? ProjectsOf(known->second) : std::set<std::string>();
+  const std::set<std::string> before = known != builder.state().artifacts.end()
+                                           ? ProjectsOf(known->second)
+                                           : std::set<std::string>();
   projects.insert(before.begin(), before.end());
-  const bool other_upload = known != draft.state().artifacts.end() &&
+  const bool other_upload = known != builder.state().artifacts.end() &&
                             !command.device.value().empty() &&
-                            IsOtherUpload(draft.state(), known->second, info.job_id());
-  if (known != draft.state().artifacts.end() && !name_moves && !other_upload &&
+                            IsOtherUpload(builder.state(), known->second, info.job_id());
+  if (known != builder.state().artifacts.end() && !name_moves && !other_upload &&
       projects == before) {
     return;  // Repeated.
   }
   if (projects != before) {
     for (const std::string& project : ProjectsOf(info)) {
-      if (absl::Status may = CheckProjectsArtifactQuota(draft.state(), project, info.size_bytes());
+      if (absl::Status may =
+              CheckProjectsArtifactQuota(builder.state(), project, info.size_bytes());
           !before.contains(project) && !info.pushed_by().empty() && !may.ok()) {
-        draft.Refuse(may);
+        builder.Refuse(may);
         return;
       }
     }
   }
-  if (known != draft.state().artifacts.end()) {
+  if (known != builder.state().artifacts.end()) {
     // The same bytes get another name and keep their known facts.
-    v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
+    v1::ArtifactInfo& committed = *builder.Add().mutable_artifact_committed()->mutable_info();
     committed = known->second;
     if (!info.name().empty()) {
       committed.set_name(info.name());
@@ -196,76 +198,76 @@ void Decide(Draft& draft, const CommitArtifact& told) {
     SetProjects(projects, committed);
     return;
   }
-  if (absl::Status may = CheckArtifactQuota(draft.state(), info.pushed_by(), info.size_bytes());
+  if (absl::Status may = CheckArtifactQuota(builder.state(), info.pushed_by(), info.size_bytes());
       !may.ok()) {
-    draft.Refuse(may);
+    builder.Refuse(may);
     return;
   }
-  v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
+  v1::ArtifactInfo& committed = *builder.Add().mutable_artifact_committed()->mutable_info();
   committed = info;
   SetProjects(projects, committed);
-  CorrectOutput(draft.state(), committed);
+  CorrectOutput(builder.state(), committed);
 }
 
-void Decide(Draft& draft, const RemoveDevice& command) {
-  const State& state = draft.state();
+void Decide(DecisionBuilder& builder, const RemoveDevice& command) {
+  const State& state = builder.state();
   const v1::DeviceRecord* record = FindDevice(state, command.device);
   if (record == nullptr) {
-    draft.Refuse(absl::NotFoundError(
+    builder.Refuse(absl::NotFoundError(
         absl::StrCat("no device \"", command.device.value(), "\"; 'wattle devices' lists them")));
     return;
   }
-  draft.decision().id = command.device.value();
+  builder.decision().id = command.device.value();
   if (record->removed()) {
     return;  // Repeated.
   }
   const std::string& name = record->info().name();
-  const auto seen = draft.observations().devices.find(command.device);
-  if (seen != draft.observations().devices.end() && seen->second.connected) {
-    draft.Refuse(absl::FailedPreconditionError(
+  const auto seen = builder.observations().devices.find(command.device);
+  if (seen != builder.observations().devices.end() && seen->second.connected) {
+    builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat(name, " is connected; stop its worker first, else it registers again")));
     return;
   }
   for (const v1::Attempt* const attempt : AttemptsOn(state, command.device)) {
     const v1::JobRecord& job = *FindJob(state, JobId(attempt->job_id()));
-    const std::optional<Move> move = MoveOf(state, draft.observations(), job, draft.now());
+    const std::optional<Move> move = MoveOf(state, builder.observations(), job, builder.now());
     if (!move.has_value() || !move->device_is_silent) {
-      draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+      builder.Refuse(absl::FailedPreconditionError(absl::StrCat(
           name, " holds attempt ", attempt->attempt_id(),
           "; cancel its job, or wait until nothing was heard of the device for its lease of ",
           FormatElapsed(absl::Seconds(std::round(LeaseSecondsOf(*attempt)))))));
       return;
     }
     const std::string reason = absl::StrCat(move->reason, ", which was removed");
-    draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.Requeue(job.job().job_id(), reason);
+    builder.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    builder.Requeue(job.job().job_id(), reason);
   }
-  draft.Add().mutable_device_removed()->set_device_id(command.device.value());
+  builder.Add().mutable_device_removed()->set_device_id(command.device.value());
 }
 
-void Decide(Draft& draft, const RemoveArtifact& command) {
-  const State& state = draft.state();
+void Decide(DecisionBuilder& builder, const RemoveArtifact& command) {
+  const State& state = builder.state();
   const Scope scope = ScopeOf(command.own_projects);
   const absl::StatusOr<ArtifactId> id =
       ResolveArtifact(state, command.reference, scope, command.kind);
   if (!id.ok() || !state.artifacts.contains(*id)) {
-    draft.Refuse(id.ok() ? absl::NotFoundError(
-                               absl::StrCat("\"", command.reference, "\" is removed already"))
-                         : id.status());
+    builder.Refuse(id.ok() ? absl::NotFoundError(
+                                 absl::StrCat("\"", command.reference, "\" is removed already"))
+                           : id.status());
     return;
   }
-  draft.decision().id = id->value();
+  builder.decision().id = id->value();
   if (absl::Status fits = CheckKind(command, state.artifacts.at(*id)); !fits.ok()) {
-    draft.Refuse(fits);
+    builder.Refuse(fits);
     return;
   }
   if (state.artifacts.at(*id).kind() == v1::ARTIFACT_KIND_RELEASE && !scope.all()) {
-    draft.Refuse(absl::PermissionDeniedError(
+    builder.Refuse(absl::PermissionDeniedError(
         absl::StrCat("\"", command.reference, "\" is a release; an operator removes it")));
     return;
   }
   if (!scope.CoversAllOf(state.artifacts.at(*id))) {
-    draft.Refuse(absl::FailedPreconditionError(
+    builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat("\"", command.reference,
                      "\" is also another project's; an operator removes what several have")));
     return;
@@ -276,17 +278,17 @@ void Decide(Draft& draft, const RemoveArtifact& command) {
   if (names_only) {
     names = {command.reference};
   } else if (const std::vector<std::string> jobs = OpenJobsWith(state, *id); !jobs.empty()) {
-    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+    builder.Refuse(absl::FailedPreconditionError(absl::StrCat(
         "\"", command.reference, "\" is needed by ", absl::StrJoin(jobs, ", "),
         "; wait until it has ended, or cancel it with 'wattle job cancel ", jobs.front(), "'")));
     return;
   } else if (const v1::Upgrade* const upgrade = UpgradeWith(state, *id); upgrade != nullptr) {
-    draft.Refuse(absl::FailedPreconditionError(
+    builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat("\"", command.reference, "\" is needed by upgrade ", upgrade->upgrade_id(),
                      "; wait for its end, or run 'wattle upgrade abort'")));
     return;
   }
-  v1::ArtifactRemoved& removed = *draft.Add().mutable_artifact_removed();
+  v1::ArtifactRemoved& removed = *builder.Add().mutable_artifact_removed();
   removed.set_artifact_id(id->value());
   removed.set_names_only(names_only);
   for (const std::string& name : names) {
@@ -294,14 +296,14 @@ void Decide(Draft& draft, const RemoveArtifact& command) {
   }
 }
 
-void Decide(Draft& draft, const EvictArtifact& command) {
-  if (const absl::Status may = CheckNotNeeded(draft.state(), command.artifact); !may.ok()) {
-    draft.Refuse(may);
+void Decide(DecisionBuilder& builder, const EvictArtifact& command) {
+  if (const absl::Status may = CheckNotNeeded(builder.state(), command.artifact); !may.ok()) {
+    builder.Refuse(may);
     return;
   }
-  draft.decision().id = command.artifact.value();
-  if (draft.state().artifacts.contains(command.artifact)) {
-    v1::ArtifactRemoved& removed = *draft.Add().mutable_artifact_removed();
+  builder.decision().id = command.artifact.value();
+  if (builder.state().artifacts.contains(command.artifact)) {
+    v1::ArtifactRemoved& removed = *builder.Add().mutable_artifact_removed();
     removed.set_artifact_id(command.artifact.value());
     removed.set_reason(command.reason);
   }

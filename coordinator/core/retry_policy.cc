@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 
 namespace wattle::core {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/fault_point.h"
 #include "coordinator/core/apply_internal.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/enrolment.h"
 
 namespace wattle::core {
@@ -33,31 +33,31 @@ std::vector<std::string> IdentitiesUnder(
 
 // An identity without a record, for example after the restore of an older backup, is identified by
 // its certificate and stays without a record.
-void Decide(Draft& draft, const RenewIdentity& command) {
-  const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
+void Decide(DecisionBuilder& builder, const RenewIdentity& command) {
+  const v1::IdentityRecord* const known = FindIdentity(builder.state(), command.kind, command.id);
   if (known == nullptr) {
     return;
   }
   if (known->revoked()) {
-    draft.Refuse(absl::PermissionDeniedError(
+    builder.Refuse(absl::PermissionDeniedError(
         absl::StrCat(command.kind, " ", command.id, " was revoked meanwhile")));
     return;
   }
-  v1::IdentityRenewed& renewed = *draft.Add().mutable_identity_renewed();
+  v1::IdentityRenewed& renewed = *builder.Add().mutable_identity_renewed();
   renewed.set_kind(command.kind);
   renewed.set_id(command.id);
   renewed.set_root_sha256(command.root_sha256);
   renewed.set_not_after_unix_seconds(ToUnix(command.not_after));
 }
 
-void Decide(Draft& draft, const RotateRoot& command) {
-  v1::AuthorityRotated& rotated = *draft.Add().mutable_authority_rotated();
+void Decide(DecisionBuilder& builder, const RotateRoot& command) {
+  v1::AuthorityRotated& rotated = *builder.Add().mutable_authority_rotated();
   rotated.set_root_sha256(command.root_sha256);
   rotated.set_by(command.by);
 }
 
-void Decide(Draft& draft, const RetireRoot& command) {
-  v1::AuthorityRetired& retired = *draft.Add().mutable_authority_retired();
+void Decide(DecisionBuilder& builder, const RetireRoot& command) {
+  v1::AuthorityRetired& retired = *builder.Add().mutable_authority_retired();
   retired.set_root_sha256(command.root_sha256);
   retired.set_by(command.by);
 }

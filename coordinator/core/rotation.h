@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The root of the fleet's authority that signed each identity's latest certificate, so that an old
-// root is retired once no identity depends on it. The shell has the keys; the core has only the
-// roots' hashes. Pure.
+// root is retired once no identity depends on it. The event loop has the keys; the core has only
+// the roots' hashes. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_ROTATION_H_
 #define WATTLE_COORDINATOR_CORE_ROTATION_H_
 

@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Stores the signers of artifacts. The shell checks signatures; the core stores them. Pure.
+// Stores the signers of artifacts. The event loop checks signatures; the core stores them. Pure.
 #include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/apply_internal.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/enrolment.h"
 
 namespace wattle::core {
@@ -18,20 +18,20 @@ constexpr size_t kSignatureBytesMax = 256;
 
 }  // namespace
 
-void Decide(Draft& draft, const SignArtifact& command) {
-  const v1::ArtifactInfo* const info = draft.state().artifacts.Find(command.artifact);
+void Decide(DecisionBuilder& builder, const SignArtifact& command) {
+  const v1::ArtifactInfo* const info = builder.state().artifacts.Find(command.artifact);
   if (info == nullptr) {
-    draft.Refuse(absl::NotFoundError(
+    builder.Refuse(absl::NotFoundError(
         absl::StrCat("no artifact ", command.artifact.value(), "; it was removed meanwhile")));
     return;
   }
   if (const absl::Status valid = CheckId("signer", command.signature.signer()); !valid.ok()) {
-    draft.Refuse(valid);
+    builder.Refuse(valid);
     return;
   }
   const size_t bytes = command.signature.signature().size();
   if (bytes == 0 || bytes > kSignatureBytesMax) {
-    draft.Refuse(absl::InvalidArgumentError(
+    builder.Refuse(absl::InvalidArgumentError(
         absl::StrCat("signature: ", bytes, " bytes, wanted 1 to ", kSignatureBytesMax)));
     return;
   }
@@ -39,19 +39,19 @@ void Decide(Draft& draft, const SignArtifact& command) {
       info->signatures().begin(), info->signatures().end(),
       [&](const v1::ArtifactSignature& one) { return one.signer() == command.signature.signer(); });
   if (!known && info->signatures_size() >= kSignaturesMax) {
-    draft.Refuse(
+    builder.Refuse(
         absl::ResourceExhaustedError(absl::StrCat("signatures: ", kSignaturesMax,
                                                   " signers have signed it, and that is the "
                                                   "most")));
     return;
   }
-  draft.decision().id = command.artifact.value();
-  AddSignature(draft, command.artifact, command.signature, command.by);
+  builder.decision().id = command.artifact.value();
+  AddSignature(builder, command.artifact, command.signature, command.by);
 }
 
-void AddSignature(Draft& draft, const ArtifactId& artifact, const v1::ArtifactSignature& signature,
-                  const std::string& by) {
-  v1::ArtifactSigned& event = *draft.Add().mutable_artifact_signed();
+void AddSignature(DecisionBuilder& builder, const ArtifactId& artifact,
+                  const v1::ArtifactSignature& signature, const std::string& by) {
+  v1::ArtifactSigned& event = *builder.Add().mutable_artifact_signed();
   event.set_artifact_id(artifact.value());
   *event.mutable_signature() = signature;
   event.set_by(by);

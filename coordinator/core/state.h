@@ -232,8 +232,8 @@ struct WaitingJob {
 
 struct Observations {
   Instant started;  // of this coordinator process
-  // Since when the process has listened without a break; see listening.h. Silence before this time
-  // does not count.
+  // Since when the process has listened without a break; see standstill_detector.h. Silence before
+  // this time does not count.
   Monotonic listening_since;
   // A device that was silent for longer than this, and for longer than three of the heartbeats that
   // it promised, is shown as unreachable.

@@ -11,7 +11,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/anti_affinity_jobs.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
@@ -97,15 +97,15 @@ absl::Status ResolveInputs(const State& state, const SubmitJob& command,
 }
 
 // Also resolves the inputs into `submitted`.
-absl::Status CheckAndResolve(const Draft& draft, const SubmitJob& command,
+absl::Status CheckAndResolve(const DecisionBuilder& builder, const SubmitJob& command,
                              v1::JobSubmitted& submitted) {
-  const State& state = draft.state();
+  const State& state = builder.state();
   WATTLE_RETURN_IF_ERROR(ValidateSpec(command.spec, /*files_needed=*/true));
   WATTLE_RETURN_IF_ERROR(CheckProjectExists(state, "project", ProjectOf(command.spec)));
   WATTLE_RETURN_IF_ERROR(CheckAntiAffinityGroup(state, command.spec));
   WATTLE_RETURN_IF_ERROR(ResolveInputs(state, command, &submitted));
-  WATTLE_RETURN_IF_ERROR(CheckSigned(state, draft.observations(), submitted));
-  return CheckQuota(state, draft.observations(), command, draft.now());
+  WATTLE_RETURN_IF_ERROR(CheckSigned(state, builder.observations(), submitted));
+  return CheckQuota(state, builder.observations(), command, builder.now());
 }
 
 }  // namespace
@@ -120,10 +120,10 @@ absl::Status CheckRepeatedSubmit(const v1::Job& job, absl::string_view idempoten
                                                " with another spec; use a new key for a new job"));
 }
 
-void Decide(Draft& draft, const SubmitJob& command) {
-  const State& state = draft.state();
+void Decide(DecisionBuilder& builder, const SubmitJob& command) {
+  const State& state = builder.state();
   if (command.idempotency_key.empty() || command.idempotency_key.size() > kKeyBytesMax) {
-    draft.Refuse(absl::InvalidArgumentError(absl::StrCat(
+    builder.Refuse(absl::InvalidArgumentError(absl::StrCat(
         "idempotency_key: ", command.idempotency_key.size(), " bytes: want 1 to ", kKeyBytesMax,
         "; send one random text for each job, the same when repeating")));
     return;
@@ -133,16 +133,16 @@ void Decide(Draft& draft, const SubmitJob& command) {
     const v1::Job& job = state.jobs.at(known->second).job();
     if (absl::Status same = CheckRepeatedSubmit(job, command.idempotency_key, command.spec);
         !same.ok()) {
-      draft.Refuse(same);
+      builder.Refuse(same);
       return;
     }
-    draft.decision().id = job.job_id();
-    draft.decision().existed = true;
+    builder.decision().id = job.job_id();
+    builder.decision().existed = true;
     return;
   }
   v1::JobSubmitted submitted;
-  if (absl::Status may = CheckAndResolve(draft, command, submitted); !may.ok()) {
-    draft.Refuse(may);
+  if (absl::Status may = CheckAndResolve(builder, command, submitted); !may.ok()) {
+    builder.Refuse(may);
     return;
   }
   const std::string job_id = absl::StrCat("j", state.next_job_number);
@@ -155,13 +155,13 @@ void Decide(Draft& draft, const SubmitJob& command) {
       waits_for = input.reference();
     }
   }
-  *draft.Add().mutable_job_submitted() = std::move(submitted);
+  *builder.Add().mutable_job_submitted() = std::move(submitted);
   if (waits_for.empty()) {
-    draft.SetJob(job_id, v1::JOB_STATE_QUEUED, "submitted");
+    builder.SetJob(job_id, v1::JOB_STATE_QUEUED, "submitted");
   } else {
-    draft.SetJob(job_id, v1::JOB_STATE_WAITING, absl::StrCat("waits for ", waits_for));
+    builder.SetJob(job_id, v1::JOB_STATE_WAITING, absl::StrCat("waits for ", waits_for));
   }
-  draft.decision().id = job_id;
+  builder.decision().id = job_id;
 }
 
 }  // namespace wattle::core

@@ -18,7 +18,7 @@
 #include "base/fault_point.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "proto/upgrade_stage.h"
 
 namespace wattle::core {
@@ -32,18 +32,18 @@ bool HasEnded(const v1::DeviceUpgrade& device) {
 
 // How long the device has been silent: at most since its part in the upgrade last changed, as this
 // process saw it.
-absl::Duration SilentFor(const Draft& draft, const v1::DeviceUpgrade& device) {
+absl::Duration SilentFor(const DecisionBuilder& builder, const v1::DeviceUpgrade& device) {
   const DeviceId id(device.device_id());
-  Monotonic since = LastContact(draft.observations(), id);
-  if (const Monotonic* const changed = draft.state().upgrade_times.Find(id)) {
+  Monotonic since = LastContact(builder.observations(), id);
+  if (const Monotonic* const changed = builder.state().upgrade_times.Find(id)) {
     since = std::max(since, *changed);
   }
-  return draft.now().monotonic - since;
+  return builder.now().monotonic - since;
 }
 
-bool IsLost(const Draft& draft, const v1::DeviceUpgrade& device) {
+bool IsLost(const DecisionBuilder& builder, const v1::DeviceUpgrade& device) {
   return device.state() == v1::DEVICE_UPGRADE_STATE_ORDERED &&
-         SilentFor(draft, device) > kUpgradeSilence;
+         SilentFor(builder, device) > kUpgradeSilence;
 }
 
 std::string ReasonText(const v1::DeviceUpgrade& device) {
@@ -55,27 +55,27 @@ std::string StageName(const v1::Upgrade& upgrade, int stage) {
   return absl::StrCat("stage ", stage + 1, " (", StageText(upgrade.stages(stage)), ")");
 }
 
-void SetState(Draft& draft, const v1::Upgrade& upgrade, v1::UpgradeState state,
+void SetState(DecisionBuilder& builder, const v1::Upgrade& upgrade, v1::UpgradeState state,
               const std::string& reason) {
-  v1::UpgradeStateChanged& changed = *draft.Add().mutable_upgrade_state_changed();
+  v1::UpgradeStateChanged& changed = *builder.Add().mutable_upgrade_state_changed();
   changed.set_upgrade_id(upgrade.upgrade_id());
   changed.set_state(state);
   changed.set_reason(reason);
 }
 
-void SetDevice(Draft& draft, const v1::Upgrade& upgrade, v1::DeviceUpgrade device,
+void SetDevice(DecisionBuilder& builder, const v1::Upgrade& upgrade, v1::DeviceUpgrade device,
                v1::DeviceUpgradeState state, const std::string& reason) {
   device.set_state(state);
   device.set_reason(reason);
-  device.set_since_unix_seconds(ToUnix(draft.now().wall));
-  v1::DeviceUpgradeChanged& changed = *draft.Add().mutable_device_upgrade_changed();
+  device.set_since_unix_seconds(ToUnix(builder.now().wall));
+  v1::DeviceUpgradeChanged& changed = *builder.Add().mutable_device_upgrade_changed();
   changed.set_upgrade_id(upgrade.upgrade_id());
   *changed.mutable_device() = std::move(device);
 }
 
 // Why the upgrade pauses by itself: a stage with too many devices that rolled back or are lost; ""
 // if there is none.
-std::string WhyStopped(const Draft& draft, const v1::Upgrade& upgrade) {
+std::string WhyStopped(const DecisionBuilder& builder, const v1::Upgrade& upgrade) {
   for (int stage = 0; stage <= upgrade.stage(); ++stage) {
     std::vector<std::string> failed;
     for (const v1::DeviceUpgrade& device : upgrade.devices()) {
@@ -84,7 +84,7 @@ std::string WhyStopped(const Draft& draft, const v1::Upgrade& upgrade) {
       }
       if (device.state() == v1::DEVICE_UPGRADE_STATE_ROLLED_BACK) {
         failed.push_back(absl::StrCat(ReasonText(device), " went back"));
-      } else if (IsLost(draft, device)) {
+      } else if (IsLost(builder, device)) {
         failed.push_back(absl::StrCat(device.device_name(), " was not heard of since its order"));
       }
     }
@@ -99,25 +99,26 @@ std::string WhyStopped(const Draft& draft, const v1::Upgrade& upgrade) {
 // Drives the devices of the stages that have begun.
 class DeviceMover {
  public:
-  DeviceMover(Draft& draft, const v1::Upgrade& upgrade) : draft_(draft), upgrade_(upgrade) {
+  DeviceMover(DecisionBuilder& builder, const v1::Upgrade& upgrade)
+      : builder_(builder), upgrade_(upgrade) {
     for (const v1::DeviceUpgrade& device : upgrade.devices()) {
       at_work_ +=
-          device.state() == v1::DEVICE_UPGRADE_STATE_ORDERED && !IsLost(draft, device) ? 1 : 0;
+          device.state() == v1::DEVICE_UPGRADE_STATE_ORDERED && !IsLost(builder, device) ? 1 : 0;
       of_stage_ += device.stage() == upgrade.stage() ? 1 : 0;
     }
   }
 
   // Whether anything changed.
   bool Move() {
-    const size_t events = draft_.decision().events.size();
+    const size_t events = builder_.decision().events.size();
     for (const v1::DeviceUpgrade& device : upgrade_.devices()) {
       if (device.stage() > upgrade_.stage() || HasEnded(device)) {
         continue;
       }
       const v1::DeviceRecord* const record =
-          FindDevice(draft_.state(), DeviceId(device.device_id()));
+          FindDevice(builder_.state(), DeviceId(device.device_id()));
       if (record == nullptr || record->removed()) {
-        SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_REFUSED,
+        SetDevice(builder_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_REFUSED,
                   "was removed from the fleet");
       } else if (device.state() == v1::DEVICE_UPGRADE_STATE_WAITING) {
         Begin(device, record->info());
@@ -125,7 +126,7 @@ class DeviceMover {
         Judge(device, record->info());
       }
     }
-    return draft_.decision().events.size() > events;
+    return builder_.decision().events.size() > events;
   }
 
  private:
@@ -133,52 +134,53 @@ class DeviceMover {
     const int most =
         std::max(kUpgradesAtOnceMin, (of_stage_ + kUpgradesAtOnceShare - 1) / kUpgradesAtOnceShare);
     if (info.worker_version() == upgrade_.version()) {
-      SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ACTIVE, "ran it before");
+      SetDevice(builder_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ACTIVE, "ran it before");
     } else if (at_work_ < most && Reaches(device)) {
-      SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ORDERED, "");
+      SetDevice(builder_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ORDERED, "");
       ++at_work_;
     }
   }
 
   // Ends the part of an ordered device that neither works on the upgrade nor reported its end.
   void Judge(const v1::DeviceUpgrade& device, const v1::DeviceInfo& info) {
-    const auto seen = draft_.observations().devices.find(DeviceId(device.device_id()));
+    const auto seen = builder_.observations().devices.find(DeviceId(device.device_id()));
     if (!Reaches(device) ||
         seen->second.heartbeat.upgrade().upgrade_id() == upgrade_.upgrade_id()) {
       return;
     }
-    const absl::Duration connected = draft_.now().monotonic - seen->second.connected_since;
+    const absl::Duration connected = builder_.now().monotonic - seen->second.connected_since;
     const absl::Duration quiet = std::min(connected, SinceChange(device));
     if (info.worker_version() == upgrade_.version()) {
       if (connected > kUpgradeTest) {
-        SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ACTIVE, "runs it");
+        SetDevice(builder_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ACTIVE, "runs it");
       }
     } else if (quiet > kUpgradeAnswer) {
       SetDevice(
-          draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_REFUSED,
+          builder_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_REFUSED,
           absl::StrCat("its worker ", info.worker_version(), " does not know upgrades; install ",
                        upgrade_.version(), " on the board by hand"));
     }
   }
 
   [[nodiscard]] bool Reaches(const v1::DeviceUpgrade& device) const {
-    return IsReachable(draft_.observations(), DeviceId(device.device_id()), draft_.now().monotonic);
+    return IsReachable(builder_.observations(), DeviceId(device.device_id()),
+                       builder_.now().monotonic);
   }
   [[nodiscard]] absl::Duration SinceChange(const v1::DeviceUpgrade& device) const {
     const Monotonic* const changed =
-        draft_.state().upgrade_times.Find(DeviceId(device.device_id()));
-    return draft_.now().monotonic -
-           (changed == nullptr ? draft_.observations().started.monotonic : *changed);
+        builder_.state().upgrade_times.Find(DeviceId(device.device_id()));
+    return builder_.now().monotonic -
+           (changed == nullptr ? builder_.observations().started.monotonic : *changed);
   }
 
-  Draft& draft_;
+  DecisionBuilder& builder_;
   const v1::Upgrade& upgrade_;
   int at_work_ = 0;
   int of_stage_ = 0;
 };
 
 // Begins the next stage, or ends the upgrade, once no device delays the present stage.
-void EndStage(Draft& draft, const v1::Upgrade& upgrade) {
+void EndStage(DecisionBuilder& builder, const v1::Upgrade& upgrade) {
   bool silent = false;
   bool all_ended = true;
   std::vector<std::string> active;
@@ -189,7 +191,7 @@ void EndStage(Draft& draft, const v1::Upgrade& upgrade) {
       continue;
     }
     if (!HasEnded(device)) {
-      if (SilentFor(draft, device) <= kUpgradeSilence) {
+      if (SilentFor(builder, device) <= kUpgradeSilence) {
         return;
       }
       silent = true;
@@ -199,29 +201,29 @@ void EndStage(Draft& draft, const v1::Upgrade& upgrade) {
   }
   if (active.empty()) {
     if (!silent) {
-      SetState(draft, upgrade, v1::UPGRADE_STATE_PAUSED,
+      SetState(builder, upgrade, v1::UPGRADE_STATE_PAUSED,
                absl::StrCat("no device of ", StageName(upgrade, upgrade.stage()), " runs ",
                             upgrade.version(), ": ", absl::StrJoin(others, ", ")));
     }
     return;  // No device has proved the release yet.
   }
   if (upgrade.stage() + 1 < upgrade.stages_size()) {
-    v1::UpgradeStageBegan& began = *draft.Add().mutable_upgrade_stage_began();
+    v1::UpgradeStageBegan& began = *builder.Add().mutable_upgrade_stage_began();
     began.set_upgrade_id(upgrade.upgrade_id());
     began.set_stage(upgrade.stage() + 1);
   } else if (all_ended) {
-    SetState(draft, upgrade, v1::UPGRADE_STATE_FINISHED, "");
+    SetState(builder, upgrade, v1::UPGRADE_STATE_FINISHED, "");
   }
 }
 
 // Null if no upgrade is open; the command is then refused.
-const v1::Upgrade* NamedOpenUpgrade(Draft& draft) {
-  const v1::Upgrade* const open = OpenUpgrade(draft.state());
+const v1::Upgrade* NamedOpenUpgrade(DecisionBuilder& builder) {
+  const v1::Upgrade* const open = OpenUpgrade(builder.state());
   if (open == nullptr) {
-    draft.Refuse(absl::FailedPreconditionError(
+    builder.Refuse(absl::FailedPreconditionError(
         "no upgrade goes on; 'wattle upgrade status' tells how the latest one ended"));
   } else {
-    draft.decision().id = open->upgrade_id();
+    builder.decision().id = open->upgrade_id();
   }
   return open;
 }
@@ -253,46 +255,46 @@ const v1::Upgrade* OpenUpgrade(const State& state) {
              : nullptr;
 }
 
-void Decide(Draft& draft, const StartUpgrade& command) {
+void Decide(DecisionBuilder& builder, const StartUpgrade& command) {
   absl::StatusOr<v1::Upgrade> upgrade =
-      PlanUpgrade(draft.state(), command.request, command.coordinator_version, draft.now());
+      PlanUpgrade(builder.state(), command.request, command.coordinator_version, builder.now());
   if (!upgrade.ok()) {
-    draft.Refuse(upgrade.status());
+    builder.Refuse(upgrade.status());
     return;
   }
-  if (const v1::Upgrade* const open = OpenUpgrade(draft.state()); open != nullptr) {
-    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+  if (const v1::Upgrade* const open = OpenUpgrade(builder.state()); open != nullptr) {
+    builder.Refuse(absl::FailedPreconditionError(absl::StrCat(
         "upgrade ", open->upgrade_id(), " to ", open->version(),
         " goes on, and there is one at a time; wait for its end or run 'wattle upgrade abort'")));
     return;
   }
-  const v1::Upgrade* const latest = FindUpgrade(draft.state(), "");
+  const v1::Upgrade* const latest = FindUpgrade(builder.state(), "");
   const int64_t number =
       latest == nullptr ? 1 : UpgradeNumber(latest->upgrade_id()).value_or(0) + 1;
   upgrade->set_upgrade_id(absl::StrCat("u", number));
   upgrade->set_state(v1::UPGRADE_STATE_RUNNING);
-  upgrade->set_started_unix_seconds(ToUnix(draft.now().wall));
-  draft.decision().id = upgrade->upgrade_id();
-  *draft.Add().mutable_upgrade_started()->mutable_upgrade() = *std::move(upgrade);
+  upgrade->set_started_unix_seconds(ToUnix(builder.now().wall));
+  builder.decision().id = upgrade->upgrade_id();
+  *builder.Add().mutable_upgrade_started()->mutable_upgrade() = *std::move(upgrade);
 }
 
-void Decide(Draft& draft, const PauseUpgrade& command) {
-  const v1::Upgrade* const open = NamedOpenUpgrade(draft);
+void Decide(DecisionBuilder& builder, const PauseUpgrade& command) {
+  const v1::Upgrade* const open = NamedOpenUpgrade(builder);
   if (open == nullptr) {
     return;
   }
   if (open->state() == v1::UPGRADE_STATE_RUNNING) {
-    SetState(draft, *open, v1::UPGRADE_STATE_PAUSED, command.reason);
+    SetState(builder, *open, v1::UPGRADE_STATE_PAUSED, command.reason);
   } else if (open->reason() != command.reason) {  // A repetition of the same call succeeds.
-    draft.Refuse(absl::FailedPreconditionError(
+    builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat("upgrade ", open->upgrade_id(), " is paused already",
                      open->reason().empty() ? "" : absl::StrCat(": ", open->reason()),
                      "; its reason stays, and 'wattle upgrade resume' goes on")));
   }
 }
 
-void Decide(Draft& draft, const ResumeUpgrade&) {
-  const v1::Upgrade* const open = NamedOpenUpgrade(draft);
+void Decide(DecisionBuilder& builder, const ResumeUpgrade&) {
+  const v1::Upgrade* const open = NamedOpenUpgrade(builder);
   if (open == nullptr || open->state() != v1::UPGRADE_STATE_PAUSED) {
     return;
   }
@@ -300,39 +302,40 @@ void Decide(Draft& draft, const ResumeUpgrade&) {
     if (HasEnded(device) && device.state() != v1::DEVICE_UPGRADE_STATE_ACTIVE &&
         std::any_of(open->builds().begin(), open->builds().end(), [&](const auto& build) {
           const v1::DeviceRecord* const record =
-              FindDevice(draft.state(), DeviceId(device.device_id()));
+              FindDevice(builder.state(), DeviceId(device.device_id()));
           return record != nullptr && !record->removed() &&
                  record->info().architecture() == build.architecture();
         })) {
-      SetDevice(draft, *open, device, v1::DEVICE_UPGRADE_STATE_WAITING, "");
+      SetDevice(builder, *open, device, v1::DEVICE_UPGRADE_STATE_WAITING, "");
     }
   }
-  SetState(draft, *open, v1::UPGRADE_STATE_RUNNING, "");
+  SetState(builder, *open, v1::UPGRADE_STATE_RUNNING, "");
 }
 
-void Decide(Draft& draft, const AbortUpgrade& command) {
-  const v1::Upgrade* const open = NamedOpenUpgrade(draft);
+void Decide(DecisionBuilder& builder, const AbortUpgrade& command) {
+  const v1::Upgrade* const open = NamedOpenUpgrade(builder);
   if (open != nullptr) {
-    SetState(draft, *open, v1::UPGRADE_STATE_ABORTED, command.reason);
+    SetState(builder, *open, v1::UPGRADE_STATE_ABORTED, command.reason);
   }
 }
 
 // At most one kind of change per tick; the next tick works on the changed state.
-void DecideUpgradeTick(Draft& draft) {
-  const v1::Upgrade* const open = OpenUpgrade(draft.state());
+void DecideUpgradeTick(DecisionBuilder& builder) {
+  const v1::Upgrade* const open = OpenUpgrade(builder.state());
   if (open == nullptr || open->state() != v1::UPGRADE_STATE_RUNNING) {
     return;
   }
-  if (const std::string why = WhyStopped(draft, *open); !why.empty()) {
-    SetState(draft, *open, v1::UPGRADE_STATE_PAUSED, why);
-  } else if (!DeviceMover(draft, *open).Move()) {
-    EndStage(draft, *open);
+  if (const std::string why = WhyStopped(builder, *open); !why.empty()) {
+    SetState(builder, *open, v1::UPGRADE_STATE_PAUSED, why);
+  } else if (!DeviceMover(builder, *open).Move()) {
+    EndStage(builder, *open);
   }
 }
 
-std::string DecideUpgradeEnded(Draft& draft, const DeviceId& device, const v1::UpgradeEnded& fact) {
+std::string DecideUpgradeEnded(DecisionBuilder& builder, const DeviceId& device,
+                               const v1::UpgradeEnded& fact) {
   const v1::Upgrade* const found =
-      fact.upgrade_id().empty() ? nullptr : FindUpgrade(draft.state(), fact.upgrade_id());
+      fact.upgrade_id().empty() ? nullptr : FindUpgrade(builder.state(), fact.upgrade_id());
   if (found == nullptr || found->version() != fact.version()) {
     return absl::StrCat("unknown upgrade ", fact.upgrade_id(), " to ", fact.version());
   }
@@ -350,12 +353,12 @@ std::string DecideUpgradeEnded(Draft& draft, const DeviceId& device, const v1::U
   if (known->state() == state && known->reason() == reason) {
     return "";
   }
-  SetDevice(draft, *found, *known, state, reason);
+  SetDevice(builder, *found, *known, state, reason);
   known->set_state(state);
   known->set_reason(reason);
   if (upgrade.state() == v1::UPGRADE_STATE_RUNNING) {
-    if (const std::string why = WhyStopped(draft, upgrade); !why.empty()) {
-      SetState(draft, *found, v1::UPGRADE_STATE_PAUSED, why);
+    if (const std::string why = WhyStopped(builder, upgrade); !why.empty()) {
+      SetState(builder, *found, v1::UPGRADE_STATE_PAUSED, why);
     }
   }
   return "";

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "coordinator/core/core.h"
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/duplicate_identity.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"

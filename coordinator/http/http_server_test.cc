@@ -114,7 +114,7 @@ TEST_F(HttpServerTest, MetricsTellLimitsClocksAndJournal) {
   heartbeat.set_unix_seconds(core::ToUnix(runtime_->Now().wall) + 3600);
   heartbeat.set_has_power(true);
   heartbeat.set_power_watts(7);
-  runtime_->board().SlotFor(DeviceId("device-a"))->Take(heartbeat, runtime_->Now());
+  runtime_->heartbeats().SlotFor(DeviceId("device-a"))->Take(heartbeat, runtime_->Now());
   const std::string metrics = Get("/metrics");
   EXPECT_THAT(metrics, testing::ContainsRegex("wattle_device_reserve_ratio\\{.*\\} 0\\.25"));
   EXPECT_THAT(metrics,
@@ -133,7 +133,7 @@ TEST_F(HttpServerTest, ADeviceWithoutAPageOfItsOwnIsShownByTheCoordinator) {
   core::WorkerHello hello{runtime::HelloOf("device-a")};
   hello.hello.mutable_device()->clear_metrics_address();
   ASSERT_THAT(Ask(*runtime_, std::move(hello)).status, IsOk());
-  const auto slot = runtime_->board().SlotFor(DeviceId("device-a"));
+  const auto slot = runtime_->heartbeats().SlotFor(DeviceId("device-a"));
   const uint64_t stream = slot->Connected(runtime_->Now());
   v1::Heartbeat heartbeat;
   heartbeat.set_has_power(true);

@@ -327,11 +327,11 @@ std::string MetricsText(runtime::Runtime& runtime, const Surroundings& surroundi
   page.Gauge("wattle_coordinator_queued_commands", "Commands that wait for the core.", {},
              static_cast<double>(runtime.queued_commands()));
   page.Counter("wattle_coordinator_heartbeats_total", "Heartbeats taken.", {},
-               static_cast<double>(runtime.board().heartbeats_total()));
+               static_cast<double>(runtime.heartbeats().heartbeats_total()));
   page.Gauge("wattle_coordinator_watchers", "Streams that follow a job.", {},
              static_cast<double>(runtime.watchers().size()));
   const std::shared_ptr<const core::State> state = runtime.Version();
-  const core::Observations observations = runtime.board().Snapshot();
+  const core::Observations observations = runtime.heartbeats().Snapshot();
   AddFleet(page, *state);
   AddUpgrade(page, *state);
   AddEnds(page, *state, surroundings);

@@ -35,7 +35,7 @@ grpc::Status AccessService::ListQuotas(grpc::ServerContext* context,
     WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
     const std::string& own = caller.identity.id;
     const std::shared_ptr<const core::State> state = runtime_.Version();
-    const core::Observations observations = runtime_.board().Snapshot();
+    const core::Observations observations = runtime_.heartbeats().Snapshot();
     const core::Scope scope = callers::ScopeOf(caller, kMethod);
     std::vector<core::Counted> counted;
     for (const auto& [key, quota] : state->quotas) {

@@ -15,7 +15,7 @@
 
 #include "artifacts/transfer/grpc_status.h"
 #include "coordinator/runtime/job_watchers.h"
-#include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/latest_heartbeats.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/state_names.h"
 
@@ -165,7 +165,7 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
     const v1::Attempt& last = *job.attempts().rbegin();
     if (attempt_.value() != last.attempt_id()) {
       attempt_ = AttemptId(last.attempt_id());
-      slot_ = api_.runtime().board().SlotFor(DeviceId(last.device_id()));
+      slot_ = api_.runtime().heartbeats().SlotFor(DeviceId(last.device_id()));
       v1::Job explained = job;
       if (!api_.runtime().history().Explain(explained).ok()) {
         return;  // The watch goes on without the explanations.
@@ -186,7 +186,7 @@ class JobWatch final : public FollowStream<v1::JobUpdate> {
   std::string progress_;  // The progress at the last look, serialized.
   bool ended_ = false;
   AttemptId attempt_;                                      // The latest attempt.
-  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // The latest attempt's device.
+  std::shared_ptr<runtime::LatestHeartbeats::Slot> slot_;  // The latest attempt's device.
   std::map<std::string, v1::Placement> placements_;        // Key: the attempt's id.
 };
 

@@ -130,7 +130,7 @@ std::vector<core::SiteTurns::Neighbour> PeerDirectory::NeighboursOf(
   const auto state = runtime_.Version();
   std::vector<core::SiteTurns::Neighbour> neighbours;
   for (const DeviceId& board : serving) {
-    const auto slot = runtime_.board().FindSlot(board);
+    const auto slot = runtime_.heartbeats().FindSlot(board);
     if (slot == nullptr || question.site.empty() || SiteOf(*state, board) != question.site) {
       continue;
     }

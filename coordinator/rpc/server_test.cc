@@ -246,7 +246,7 @@ TEST_F(ServerTest, HeartbeatsShowInTheDevice) {
   ASSERT_THAT(device, IsOk());
   EXPECT_TRUE(device->connected());
   EXPECT_EQ(device->heartbeat().power_watts(), 7.5);
-  EXPECT_EQ(runtime_->board().heartbeats_total(), 1U);
+  EXPECT_EQ(runtime_->heartbeats().heartbeats_total(), 1U);
   EXPECT_TRUE(worker.Finish().ok());
 }
 
@@ -275,7 +275,7 @@ TEST_F(ServerTest, HeartbeatsThatSayWhatChangedShowInTheDevice) {
   ASSERT_THAT(device, IsOk());
   EXPECT_EQ(device->heartbeat().power_watts(), 2.5);
   EXPECT_EQ(device->heartbeat().guard_reason(), "");
-  EXPECT_EQ(runtime_->board().heartbeats_total(), 3U);
+  EXPECT_EQ(runtime_->heartbeats().heartbeats_total(), 3U);
   EXPECT_TRUE(worker.Finish().ok());
 }
 
@@ -356,7 +356,7 @@ TEST_F(ServerTest, ANewerWorkerIsNotLockedOut) {
   do {
     ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
   } while (message.acknowledgement().sequence() < 1);
-  EXPECT_EQ(runtime_->board().unknown_messages_total(), 1U);
+  EXPECT_EQ(runtime_->heartbeats().unknown_messages_total(), 1U);
   worker.Finish();
 }
 

@@ -14,8 +14,8 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
+#include "coordinator/event_loop/event_loop.h"
 #include "coordinator/log/log.h"
-#include "coordinator/shell/shell.h"
 #include "proto/heartbeat_changes.h"
 
 namespace wattle::rpc {
@@ -122,7 +122,7 @@ absl::Status WorkerStream::Handle() {
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       // A newer worker sent a kind that this version does not know. Skipping it loses nothing,
       // because every durable fact comes as a report.
-      runtime_.board().CountUnknownMessage();
+      runtime_.heartbeats().CountUnknownMessage();
       break;
   }
   ReadOn();
@@ -156,7 +156,7 @@ void WorkerStream::ReportAnswered(size_t size_bytes) {
 
 // The board takes the message by a swap.
 void WorkerStream::HandleHeartbeat() {
-  runtime_.board().CountHeartbeat();
+  runtime_.heartbeats().CountHeartbeat();
   slot_->Take(*incoming_.mutable_heartbeat(), runtime_.Now());
 }
 
@@ -219,7 +219,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   bool of_this_opening = false;
   v1::Welcome welcome = runtime_.Read([&](const core::State& state) {
     of_this_opening = core::IsOfThisOpening(state, hello);
-    return shell::WelcomeFor(
+    return event_loop::WelcomeFor(
         state, device_, incarnation_,
         {.now = runtime_.Now().wall, .heartbeat_interval = heartbeat_interval_});
   });
@@ -243,7 +243,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
       if (finishing_ || finished_) {
         return;
       }
-      slot_ = runtime_.board().SlotFor(device_);
+      slot_ = runtime_.heartbeats().SlotFor(device_);
       stream_number_ = slot_->Connected(runtime_.Now(), std::move(greeting));
     }
     // Before the welcome goes out: whoever says hello after it is a rival of this stream.
@@ -324,7 +324,7 @@ void WorkerStream::HandleLog(const v1::AttemptLog& log) {
 void WorkerStream::HandleMetrics() {
   runtime::MetricSink* const sink = runtime_.options().metric_sink;
   if (sink == nullptr) {
-    return runtime_.board().CountUnknownMessage();  // The welcome did not ask for metrics.
+    return runtime_.heartbeats().CountUnknownMessage();  // The welcome did not ask for metrics.
   }
   const int64_t number = incoming_.metrics().number();
   if (runtime_.Read(

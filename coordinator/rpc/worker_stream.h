@@ -111,7 +111,7 @@ class WorkerStream final
   DeviceId device_;
   std::string process_id_;  // Of the first hello; constant once the table has the stream.
   int64_t incarnation_ = 0;
-  std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once the hello is durable.
+  std::shared_ptr<runtime::LatestHeartbeats::Slot> slot_;  // Set once the hello is durable.
   uint64_t stream_number_ = 0;                             // This stream's number in slot_.
   v1::Heartbeat heartbeat_;           // As the worker told this stream; changes change it.
   int64_t last_report_sequence_ = 0;  // The device's last report at its hello.

@@ -68,7 +68,7 @@ absl::StatusOr<v1::Job> Api::GetJob(const v1::GetJobRequest& request) const {
   WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(request.job_id())));
   WATTLE_RETURN_IF_ERROR(runtime_.history().Explain(*update.mutable_job()));
   for (v1::Attempt& attempt : *update.mutable_job()->mutable_attempts()) {
-    const auto slot = runtime_.board().FindSlot(DeviceId(attempt.device_id()));
+    const auto slot = runtime_.heartbeats().FindSlot(DeviceId(attempt.device_id()));
     if (!attempt.has_receipt() && slot != nullptr) {
       *attempt.mutable_curve() = slot->CurveOf(AttemptId(attempt.attempt_id()));
     }
@@ -84,7 +84,7 @@ absl::StatusOr<v1::JobUpdate> Api::UpdateOf(const JobId& job) const {
   } else {
     WATTLE_ASSIGN_OR_RETURN(*update.mutable_job(), runtime_.history().Job(job));
   }
-  const core::Observations observations = runtime_.board().SnapshotOf(DevicesOf(update.job()));
+  const core::Observations observations = runtime_.heartbeats().SnapshotOf(DevicesOf(update.job()));
   core::CompleteJob(*state, observations, runtime_.Now(), *update.mutable_job());
   if (update.job().attempts_size() > 0) {
     const AttemptId current(update.job().attempts().rbegin()->attempt_id());
@@ -107,7 +107,7 @@ absl::StatusOr<v1::ListJobsResponse> Api::ListJobs(const v1::ListJobsRequest& re
     const std::vector<DeviceId> more = DevicesOf(job);
     devices.insert(devices.end(), more.begin(), more.end());
   }
-  const core::Observations observations = runtime_.board().SnapshotOf(devices);
+  const core::Observations observations = runtime_.heartbeats().SnapshotOf(devices);
   v1::ListJobsResponse response;
   response.set_next_page_token(page.next_page_token);
   for (v1::Job& job : page.jobs) {
@@ -146,20 +146,20 @@ absl::StatusOr<v1::PlanResponse> Api::PlanJob(const v1::PlanRequest& request) co
   const v1::JobRecord* const open = core::FindJob(*state, JobId(request.job_id()));
   inputs.archived_sources =
       ArchivedSources(*state, open == nullptr ? request.spec() : open->job().spec());
-  return core::DryRun(*state, runtime_.board().Snapshot(), inputs, request, runtime_.Now());
+  return core::DryRun(*state, runtime_.heartbeats().Snapshot(), inputs, request, runtime_.Now());
 }
 
 absl::StatusOr<v1::Timetable> Api::GetTimetable(const v1::TimetableRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  return core::FleetTimetable(*state, runtime_.board().Snapshot(), runtime_.planning(), request,
-                              runtime_.Now());
+  return core::FleetTimetable(*state, runtime_.heartbeats().Snapshot(), runtime_.planning(),
+                              request, runtime_.Now());
 }
 
 absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(
     const v1::ListDevicesRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
-  const core::Observations observations = runtime_.board().Snapshot();
+  const core::Observations observations = runtime_.heartbeats().Snapshot();
   v1::ListDevicesResponse response = runtime_.Read([&](const core::State& state) {
     v1::ListDevicesResponse devices;
     for (const auto& [id, record] : state.devices) {
@@ -180,7 +180,7 @@ absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(
 
 absl::StatusOr<v1::Device> Api::GetDevice(const v1::GetDeviceRequest& request) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
-  const core::Observations observations = runtime_.board().Snapshot();
+  const core::Observations observations = runtime_.heartbeats().Snapshot();
   return runtime_.Read([&](const core::State& state) -> absl::StatusOr<v1::Device> {
     WATTLE_ASSIGN_OR_RETURN(const DeviceId device, core::ResolveDevice(state, request.device()));
     return core::DescribeDevice(state, observations, device, runtime_.Now());

@@ -47,7 +47,7 @@ absl::Status EventFeed::Look() {
   // Takes connections before the journal: a device connects after its registration is durable, so
   // the feed lists the registration first.
   std::set<DeviceId> connected;
-  for (const auto& [id, device] : runtime_.board().Snapshot().devices) {
+  for (const auto& [id, device] : runtime_.heartbeats().Snapshot().devices) {
     if (device.connected) {
       connected.insert(id);
     }
@@ -78,7 +78,7 @@ std::vector<v1::FleetEvent> EventFeed::Tell(const std::vector<v1::Event>& events
             }};
     std::vector<v1::FleetEvent> sentences;
     for (const v1::Event& event : events) {
-      if (std::optional<v1::FleetEvent> sentence = TellEvent(event, context)) {
+      if (std::optional<v1::FleetEvent> sentence = EventTextOf(event, context)) {
         sentences.push_back(*std::move(sentence));
       }
     }

@@ -30,7 +30,7 @@
 
 namespace wattle::runtime {
 
-// The look-ups that TellEvent needs beside the event.
+// The look-ups that EventTextOf needs beside the event.
 struct EventContext {
   std::function<std::string(const std::string& device_id)> device_name;
   std::function<std::string(const std::string& attempt_id)> device_of_attempt;  // The device's id.
@@ -40,7 +40,7 @@ struct EventContext {
 
 // An event of the journal as one sentence for people. Pure. nullopt for bookkeeping events:
 // acknowledged reports, ledgers, resolved inputs, learned profiles, jobs that moved to the history.
-std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventContext& context);
+std::optional<v1::FleetEvent> EventTextOf(const v1::Event& event, const EventContext& context);
 
 class EventFeed {
  public:

@@ -28,15 +28,15 @@ std::string Tell(const std::string& text) {
   v1::Event event;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &event)) << text;
   const std::optional<v1::FleetEvent> told =
-      TellEvent(event, {.device_name = [](const std::string& id) { return "name-of-" + id; },
-                        .device_of_attempt = [](const std::string& id) -> std::string {
-                          return id == "j9.1" ? "" : "d1";
-                        },
-                        .ended_unix_seconds = [](const std::string& /*id*/) { return 500.0; }});
+      EventTextOf(event, {.device_name = [](const std::string& id) { return "name-of-" + id; },
+                          .device_of_attempt = [](const std::string& id) -> std::string {
+                            return id == "j9.1" ? "" : "d1";
+                          },
+                          .ended_unix_seconds = [](const std::string& /*id*/) { return 500.0; }});
   return told.has_value() ? told->text() : "";
 }
 
-TEST(TellEventTest, IsOneSentenceWithoutInternalNames) {
+TEST(EventTextTest, IsOneSentenceWithoutInternalNames) {
   EXPECT_EQ(Tell("job_submitted { job_id: 'j1' spec { owner: 'ada' name: 'n' evaluate {} } }"),
             "j1 submitted by ada: evaluate n");
   EXPECT_EQ(Tell("job_state_changed { job_id: 'j1' state: JOB_STATE_CANCELLED reason: 'by ada' }"),
@@ -62,7 +62,7 @@ TEST(TellEventTest, IsOneSentenceWithoutInternalNames) {
 }
 
 // The first two are of an attempt that the coordinator ended at its timeout.
-TEST(TellEventTest, ALateReceiptIsNoSecondEnd) {
+TEST(EventTextTest, ALateReceiptIsNoSecondEnd) {
   const std::string failed =
       "attempt_state_changed { attempt_id: 'j1.2' state: ATTEMPT_STATE_FAILED reason: 'too long' ";
   EXPECT_EQ(Tell("at_unix_seconds: 500 " + failed + "receipt { device_id: 'd1' } }"),
@@ -80,13 +80,13 @@ TEST(TellEventTest, ALateReceiptIsNoSecondEnd) {
             "name-of-d1 sent a report that changed nothing: ledger: went back");
 }
 
-TEST(TellEventTest, ACheckpointIsNoOutput) {
+TEST(EventTextTest, ACheckpointIsNoOutput) {
   const std::string stored = "artifact_committed { info { job_id: 'j6' size_bytes: 1000 kind: ";
   EXPECT_EQ(Tell(stored + "ARTIFACT_KIND_CHECKPOINT } }"), "a checkpoint of j6 stored: 1000 B");
   EXPECT_EQ(Tell(stored + "ARTIFACT_KIND_RESULT } }"), "the output of j6 stored: 1000 B");
 }
 
-TEST(TellEventTest, RefusalsAreOneLineWithTheirCounts) {
+TEST(EventTextTest, RefusalsAreOneLineWithTheirCounts) {
   EXPECT_EQ(Tell("at_unix_seconds: 160 refusals_counted { begin_unix_seconds: 100 other_calls: 3 "
                  "callers { who: 'person eve' method: 'GET /sd' calls: 30 reason: 'no role' } "
                  "callers { who: 'address 192.0.2.7' method: 'GET /metrics' calls: 1 } }"),
@@ -94,7 +94,7 @@ TEST(TellEventTest, RefusalsAreOneLineWithTheirCounts) {
             "192.0.2.7 GET /metrics, 3 other calls");
 }
 
-TEST(TellEventTest, ATokenOfBeforeARestoreIsNoNewOne) {
+TEST(EventTextTest, ATokenOfBeforeARestoreIsNoNewOne) {
   const std::string token =
       "token_created { token { token_id: 't1' kind: 'device' created_by: "
       "'ann' uses: 4 ";
@@ -102,7 +102,7 @@ TEST(TellEventTest, ATokenOfBeforeARestoreIsNoNewOne) {
   EXPECT_EQ(Tell(token + "used: 3 } }"), "the token t1 was used 3 of 4 times before the restore");
 }
 
-TEST(TellEventTest, BookkeepingEventsAreNotShown) {
+TEST(EventTextTest, BookkeepingEventsAreNotShown) {
   EXPECT_EQ(Tell("report_accepted { device_id: 'd1' sequence: 4 }"), "");
   EXPECT_EQ(Tell("ledger_recorded { device_id: 'd1' }"), "");
   EXPECT_EQ(Tell("journal_opened { lineage_id: 'ab' }"), "") << "a journal that began";
@@ -160,7 +160,7 @@ TEST_F(EventFeedTest, ShowsConnectionsThatOpenedAndClosed) {
   Start();
   Connect(*runtime_, "device-a", "nano");
   ASSERT_THAT(feed_->Look(), IsOk());
-  const auto slot = runtime_->board().SlotFor(DeviceId("device-a"));
+  const auto slot = runtime_->heartbeats().SlotFor(DeviceId("device-a"));
   ASSERT_TRUE(slot->Disconnected(slot->Connected(runtime_->Now())));
   ASSERT_THAT(feed_->Look(), IsOk());
   EXPECT_THAT(Texts(), ElementsAre("nano registered: jetson-orin-nano (emulated), worker 0.1.0",

@@ -64,9 +64,9 @@ std::string RandomHex() {
 }  // namespace
 
 absl::StatusOr<core::State> Replay(store::Journal& journal) {
-  shell::Recorded recorded;
+  event_loop::Recorded recorded;
   WATTLE_ASSIGN_OR_RETURN(recorded.snapshots, journal.Snapshots());
-  recorded.read_snapshot = [&journal](int64_t sequence, const shell::TakeRow& take) {
+  recorded.read_snapshot = [&journal](int64_t sequence, const event_loop::TakeRow& take) {
     return journal.ReadSnapshot(sequence, take);
   };
   recorded.replay = [&journal](int64_t after_sequence, const auto& take) {
@@ -76,7 +76,7 @@ absl::StatusOr<core::State> Replay(store::Journal& journal) {
     LogWarning(
         absl::StrCat("journal: snapshot ", sequence, " is passed over: ", problem.message()));
   };
-  return shell::Recover(recorded);
+  return event_loop::Recover(recorded);
 }
 
 absl::Status OpenLineage(store::Journal& journal, const Clock& clock, core::OpenJournal command,
@@ -137,11 +137,11 @@ Runtime::Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal
       links_(links),
       snapshot_due_at_(state.last_sequence.value() + options_.snapshot_every_events),
       view_(std::move(state)),
-      board_(started_, {.unreachable_after = options_.unreachable_after,
-                        .impossible_grace = options_.impossible_grace,
-                        .hold_impossible = options_.hold_impossible,
-                        .check_model = options_.check_model,
-                        .break_min = kTicksOfABreak * options_.tick_interval}),
+      heartbeats_(started_, {.unreachable_after = options_.unreachable_after,
+                             .impossible_grace = options_.impossible_grace,
+                             .hold_impossible = options_.hold_impossible,
+                             .check_model = options_.check_model,
+                             .break_min = kTicksOfABreak * options_.tick_interval}),
       commands_(options_.command_queue_capacity),
       commits_(kCommitQueueCapacity),
       released_(kCommitQueueCapacity) {}
@@ -170,7 +170,7 @@ void Runtime::Stop() {
 }
 
 absl::Status Runtime::Post(core::Command command, AnswerCallback done, v1::EventCaller caller) {
-  shell::Request pending{std::move(command), std::move(done), std::move(caller)};
+  event_loop::Request pending{std::move(command), std::move(done), std::move(caller)};
   if (!commands_.TryPush(LineOf(pending.command), pending)) {
     counters_.CountRefusedCommand();
     return absl::UnavailableError("the coordinator is busy or stopping; try again in a moment");
@@ -203,22 +203,22 @@ Answer Runtime::PostAndWait(core::Command command, absl::Duration timeout, v1::E
 }
 
 void Runtime::RunCore(core::State state) {
-  shell::Shell shell(std::move(state));
-  ObservationBoard::Reader reader = board_.MakeReader();
-  std::vector<shell::Request> requests;
+  event_loop::EventLoop loop(std::move(state));
+  LatestHeartbeats::Reader reader = heartbeats_.MakeReader();
+  std::vector<event_loop::Request> requests;
   while (commands_.PopSome(requests, kRequestsOfACommit)) {
     counters_.CountCommands(requests.size());
-    shell::Ready ready;
-    for (shell::Request& request : requests) {
+    event_loop::Ready ready;
+    for (event_loop::Request& request : requests) {
       const core::Instant now = Now();  // Taken before a possible standstill of the process here.
-      if (shell::WantsFreshObservations(request.command)) {
-        board_.Listen(now.monotonic);
-        board_.Refresh(reader);
+      if (event_loop::WantsFreshObservations(request.command)) {
+        heartbeats_.Listen(now.monotonic);
+        heartbeats_.Refresh(reader);
       }
-      ready.Add(shell.Step(std::move(request), reader.observations, now));
+      ready.Add(loop.Step(std::move(request), reader.observations, now));
     }
     if (!ready.empty()) {
-      commits_.Push({std::move(ready), shell.state()});
+      commits_.Push({std::move(ready), loop.state()});
     }
   }
   commits_.Close();
@@ -227,7 +227,7 @@ void Runtime::RunCore(core::State state) {
 void Runtime::RunCommit() {
   std::vector<Decided> batch;
   while (commits_.PopAll(batch)) {
-    shell::Ready all;
+    event_loop::Ready all;
     for (Decided& decided : batch) {
       all.Add(std::move(decided.ready));
     }
@@ -241,7 +241,7 @@ void Runtime::RunCommit() {
 }
 
 // Commits all waiting outcomes in one transaction. Returns false on failure.
-bool Runtime::Commit(shell::Ready ready, core::State state) {
+bool Runtime::Commit(event_loop::Ready ready, core::State state) {
   if (!ready.events().empty()) {
     const Monotonic start = options_.clock->Boottime();
     const absl::Status appended = journal_->Append(ready.events());
@@ -262,12 +262,12 @@ bool Runtime::Commit(shell::Ready ready, core::State state) {
 }
 
 void Runtime::RunOutbound() {
-  std::vector<shell::Released> batch;
+  std::vector<event_loop::Released> batch;
   while (released_.PopAll(batch)) {
     // Answers go out before effects, so that a hello's welcome precedes its desired set.
-    shell::Released all;
-    for (shell::Released& released : batch) {
-      for (const shell::Released::Answered& answered : released.answers) {
+    event_loop::Released all;
+    for (event_loop::Released& released : batch) {
+      for (const event_loop::Released::Answered& answered : released.answers) {
         answered.done(answered.answer);
       }
       all.acknowledgements.insert(all.acknowledgements.end(), released.acknowledgements.begin(),
@@ -281,7 +281,7 @@ void Runtime::RunOutbound() {
   }
 }
 
-void Runtime::CarryOut(const shell::Released& released) {
+void Runtime::CarryOut(const event_loop::Released& released) {
   if (links_ != nullptr) {
     for (const core::Acknowledge& acknowledge : released.acknowledgements) {
       v1::ReportAcknowledgement ack;
@@ -345,7 +345,7 @@ void Runtime::WriteSnapshot() {
     });
   };
   snapshot.check = [&state](const store::GiveRows& stored) {
-    return shell::CheckSnapshot(*state, stored);
+    return event_loop::CheckSnapshot(*state, stored);
   };
   const absl::Status written = journal_->WriteSnapshot(snapshot);
   if (written.ok()) {
@@ -359,7 +359,7 @@ void Runtime::WriteSnapshot() {
 // Changes come in groups, so the plan for one is soon replaced. Only periodic plans are therefore
 // improved by the search.
 void Runtime::RunPlanner() {
-  ObservationBoard::Reader reader = board_.MakeReader();
+  LatestHeartbeats::Reader reader = heartbeats_.MakeReader();
   WakeSignal::Reason why = WakeSignal::Reason::kWoken;
   do {
     PlanOnce(reader, why == WakeSignal::Reason::kTimeout);
@@ -367,14 +367,14 @@ void Runtime::RunPlanner() {
   } while (why != WakeSignal::Reason::kStopped);
 }
 
-void Runtime::PlanOnce(ObservationBoard::Reader& reader, bool may_improve) {
+void Runtime::PlanOnce(LatestHeartbeats::Reader& reader, bool may_improve) {
   const core::Instant now = Now();
-  board_.Listen(now.monotonic);
-  board_.Refresh(reader);
+  heartbeats_.Listen(now.monotonic);
+  heartbeats_.Refresh(reader);
   const std::shared_ptr<const core::State> state = view_.Version();
   if (!core::AnythingToPlan(*state, reader.observations, now)) {
     plan_filter_.Forget();
-    board_.SetWaiting(nullptr);
+    heartbeats_.SetWaiting(nullptr);
     return;
   }
   if (std::optional<core::ImprovedPlan> answer = improver_.TakeAnswer()) {
@@ -385,7 +385,7 @@ void Runtime::PlanOnce(ObservationBoard::Reader& reader, bool may_improve) {
       core::MakeSnapshot(*state, reader.observations, options_.planning, now);
   core::PlanComputed plan = standing_plan_.Plan(snapshot);
   counters_.CountPlan(options_.clock->Boottime() - start, plan.proposals_dropped);
-  board_.SetWaiting(
+  heartbeats_.SetWaiting(
       std::make_shared<std::map<JobId, core::WaitingJob>>(core::WaitingJobsOf(*state, plan)));
   if (may_improve) {
     if (auto search = standing_plan_.NextSearch(std::move(snapshot), plan)) {
@@ -404,7 +404,7 @@ void Runtime::RunTimer() {
     gone_round = [this](const Answer&) { options_.on_alive(); };
   }
   while (timer_wake_.WaitFor(options_.tick_interval) != WakeSignal::Reason::kStopped) {
-    board_.Listen(options_.clock->Boottime());
+    heartbeats_.Listen(options_.clock->Boottime());
     // A full queue drops the tick; the next tick comes.
     (void)Post(core::Tick{}, gone_round);
     if (core::AnythingToArchive(*view_.Version(), started_, options_.retention, Now())) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The eight threads around the shell (coordinator/shell/shell.h):
+// The eight threads around the event loop (coordinator/event_loop/event_loop.h):
 //   core      takes commands from a bounded queue, people's commands before those of boards and
-//             timers, and steps the shell with each;
+//             timers, and steps the event loop with each;
 //   commit    commits all waiting outcomes as one batch, publishes the state after it for readers,
 //             and hands the rest to `outbound`; the commit thread does no other work;
 //   outbound  answers the callers and carries out durable effects;
@@ -36,24 +36,24 @@
 #include "coordinator/core/planning.h"
 #include "coordinator/core/standing_plan.h"
 #include "coordinator/core/state.h"
+#include "coordinator/event_loop/event_loop.h"
 #include "coordinator/runtime/attempt_logs.h"
 #include "coordinator/runtime/bounded_queue.h"
 #include "coordinator/runtime/counters.h"
 #include "coordinator/runtime/durable_view.h"
 #include "coordinator/runtime/job_watchers.h"
-#include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/latest_heartbeats.h"
 #include "coordinator/runtime/plan_improver.h"
 #include "coordinator/runtime/runtime_ports.h"
-#include "coordinator/runtime/two_line_queue.h"
+#include "coordinator/runtime/two_priority_queue.h"
 #include "coordinator/runtime/wake_signal.h"
-#include "coordinator/shell/shell.h"
 #include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"
 
 namespace wattle::runtime {
 
-using Answer = shell::Answer;
-using AnswerCallback = shell::AnswerCallback;
+using Answer = event_loop::Answer;
+using AnswerCallback = event_loop::AnswerCallback;
 
 struct RuntimeOptions {
   std::string journal_path;
@@ -112,8 +112,8 @@ class Runtime {
   Runtime& operator=(const Runtime&) = delete;
 
   // Accepts the command. The outbound thread calls `done` once, after all events of the answer are
-  // durable. `done` must not block. caller: see shell::Request. Errors: kUnavailable when the queue
-  // is full or the runtime stops; `done` is then not called.
+  // durable. `done` must not block. caller: see event_loop::Request. Errors: kUnavailable when the
+  // queue is full or the runtime stops; `done` is then not called.
   absl::Status Post(core::Command command, AnswerCallback done, v1::EventCaller caller = {});
   // Posts the command and waits for the answer. Must not be called from a callback. Errors:
   // kDeadlineExceeded after `timeout`.
@@ -132,7 +132,7 @@ class Runtime {
   // Makes a consistent copy of the journal while the coordinator runs.
   absl::Status Backup(const std::string& destination) { return journal_->Backup(destination); }
 
-  ObservationBoard& board() { return board_; }
+  LatestHeartbeats& heartbeats() { return heartbeats_; }
   AttemptLogs& logs() { return logs_; }
   JobWatchers& watchers() { return watchers_; }
   // The history of jobs that left the state.
@@ -149,7 +149,7 @@ class Runtime {
  private:
   // The outcome of some commands, and the state after them.
   struct Decided {
-    shell::Ready ready;
+    event_loop::Ready ready;
     core::State state;
   };
 
@@ -162,12 +162,12 @@ class Runtime {
   void RunKeeper();
   void RunPlanner();
   void RunTimer();
-  bool Commit(shell::Ready ready, core::State state);
-  void CarryOut(const shell::Released& released);
+  bool Commit(event_loop::Ready ready, core::State state);
+  void CarryOut(const event_loop::Released& released);
   void WriteSnapshot();
   void RemoveHistory(absl::Time before);
   // may_improve: whether the search continues until the next plan.
-  void PlanOnce(ObservationBoard::Reader& reader, bool may_improve);
+  void PlanOnce(LatestHeartbeats::Reader& reader, bool may_improve);
 
   const RuntimeOptions options_;
   const core::Instant started_;
@@ -176,21 +176,21 @@ class Runtime {
   WorkerLinks* const links_;
   std::atomic<int64_t> snapshot_due_at_;  // The event's sequence number.
   DurableView view_;
-  ObservationBoard board_;
+  LatestHeartbeats heartbeats_;
   AttemptLogs logs_;
   JobWatchers watchers_;
   Counters counters_;
-  TwoLineQueue<shell::Request> commands_;
+  TwoPriorityQueue<event_loop::Request> commands_;
   BoundedQueue<Decided> commits_;
-  BoundedQueue<shell::Released> released_;
+  BoundedQueue<event_loop::Released> released_;
 
   WakeSignal keeper_wake_;
   WakeSignal planner_wake_;
   WakeSignal timer_wake_;
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  shell::PlanFilter plan_filter_;     // Only the planner thread uses it.
-  core::StandingPlan standing_plan_;  // Only the planner thread uses it.
+  event_loop::PlanFilter plan_filter_;  // Only the planner thread uses it.
+  core::StandingPlan standing_plan_;    // Only the planner thread uses it.
   PlanImprover improver_;
   std::vector<std::thread> threads_;
 };

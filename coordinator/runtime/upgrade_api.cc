@@ -31,7 +31,7 @@ absl::StatusOr<v1::Upgrade> UpgradeApi::Find(const std::string& upgrade_id) cons
             : absl::StrCat("no upgrade \"", upgrade_id,
                            "\"; 'wattle upgrade status' shows the latest"));
   }
-  return core::DescribeUpgrade(*state, runtime_.board().Snapshot(), *found, runtime_.Now());
+  return core::DescribeUpgrade(*state, runtime_.heartbeats().Snapshot(), *found, runtime_.Now());
 }
 
 absl::StatusOr<v1::Upgrade> UpgradeApi::PlanUpgrade(const v1::StartUpgradeRequest& request) const {

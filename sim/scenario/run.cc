@@ -265,7 +265,7 @@ class ScenarioRun {
 
   // place: the command's place in the file, for the error.
   void Post(core::Command command, const std::string& place = "") {
-    fleet_.coordinator().Post(std::move(command), [this, place](const shell::Answer& answer) {
+    fleet_.coordinator().Post(std::move(command), [this, place](const event_loop::Answer& answer) {
       if (!answer.status.ok() && ended_.ok()) {
         ended_ = absl::InvalidArgumentError(absl::StrCat(place, answer.status.message()));
       }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Runs a scenario: the real core, shell, scheduler and agents on the simulated boards, with the
-// invariants of the simulation checked after every event. Equal scenario, policy and seed give
+// Runs a scenario: the real core, event loop, scheduler and agents on the simulated boards, with
+// the invariants of the simulation checked after every event. Equal scenario, policy and seed give
 // equal figures on every machine. Pure.
 #ifndef WATTLE_SIM_SCENARIO_RUN_H_
 #define WATTLE_SIM_SCENARIO_RUN_H_

@@ -65,7 +65,7 @@ void ScheduleForecasts(const Scenario& scenario, uint64_t seed, EventLoop& loop,
       loop.At(kBeginSeconds + static_cast<double>(day) * kSecondsOfDay,
               [&scenario, &group, &fleet, seed, day] {
                 fleet.coordinator().Post(ForecastAt(scenario, group, seed, day),
-                                         [](const shell::Answer& /*answer*/) {});
+                                         [](const event_loop::Answer& /*answer*/) {});
               });
     }
   }

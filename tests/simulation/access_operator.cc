@@ -30,7 +30,7 @@ bool LettingIn::Revoke(Worker& worker) {
   }
   revoking_.insert(device);
   parts_.coordinator.Post(RevocationOf(device, "stolen"),
-                          [this, device, &worker](const shell::Answer& answer) {
+                          [this, device, &worker](const event_loop::Answer& answer) {
                             revoking_.erase(device);
                             if (answer.status.ok()) {
                               parts_.network.Break(worker.stream());

@@ -71,7 +71,7 @@ class ScriptedBoards : public testing::Test {
   void TearDown() override { TurnOnFaultPoint(""); }
 
   void Post(core::Command command) {
-    fleet_.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
+    fleet_.coordinator().Post(std::move(command), [](const event_loop::Answer& answer) {
       EXPECT_TRUE(answer.status.ok()) << answer.status;
     });
   }

@@ -192,7 +192,7 @@ TEST(SickDiskOfTwoTest, TheJobGoesElsewhere) {
     Fleet fleet({options, random, loop, counts}, {}, [](const std::string& /*id*/) {});
     const auto broken = [&fleet] { return !fleet.invariants().breach().empty(); };
     const auto post = [&fleet](core::Command command) {
-      fleet.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
+      fleet.coordinator().Post(std::move(command), [](const event_loop::Answer& answer) {
         EXPECT_TRUE(answer.status.ok()) << answer.status;
       });
     };

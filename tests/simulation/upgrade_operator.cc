@@ -49,7 +49,7 @@ void Upgrading::Begin() {
   const int number = ++releases_;
   const std::string version = absl::StrCat("1.", number, ".0");
   coordinator_.Post(core::CommitArtifact{ReleaseArtifact(number, version)},
-                    [this, version](const shell::Answer& answer) {
+                    [this, version](const event_loop::Answer& answer) {
                       if (!answer.status.ok()) {
                         return;
                       }

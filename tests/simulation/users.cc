@@ -128,7 +128,7 @@ void Users::Retry(std::function<void()> action) {
 void Users::Push(const v1::ArtifactInfo& info) {
   const auto answered = std::make_shared<bool>(false);
   coordinator_.Post(core::CommitArtifact{info},
-                    [answered](const shell::Answer&) { *answered = true; });
+                    [answered](const event_loop::Answer&) { *answered = true; });
   Retry([this, info, answered] {
     if (!*answered) {
       Push(info);
@@ -162,7 +162,7 @@ void Users::Submit(int number) {
       }
     }
   }
-  coordinator_.Post(std::move(submit), [this, number](const shell::Answer& answer) {
+  coordinator_.Post(std::move(submit), [this, number](const event_loop::Answer& answer) {
     if (!answer.status.ok()) {
       // The job's input has failed, or the coordinator no longer has it.
       answered_.insert(number);
@@ -304,7 +304,7 @@ void Users::DrainAndResume(const DeviceId& device) {
 void Users::Resume(const DeviceId& device) {
   const auto answered = std::make_shared<bool>(false);
   coordinator_.Post(core::ResumeDevice{device},
-                    [answered](const shell::Answer&) { *answered = true; });
+                    [answered](const event_loop::Answer&) { *answered = true; });
   Retry([this, device, answered] {
     if (!*answered) {
       Resume(device);
@@ -315,7 +315,7 @@ void Users::Resume(const DeviceId& device) {
 void Users::RemoveDevice(const DeviceId& device) {
   gone_.insert(device.value());
   const auto removed = std::make_shared<bool>(false);
-  coordinator_.Post(core::RemoveDevice{device}, [removed](const shell::Answer& answer) {
+  coordinator_.Post(core::RemoveDevice{device}, [removed](const event_loop::Answer& answer) {
     *removed = answer.status.ok() || absl::IsNotFound(answer.status);
   });
   Retry([this, device, removed] {
@@ -340,7 +340,7 @@ void Users::SeeWhetherGone(const DeviceId& device) {
 void Users::Apply(const v1::Policy& policy) {
   const auto answered = std::make_shared<bool>(false);
   coordinator_.Post(core::ApplyPolicy{policy},
-                    [answered](const shell::Answer&) { *answered = true; });
+                    [answered](const event_loop::Answer&) { *answered = true; });
   Retry([this, policy, answered] {
     if (!*answered && policies_.contains(policy.name())) {
       Apply(policy);
@@ -351,7 +351,7 @@ void Users::Apply(const v1::Policy& policy) {
 void Users::Delete(const std::string& name) {
   const auto answered = std::make_shared<bool>(false);
   coordinator_.Post(core::DeletePolicy{name},
-                    [answered](const shell::Answer&) { *answered = true; });
+                    [answered](const event_loop::Answer&) { *answered = true; });
   Retry([this, name, answered] {
     if (!*answered && !policies_.contains(name)) {
       Delete(name);

@@ -187,11 +187,11 @@ void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page) {
 }
 
 bool MetricsServer::Admits(const httplib::Request& request, httplib::Response& response) const {
-  if (gate_ == nullptr) {
+  if (authorizer_ == nullptr) {
     return true;
   }
-  const absl::Status may =
-      gate_->Admit(tls::PeerCertificate(request.ssl), request.get_header_value("Authorization"));
+  const absl::Status may = authorizer_->Admit(tls::PeerCertificate(request.ssl),
+                                              request.get_header_value("Authorization"));
   if (!may.ok()) {
     response.status = kUnauthorized;
     response.set_header("WWW-Authenticate", "Bearer");  // RFC 9110, 15.5.2
@@ -241,7 +241,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Option
     const Https& https = *options.https;
     WATTLE_ASSIGN_OR_RETURN(server->context_,
                             tls::ServerContext::Open(https.own, https.client_roots));
-    server->gate_ = std::make_unique<MetricsGate>(https.rules, clock);
+    server->authorizer_ = std::make_unique<MetricsAuthorizer>(https.rules, clock);
   }
   server->server_ = std::make_unique<http::ThreadedServer>(options.limits, server->context_.get());
   // The default option would let a second worker bind the same port and take half of the requests.

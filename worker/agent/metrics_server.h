@@ -25,7 +25,7 @@
 #include "wattle/v1/device.pb.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/device_readings.h"
-#include "worker/agent/metrics_gate.h"
+#include "worker/agent/metrics_authorizer.h"
 
 namespace httplib {
 struct Request;
@@ -68,7 +68,7 @@ class MetricsServer {
   struct Https {
     tls::CertificateFiles own;
     tls::RootsSource client_roots;  // Those that a reader's certificate must lead to.
-    MetricsGate::Rules rules;
+    MetricsAuthorizer::Rules rules;
   };
   struct Options {
     std::string address;              // host:port; port 0: any free port.
@@ -92,7 +92,7 @@ class MetricsServer {
   bool Admits(const httplib::Request& request, httplib::Response& response) const;
 
   std::unique_ptr<tls::ServerContext> context_;  // Null: HTTP. So is the gate.
-  std::unique_ptr<MetricsGate> gate_;
+  std::unique_ptr<MetricsAuthorizer> authorizer_;
   std::unique_ptr<http::ThreadedServer> server_;
   std::string address_;
   std::atomic<bool> ended_{false};  // the listening thread's loop has ended

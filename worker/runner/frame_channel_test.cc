@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Frames over a real pipe, the gate, and the settings made from a task.
+// Frames over a real pipe, the barrier, and the settings made from a task.
 #include "worker/runner/frame_channel.h"
 
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 #include "base/testing/status_matchers.h"
 #include "proto/testing/job_kinds_for_test.h"
 #include "wattle/v1/runner.pb.h"
-#include "worker/runner/gate.h"
 #include "worker/runner/job_kinds.h"
 #include "worker/runner/run_task.h"
+#include "worker/runner/step_barrier.h"
 
 namespace wattle::runner {
 namespace {
@@ -101,10 +101,10 @@ TEST(GateTest, TheThreadThatReadsCommandsSaysThatTheProcessIsAlive) {
   // therefore never destroyed, not even while the process exits.
   static Pipe& pipe = *new Pipe;
   static FrameChannelReader& reader = *new FrameChannelReader(pipe.reading());
-  static Gate& gate = *new Gate(/*gated=*/false);
+  static StepBarrier& barrier = *new StepBarrier(/*gated=*/false);
   static auto& told = *new std::promise<v1::RunnerFrame>;
   static std::once_flag once;
-  FollowCommands(reader, gate, [](const v1::RunnerFrame& frame) {
+  FollowCommands(reader, barrier, [](const v1::RunnerFrame& frame) {
     std::call_once(once, [&frame] { told.set_value(frame); });
   });
   const v1::RunnerFrame frame = told.get_future().get();
@@ -139,37 +139,37 @@ v1::RunnerCommand Stop(bool discard) {
 }
 
 TEST(GateTest, UngatedStepsGoOnUntilAStop) {
-  Gate gate(/*gated=*/false);
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
-  gate.Apply(Stop(false));
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kStop);
-  gate.Apply(Stop(true));
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kDiscard);
-  gate.Apply(Stop(false));  // a cancel stays one
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kDiscard);
+  StepBarrier barrier(/*gated=*/false);
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kGoOn);
+  barrier.Apply(Stop(false));
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kStop);
+  barrier.Apply(Stop(true));
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kDiscard);
+  barrier.Apply(Stop(false));  // a cancel stays one
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kDiscard);
 }
 
 TEST(GateTest, EachGatedStepUsesOneContinueAndAStopNeedsNone) {
-  Gate gate(/*gated=*/true);
-  gate.Apply(Continue());
-  gate.Apply(Continue());
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
-  std::thread agent([&gate] { gate.Apply(Stop(false)); });
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kStop);
+  StepBarrier barrier(/*gated=*/true);
+  barrier.Apply(Continue());
+  barrier.Apply(Continue());
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kGoOn);
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kGoOn);
+  std::thread agent([&barrier] { barrier.Apply(Stop(false)); });
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kStop);
   agent.join();
 }
 
 TEST(GateTest, AnOrderedCheckpointIsTakenOnceAndOpensNoGate) {
-  Gate gate(/*gated=*/true);
-  EXPECT_FALSE(gate.TakeCheckpointOrder());
+  StepBarrier barrier(/*gated=*/true);
+  EXPECT_FALSE(barrier.TakeCheckpointOrder());
   v1::RunnerCommand command;
   command.mutable_write_checkpoint();
-  gate.Apply(command);
-  gate.Apply(Continue());
-  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
-  EXPECT_TRUE(gate.TakeCheckpointOrder());
-  EXPECT_FALSE(gate.TakeCheckpointOrder());
+  barrier.Apply(command);
+  barrier.Apply(Continue());
+  EXPECT_EQ(barrier.AfterStep(), StepDecision::kGoOn);
+  EXPECT_TRUE(barrier.TakeCheckpointOrder());
+  EXPECT_FALSE(barrier.TakeCheckpointOrder());
 }
 
 v1::RunnerTask FinetuneTask() {

@@ -34,8 +34,8 @@
 #include "worker/engine/self_test.h"
 #include "worker/runner/frame_channel.h"
 #include "worker/runner/frame_sink.h"
-#include "worker/runner/gate.h"
 #include "worker/runner/run_task.h"
+#include "worker/runner/step_barrier.h"
 
 namespace {
 
@@ -101,15 +101,15 @@ int RunForAgent() {
                  read.ok() ? "it is empty" : std::string(read.status().message()).c_str());
     return kExitUsage;
   }
-  static wattle::runner::Gate gate(task.gated());
+  static wattle::runner::StepBarrier barrier(task.gated());
   const auto write = [](const v1::RunnerFrame& frame) {
     if (!writer.Write(frame).ok()) {
       _exit(kExitFailed);  // the agent is gone
     }
   };
-  wattle::runner::FollowCommands(reader, gate, write);
+  wattle::runner::FollowCommands(reader, barrier, write);
   wattle::runner::FrameSink sink(
-      write, [] { return gate.AfterStep(); }, [] { return gate.TakeCheckpointOrder(); });
+      write, [] { return barrier.AfterStep(); }, [] { return barrier.TakeCheckpointOrder(); });
   const v1::RunnerFrame last = RunTask(task, sink);
   write(last);
   std::fflush(nullptr);

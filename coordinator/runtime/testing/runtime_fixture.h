@@ -131,7 +131,7 @@ class RuntimeFixture : public testing::Test {
     }
     const Answer answer = Ask(runtime, std::move(hello));
     ASSERT_TRUE(answer.status.ok()) << answer.status;
-    runtime.board().SlotFor(DeviceId(device))->Connected(runtime.Now());
+    runtime.heartbeats().SlotFor(DeviceId(device))->Connected(runtime.Now());
   }
   static void AddModel(Runtime& runtime, const std::string& name) {
     v1::ArtifactInfo info = ModelInfoOf(name);

@@ -3,8 +3,8 @@
 // Who may read the worker's page: whoever shows a certificate of the fleet, or a token whose
 // SHA-256 stands in a file. The worker asks nobody, so that it also answers without a link: it
 // knows no revocation, and no end of a token. Thread-safe.
-#ifndef WATTLE_WORKER_AGENT_METRICS_GATE_H_
-#define WATTLE_WORKER_AGENT_METRICS_GATE_H_
+#ifndef WATTLE_WORKER_AGENT_METRICS_AUTHORIZER_H_
+#define WATTLE_WORKER_AGENT_METRICS_AUTHORIZER_H_
 
 #include <functional>
 #include <string>
@@ -26,7 +26,7 @@ namespace wattle::agent {
 // line.
 absl::StatusOr<std::vector<std::string>> ReadTokenHashes(const std::string& path);
 
-class MetricsGate {
+class MetricsAuthorizer {
  public:
   struct Rules {
     std::string token_file;  // Read at each request that shows a token; empty: no token will do.
@@ -36,7 +36,7 @@ class MetricsGate {
   };
   // Reads the file once, so that the log tells a fault before the first request. clock: must
   // outlive the object.
-  MetricsGate(Rules rules, const Clock& clock);
+  MetricsAuthorizer(Rules rules, const Clock& clock);
 
   // certificate_pem: whose signature the handshake has checked; empty: none. authorization: of the
   // request's header; empty: none. Errors: kUnauthenticated with the reason and the remedy.
@@ -55,4 +55,4 @@ class MetricsGate {
 
 }  // namespace wattle::agent
 
-#endif  // WATTLE_WORKER_AGENT_METRICS_GATE_H_
+#endif  // WATTLE_WORKER_AGENT_METRICS_AUTHORIZER_H_

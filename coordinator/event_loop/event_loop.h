@@ -2,17 +2,17 @@
 //
 // The duties of the program around the pure core (coordinator/core/core.h), as types. The shape
 // follows Ready and Advance in etcd's raft (rawnode.go): commands go in, and outcomes leave only
-// after their events are durable. Both users of the shell keep this order:
-//   1. ready = shell.Step(request, observations, now), as often as there are commands;
+// after their events are durable. Both users of the event loop keep this order:
+//   1. ready = loop.Step(request, observations, now), as often as there are commands;
 //      several Readys join into one batch with Ready::Add
 //   2. append ready.events() to the journal; on failure end the process (replay, never roll back)
 //   3. released = std::move(ready).Durable(number of the last durable event)
 //   4. give released.answers to the callers, then carry out the rest of `released`
-// coordinator/runtime puts threads around the shell, sim puts a loop around it. Nothing here reads
-// a clock, draws a random number, touches a file or starts a thread. Not thread-safe: one thread
-// owns a Shell. A Ready is a value, and another thread may finish it.
-#ifndef WATTLE_COORDINATOR_SHELL_SHELL_H_
-#define WATTLE_COORDINATOR_SHELL_SHELL_H_
+// coordinator/runtime puts threads around the event loop, sim puts a loop around it. Nothing here
+// reads a clock, draws a random number, touches a file or starts a thread. Not thread-safe: one
+// thread owns an EventLoop. A Ready is a value, and another thread may finish it.
+#ifndef WATTLE_COORDINATOR_EVENT_LOOP_EVENT_LOOP_H_
+#define WATTLE_COORDINATOR_EVENT_LOOP_EVENT_LOOP_H_
 
 #include <cstdint>
 #include <functional>
@@ -31,7 +31,7 @@
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/journal.pb.h"
 
-namespace wattle::shell {
+namespace wattle::event_loop {
 
 struct Answer {
   absl::Status status;
@@ -40,8 +40,8 @@ struct Answer {
 };
 using AnswerCallback = std::function<void(const Answer&)>;
 
-// A command, and the callback for its answer. The shell passes `done` on and never calls it. `done`
-// may be null.
+// A command, and the callback for its answer. The event loop passes `done` on and never calls it.
+// `done` may be null.
 struct Request {
   core::Command command;
   AnswerCallback done;
@@ -79,17 +79,17 @@ class Ready {
   [[nodiscard]] Released Durable(SequenceNumber sequence) &&;
 
  private:
-  friend class Shell;
+  friend class EventLoop;
   std::vector<v1::Event> events_;
   std::vector<Released::Answered> answers_;
   std::vector<core::Effect> effects_;
 };
 
 // Owns the live state: the state of the journal once every stepped command is durable.
-class Shell {
+class EventLoop {
  public:
   // state: the journal's state (Recover).
-  explicit Shell(core::State state) : state_(std::move(state)) {}
+  explicit EventLoop(core::State state) : state_(std::move(state)) {}
 
   // Decides the command and applies its events to the live state at once, so that the next command
   // builds on them.
@@ -107,7 +107,7 @@ using TakeRow = std::function<absl::Status(absl::string_view row)>;
 using GiveRows = std::function<absl::Status(const TakeRow& take)>;
 
 // The stored journal at a start: snapshots, and the events after them. The runtime binds these
-// functions to store::Journal, so that the shell depends on no database.
+// functions to store::Journal, so that the event loop depends on no database.
 struct Recorded {
   std::vector<int64_t> snapshots;  // The sequence number of each one's last event, newest first.
   std::function<absl::Status(int64_t sequence, const TakeRow& take)> read_snapshot;
@@ -154,6 +154,6 @@ class PlanFilter {
   std::string last_;
 };
 
-}  // namespace wattle::shell
+}  // namespace wattle::event_loop
 
-#endif  // WATTLE_COORDINATOR_SHELL_SHELL_H_
+#endif  // WATTLE_COORDINATOR_EVENT_LOOP_EVENT_LOOP_H_

@@ -4,8 +4,8 @@
 // int8 or int4 where memory refuses, a lower reserve, another power mode, another board's profile.
 // Every change is planned on the same snapshot by the same planner, and is reported only if that
 // plan chooses the device. Pure.
-#ifndef WATTLE_COORDINATOR_CORE_WINNING_CHANGES_H_
-#define WATTLE_COORDINATOR_CORE_WINNING_CHANGES_H_
+#ifndef WATTLE_COORDINATOR_CORE_WHAT_IF_CHANGES_H_
+#define WATTLE_COORDINATOR_CORE_WHAT_IF_CHANGES_H_
 
 #include <functional>
 
@@ -23,9 +23,9 @@ using JobWithSpec = std::function<absl::StatusOr<scheduler::JobView>(const v1::J
 // Adds would_win_if to the candidates that are not the plan's choice. plan: that of `job` on the
 // snapshot. The number of plans and of evaluated devices is bounded, and the order is fixed, so
 // that equal requests give equal answers; changes beyond the bound are not reported.
-void AddWinningChanges(const scheduler::Snapshot& snapshot, const scheduler::JobView& job,
-                       const JobWithSpec& with_spec, v1::PlanResponse& plan);
+void AddWhatIfChanges(const scheduler::Snapshot& snapshot, const scheduler::JobView& job,
+                      const JobWithSpec& with_spec, v1::PlanResponse& plan);
 
 }  // namespace wattle::core
 
-#endif  // WATTLE_COORDINATOR_CORE_WINNING_CHANGES_H_
+#endif  // WATTLE_COORDINATOR_CORE_WHAT_IF_CHANGES_H_

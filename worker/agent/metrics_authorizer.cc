@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/metrics_gate.h"
+#include "worker/agent/metrics_authorizer.h"
 
 #include <algorithm>
 #include <utility>
@@ -50,14 +50,14 @@ absl::StatusOr<std::vector<std::string>> ReadTokenHashes(const std::string& path
   return hashes;
 }
 
-MetricsGate::MetricsGate(Rules rules, const Clock& clock)
+MetricsAuthorizer::MetricsAuthorizer(Rules rules, const Clock& clock)
     : rules_(std::move(rules)), clock_(clock) {
   if (!rules_.token_file.empty()) {
     ReadAndTell().IgnoreError();  // Told in the log; a fault of this file stops no work.
   }
 }
 
-absl::StatusOr<std::vector<std::string>> MetricsGate::ReadAndTell() const {
+absl::StatusOr<std::vector<std::string>> MetricsAuthorizer::ReadAndTell() const {
   absl::StatusOr<std::vector<std::string>> hashes = ReadTokenHashes(rules_.token_file);
   std::string fault;
   if (!hashes.ok()) {
@@ -74,7 +74,7 @@ absl::StatusOr<std::vector<std::string>> MetricsGate::ReadAndTell() const {
   return hashes;
 }
 
-absl::Status MetricsGate::AdmitToken(absl::string_view authorization) const {
+absl::Status MetricsAuthorizer::AdmitToken(absl::string_view authorization) const {
   const absl::StatusOr<tls::ServiceToken> shown = tls::ParsePageAuthorization(authorization);
   if (!shown.ok()) {
     return absl::UnauthenticatedError(shown.status().message());
@@ -100,8 +100,8 @@ absl::Status MetricsGate::AdmitToken(absl::string_view authorization) const {
                                   "--metrics-token-file; add its SHA-256 there"));
 }
 
-absl::Status MetricsGate::Admit(const std::string& certificate_pem,
-                                absl::string_view authorization) const {
+absl::Status MetricsAuthorizer::Admit(const std::string& certificate_pem,
+                                      absl::string_view authorization) const {
   if (!certificate_pem.empty()) {
     return tls::CheckExpiry(certificate_pem, std::max(clock_.Now(), rules_.floor));
   }

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/core/winning_changes.h"
+#include "coordinator/core/what_if_changes.h"
 
 #include <algorithm>
 #include <array>
@@ -307,8 +307,8 @@ class Search {
 
 }  // namespace
 
-void AddWinningChanges(const scheduler::Snapshot& snapshot, const scheduler::JobView& job,
-                       const JobWithSpec& with_spec, v1::PlanResponse& plan) {
+void AddWhatIfChanges(const scheduler::Snapshot& snapshot, const scheduler::JobView& job,
+                      const JobWithSpec& with_spec, v1::PlanResponse& plan) {
   Search(snapshot, job, plan).Add(with_spec);
 }
 

@@ -3,8 +3,8 @@
 // The latest values of each live stream, in one slot per device, never stored. A stream writes its
 // slot under the slot's own lock by swapping messages, so that a heartbeat costs neither an
 // allocation nor a command. Readers merge the slots on demand. Thread-safe.
-#ifndef WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
-#define WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
+#ifndef WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_
+#define WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_
 
 #include <atomic>
 #include <cstdint>
@@ -20,7 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
-#include "coordinator/core/listening.h"
+#include "coordinator/core/standstill_detector.h"
 #include "coordinator/core/state.h"
 #include "proto/run_curve.h"
 #include "units/id.h"
@@ -35,7 +35,7 @@ struct Greeting {
   bool takes_queued = false;
 };
 
-class ObservationBoard {
+class LatestHeartbeats {
  public:
   class Slot {
    public:
@@ -96,14 +96,16 @@ class ObservationBoard {
     absl::Duration impossible_grace = absl::Minutes(10);
     bool hold_impossible = false;
     std::function<absl::Status(const v1::ArtifactInfo&)> check_model = {};
-    // See core::Listening.
+    // See core::StandstillDetector.
     absl::Duration break_min = absl::Seconds(5);
   };
-  ObservationBoard(const core::Instant& started, const Settings& settings)
-      : started_(started), settings_(settings), listening_(started.monotonic, settings.break_min) {}
+  LatestHeartbeats(const core::Instant& started, const Settings& settings)
+      : started_(started),
+        settings_(settings),
+        standstill_(started.monotonic, settings.break_min) {}
 
-  // The process is running at `now`; see core::Listening. A reader that measures silences calls
-  // Listen before its Refresh, so that breaks before `now` are included.
+  // The process is running at `now`; see core::StandstillDetector. A reader that measures silences
+  // calls Listen before its Refresh, so that breaks before `now` are included.
   void Listen(Monotonic now);
 
   // The device's slot, created by the first call. The slot lives as long as the board or a holder.
@@ -142,7 +144,7 @@ class ObservationBoard {
   std::atomic<uint64_t> heartbeats_{0};
   std::atomic<uint64_t> unknown_messages_{0};
   mutable absl::Mutex mutex_;  // Each slot has its own mutex.
-  core::Listening listening_ ABSL_GUARDED_BY(mutex_);
+  core::StandstillDetector standstill_ ABSL_GUARDED_BY(mutex_);
   std::map<DeviceId, std::shared_ptr<Slot>> by_device_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);  // In order of creation.
   std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting_ ABSL_GUARDED_BY(mutex_);
@@ -150,4 +152,4 @@ class ObservationBoard {
 
 }  // namespace wattle::runtime
 
-#endif  // WATTLE_COORDINATOR_RUNTIME_OBSERVATION_BOARD_H_
+#endif  // WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The agent's commands during a task: continue with the next step (paced runs), or stop. One thread
-// reads the commands; the engine's thread queries the gate at step boundaries. The end of the
+// reads the commands; the engine's thread queries the barrier at step boundaries. The end of the
 // stream ends the process, because without its agent the result has no recipient. The same thread
 // reports that the process is alive, even during a step that takes hours.
-#ifndef WATTLE_WORKER_RUNNER_GATE_H_
-#define WATTLE_WORKER_RUNNER_GATE_H_
+#ifndef WATTLE_WORKER_RUNNER_STEP_BARRIER_H_
+#define WATTLE_WORKER_RUNNER_STEP_BARRIER_H_
 
 #include <condition_variable>
 #include <cstdint>
@@ -20,10 +20,10 @@
 
 namespace wattle::runner {
 
-class Gate {
+class StepBarrier {
  public:
   // gated: every step waits for its own Continue.
-  explicit Gate(bool gated) : gated_(gated) {}
+  explicit StepBarrier(bool gated) : gated_(gated) {}
 
   void Apply(const v1::RunnerCommand& command);
 
@@ -45,12 +45,12 @@ class Gate {
 // How often the runner reports that it is alive.
 inline constexpr absl::Duration kAlivePeriod = absl::Seconds(2);
 
-// Reads commands into the gate until the process ends, and calls `tell_alive` at least every
+// Reads commands into the barrier until the process ends, and calls `tell_alive` at least every
 // kAlivePeriod. The thread that it starts is detached; the references must live as long as the
 // process. Ends the process when the stream ends or breaks.
-void FollowCommands(FrameChannelReader& reader, Gate& gate,
+void FollowCommands(FrameChannelReader& reader, StepBarrier& barrier,
                     std::function<void(const v1::RunnerFrame&)> tell_alive);
 
 }  // namespace wattle::runner
 
-#endif  // WATTLE_WORKER_RUNNER_GATE_H_
+#endif  // WATTLE_WORKER_RUNNER_STEP_BARRIER_H_

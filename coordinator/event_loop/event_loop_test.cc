@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests the shell's promises: no outcome leaves before it is durable, each effect appears once, and
-// a start recovers the journal's state.
-#include "coordinator/shell/shell.h"
+// Tests the event loop's promises: no outcome leaves before it is durable, each effect appears
+// once, and a start recovers the journal's state.
+#include "coordinator/event_loop/event_loop.h"
 
 #include <string>
 #include <utility>
@@ -16,7 +16,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
 
-namespace wattle::shell {
+namespace wattle::event_loop {
 namespace {
 
 using testing::ElementsAre;
@@ -50,11 +50,11 @@ core::WorkerReport Ledger(const std::string& device, int64_t sequence) {
   return command;
 }
 
-class ShellTest : public testing::Test {
+class EventLoopTest : public testing::Test {
  protected:
   // Steps the command. Notes the answer under `name` when it is released.
   Ready Step(core::Command command, const std::string& name) {
-    return shell_.Step(
+    return loop_.Step(
         {std::move(command),
          [this, name](const Answer& answer) {
            answers_.push_back(absl::StrCat(name, ":", answer.status.ok() ? answer.id : "refused"));
@@ -68,15 +68,15 @@ class ShellTest : public testing::Test {
   }
 
   core::Observations observations_;
-  Shell shell_{core::State()};
+  EventLoop loop_{core::State()};
   std::vector<std::string> answers_;
 };
 
-TEST_F(ShellTest, LiveStateIsAheadAndAnswersComeInTheOrderOfTheCommands) {
+TEST_F(EventLoopTest, LiveStateIsAheadAndAnswersComeInTheOrderOfTheCommands) {
   Ready ready = Step(Hello("d1"), "first");
   ready.Add(Step(core::DrainDevice{DeviceId("nobody"), ""}, "second"));
   ready.Add(Step(Hello("d2"), "third"));
-  EXPECT_THAT(shell_.state().devices, SizeIs(2));
+  EXPECT_THAT(loop_.state().devices, SizeIs(2));
   EXPECT_THAT(answers_, IsEmpty());
 
   const SequenceNumber last(ready.events().back().sequence());
@@ -86,33 +86,33 @@ TEST_F(ShellTest, LiveStateIsAheadAndAnswersComeInTheOrderOfTheCommands) {
 }
 
 // Only the audit reads the caller: a journal of before, which has none, gives the same state.
-TEST_F(ShellTest, EveryEventOfACommandNamesItsCallerAndTheStateDoesNot) {
+TEST_F(EventLoopTest, EveryEventOfACommandNamesItsCallerAndTheStateDoesNot) {
   v1::EventCaller caller;
   caller.set_identity("device d1");
   caller.set_address("10.0.0.7");
-  const Ready ready = shell_.Step({Hello("d1"), nullptr, caller}, observations_, Now());
+  const Ready ready = loop_.Step({Hello("d1"), nullptr, caller}, observations_, Now());
   ASSERT_FALSE(ready.events().empty());
   for (const v1::Event& event : ready.events()) {
     EXPECT_EQ(event.caller().identity(), "device d1") << event.ShortDebugString();
     EXPECT_EQ(event.caller().address(), "10.0.0.7");
   }
-  Shell nobodys{core::State()};
+  EventLoop nobodys{core::State()};
   const Ready without = nobodys.Step({Hello("d1"), nullptr}, observations_, Now());
   ASSERT_THAT(without.events(), SizeIs(ready.events().size()));
   EXPECT_FALSE(without.events()[0].has_caller());
-  const auto digest = core::SnapshotDigest(shell_.state());
+  const auto digest = core::SnapshotDigest(loop_.state());
   ASSERT_THAT(digest, IsOk());
   EXPECT_EQ(*core::SnapshotDigest(nobodys.state()), *digest);
 }
 
-TEST_F(ShellTest, NoAnswerLeavesBeforeItsEventsAreDurable) {
+TEST_F(EventLoopTest, NoAnswerLeavesBeforeItsEventsAreDurable) {
   Ready ready = Step(Hello("d1"), "first");
   const SequenceNumber before_last(ready.events().back().sequence() - 1);
   EXPECT_DEATH(static_cast<void>(std::move(ready).Durable(before_last)),
                "nothing is told before it is durable");
 }
 
-TEST_F(ShellTest, EffectsOfABatchAreSentOnce) {
+TEST_F(EventLoopTest, EffectsOfABatchAreSentOnce) {
   Ready ready = Step(Hello("d1"), "hello");
   ready.Add(Step(Hello("d1"), "hello again"));
   ready.Add(Step(Ledger("d1", 1), "one"));
@@ -127,16 +127,16 @@ TEST_F(ShellTest, EffectsOfABatchAreSentOnce) {
   EXPECT_TRUE(released.queue_changed);
 }
 
-TEST_F(ShellTest, ATickThatChangesNothingIsEmpty) {
-  const Ready ready = shell_.Step({core::Tick{}, nullptr}, observations_, Now());
+TEST_F(EventLoopTest, ATickThatChangesNothingIsEmpty) {
+  const Ready ready = loop_.Step({core::Tick{}, nullptr}, observations_, Now());
   EXPECT_TRUE(ready.empty());
   // A caller waits for an answer, so there is something to release.
   EXPECT_FALSE(Step(core::Tick{}, "tick").empty());
 }
 
-TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
+TEST_F(EventLoopTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
   Ready ready = Step(Hello("d1"), "hello");
-  const core::State snapshot = shell_.state();
+  const core::State snapshot = loop_.state();
   ready.Add(Step(Ledger("d1", 1), "one"));
   const auto replay = [&](int64_t after, const auto& take) {
     for (const v1::Event& event : ready.events()) {
@@ -158,14 +158,14 @@ TEST_F(ShellTest, RecoveryGivesTheLiveStateFromSnapshotAndEvents) {
     recorded.replay = replay;
     const absl::StatusOr<core::State> state = Recover(recorded);
     ASSERT_THAT(state.status(), IsOk());
-    EXPECT_EQ(core::SnapshotBytes(*state), core::SnapshotBytes(shell_.state()));
+    EXPECT_EQ(core::SnapshotBytes(*state), core::SnapshotBytes(loop_.state()));
   }
   EXPECT_THAT(CheckSnapshot(snapshot, [&](const TakeRow& take) { return read(0, take); }), IsOk());
-  EXPECT_THAT(CheckSnapshot(shell_.state(), [&](const TakeRow& take) { return read(0, take); }),
+  EXPECT_THAT(CheckSnapshot(loop_.state(), [&](const TakeRow& take) { return read(0, take); }),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another state")));
 }
 
-TEST_F(ShellTest, RecoveryReportsTheJournalsProblems) {
+TEST_F(EventLoopTest, RecoveryReportsTheJournalsProblems) {
   const auto damaged = [](int64_t, const auto&) { return absl::DataLossError("event 3"); };
   Recorded recorded;
   recorded.replay = damaged;
@@ -175,7 +175,7 @@ TEST_F(ShellTest, RecoveryReportsTheJournalsProblems) {
 
 // Snapshot 2 is damaged, or its checksum refuses every event after it. Recovery then starts from
 // snapshot 1.
-TEST_F(ShellTest, RecoveryPassesOverASnapshotThatLeadsNowhere) {
+TEST_F(EventLoopTest, RecoveryPassesOverASnapshotThatLeadsNowhere) {
   for (const bool rows_damaged : {true, false}) {
     std::vector<int64_t> passed_over;
     Recorded recorded;
@@ -206,14 +206,14 @@ TEST_F(ShellTest, RecoveryPassesOverASnapshotThatLeadsNowhere) {
   }
 }
 
-TEST_F(ShellTest, WelcomeAcknowledgesTheDurableReportsOfThisIncarnation) {
+TEST_F(EventLoopTest, WelcomeAcknowledgesTheDurableReportsOfThisIncarnation) {
   static_cast<void>(Step(Hello("d1"), "hello"));
   static_cast<void>(Step(Ledger("d1", 1), "one"));
   const WelcomeSettings settings = {.now = Now().wall, .heartbeat_interval = absl::Seconds(2)};
-  const v1::Welcome welcome = WelcomeFor(shell_.state(), DeviceId("d1"), 7, settings);
+  const v1::Welcome welcome = WelcomeFor(loop_.state(), DeviceId("d1"), 7, settings);
   EXPECT_EQ(welcome.acknowledged_sequence(), 1);
   EXPECT_EQ(welcome.heartbeat_seconds(), 2);
-  EXPECT_EQ(WelcomeFor(shell_.state(), DeviceId("d1"), 8, settings).acknowledged_sequence(), 0);
+  EXPECT_EQ(WelcomeFor(loop_.state(), DeviceId("d1"), 8, settings).acknowledged_sequence(), 0);
 }
 
 TEST(PlanFilterTest, APlanThatSaysTheSameIsPostedOnlyWhileItStartsSomething) {
@@ -238,4 +238,4 @@ TEST(PlanFilterTest, APlanThatSaysTheSameIsPostedOnlyWhileItStartsSomething) {
 }
 
 }  // namespace
-}  // namespace wattle::shell
+}  // namespace wattle::event_loop

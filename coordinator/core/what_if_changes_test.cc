@@ -2,7 +2,7 @@
 //
 // Drawn fleets and jobs: a separate reader applies each change that a dry run reports, and the
 // fleet is planned again. Each seed is printed on a failure.
-#include "coordinator/core/winning_changes.h"
+#include "coordinator/core/what_if_changes.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -260,7 +260,7 @@ std::string Apply(const std::string& change, const std::string& device, World& w
   return change.substr(0, change.find(' '));
 }
 
-TEST(WinningChangesTest, EachToldChangeMakesTheDeviceTheChoice) {
+TEST(WhatIfChangesTest, EachToldChangeMakesTheDeviceTheChoice) {
   std::map<std::string, int> told;
   for (unsigned seed = 1; seed <= 400; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -293,7 +293,7 @@ TEST(WinningChangesTest, EachToldChangeMakesTheDeviceTheChoice) {
   }
 }
 
-TEST(WinningChangesTest, NothingIsToldWhereNobodyAsks) {
+TEST(WhatIfChangesTest, NothingIsToldWhereNobodyAsks) {
   int told = 0;
   for (unsigned seed = 1; seed <= 40; ++seed) {
     World world = DrawnWorld(seed);
@@ -311,7 +311,7 @@ TEST(WinningChangesTest, NothingIsToldWhereNobodyAsks) {
 }
 
 // 59 of 60 boards would win in the other mode, and 48 plans are made.
-TEST(WinningChangesTest, TheNumberOfPlansIsBounded) {
+TEST(WhatIfChangesTest, TheNumberOfPlansIsBounded) {
   World world;
   Do(world.state, world.observations, CommitArtifact{TinyModel()});
   Do(world.state, world.observations, CommitArtifact{Questions(1000)});

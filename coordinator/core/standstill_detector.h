@@ -3,8 +3,8 @@
 // Detects that the coordinator itself stood still: the process was stopped, the machine slept, or a
 // virtual machine was paused. No message could arrive during such a break, so devices are not
 // blamed for that silence. Pure.
-#ifndef WATTLE_COORDINATOR_CORE_LISTENING_H_
-#define WATTLE_COORDINATOR_CORE_LISTENING_H_
+#ifndef WATTLE_COORDINATOR_CORE_STANDSTILL_DETECTOR_H_
+#define WATTLE_COORDINATOR_CORE_STANDSTILL_DETECTOR_H_
 
 #include "absl/time/time.h"
 
@@ -12,11 +12,11 @@
 
 namespace wattle::core {
 
-class Listening {
+class StandstillDetector {
  public:
   // break_min: shortest time without a call of Note that counts as a break. Must exceed the time
   // between two calls of a busy coordinator.
-  Listening(Monotonic started, absl::Duration break_min)
+  StandstillDetector(Monotonic started, absl::Duration break_min)
       : since_(started), noted_(started), break_min_(break_min) {}
 
   // The process is running at `now`. A `now` earlier than a previous one changes nothing.
@@ -32,4 +32,4 @@ class Listening {
 
 }  // namespace wattle::core
 
-#endif  // WATTLE_COORDINATOR_CORE_LISTENING_H_
+#endif  // WATTLE_COORDINATOR_CORE_STANDSTILL_DETECTOR_H_

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/core/listening.h"
+#include "coordinator/core/standstill_detector.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 
 namespace wattle::core {
 
-void Listening::Note(Monotonic now) {
+void StandstillDetector::Note(Monotonic now) {
   if (now - noted_ >= break_min_ && !WATTLE_FAULT_POINT("standstill")) {
     since_ = now;
   }

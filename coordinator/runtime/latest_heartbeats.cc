@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/latest_heartbeats.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 namespace wattle::runtime {
 
-void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant& now) {
+void LatestHeartbeats::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant& now) {
   absl::MutexLock lock(&mutex_);
   observation_.heartbeat.Swap(&heartbeat);
   observation_.last_seen = now;
@@ -18,7 +18,7 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
 }
 
 // The power in a heartbeat applies to the whole time since the previous heartbeat.
-void ObservationBoard::Slot::Chart() {
+void LatestHeartbeats::Slot::Chart() {
   const auto& told = observation_.heartbeat.progress();
   // The other attempts wait for the link or behind the running one.
   const auto running = std::find_if(told.begin(), told.end(), [](const auto& one) {
@@ -52,12 +52,12 @@ void ObservationBoard::Slot::Chart() {
   }
 }
 
-RunCurve::Points ObservationBoard::Slot::CurveOf(const AttemptId& attempt) const {
+RunCurve::Points LatestHeartbeats::Slot::CurveOf(const AttemptId& attempt) const {
   absl::MutexLock lock(&mutex_);
   return attempt.value() == charted_attempt_ ? curve_.ToProto() : RunCurve::Points();
 }
 
-uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, Greeting greeting) {
+uint64_t LatestHeartbeats::Slot::Connected(const core::Instant& now, Greeting greeting) {
   absl::MutexLock lock(&mutex_);
   observation_.connected = true;
   observation_.caught_up = greeting.caught_up;
@@ -69,7 +69,7 @@ uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, Greeting gr
   return ++stream_;
 }
 
-void ObservationBoard::Slot::Greeted(uint64_t stream, Greeting greeting) {
+void LatestHeartbeats::Slot::Greeted(uint64_t stream, Greeting greeting) {
   absl::MutexLock lock(&mutex_);
   if (stream == stream_) {
     observation_.caught_up = greeting.caught_up;
@@ -79,7 +79,7 @@ void ObservationBoard::Slot::Greeted(uint64_t stream, Greeting greeting) {
   }
 }
 
-void ObservationBoard::Slot::CaughtUp(uint64_t stream) {
+void LatestHeartbeats::Slot::CaughtUp(uint64_t stream) {
   absl::MutexLock lock(&mutex_);
   if (stream == stream_ && !observation_.caught_up) {
     observation_.caught_up = true;
@@ -87,14 +87,14 @@ void ObservationBoard::Slot::CaughtUp(uint64_t stream) {
   }
 }
 
-void ObservationBoard::Slot::EndCame(uint64_t stream, const AttemptId& attempt) {
+void LatestHeartbeats::Slot::EndCame(uint64_t stream, const AttemptId& attempt) {
   absl::MutexLock lock(&mutex_);
   if (stream == stream_ && observation_.results_to_come.erase(attempt) > 0) {
     ++version_;
   }
 }
 
-void ObservationBoard::Slot::Promised(uint64_t stream, absl::Duration interval) {
+void LatestHeartbeats::Slot::Promised(uint64_t stream, absl::Duration interval) {
   absl::MutexLock lock(&mutex_);
   if (stream == stream_) {
     promised_ = interval;
@@ -103,7 +103,7 @@ void ObservationBoard::Slot::Promised(uint64_t stream, absl::Duration interval) 
   }
 }
 
-bool ObservationBoard::Slot::Disconnected(uint64_t stream) {
+bool LatestHeartbeats::Slot::Disconnected(uint64_t stream) {
   absl::MutexLock lock(&mutex_);
   if (stream != stream_) {
     return false;
@@ -113,7 +113,7 @@ bool ObservationBoard::Slot::Disconnected(uint64_t stream) {
   return true;
 }
 
-bool ObservationBoard::Slot::CopyIfNewer(uint64_t& version,
+bool LatestHeartbeats::Slot::CopyIfNewer(uint64_t& version,
                                          core::DeviceObservation& observation) const {
   absl::MutexLock lock(&mutex_);
   if (version_ == version) {
@@ -124,7 +124,7 @@ bool ObservationBoard::Slot::CopyIfNewer(uint64_t& version,
   return true;
 }
 
-std::optional<v1::AttemptProgress> ObservationBoard::Slot::ProgressOf(
+std::optional<v1::AttemptProgress> LatestHeartbeats::Slot::ProgressOf(
     const AttemptId& attempt) const {
   absl::MutexLock lock(&mutex_);
   for (const v1::AttemptProgress& progress : observation_.heartbeat.progress()) {
@@ -135,18 +135,18 @@ std::optional<v1::AttemptProgress> ObservationBoard::Slot::ProgressOf(
   return std::nullopt;
 }
 
-void ObservationBoard::Listen(Monotonic now) {
+void LatestHeartbeats::Listen(Monotonic now) {
   absl::MutexLock lock(&mutex_);
-  listening_.Note(now);
+  standstill_.Note(now);
 }
 
-std::shared_ptr<ObservationBoard::Slot> ObservationBoard::FindSlot(const DeviceId& device) const {
+std::shared_ptr<LatestHeartbeats::Slot> LatestHeartbeats::FindSlot(const DeviceId& device) const {
   absl::MutexLock lock(&mutex_);
   const auto it = by_device_.find(device);
   return it == by_device_.end() ? nullptr : it->second;
 }
 
-std::shared_ptr<ObservationBoard::Slot> ObservationBoard::SlotFor(const DeviceId& device) {
+std::shared_ptr<LatestHeartbeats::Slot> LatestHeartbeats::SlotFor(const DeviceId& device) {
   absl::MutexLock lock(&mutex_);
   std::shared_ptr<Slot>& slot = by_device_[device];
   if (slot == nullptr) {
@@ -156,12 +156,12 @@ std::shared_ptr<ObservationBoard::Slot> ObservationBoard::SlotFor(const DeviceId
   return slot;
 }
 
-std::vector<std::shared_ptr<ObservationBoard::Slot>> ObservationBoard::Slots() const {
+std::vector<std::shared_ptr<LatestHeartbeats::Slot>> LatestHeartbeats::Slots() const {
   absl::MutexLock lock(&mutex_);
   return slots_;
 }
 
-ObservationBoard::Reader ObservationBoard::MakeReader() const {
+LatestHeartbeats::Reader LatestHeartbeats::MakeReader() const {
   Reader reader;
   reader.observations.started = started_;
   reader.observations.unreachable_after = settings_.unreachable_after;
@@ -169,12 +169,12 @@ ObservationBoard::Reader ObservationBoard::MakeReader() const {
   reader.observations.hold_impossible = settings_.hold_impossible;
   reader.observations.check_model = settings_.check_model;
   absl::MutexLock lock(&mutex_);
-  reader.observations.listening_since = listening_.since();
+  reader.observations.listening_since = standstill_.since();
   reader.observations.waiting = waiting_;
   return reader;
 }
 
-void ObservationBoard::Refresh(Reader& reader) const {
+void LatestHeartbeats::Refresh(Reader& reader) const {
   const std::vector<std::shared_ptr<Slot>> slots = Slots();
   reader.versions.resize(slots.size(), 0);
   core::Observations& observations = reader.observations;
@@ -183,17 +183,17 @@ void ObservationBoard::Refresh(Reader& reader) const {
   }
   CollectProgress(observations);
   absl::MutexLock lock(&mutex_);
-  observations.listening_since = listening_.since();
+  observations.listening_since = standstill_.since();
   observations.waiting = waiting_;
 }
 
-void ObservationBoard::SetWaiting(
+void LatestHeartbeats::SetWaiting(
     std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting) {
   absl::MutexLock lock(&mutex_);
   waiting_ = std::move(waiting);
 }
 
-void ObservationBoard::CollectProgress(core::Observations& observations) {
+void LatestHeartbeats::CollectProgress(core::Observations& observations) {
   observations.progress.clear();
   for (const auto& [device, observation] : observations.devices) {
     for (const v1::AttemptProgress& progress : observation.heartbeat.progress()) {
@@ -202,13 +202,13 @@ void ObservationBoard::CollectProgress(core::Observations& observations) {
   }
 }
 
-core::Observations ObservationBoard::Snapshot() const {
+core::Observations LatestHeartbeats::Snapshot() const {
   Reader reader = MakeReader();
   Refresh(reader);
   return std::move(reader.observations);
 }
 
-core::Observations ObservationBoard::SnapshotOf(const std::vector<DeviceId>& devices) const {
+core::Observations LatestHeartbeats::SnapshotOf(const std::vector<DeviceId>& devices) const {
   core::Observations observations = MakeReader().observations;
   for (const DeviceId& device : devices) {
     if (const std::shared_ptr<Slot> slot = FindSlot(device); slot != nullptr) {

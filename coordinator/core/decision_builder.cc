@@ -11,32 +11,34 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
-#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/decision_builder_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/message_checks_internal.h"
 #include "coordinator/core/profiling.h"
 
 namespace wattle::core {
-v1::Event& Draft::Add() {
+v1::Event& DecisionBuilder::Add() {
   v1::Event& event = decision_.events.emplace_back();
   event.set_sequence(state_.last_sequence.value() + static_cast<int64_t>(decision_.events.size()));
   event.set_at_unix_seconds(ToUnix(now_.wall));
   return event;
 }
 
-void Draft::Refuse(const absl::Status& status) {
+void DecisionBuilder::Refuse(const absl::Status& status) {
   decision_.events.clear();
   decision_.status = InOneLine(status);
 }
 
-void Draft::SetJob(const std::string& job_id, v1::JobState state, const std::string& reason) {
+void DecisionBuilder::SetJob(const std::string& job_id, v1::JobState state,
+                             const std::string& reason) {
   v1::JobStateChanged& changed = *Add().mutable_job_state_changed();
   changed.set_job_id(job_id);
   changed.set_state(state);
   changed.set_reason(reason);
 }
 
-void Draft::Requeue(const std::string& job_id, const std::string& reason, absl::Duration backoff) {
+void DecisionBuilder::Requeue(const std::string& job_id, const std::string& reason,
+                              absl::Duration backoff) {
   v1::JobStateChanged& changed = *Add().mutable_job_state_changed();
   changed.set_job_id(job_id);
   changed.set_state(v1::JOB_STATE_QUEUED);
@@ -47,8 +49,8 @@ void Draft::Requeue(const std::string& job_id, const std::string& reason, absl::
   }
 }
 
-void Draft::EndJob(const v1::Job& job, v1::JobState state, const std::string& reason,
-                   const std::string& output_artifact_id) {
+void DecisionBuilder::EndJob(const v1::Job& job, v1::JobState state, const std::string& reason,
+                             const std::string& output_artifact_id) {
   if (!ended_jobs_.insert(job.job_id()).second) {
     return;  // The deadlines of the job and of its input passed in one decision.
   }
@@ -66,7 +68,7 @@ void Draft::EndJob(const v1::Job& job, v1::JobState state, const std::string& re
   }
 }
 
-void Draft::ResolveDependents(const v1::Job& job, const std::string& output_artifact_id) {
+void DecisionBuilder::ResolveDependents(const v1::Job& job, const std::string& output_artifact_id) {
   for (const int64_t number : state_.open_jobs) {
     const v1::Job& dependent = state_.jobs.at(number).job();
     if (dependent.state() != v1::JOB_STATE_WAITING) {
@@ -97,7 +99,7 @@ void Draft::ResolveDependents(const v1::Job& job, const std::string& output_arti
 
 // Fails the whole chain of jobs that depend on the job; without recursion, because a chain may be
 // long.
-void Draft::FailDependents(const v1::Job& job, const std::string& why) {
+void DecisionBuilder::FailDependents(const v1::Job& job, const std::string& why) {
   struct Waiting {
     const v1::Job* job;
     std::string field;
@@ -128,9 +130,11 @@ void Draft::FailDependents(const v1::Job& job, const std::string& why) {
   }
 }
 
-v1::AttemptStateChanged& Draft::SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
-                                           const std::string& reason, const v1::Receipt* receipt,
-                                           int64_t reached_step) {
+v1::AttemptStateChanged& DecisionBuilder::SetAttempt(const v1::Attempt& attempt,
+                                                     v1::AttemptState state,
+                                                     const std::string& reason,
+                                                     const v1::Receipt* receipt,
+                                                     int64_t reached_step) {
   v1::AttemptStateChanged& changed = *Add().mutable_attempt_state_changed();
   changed.set_attempt_id(attempt.attempt_id());
   changed.set_state(state);
@@ -142,7 +146,7 @@ v1::AttemptStateChanged& Draft::SetAttempt(const v1::Attempt& attempt, v1::Attem
   return changed;
 }
 
-void Draft::FailAttempt(const v1::Attempt& attempt, const std::string& why) {
+void DecisionBuilder::FailAttempt(const v1::Attempt& attempt, const std::string& why) {
   v1::Receipt receipt;
   receipt.set_attempt_id(attempt.attempt_id());
   receipt.set_device_id(attempt.device_id());
@@ -151,8 +155,8 @@ void Draft::FailAttempt(const v1::Attempt& attempt, const std::string& why) {
   SetAttempt(attempt, v1::ATTEMPT_STATE_FAILED, why, &receipt);
 }
 
-void Draft::AfterFailure(const v1::Job& job, const AttemptFailure& failure,
-                         const std::string& message) {
+void DecisionBuilder::AfterFailure(const v1::Job& job, const AttemptFailure& failure,
+                                   const std::string& message) {
   if (const v1::Attempt* const run = LiveAttempt(job);
       run != nullptr && run->has_profile_point() && IsFailureOfPoint(failure.failure_class)) {
     Requeue(job.job_id(), OutcomeOfFailedRun(*run, message));

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/runner/gate.h"
+#include "worker/runner/step_barrier.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +23,7 @@ double ProcessorSeconds() {
 
 }  // namespace
 
-void Gate::Apply(const v1::RunnerCommand& command) {
+void StepBarrier::Apply(const v1::RunnerCommand& command) {
   const std::lock_guard<std::mutex> lock(mutex_);
   switch (command.command_case()) {
     case v1::RunnerCommand::kContinueStep:
@@ -44,7 +44,7 @@ void Gate::Apply(const v1::RunnerCommand& command) {
   changed_.notify_all();
 }
 
-engine::StepDecision Gate::AfterStep() {
+engine::StepDecision StepBarrier::AfterStep() {
   std::unique_lock<std::mutex> lock(mutex_);
   if (gated_) {
     changed_.wait(lock,
@@ -56,14 +56,14 @@ engine::StepDecision Gate::AfterStep() {
   return decision_;
 }
 
-bool Gate::TakeCheckpointOrder() {
+bool StepBarrier::TakeCheckpointOrder() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return std::exchange(checkpoint_ordered_, false);
 }
 
-void FollowCommands(FrameChannelReader& reader, Gate& gate,
+void FollowCommands(FrameChannelReader& reader, StepBarrier& barrier,
                     std::function<void(const v1::RunnerFrame&)> tell_alive) {
-  std::thread([&reader, &gate, tell_alive = std::move(tell_alive)] {
+  std::thread([&reader, &barrier, tell_alive = std::move(tell_alive)] {
     v1::RunnerCommand command;
     Monotonic next_alive = Clock::Real().Boottime();
     while (true) {
@@ -79,7 +79,7 @@ void FollowCommands(FrameChannelReader& reader, Gate& gate,
         _exit(kExitAgentGone);  // no clean-up in the middle of the engine's step
       }
       if (*outcome == FrameChannelReader::Outcome::kMessage) {
-        gate.Apply(command);
+        barrier.Apply(command);
       }
     }
   }).detach();

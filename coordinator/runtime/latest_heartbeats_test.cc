@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests the soft state: observation board, log lines, watchers, and the queue between threads.
+#include "coordinator/runtime/latest_heartbeats.h"
+
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,8 +16,7 @@
 #include "coordinator/runtime/attempt_logs.h"
 #include "coordinator/runtime/bounded_queue.h"
 #include "coordinator/runtime/job_watchers.h"
-#include "coordinator/runtime/observation_board.h"
-#include "coordinator/runtime/two_line_queue.h"
+#include "coordinator/runtime/two_priority_queue.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "wattle/v1/service.pb.h"
 
@@ -32,10 +33,10 @@ core::Instant Later(double seconds) {
   return {kStart.wall + absl::Seconds(seconds), kStart.monotonic + absl::Seconds(seconds)};
 }
 
-TEST(ObservationBoardTest, TheLongerPromiseCountsUntilTheNextHeartbeat) {
-  ObservationBoard board(kStart, {.unreachable_after = absl::Seconds(10)});
+TEST(LatestHeartbeatsTest, TheLongerPromiseCountsUntilTheNextHeartbeat) {
+  LatestHeartbeats board(kStart, {.unreachable_after = absl::Seconds(10)});
   const DeviceId id("device-1");
-  const std::shared_ptr<ObservationBoard::Slot> slot = board.SlotFor(id);
+  const std::shared_ptr<LatestHeartbeats::Slot> slot = board.SlotFor(id);
   const uint64_t stream = slot->Connected(kStart);
   const auto reachable = [&](double seconds) {
     return core::IsReachable(board.Snapshot(), id, Later(seconds).monotonic);
@@ -54,8 +55,8 @@ TEST(ObservationBoardTest, TheLongerPromiseCountsUntilTheNextHeartbeat) {
   EXPECT_FALSE(reachable(161)) << "an older stream's";
 }
 
-TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
-  ObservationBoard board(kStart, {});
+TEST(LatestHeartbeatsTest, KeepsTheLatestHeartbeatAndWhenItCame) {
+  LatestHeartbeats board(kStart, {});
   const auto slot = board.SlotFor(DeviceId("a"));
   slot->Connected(kStart);
   for (const double watts : {3.0, 4.0}) {
@@ -79,8 +80,8 @@ TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
   EXPECT_TRUE(board.SnapshotOf({DeviceId("b")}).devices.empty());
 }
 
-TEST(ObservationBoardTest, ChartsTheAttemptThatADeviceRuns) {
-  ObservationBoard board(kStart, {});
+TEST(LatestHeartbeatsTest, ChartsTheAttemptThatADeviceRuns) {
+  LatestHeartbeats board(kStart, {});
   const auto slot = board.SlotFor(DeviceId("d"));
   const auto beat = [&](const char* attempt, int64_t step, double seconds, double heldout_loss) {
     v1::Heartbeat heartbeat;
@@ -110,9 +111,9 @@ TEST(ObservationBoardTest, ChartsTheAttemptThatADeviceRuns) {
   EXPECT_EQ(slot->CurveOf(AttemptId("j2.1")).size(), 1);
 }
 
-TEST(ObservationBoardTest, RefreshBringsAReaderUpToDate) {
-  ObservationBoard board(kStart, {});
-  ObservationBoard::Reader reader = board.MakeReader();
+TEST(LatestHeartbeatsTest, RefreshBringsAReaderUpToDate) {
+  LatestHeartbeats board(kStart, {});
+  LatestHeartbeats::Reader reader = board.MakeReader();
   const uint64_t stream = board.SlotFor(DeviceId("a"))->Connected(kStart);
   board.Refresh(reader);
   EXPECT_TRUE(reader.observations.devices.at(DeviceId("a")).connected);
@@ -123,9 +124,9 @@ TEST(ObservationBoardTest, RefreshBringsAReaderUpToDate) {
   EXPECT_TRUE(reader.observations.devices.at(DeviceId("b")).connected);
 }
 
-TEST(ObservationBoardTest, TellsSinceWhenTheProcessListens) {
-  ObservationBoard board(kStart, {.break_min = absl::Seconds(5)});
-  ObservationBoard::Reader reader = board.MakeReader();
+TEST(LatestHeartbeatsTest, TellsSinceWhenTheProcessListens) {
+  LatestHeartbeats board(kStart, {.break_min = absl::Seconds(5)});
+  LatestHeartbeats::Reader reader = board.MakeReader();
   const auto since = [&](double now) {
     board.Listen(Later(now).monotonic);
     board.Refresh(reader);
@@ -137,8 +138,8 @@ TEST(ObservationBoardTest, TellsSinceWhenTheProcessListens) {
   EXPECT_EQ(since(21), Later(20).monotonic);
 }
 
-TEST(ObservationBoardTest, AStreamsEndDoesNotUndoItsSuccessorsStart) {
-  ObservationBoard board(kStart, {});
+TEST(LatestHeartbeatsTest, AStreamsEndDoesNotUndoItsSuccessorsStart) {
+  LatestHeartbeats board(kStart, {});
   const auto slot = board.SlotFor(DeviceId("a"));
   const uint64_t older = slot->Connected(kStart);
   const uint64_t newer = slot->Connected(Later(1));
@@ -148,8 +149,8 @@ TEST(ObservationBoardTest, AStreamsEndDoesNotUndoItsSuccessorsStart) {
   EXPECT_FALSE(board.Snapshot().devices.at(DeviceId("a")).connected);
 }
 
-TEST(ObservationBoardTest, AResultToComeIsAwaitedUntilItsEndIsReportedOnTheSameStream) {
-  ObservationBoard board(kStart, {});
+TEST(LatestHeartbeatsTest, AResultToComeIsAwaitedUntilItsEndIsReportedOnTheSameStream) {
+  LatestHeartbeats board(kStart, {});
   const auto slot = board.SlotFor(DeviceId("a"));
   const AttemptId first("j1.1");
   const AttemptId second("j2.1");
@@ -168,8 +169,8 @@ TEST(ObservationBoardTest, AResultToComeIsAwaitedUntilItsEndIsReportedOnTheSameS
   EXPECT_THAT(awaited(), ElementsAre(second));
 }
 
-TEST(ObservationBoardTest, ManyStreamsAndAReaderAtOnce) {
-  ObservationBoard board(kStart, {});
+TEST(LatestHeartbeatsTest, ManyStreamsAndAReaderAtOnce) {
+  LatestHeartbeats board(kStart, {});
   std::vector<std::thread> streams;
   for (int stream = 0; stream < 3; ++stream) {
     streams.emplace_back([&board, stream] {
@@ -181,7 +182,7 @@ TEST(ObservationBoardTest, ManyStreamsAndAReaderAtOnce) {
       }
     });
   }
-  ObservationBoard::Reader reader = board.MakeReader();
+  LatestHeartbeats::Reader reader = board.MakeReader();
   for (int i = 0; i < 100; ++i) {
     board.Refresh(reader);
   }
@@ -304,14 +305,14 @@ TEST(BoundedQueueTest, PushWaitsForRoom) {
   EXPECT_THAT(all, testing::ElementsAre(1, 2));
 }
 
-void PushAll(TwoLineQueue<int>& queue, QueueLine line, std::vector<int> items) {
+void PushAll(TwoPriorityQueue<int>& queue, QueueLine line, std::vector<int> items) {
   for (int& item : items) {
     EXPECT_TRUE(queue.TryPush(line, item));
   }
 }
 
-TEST(TwoLineQueueTest, OneLineGoesAheadAndTheOtherGetsHalfOfEachTaking) {
-  TwoLineQueue<int> queue(6);
+TEST(TwoPriorityQueueTest, OneLineGoesAheadAndTheOtherGetsHalfOfEachTaking) {
+  TwoPriorityQueue<int> queue(6);
   PushAll(queue, QueueLine::kBehind, {1, 2, 3, 4, 5, 6});
   PushAll(queue, QueueLine::kAhead, {-1, -2, -3, -4});
   std::vector<int> taken;
@@ -325,8 +326,8 @@ TEST(TwoLineQueueTest, OneLineGoesAheadAndTheOtherGetsHalfOfEachTaking) {
   EXPECT_THAT(taken, testing::ElementsAre(-5, -6, -7, 7)) << "nobody leaves a place free";
 }
 
-TEST(TwoLineQueueTest, AFullLineRefusesNobodyOfTheOther) {
-  TwoLineQueue<int> queue(1);
+TEST(TwoPriorityQueueTest, AFullLineRefusesNobodyOfTheOther) {
+  TwoPriorityQueue<int> queue(1);
   PushAll(queue, QueueLine::kBehind, {1});
   int item = 2;
   EXPECT_FALSE(queue.TryPush(QueueLine::kBehind, item));

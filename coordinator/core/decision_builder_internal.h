@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A decision under construction. Draft numbers and dates the events, and has the transitions that
-// several commands share. A Draft lives for one call of Decide. Private to coordinator/core.
-#ifndef WATTLE_COORDINATOR_CORE_DRAFT_INTERNAL_H_
-#define WATTLE_COORDINATOR_CORE_DRAFT_INTERNAL_H_
+// A decision under construction. DecisionBuilder numbers and dates the events, and has the
+// transitions that several commands share. A DecisionBuilder lives for one call of Decide. Private
+// to coordinator/core.
+#ifndef WATTLE_COORDINATOR_CORE_DECISION_BUILDER_INTERNAL_H_
+#define WATTLE_COORDINATOR_CORE_DECISION_BUILDER_INTERNAL_H_
 
 #include <cstdint>
 #include <set>
@@ -20,12 +21,12 @@
 
 namespace wattle::core {
 
-class Draft {
+class DecisionBuilder {
  public:
-  Draft(const State& state, const Observations& observations, const Instant& now)
+  DecisionBuilder(const State& state, const Observations& observations, const Instant& now)
       : state_(state), observations_(observations), now_(now) {}
-  Draft(const Draft&) = delete;
-  Draft& operator=(const Draft&) = delete;
+  DecisionBuilder(const DecisionBuilder&) = delete;
+  DecisionBuilder& operator=(const DecisionBuilder&) = delete;
 
   [[nodiscard]] const State& state() const { return state_; }
   [[nodiscard]] const Observations& observations() const { return observations_; }
@@ -75,56 +76,57 @@ std::string DeviceName(const State& state, const std::string& device_id);
 const v1::Attempt* LiveAttempt(const v1::Job& job);
 
 // One overload for each command; those of the short commands are in decide.cc.
-void Decide(Draft& draft, const SubmitJob& command);
-void Decide(Draft& draft, const WorkerReport& command);
-void Decide(Draft& draft, const WorkerHello& command);
-void Decide(Draft& draft, const Tick&);
-void Decide(Draft& draft, const PlanComputed& command);
-void Decide(Draft& draft, const ArchiveEnded& command);
-void Decide(Draft& draft, const CommitArtifact& command);
+void Decide(DecisionBuilder& builder, const SubmitJob& command);
+void Decide(DecisionBuilder& builder, const WorkerReport& command);
+void Decide(DecisionBuilder& builder, const WorkerHello& command);
+void Decide(DecisionBuilder& builder, const Tick&);
+void Decide(DecisionBuilder& builder, const PlanComputed& command);
+void Decide(DecisionBuilder& builder, const ArchiveEnded& command);
+void Decide(DecisionBuilder& builder, const CommitArtifact& command);
 // Signatures (signing.cc).
-void Decide(Draft& draft, const SignArtifact& command);
-void AddSignature(Draft& draft, const ArtifactId& artifact, const v1::ArtifactSignature& signature,
-                  const std::string& by);
-void Decide(Draft& draft, const RemoveDevice& command);
-void Decide(Draft& draft, const RemoveArtifact& command);
-void Decide(Draft& draft, const EvictArtifact& command);
+void Decide(DecisionBuilder& builder, const SignArtifact& command);
+void AddSignature(DecisionBuilder& builder, const ArtifactId& artifact,
+                  const v1::ArtifactSignature& signature, const std::string& by);
+void Decide(DecisionBuilder& builder, const RemoveDevice& command);
+void Decide(DecisionBuilder& builder, const RemoveArtifact& command);
+void Decide(DecisionBuilder& builder, const EvictArtifact& command);
 // Rows of other fleets (imported_profiles.cc).
-void Decide(Draft& draft, const ImportProfiles& command);
-void Decide(Draft& draft, const RemoveImportedProfiles& command);
+void Decide(DecisionBuilder& builder, const ImportProfiles& command);
+void Decide(DecisionBuilder& builder, const RemoveImportedProfiles& command);
 // Forecasts of the sun (forecasts.cc).
-void Decide(Draft& draft, const PushForecast& command);
-void Decide(Draft& draft, const RemoveForecast& command);
+void Decide(DecisionBuilder& builder, const PushForecast& command);
+void Decide(DecisionBuilder& builder, const RemoveForecast& command);
 // Tokens and identities (enrolment.cc).
-void Decide(Draft& draft, const CreateTokens& command);
-void Decide(Draft& draft, const RevokeToken& command);
-void Decide(Draft& draft, const HoldTokenUses& command);
-void Decide(Draft& draft, const Enrol& command);
-void Decide(Draft& draft, const ApproveDevice& command);
-void Decide(Draft& draft, const HoldForApproval& command);
-void Decide(Draft& draft, const RevokeIdentity& command);
+void Decide(DecisionBuilder& builder, const CreateTokens& command);
+void Decide(DecisionBuilder& builder, const RevokeToken& command);
+void Decide(DecisionBuilder& builder, const HoldTokenUses& command);
+void Decide(DecisionBuilder& builder, const Enrol& command);
+void Decide(DecisionBuilder& builder, const ApproveDevice& command);
+void Decide(DecisionBuilder& builder, const HoldForApproval& command);
+void Decide(DecisionBuilder& builder, const RevokeIdentity& command);
 // Ends or requeues the attempts of a device that may no longer fetch or upload.
-void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why);
+void TakeWorkBack(DecisionBuilder& builder, const DeviceId& device, absl::string_view why);
 // A hello beside a live stream of the device (duplicate_identity.cc).
-void RefuseRival(Draft& draft, const WorkerHello& command);
+void RefuseRival(DecisionBuilder& builder, const WorkerHello& command);
 // Roots of the authority (rotation.cc).
-void Decide(Draft& draft, const RenewIdentity& command);
-void Decide(Draft& draft, const RotateRoot& command);
-void Decide(Draft& draft, const RetireRoot& command);
-void Decide(Draft& draft, const SetQuota& command);  // quota.cc
+void Decide(DecisionBuilder& builder, const RenewIdentity& command);
+void Decide(DecisionBuilder& builder, const RotateRoot& command);
+void Decide(DecisionBuilder& builder, const RetireRoot& command);
+void Decide(DecisionBuilder& builder, const SetQuota& command);  // quota.cc
 // Projects (projects.cc).
-void Decide(Draft& draft, const SetProject& command);
-void Decide(Draft& draft, const RemoveProject& command);
-void Decide(Draft& draft, const SetMember& command);
+void Decide(DecisionBuilder& builder, const SetProject& command);
+void Decide(DecisionBuilder& builder, const RemoveProject& command);
+void Decide(DecisionBuilder& builder, const SetMember& command);
 // Upgrades (upgrades.cc).
-void Decide(Draft& draft, const StartUpgrade& command);
-void Decide(Draft& draft, const PauseUpgrade& command);
-void Decide(Draft& draft, const ResumeUpgrade& command);
-void Decide(Draft& draft, const AbortUpgrade& command);
-void DecideUpgradeTick(Draft& draft);
+void Decide(DecisionBuilder& builder, const StartUpgrade& command);
+void Decide(DecisionBuilder& builder, const PauseUpgrade& command);
+void Decide(DecisionBuilder& builder, const ResumeUpgrade& command);
+void Decide(DecisionBuilder& builder, const AbortUpgrade& command);
+void DecideUpgradeTick(DecisionBuilder& builder);
 // Returns the note of ReportAccepted: why nothing changed, or empty.
-std::string DecideUpgradeEnded(Draft& draft, const DeviceId& device, const v1::UpgradeEnded& fact);
+std::string DecideUpgradeEnded(DecisionBuilder& builder, const DeviceId& device,
+                               const v1::UpgradeEnded& fact);
 
 }  // namespace wattle::core
 
-#endif  // WATTLE_COORDINATOR_CORE_DRAFT_INTERNAL_H_
+#endif  // WATTLE_COORDINATOR_CORE_DECISION_BUILDER_INTERNAL_H_

@@ -2,8 +2,8 @@
 //
 // A queue between threads with two lines, each with its own order and capacity. Items of the first
 // line go before those of the second, which still gets half of each batch. Thread-safe.
-#ifndef WATTLE_COORDINATOR_RUNTIME_TWO_LINE_QUEUE_H_
-#define WATTLE_COORDINATOR_RUNTIME_TWO_LINE_QUEUE_H_
+#ifndef WATTLE_COORDINATOR_RUNTIME_TWO_PRIORITY_QUEUE_H_
+#define WATTLE_COORDINATOR_RUNTIME_TWO_PRIORITY_QUEUE_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -19,9 +19,9 @@ namespace wattle::runtime {
 enum class QueueLine { kAhead, kBehind };
 
 template <typename T>
-class TwoLineQueue {
+class TwoPriorityQueue {
  public:
-  explicit TwoLineQueue(size_t capacity_of_a_line) : capacity_(capacity_of_a_line) {}
+  explicit TwoPriorityQueue(size_t capacity_of_a_line) : capacity_(capacity_of_a_line) {}
 
   // Returns false if the line is full or the queue closed; `item` is then unchanged.
   bool TryPush(QueueLine line, T& item) {
@@ -39,7 +39,7 @@ class TwoLineQueue {
   bool PopSome(std::vector<T>& taken, size_t items_max) {
     taken.clear();
     absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &TwoLineQueue::HasItemsOrIsClosed));
+    mutex_.Await(absl::Condition(this, &TwoPriorityQueue::HasItemsOrIsClosed));
     Take(ahead_, items_max - std::min(behind_.size(), items_max / 2), taken);
     Take(behind_, items_max - taken.size(), taken);
     return !taken.empty();
@@ -76,4 +76,4 @@ class TwoLineQueue {
 
 }  // namespace wattle::runtime
 
-#endif  // WATTLE_COORDINATOR_RUNTIME_TWO_LINE_QUEUE_H_
+#endif  // WATTLE_COORDINATOR_RUNTIME_TWO_PRIORITY_QUEUE_H_

@@ -63,9 +63,9 @@ std::string EvidenceWord(const v1::Receipt& receipt) {
              : "measured";
 }
 
-class Teller {
+class EventText {
  public:
-  Teller(const EventContext& context, v1::FleetEvent* told) : context_(context), told_(*told) {}
+  EventText(const EventContext& context, v1::FleetEvent* told) : context_(context), told_(*told) {}
 
   void On(const v1::JobSubmitted& event) {
     told_.set_job_id(event.job_id());
@@ -360,15 +360,15 @@ class Teller {
 
 }  // namespace
 
-std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventContext& context) {
+std::optional<v1::FleetEvent> EventTextOf(const v1::Event& event, const EventContext& context) {
   v1::FleetEvent told;
   told.set_sequence(event.sequence());
   told.set_at_unix_seconds(event.at_unix_seconds());
   told.set_kind(KindName(event));
   told.set_caller(event.caller().identity());
   told.set_caller_address(event.caller().address());
-  Teller teller(context, &told);
-  VisitEvent(event, [&teller](const auto& fact) { teller.On(fact); });
+  EventText text(context, &told);
+  VisitEvent(event, [&text](const auto& fact) { text.On(fact); });
   return told.text().empty() ? std::nullopt : std::optional<v1::FleetEvent>(std::move(told));
 }
 

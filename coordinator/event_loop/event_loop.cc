@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/shell/shell.h"
+#include "coordinator/event_loop/event_loop.h"
 
 #include <algorithm>
 #include <iterator>
@@ -20,7 +20,7 @@
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
 
-namespace wattle::shell {
+namespace wattle::event_loop {
 namespace {
 
 template <typename T>
@@ -106,8 +106,8 @@ Released Ready::Durable(SequenceNumber sequence) && {
   return released;
 }
 
-Ready Shell::Step(Request request, const core::Observations& observations,
-                  const core::Instant& now) {
+Ready EventLoop::Step(Request request, const core::Observations& observations,
+                      const core::Instant& now) {
   core::Decision decision = core::Decide(state_, request.command, observations, now);
   NoteCaller(request.caller, decision.events);
   Ready ready;
@@ -207,4 +207,4 @@ bool PlanFilter::WorthPosting(const core::PlanComputed& plan) {
   return true;
 }
 
-}  // namespace wattle::shell
+}  // namespace wattle::event_loop
