@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Where the simulated coordinator is, and what answers at the addresses that it left: for a while a
-// coordinator of another fleet, then one that says where it went. Single-threaded.
+// The address of the simulated coordinator, and what answers at its former addresses: for a while a
+// coordinator of another fleet, then one that redirects. Single-threaded.
 #ifndef WATTLE_SIM_ADDRESSES_H_
 #define WATTLE_SIM_ADDRESSES_H_
 
@@ -14,15 +14,15 @@ namespace wattle::sim {
 
 class Addresses {
  public:
-  // Where the coordinator begins, and boards look that know no better.
+  // The coordinator's first address, where uninformed boards look.
   static constexpr const char* kFirst = "farm-0:7410";
 
   [[nodiscard]] const std::string& coordinator() const { return coordinator_; }
-  // The coordinator is somewhere else from now on, and a stranger at the address that it left.
+  // Moves the coordinator to another address, and puts a stranger at the former one for a while.
   void Move(double stranger_until_seconds);
   // Whether a stranger answers there.
   [[nodiscard]] bool IsStranger(const std::string& address, double now_seconds) const;
-  // What answers to a hello at an address that the coordinator left.
+  // The answer to a hello at a former address of the coordinator.
   [[nodiscard]] v1::CoordinatorMessage Answer(bool by_stranger) const;
 
  private:

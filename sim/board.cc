@@ -13,13 +13,13 @@ namespace {
 
 // The sun is constant over this share of a day.
 constexpr double kSliceShare = 0.01;
-// The lowest clocks of a board that throttles still do so much of its work.
+// Share of its speed that a throttled board keeps at its lowest clocks.
 constexpr double kSlowestShare = 0.05;
 constexpr double kHourSeconds = 3600.0;
 
 // A loose wire: a rail that flaps comes and goes twice a second.
 constexpr double kFlapSeconds = 0.5;
-// More than a board could draw in the longest time between two readings of a worker that lives.
+// More than a board could draw in the longest time between two readings of a live worker.
 constexpr Joules kAbsurd(1e12);
 
 constexpr size_t kEnergyChannel = 0;
@@ -215,7 +215,7 @@ std::optional<Joules> Board::ReadRail() {
   if (!sensors.rail_absurd) {
     return told_energy_;
   }
-  // Forth, back, and no number at all.
+  // Too high, too low, and not a number, in turn.
   switch (++absurd_readings_ % 3) {
     case 0:
       return Joules(std::numeric_limits<double>::quiet_NaN());

@@ -2,7 +2,7 @@
 //
 // The truth of one simulated board: its power, its battery's charge, its temperature; and its
 // sensors, which can be silent, stuck or wrong. The worker sees only the sensors; the invariants
-// see the truth. Boards of a shared pack pass their time together. Single-threaded.
+// see the truth. Boards of a shared pack advance together. Single-threaded.
 #ifndef WATTLE_SIM_BOARD_H_
 #define WATTLE_SIM_BOARD_H_
 
@@ -21,13 +21,13 @@
 
 namespace wattle::sim {
 
-// What warms a board, and the air about it.
+// Heat sources of a board, and the air around it.
 struct TrueHeat {
   double kelvin_per_watt = 3.0;
   double time_constant_seconds = 90.0;
   Celsius air{25.0};                  // mean of the day
-  double air_swing_kelvin = 0.0;      // warmer so much three hours after noon, and colder by night
-  std::optional<Celsius> throttle{};  // no watts of work make the board warmer than this
+  double air_swing_kelvin = 0.0;      // warmest by this much at 3 p.m., coolest 12 h later
+  std::optional<Celsius> throttle{};  // work heats the board no further than this
 };
 
 struct BoardSettings {
@@ -35,24 +35,24 @@ struct BoardSettings {
   Watts work{12.0};
   std::optional<Joules> battery{};  // absent: mains
   Fraction charge{1.0};             // at the start
-  // That the board draws from together with others, in place of a pack of its own. `battery` is its
-  // capacity, and the sun is that of the whole pack. Null: the board has its pack to itself.
+  // A pack that the board shares with others, instead of its own. `battery` is its capacity, and
+  // the sun is that of the whole pack. Null: the board has its own pack.
   std::shared_ptr<SharedPack> shared_pack{};
-  Watts harvest_peak{};  // of a panel at noon
-  // Watts of the panel, hour by hour from `sun_begins_seconds` on, instead of harvest_peak; no sun
-  // before and after. Null: harvest_peak.
+  Watts harvest_peak{};  // peak power of the panel, at noon
+  // Power of the panel in watts, hour by hour from `sun_begins_seconds` on, instead of
+  // harvest_peak; no sun before and after. Null: harvest_peak.
   std::shared_ptr<const std::vector<double>> sun_watts{};
   double sun_begins_seconds = 0.0;
   double day_seconds = 86400.0;  // from one noon to the next
   double noon_seconds = 0.0;     // time of the first noon
   Fraction gauge_error{0.02};    // the error that the gauge states
   double gauge_bias = 0.0;       // constant offset of the readings, within the stated error
-  Fraction reserve{0.0};         // below it the board counts its work
+  Fraction reserve{0.0};         // while the charge is below it, the board counts its work
   SpeedChanges speed{};
   TrueHeat heat{};
 };
 
-// Of a board's pack at one moment.
+// The state of a board's pack at one moment.
 struct PackMoment {
   Fraction charge{};
   Watts sun{};
@@ -61,13 +61,13 @@ struct PackMoment {
 class Board {
  public:
   explicit Board(const BoardSettings& settings);
-  // A board of a shared pack draws from it from now on, and must stay where it is.
+  // Makes the board draw from its shared pack; the board must not move in memory afterwards.
   void JoinPack();
 
-  // Advances energy, charge and heat to this time, of all boards of the pack. Times are seconds of
+  // Advances energy, charge and heat of all boards of the pack to this time. Times are seconds of
   // the world and never go back.
   void AdvanceTo(double at_seconds);
-  // The pack at a later time, if nothing changes until then. The board stays where it is.
+  // The pack at a later time, if nothing changes until then. Does not advance the board.
   [[nodiscard]] PackMoment PackAt(double at_seconds) const;
   void SetWorking(bool working) { working_ = working; }
   void SetWorkPower(Watts power) { work_power_ = power; }
@@ -82,31 +82,31 @@ class Board {
   [[nodiscard]] double powered_seconds() const { return powered_seconds_; }
   [[nodiscard]] double working_seconds() const { return working_seconds_; }
   [[nodiscard]] Joules work_energy() const { return work_energy_; }  // gross energy while work runs
-  // What the panel gave and a full battery could not take. Of a shared pack the first board tells
-  // it, and the others tell 0: it was lost once.
+  // Sun that a full battery could not store. For a shared pack only the first board returns it, and
+  // the others return 0, because it was lost once.
   [[nodiscard]] Joules lost_sun() const;
   // How often work ran with a true charge below the settings' reserve.
   [[nodiscard]] int64_t reserve_breaches() const { return reserve_breaches_; }
   [[nodiscard]] bool has_battery() const { return settings_.battery.has_value(); }
   [[nodiscard]] Fraction charge() const;
-  [[nodiscard]] Watts harvest() const;  // of the panel, also where a full pack cannot take it
+  [[nodiscard]] Watts harvest() const;  // of the panel, even if a full pack cannot store it
   [[nodiscard]] Celsius temperature() const { return temperature_; }
-  // By which a step takes longer now than when the world began.
+  // Factor by which a step takes longer now than when the world began.
   [[nodiscard]] double slower_by() const;
   [[nodiscard]] const BoardSettings& settings() const { return settings_; }
 
   struct SensorFaults {
     bool gauge_silent = false;
-    bool gauge_sags = false;  // the next reading says empty
+    bool gauge_sags = false;  // the next reading is empty
     std::optional<Fraction> gauge_says{};
-    // The last value stays. A gauge that is stuck is neither silent nor does it sag or lie.
+    // The last value is repeated. A stuck gauge is neither silent, nor does it sag or lie.
     bool gauge_stuck = false;
     bool rail_stuck = false;
     bool rail_gone = false;
     bool rail_absurd = false;
     bool rail_flaps = false;
     bool thermometer_silent = false;
-    // Whether the meter's joules are no measure of the gauge.
+    // Whether the meter's joules cannot be compared with the gauge.
     [[nodiscard]] bool rail_is_ill() const { return rail_stuck || rail_gone || rail_absurd; }
   };
   SensorFaults sensors;
@@ -118,22 +118,22 @@ class Board {
   [[nodiscard]] std::vector<telemetry::Reading> Read(Monotonic now);
 
  private:
-  // The boards of one pack.
+  // Advances the boards of one pack.
   static void AdvanceTogether(absl::Span<Board* const> boards, TruePack& pack, double at_seconds);
-  // Returns what the board draws in this time.
+  // Returns the joules that the board draws in this time.
   Joules Draw(double seconds);
   void Warm(double seconds);
   [[nodiscard]] TruePack& pack() { return shared_ == nullptr ? own_pack_ : shared_->pack; }
   [[nodiscard]] const TruePack& pack() const {
     return shared_ == nullptr ? own_pack_ : shared_->pack;
   }
-  // Of all boards that draw from the pack.
+  // Total power that boards draw from the pack.
   [[nodiscard]] Watts PowerFromPack() const;
-  // Of work, as far as the temperature allows.
+  // Power of work, as far as the temperature allows.
   [[nodiscard]] Watts WorkPower() const;
   void CountBreaches();
   [[nodiscard]] telemetry::ChargeState ReadGauge();
-  // Of the energy counter; absent: it tells nothing.
+  // Reading of the energy counter; absent: it is silent.
   [[nodiscard]] std::optional<Joules> ReadRail();
 
   const BoardSettings settings_;
@@ -152,9 +152,9 @@ class Board {
   Joules work_energy_{};
   TruePack own_pack_;
   SharedPack* shared_;    // that of the settings, or a copy for a look ahead; null: own_pack_
-  Joules told_energy_{};  // by the counter's last reading
+  Joules told_energy_{};  // last reading of the counter
   int64_t absurd_readings_ = 0;
-  Fraction told_charge_{};  // by the gauge's last reading
+  Fraction told_charge_{};  // last reading of the gauge
 };
 
 }  // namespace wattle::sim

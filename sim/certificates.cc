@@ -15,7 +15,7 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kAnswersLost = 0.15;
-constexpr double kNeverSeconds = 1e12;  // Of a token's end.
+constexpr double kNeverSeconds = 1e12;  // For the end of a token.
 
 }  // namespace
 
@@ -42,7 +42,7 @@ bool Certificates::IsTrusted(const std::string& root) const {
   return std::find(roots_.begin(), roots_.end(), root) != roots_.end();
 }
 
-// A lost answer is repeated with the same request and gives the same certificate.
+// After a lost answer the board repeats its request and gets the same certificate.
 void Certificates::TakeAnswer(const DeviceId& device) {
   const v1::IdentityRecord* const record = RecordOf(device);
   const auto answer = signed_.find(device);
@@ -125,7 +125,7 @@ void Certificates::Renew(const DeviceId& device) {
       ++renewed_;
     }
   });
-  // The answer, or its loss.
+  // For the answer or its loss.
   loop_.After(options_.delay_seconds_max + 2.0, [this, device] { renewing_.erase(device); });
 }
 
@@ -164,7 +164,7 @@ core::RevokeIdentity RevocationOf(const DeviceId& device, const std::string& rea
   return revoke;
 }
 
-// The board cannot come in by itself. Its first certificate is no other case.
+// The board cannot enrol by itself. This also covers its first certificate.
 void Certificates::LetInLater(const DeviceId& device) {
   if (!waiting_.insert(device).second) {
     return;
@@ -179,7 +179,7 @@ void Certificates::LetInLater(const DeviceId& device) {
     if (other_key) {  // The record is of an older backup.
       coordinator_.Post(RevocationOf(device, "its key is lost"), nullptr);
       held_.erase(held);
-      LetInLater(device);  // By a new key: the gate refuses a revoked board before it is looked at.
+      LetInLater(device);  // The gate refuses a revoked board.
     } else if (record == nullptr || !record->waits_for_approval()) {
       Enrol(device, /*approve=*/false);
       SeeWhetherLetIn(device);
@@ -187,8 +187,8 @@ void Certificates::LetInLater(const DeviceId& device) {
   });
 }
 
-// The coordinator may refuse the enrolment, or end before it is kept. No gate asks again for a
-// board whose record is revoked.
+// The coordinator may refuse the enrolment, or stop before it is durable. A board with a revoked
+// record never triggers another attempt through the gate.
 void Certificates::SeeWhetherLetIn(const DeviceId& device) {
   loop_.After(options_.outage_seconds_max + 2.0, [this, device] {
     const v1::IdentityRecord* const record = RecordOf(device);

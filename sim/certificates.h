@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The certificates of a simulated fleet: what each board's card has, how it is renewed, what the
-// coordinator's gate says to it, and the roots. The rules of the age and of the records are the
-// core's; those of the board are those of identity/. Single-threaded.
+// The certificates of a simulated fleet: the one on each board's card, renewals, the coordinator's
+// admission, and the roots. The rules of age and records are the core's; those of the board are in
+// identity/. Single-threaded.
 #ifndef WATTLE_SIM_CERTIFICATES_H_
 #define WATTLE_SIM_CERTIFICATES_H_
 
@@ -33,26 +33,27 @@ class Certificates {
  public:
   Certificates(EventLoop& loop, const Options& options, Coordinator& coordinator);
 
-  // The gate's word to a board that says hello, whose clock says `clock`. A board that is refused
-  // renews or enrols where it may, and dials again later.
+  // Whether the coordinator admits a board that sends a hello, with `clock` as the board's clock. A
+  // refused board renews or enrols where it may, and dials again later.
   bool Admits(const DeviceId& device, absl::Time clock);
-  // The board looks, as every hour, whether its certificate is to be renewed.
+  // The board's hourly check whether its certificate is due for renewal.
   void Look(const DeviceId& device, absl::Time clock);
-  // Why the board's stream should not have begun; "": nothing speaks against it.
+  // Why the board's stream should not have begun; "": there is no reason.
   [[nodiscard]] std::string WhyNoWork(const DeviceId& device) const;
 
-  // An operator's token lets the board in: with the same key, or a new one where it was revoked.
+  // Enrols the board with an operator's token: with the same key, or a new one if it was revoked.
   void Enrol(const DeviceId& device, bool approve);
   [[nodiscard]] bool Has(const DeviceId& device) const { return held_.contains(device); }
   [[nodiscard]] int64_t renewed() const { return renewed_; }
-  // The certificate becomes so much older.
+  // Makes the certificate older by this time.
   void Age(const DeviceId& device, absl::Duration by);
-  // A new root; or, once nobody is left under it, the end of the old one. False: nothing to do now.
+  // Adds a new root or, once no identity depends on the old one, retires it. Returns false if
+  // neither is due.
   bool Rotate();
 
  private:
   struct Certificate {
-    std::string request;  // by which it was asked for
+    std::string request;  // request that the certificate answers
     std::string key;
     std::string root;
     core::Validity validity;
@@ -73,8 +74,8 @@ class Certificates {
   std::map<DeviceId, Certificate> held_;         // by the boards
   std::map<DeviceId, Certificate> signed_;       // at their latest enrolment
   std::set<DeviceId> renewing_;
-  std::set<DeviceId> waiting_;                  // for an operator
-  std::map<DeviceId, std::string> wrongly_in_;  // by the present stream, and why
+  std::set<DeviceId> waiting_;                  // wait for an operator
+  std::map<DeviceId, std::string> wrongly_in_;  // admitted wrongly; the reason
   int64_t tokens_ = 0;
   int64_t rotations_ = 0;
   int64_t renewed_ = 0;

@@ -66,7 +66,7 @@ void Coordinator::Stop(ProcessStop how) {
   waiting_.clear();
   ++life_;
   if (mount_) {
-    mount_->Unplug(true);  // A process that is killed does not close its database.
+    mount_->Unplug(true);  // A killed process does not close its database.
   }
   log_.reset();
   if (mount_) {
@@ -210,7 +210,7 @@ bool Coordinator::Restore() {
     return false;
   }
   Stop(ProcessStop::kPowerCut);
-  // As `wattle-coordinator restore --replace` does: opens above the epoch of the replaced journal.
+  // Like `wattle-coordinator restore --replace`: opens above the epoch of the replaced journal.
   epoch_min_ = std::max(epoch_min_, core::EpochOf(durable_) + 1);
   disk_.Restore(backup_->disk);
   world_.invariants.GoBackTo(backup_->past);
@@ -236,7 +236,7 @@ void Coordinator::Resume() {
   const double now_seconds = world_.loop.now_seconds();
   time_limits_.OnStandstill(standstill_seconds_, now_seconds);
   if (now_seconds - standstill_seconds_ >= BreakSeconds()) {
-    listens_seconds_ = now_seconds;  // A shorter one need not be noticed.
+    listens_seconds_ = now_seconds;  // A shorter standstill may go unnoticed.
   }
   for (const std::function<void()>& action : std::exchange(waiting_, {})) {
     action();
@@ -290,8 +290,8 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
         {.now = Now().wall, .heartbeat_interval = absl::Seconds(world_.options.heartbeat_seconds)});
     message.mutable_welcome()->set_takes_heartbeat_changes(true);
     send_(device, message);
-    // A worker that last worked for another opening of the journal renumbers its reports and sends
-    // a second hello.
+    // A worker whose last journal opening was another one renumbers its reports and sends a second
+    // hello.
     last_report_[device] = core::IsOfThisOpening(durable_, hello)
                                ? hello.last_report_sequence()
                                : std::numeric_limits<int64_t>::max();
@@ -367,7 +367,7 @@ void Coordinator::Commit() {
   event_loop::Ready batch = std::exchange(pending_, {});
   if (!batch.events().empty()) {
     if (!log_->Append(batch.events()).ok()) {
-      // The process ends, as the real one does, and starts again later.
+      // The process stops like the real one, and starts again later.
       Stop(ProcessStop::kCrash);
       RestartLater();
       return;
@@ -427,7 +427,7 @@ void Coordinator::Tick() {
   }
   if (event_loop_->state().open_jobs.empty() &&
       core::OpenUpgrade(event_loop_->state()) == nullptr) {
-    return;  // Time changes nothing but open jobs, their attempts, and upgrades.
+    return;  // Time changes only open jobs, their attempts, and upgrades.
   }
   Post(core::Tick{}, nullptr);
 }

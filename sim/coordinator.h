@@ -39,7 +39,7 @@ class Coordinator {
 
   // How the queue is planned.
   struct Planning {
-    // Empty: as in production.
+    // Empty: the production planner.
     std::function<core::PlanComputed(const scheduler::Snapshot&)> compute{};
     core::MemoryEstimator estimate_memory{};  // empty: plans do not check memory
   };
@@ -59,8 +59,8 @@ class Coordinator {
 
   // Calls `done` when the answer is durable, or never if the process stops first.
   void Post(core::Command command, event_loop::AnswerCallback done);
-  // The messages of a stream. welcomed: true when the hello is durable and the welcome goes out;
-  // false when the hello is refused.
+  // The messages of a stream. welcomed: true when the hello is durable and the welcome is sent;
+  // false if the hello is refused.
   void Hello(const v1::Hello& hello, std::function<void(bool welcomed)> done);
   void Heard(const DeviceId& device, const v1::Heartbeat* heartbeat);
   void Disconnected(const DeviceId& device);
@@ -69,13 +69,13 @@ class Coordinator {
   // Ends the process. At a power cut its disk loses unsynced writes.
   void Stop(ProcessStop how);
   void Restart();
-  // Copies the journal. In a world with the real journal the power can fail meanwhile. False: there
-  // is no new backup.
+  // Copies the journal. In a world with the real journal the power can fail during the copy.
+  // Returns false if there is no new backup.
   bool Backup();
-  // Stops and comes back on the disk of the last backup. False: there is no backup.
+  // Stops and restarts on the disk of the last backup. Returns false if there is no backup.
   bool Restore();
-  // The process does nothing until Resume; what arrives waits for it. False: the process does not
-  // run or stands still already.
+  // The process does nothing until Resume; arriving messages wait for it. Returns false if the
+  // process is not running or already stands still.
   bool StandStill();
   void Resume();
   void StepClock(double seconds) {
@@ -91,14 +91,13 @@ class Coordinator {
   [[nodiscard]] int64_t restores() const { return restores_; }
   // The durable state.
   [[nodiscard]] const core::State& durable() const { return durable_; }
-  // What the present process has heard of the devices.
+  // Observations of the devices by the present process.
   [[nodiscard]] const core::Observations& observations() const { return observations_; }
-  // Jobs that left the state, by idempotency key: the answers of the journal's history.
+  // Jobs that left the state, by idempotency key: what the journal's history should answer.
   [[nodiscard]] const std::map<std::string, v1::Job>& history() const { return history_; }
-  // Compares history() with what the real journal's history answers, if the process runs.
+  // Compares history() with the answers of the real journal's history, if the process runs.
   void CheckHistory();
-  // As the API finds it: in the durable state, then in the history. Null: no submit has used the
-  // key.
+  // Searches like the API: the durable state, then the history. Null: no submit has used the key.
   [[nodiscard]] const v1::Job* FindJobOfKey(const std::string& idempotency_key) const;
   [[nodiscard]] double SilenceSeconds(const std::string& device_id) const;
   [[nodiscard]] core::Instant Now() const;
@@ -106,15 +105,15 @@ class Coordinator {
  private:
   // Opens a new journal or a copy under its epoch, before any other decision.
   bool OpenLineage();
-  // False: the disk prevents it, and the process will start again later.
+  // False: the disk prevents opening, and the process will start again later.
   bool OpenLog();
   void RestartLater();
   void WriteSnapshot();
   void Commit();
   void Release(const event_loop::Released& released);
-  // Calls `action`, or once the process goes on; never if the process ends before.
+  // Calls `action` now, or once the process resumes; never if the process ends before.
   void WhenRunning(std::function<void()> action);
-  // The same after this time.
+  // WhenRunning after this time.
   void After(double seconds, std::function<void()> action);
   void Every(double interval_seconds, void (Coordinator::*action)());
   void Listen();
@@ -122,7 +121,7 @@ class Coordinator {
   void Tick();
   void Plan();
   core::PlanComputed Compute();
-  // Takes the events as durable.
+  // Updates the durable state with the events.
   void Took(const std::vector<v1::Event>& events);
   void Count(const std::vector<v1::Event>& events);
   void CountRun(const v1::AttemptStateChanged& event);
@@ -149,7 +148,7 @@ class Coordinator {
   bool alive_ = false;
   int64_t life_ = 0;
   bool stands_still_ = false;
-  std::vector<std::function<void()>> waiting_;  // what waits until the process goes on
+  std::vector<std::function<void()>> waiting_;  // actions for when the process resumes
   double standstill_seconds_ = 0.0;             // when the last standstill began
   double listens_seconds_ = 0.0;                // the start, or the end of the last break
   double clock_offset_seconds_ = 0.0;

@@ -99,9 +99,11 @@ void Disk::LosePower() {
     }
     const auto kept =
         static_cast<size_t>(random_.Below(static_cast<int>(file.unsynced.size()) + 1));
+    // Unsynced writes may reach the disk in any number, but in order.
     for (size_t i = 0; i < kept; ++i) {
       Apply(file.unsynced[i], file.durable);
     }
+    // The write under way may be torn at any byte, so readers must detect a partial record.
     if (kept < file.unsynced.size() && file.unsynced[kept].offset >= 0) {
       Change torn = file.unsynced[kept];
       torn.bytes.resize(
@@ -109,6 +111,7 @@ void Disk::LosePower() {
       Apply(torn, file.durable);
     }
     file.unsynced.clear();
+    // After the restart only the durable bytes exist.
     file.content = file.durable;
   }
 }
@@ -125,6 +128,7 @@ bool Disk::Damage(absl::string_view prefix) {
   const auto at = static_cast<size_t>(random_.Below(static_cast<int>(file.durable.size())));
   const int bit = 1 << random_.Below(8);
   file.durable[at] = static_cast<char>(file.durable[at] ^ bit);
+  // A running process also reads the damaged byte.
   if (at < file.content.size()) {
     file.content[at] = static_cast<char>(file.content[at] ^ bit);
   }

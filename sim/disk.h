@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated disk. When the power goes, the disk keeps a random number of the unsynced writes and
-// a part of the next one, and loses the rest. The disk can be full and can flip a byte.
-// Deterministic for one seed; single-threaded.
+// A simulated disk. At a power loss, the disk keeps a random number of the unsynced writes and a
+// part of the next one, and loses the rest. The disk can be full and can flip a bit. Deterministic
+// for one seed; single-threaded.
 #ifndef WATTLE_SIM_DISK_H_
 #define WATTLE_SIM_DISK_H_
 
@@ -20,7 +20,7 @@ namespace wattle::sim {
 
 class Disk {
  public:
-  // Durable files by path, as a backup copies them.
+  // Durable files by path, the content of a backup.
   using Image = std::map<std::string, std::string>;
 
   // random: must outlive the disk.
@@ -38,17 +38,17 @@ class Disk {
   void Truncate(const std::string& path, int64_t size_bytes);
   void Sync(const std::string& path);
   // Replaces the file by writing aside, syncing, renaming and syncing the directory. The new
-  // content is durable when Replace returns OK, and no moment shows half of it. Errors:
-  // kResourceExhausted: the old content stays.
+  // content is durable when Replace returns OK, and readers see either the old or the new one.
+  // Errors: kResourceExhausted: the old content stays.
   absl::Status Replace(const std::string& path, absl::string_view content);
   void Remove(const std::string& path);  // durable at once
 
-  // The machine loses power: unsynced writes are lost from a random point on.
+  // The machine loses power: all unsynced writes after a random point are lost.
   void LosePower();
   void SetFull(bool full) { full_ = full; }
   [[nodiscard]] bool full() const { return full_; }
-  // Flips one bit of one durable file whose path begins with `prefix`. False: there is no such
-  // file.
+  // Flips one bit of one durable file whose path begins with `prefix`. Returns false if there is no
+  // such file.
   bool Damage(absl::string_view prefix);
 
   [[nodiscard]] Image Copy() const;

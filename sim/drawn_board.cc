@@ -16,7 +16,7 @@ constexpr absl::Duration kEmptiedByWorkMin = absl::Seconds(1300);
 constexpr double kSecondsOfTrueDay = 86400.0;
 
 BoardSettings DrawPower(int number, const Options& options) {
-  // The board has its own random numbers, so that it is the same whatever happens to it.
+  // Separate random numbers for each board, so that no other event changes its traits.
   Random random(options.seed * 1000003 + static_cast<uint64_t>(number));
   BoardSettings board;
   board.idle = Watts(random.Between(1.5, 4.0));
@@ -24,7 +24,7 @@ BoardSettings DrawPower(int number, const Options& options) {
   if (random.Chance(0.3)) {
     return board;  // on mains
   }
-  // The battery holds between a quarter of a day and three days of idle draw, but at least as much
+  // The battery holds between a quarter of a day and three days of idle draw, but at least enough
   // that work does not empty it too fast.
   board.day_seconds = options.day_seconds;
   board.battery =
@@ -34,7 +34,7 @@ BoardSettings DrawPower(int number, const Options& options) {
   board.harvest_peak = board.idle * random.Between(1.0, 5.0);
   board.noon_seconds = random.Between(0.0, options.day_seconds);
   board.gauge_error = Fraction(random.Between(0.005, 0.03));
-  // Every second gauge is off by its whole stated error.
+  // Every second gauge is off by its full stated error.
   board.gauge_bias =
       board.gauge_error.value() *
       (random.Chance(0.5) ? random.Between(-1.0, 1.0) : (random.Chance(0.5) ? 1.0 : -1.0));
@@ -58,7 +58,7 @@ BoardTraits DrawTraits(int number, const Options& options) {
     traits.speed.software = random.Between(0.7, 1.5);
   }
   if (random.Chance(0.3)) {
-    // Up to a third over the world's faults, either way.
+    // Up to a third in either direction during the world's faults.
     traits.speed.drift_per_day =
         0.3 * random.Between(-1.0, 1.0) * kSecondsOfTrueDay / options.fault_seconds;
   }

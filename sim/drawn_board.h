@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a board of a drawn world is. Each board has random numbers of its own, so that it is the
-// same whatever happens to it. Pure.
+// The traits of a board in a drawn world. Each board has its own random numbers, so its traits do
+// not depend on other draws. Pure.
 #ifndef WATTLE_SIM_DRAWN_BOARD_H_
 #define WATTLE_SIM_DRAWN_BOARD_H_
 
@@ -10,7 +10,7 @@
 
 namespace wattle::sim {
 
-// What a board is beside its power.
+// Traits of a board other than its power.
 struct BoardTraits {
   bool has_modes = false;
   bool emulated = false;

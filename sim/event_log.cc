@@ -27,7 +27,7 @@ constexpr char kLog[] = "log";
 constexpr char kSnapshot[] = "snapshot";
 constexpr char kCopyMark[] = "copy";  // a file that only a backup has
 
-// What stands before each record.
+// Precedes each record.
 struct RecordHeader {
   uint64_t size_bytes = 0;
   uint64_t checksum = 0;
@@ -84,7 +84,7 @@ class PlainLog final : public EventLog {
       WATTLE_ASSIGN_OR_RETURN(const core::State state, core::ParseSnapshot(*snapshot));
       recorded.snapshots = {state.last_sequence.value()};
     }
-    // All rows of a snapshot joined are also one valid row.
+    // The concatenation of all rows of a snapshot is one valid row.
     recorded.read_snapshot = [snapshot](int64_t, const auto& take) { return take(*snapshot); };
     recorded.replay = [&](int64_t after, const auto& take) { return Replay(after, take, seen); };
     return event_loop::Recover(recorded);
@@ -92,7 +92,7 @@ class PlainLog final : public EventLog {
 
   absl::Status WriteSnapshot(const core::State& state) override {
     WATTLE_RETURN_IF_ERROR(disk_.Replace(kSnapshot, core::SnapshotBytes(state)));
-    // A stop in between leaves events that the snapshot also has; Replay skips them.
+    // A stop in between leaves events that the snapshot already has; Replay skips them.
     return disk_.Replace(kLog, "");
   }
 
@@ -124,7 +124,7 @@ class PlainLog final : public EventLog {
       whole += sizeof(header) + payload.size();
     }
     if (content != nullptr && whole < content->size()) {
-      disk_.Truncate(kLog, static_cast<int64_t>(whole));  // nobody was told of a torn tail
+      disk_.Truncate(kLog, static_cast<int64_t>(whole));  // a torn tail was never acknowledged
     }
     if (content != nullptr) {
       // A process that died between a write and its sync left events that a power cut would lose.

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Virtual time: actions in order of their time, and of their creation at one time. Only running an
-// action advances the time. Single-threaded.
+// Virtual time: runs actions in order of their time, and at equal times in order of creation. Time
+// advances only with actions. Single-threaded.
 #ifndef WATTLE_SIM_EVENT_LOOP_H_
 #define WATTLE_SIM_EVENT_LOOP_H_
 
@@ -28,7 +28,7 @@ class EventLoop {
     At(now_seconds_ + delay_seconds, std::move(action));
   }
 
-  // Runs all actions up to `end_seconds`, then sets the time to it. Stops early when `stop` returns
+  // Runs all actions up to `end_seconds`, then sets the time to it. Stops early if `stop` returns
   // true.
   template <typename Stop>
   void RunUntil(double end_seconds, const Stop& stop) {

@@ -12,7 +12,7 @@
 namespace wattle::sim {
 namespace {
 
-// Of a certificate's life; a worker looks each hour of 30 days.
+// Share of a certificate's life between checks; a worker checks each hour of 30 days.
 constexpr double kLookShare = 0.05;
 
 }  // namespace
@@ -100,8 +100,8 @@ Worker::Link Fleet::LinkOf(int device) {
 void Fleet::DialElsewhere(int device) {
   Worker& worker = WorkerOf(device);
   const bool is_stranger = addresses_.IsStranger(worker.address(), parts_.loop.now_seconds());
-  // A board that knows no journal or one address alone would take up another journal there. The
-  // certificate of a real stranger is of another fleet.
+  // A board without a journal, or with only one address, would join another journal there. A real
+  // stranger's certificate is from another fleet.
   if (is_stranger && !worker.tells_strangers()) {
     worker.Disconnected(worker.stream());
     return;
@@ -175,7 +175,7 @@ void Fleet::SendUp(int device, const v1::WorkerMessage& message) {
 void Fleet::Deliver(int device, int64_t stream, const DeviceId& id, int64_t incarnation,
                     const v1::WorkerMessage& message) {
   if (message.has_hello()) {
-    // As coordinator/callers refuses its certificate.
+    // Like coordinator/callers, which refuses its certificate.
     if (core::IsRevoked(coordinator_.durable(), id) ||
         !certificates_.Admits(id, WorkerOf(device).Clock())) {
       network_.Break(stream);

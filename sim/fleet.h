@@ -36,7 +36,7 @@ class Fleet final : public Truth {
     EventLoop& loop;
     Counts& counts;
   };
-  // gone: a device with this id will not come back; its card was replaced.
+  // gone: called for a device whose id will not come back, because its card was replaced.
   Fleet(const Parts& parts, Coordinator::Planning planning,
         std::function<void(const std::string& device_id)> gone);
 
@@ -68,10 +68,10 @@ class Fleet final : public Truth {
   [[nodiscard]] Worker* WorkerWith(const std::string& device_id) const;
   Worker::Link LinkOf(int device);
   void Dial(int device);
-  // To an address that the coordinator left.
+  // Connects the device to a former address of the coordinator.
   void DialElsewhere(int device);
   void AnswerElsewhere(int device, const v1::WorkerMessage& message, bool by_stranger);
-  // Each worker looks now and then whether its certificate is to be renewed.
+  // Checks at intervals whether each worker's certificate is due for renewal.
   void LookForRenewals();
   void SendUp(int device, const v1::WorkerMessage& message);
   void Deliver(int device, int64_t stream, const DeviceId& id, int64_t incarnation,
@@ -92,13 +92,13 @@ class Fleet final : public Truth {
   Coordinator coordinator_;
   Certificates certificates_;
   Addresses addresses_;
-  std::map<int64_t, bool> elsewhere_;  // streams that are not the coordinator's; true: a stranger's
+  std::map<int64_t, bool> elsewhere_;         // streams to former addresses; true: to a stranger
   std::map<std::string, std::string> blobs_;  // checkpoints, by artifact id
   std::vector<int64_t> lives_;  // by stream: the coordinator's process at its other end
-  // By device, as told by its stream that is numbered here.
+  // By device: the stream number and the latest heartbeat on that stream.
   std::vector<std::pair<int64_t, v1::Heartbeat>> told_;
-  std::unordered_map<std::string, int> numbers_;  // by device id, of those that ever dialled
-  std::vector<int64_t> streams_;  // by device, as the coordinator sees them; 0: none
+  std::unordered_map<std::string, int> numbers_;  // by id of each device that ever dialled
+  std::vector<int64_t> streams_;  // by device: the coordinator's present stream; 0: none
 };
 
 }  // namespace wattle::sim

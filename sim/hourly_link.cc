@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kLinkHourSeconds = 3600.0;
 constexpr double kPieceSecondsMax = 60.0;
-// What rounding may take from the end of a piece at the end of an hour.
+// Tolerance for rounding of the end of a piece at the end of an hour.
 constexpr double kRoundedHours = 1e-9;
 
 }  // namespace

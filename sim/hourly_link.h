@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A link whose rate changes from hour to hour. The hours repeat. A value.
+// A link whose rate changes every hour, in a cycle. A value.
 #ifndef WATTLE_SIM_HOURLY_LINK_H_
 #define WATTLE_SIM_HOURLY_LINK_H_
 
@@ -11,17 +11,17 @@ namespace wattle::sim {
 
 class HourlyLink {
  public:
-  // Of a transfer: within one hour, and within a minute, so that what ends a transfer meets it
-  // after a while as on a real link.
+  // A piece of a transfer: within one hour, and at most a minute, so that the end of a transfer is
+  // noticed after a while, as on a real link.
   struct Piece {
-    int64_t bytes = 0;  // 0 in an hour of no rate
+    int64_t bytes = 0;  // 0 in an hour without a rate
     double seconds = 0.0;
   };
 
-  // begins_seconds: of the first hour, whose rate counts before it too. REQUIRES: there is an hour.
+  // begins_seconds: begin of the first hour, whose rate also applies before. REQUIRES: not empty.
   HourlyLink(std::vector<double> bytes_per_second, double begins_seconds);
 
-  // What crosses next of a transfer that has so many bytes left. REQUIRES: left_bytes > 0.
+  // The next piece of a transfer with `left_bytes` to go. REQUIRES: left_bytes > 0.
   [[nodiscard]] Piece NextPiece(int64_t left_bytes, double now_seconds) const;
 
  private:

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The checks. They use only the events and the world's truth, not the core's reasoning.
+// The checks, which use only the events and the world's truth, not the core's reasoning.
 #include "sim/invariants.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 namespace wattle::sim {
 namespace {
 
-// The running attempt, those that the largest queue of a policy holds behind it, and as many whose
+// The running attempt, the largest queue that a policy allows behind it, and as many attempts whose
 // results wait for the link.
 constexpr size_t kAttemptsOfADeviceMax = 1 + 2 * 16;
 // The checks and the core sum energy in different orders.
@@ -22,14 +22,14 @@ constexpr double kRelativeTolerance = 1e-6;
 constexpr double kJoulesTolerance = 1e-3;
 // Leases are checked once a tick, on a clock that started with the process.
 constexpr double kLeaseTolerance = 1e-6;
-// From this coverage on a run teaches its watts (scheduler/profiles/learn.cc).
+// From this coverage on the profile learns the watts of a run (scheduler/profiles/learn.cc).
 constexpr double kTeachingCoverage = 0.8;
 // A run begins and ends between two readings, and a little of its time may be missing.
 constexpr double kWattsTolerance = 0.1;
 // A longer lease than this lets a device work to the end of its attempt.
 constexpr double kYearSeconds = 366 * 86400.0;
 
-// The hash of the chain before the event and of the event's bytes.
+// The hash over the chain before the event and the event's bytes.
 uint64_t Chain(uint64_t before, const v1::Event& event) {
   uint64_t hash = before ^ 0xcbf29ce484222325u;
   for (const char byte : event.SerializeAsString()) {
@@ -38,8 +38,8 @@ uint64_t Chain(uint64_t before, const v1::Event& event) {
   return hash;
 }
 
-// How long the coordinator waits for a silent device at least. For a device that works to the end
-// of its attempt that is as long as its run may take, for another device may have joined.
+// Least time that the coordinator waits for a silent device. For a device that works to the end of
+// its attempt this is the longest time of its run, because another device may have joined.
 double AwaitedSeconds(double lease_seconds, const v1::Prediction& prediction) {
   return lease_seconds < kYearSeconds
              ? lease_seconds
@@ -159,7 +159,7 @@ void Invariants::OnAccess(const v1::Event& event) {
   }
 }
 
-// A root goes only once no identity is left under it.
+// A root may be removed only once no identity depends on it.
 void Invariants::OnRoot(const v1::Event& event) {
   if (event.has_identity_renewed()) {
     model_.roots[event.identity_renewed().id()] = event.identity_renewed().root_sha256();
@@ -177,7 +177,8 @@ void Invariants::OnRoot(const v1::Event& event) {
   }
 }
 
-// What a run teaches of its watts is, within its stated error, what the board draws in its modes.
+// The watts learned from a run must agree, within their stated error, with the board's draw in its
+// modes.
 void Invariants::CheckTaught(const v1::AttemptStateChanged& changed) {
   const v1::EnergyMeasurement& run = changed.receipt().run();
   if (run.coverage_ratio() < kTeachingCoverage || run.mean_power_watts() <= 0.0) {
@@ -187,8 +188,8 @@ void Invariants::CheckTaught(const v1::AttemptStateChanged& changed) {
   if (!power) {
     return;
   }
-  // The joules of a rail that was away for a while are of one side of a step or of the other, and
-  // the receipt says so.
+  // A rail that was silent for a while counts joules from one or the other side of a step, and the
+  // receipt says so.
   const double covered_seconds = run.gross_energy_joules() / run.mean_power_watts();
   const double least = run.gross_energy_joules_low() / covered_seconds;
   const double most = run.gross_energy_joules_high() / covered_seconds;
@@ -276,7 +277,8 @@ void Invariants::SetAttempt(AttemptModel& attempt, v1::AttemptState state) {
   job.finished += state == v1::ATTEMPT_STATE_FINISHED ? 1 : 0;
 }
 
-// A mate holds a board while it has an attempt there, and with its result until it is archived.
+// Another job of the group holds a board while it has an attempt there, and with its result until
+// it is archived.
 void Invariants::CheckAntiAffinity(const v1::AttemptPlaced& placed) {
   const std::string& group = model_.jobs[placed.job_id()].group;
   if (group.empty()) {
@@ -413,7 +415,7 @@ void Invariants::OnReport(const v1::ReportAccepted& report) {
                        " was taken after ", mark, ": lost or applied twice"));
   }
   mark = report.sequence();
-  // A board that waits for approval tells nothing that counts.
+  // Reports of a board that waits for approval have no effect.
   if (absl::StartsWith(report.note(), "unknown attempt") ||
       model_.shut_out.contains(report.device_id())) {
     unbooked_.insert(report.device_id());

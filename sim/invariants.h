@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The invariants that hold after every event, whatever the faults. They are updated event by event,
-// so that an event costs the same in a large world as in a small one; CheckState walks a whole
-// state and is for samples. The first breach is kept as a sentence. Single-threaded.
+// The invariants that hold after every event, whatever the faults. Each event updates them, so that
+// the cost of an event does not depend on the size of the world; CheckState walks a whole state and
+// is for samples. The first breach is kept as a sentence. Single-threaded.
 #ifndef WATTLE_SIM_INVARIANTS_H_
 #define WATTLE_SIM_INVARIANTS_H_
 
@@ -24,18 +24,18 @@
 
 namespace wattle::sim {
 
-// The truth about the world, which no part of the system knows and the invariants compare with.
+// The truth about the world, which the system cannot see and the invariants compare with.
 class Truth {
  public:
   virtual ~Truth() = default;
-  // Seconds since the coordinator's process last heard of the device, or since the process's start
-  // if it never did.
+  // Seconds since the coordinator's process last received a message of the device, or since the
+  // process's start if it never did.
   [[nodiscard]] virtual double SilenceSeconds(const std::string& device_id) const = 0;
   // All joules that the device has drawn since the world began.
   [[nodiscard]] virtual Joules Drawn(const std::string& device_id) const = 0;
-  // Why the coordinator should not have let the device in; "": nothing speaks against it.
+  // Why the coordinator should not have admitted the device; "": there is no reason.
   [[nodiscard]] virtual std::string WhyNoWork(const std::string& device_id) const = 0;
-  // Of its work, in its modes; absent where that depends on the work, or nobody knows.
+  // Power of its work in its modes; absent if it depends on the work or is unknown.
   struct WorkPower {
     Watts low;
     Watts high;
@@ -46,15 +46,15 @@ class Truth {
 
 class Invariants {
  public:
-  // trace: prints every durable event to stderr, for people who look for a fault.
+  // trace: prints every durable event to stderr, for debugging.
   Invariants(const Truth& truth, bool trace) : truth_(truth), trace_(trace) {}
 
   // The events of a decision, at the moment of the decision.
   void OnDecided(const std::vector<v1::Event>& events);
   // One durable batch of events, in order.
   void OnDurable(const std::vector<v1::Event>& events);
-  // An event that a start reads from the journal. Its hash chain must equal that of the live
-  // events.
+  // An event that a starting process reads from the journal. Its hash chain must equal that of the
+  // live events.
   void OnReplayed(const v1::Event& event);
   // A worker dropped its reports up to and including this one, so they must be durable.
   void OnAcknowledged(const std::string& device_id, int64_t incarnation, int64_t sequence);
@@ -62,8 +62,8 @@ class Invariants {
   void CheckState(const core::State& state);
 
   // Remember takes a backup; GoBackTo replaces the coordinator's journal with it. The journal then
-  // forgets the events after the backup. The job ids and tokens that it gave out after the backup
-  // stay given out.
+  // lacks the events after the backup, but the job ids and tokens given out after it stay given
+  // out.
   struct Past;
   [[nodiscard]] Past Remember() const;
   void GoBackTo(const Past& past);
@@ -78,8 +78,8 @@ class Invariants {
   [[nodiscard]] bool WasEvicted(const std::string& artifact_id) const {
     return model_.evicted.contains(artifact_id);
   }
-  // Whether a receipt of the device came after its job had moved to the history. Its joules are
-  // then only in the device's ledger.
+  // Whether a receipt of the device came after its job had moved to the history. Only the device's
+  // ledger then has its joules.
   [[nodiscard]] bool HasUnbookedReceipts(const std::string& device_id) const {
     return unbooked_.contains(device_id);
   }
@@ -92,7 +92,7 @@ class Invariants {
     int finished = 0;
     int attempts = 0;
     bool profile = false;  // its runs are committed one by one
-    std::string group;     // of jobs that run apart; empty: of none
+    std::string group;     // group of jobs that run apart; empty: none
     bool archived = false;
     std::string output;            // artifact id
     std::set<std::string> inputs;  // artifact ids

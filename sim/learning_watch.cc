@@ -16,22 +16,23 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kDaySeconds = 86400.0;
-// The default of the policies' exploration_ratio, and the most that a drawn board idles at.
+// The default of the policies' exploration_ratio, and the highest idle draw of a drawn board.
 constexpr double kExplorationRatio = 0.02;
 constexpr Watts kIdleMax(4.2);
-// The least deviation of one run's logarithm that a prediction states (docs/design/prediction.md).
+// The least deviation of one run's logarithm that a prediction may state
+// (docs/design/prediction.md).
 constexpr double kRepeatDeviation = 0.04;
 constexpr double kProbeSeconds = 30.0;
 constexpr double kWideRatio = 3.0;
 constexpr double kTolerance = 1e-6;
-// A row that holds fewer runs holds all of them.
+// A row with fewer runs holds all of them.
 constexpr int kRunsKept = 20;
 
 int64_t DayOf(double unix_seconds) {
   return static_cast<int64_t>(std::floor(unix_seconds / kDaySeconds));
 }
 
-// Two runs of one workload here are of the same method and batch: all models have one shape.
+// All models have one shape, so two runs of one workload have the same method and batch.
 std::string WorkloadOf(const v1::JobSpec& spec) {
   return absl::StrCat(KindOf(spec).name, ", batch ", IntegerIn(spec, "batch_size"));
 }
@@ -40,7 +41,7 @@ std::string InMode(const std::string& workload, const std::string& mode) {
   return absl::StrCat(workload, " in ", mode);
 }
 
-// Gross joules until the first steps of a probe tell.
+// Gross joules of a probe before its first steps are known.
 Joules StakeOf(const v1::Prediction& prediction) {
   const double before_seconds = prediction.fetch_seconds() + prediction.start_seconds();
   return Joules(prediction.fetch_energy_joules() + prediction.start_energy_joules() +
@@ -84,7 +85,7 @@ std::string LearningWatch::OnEvent(const v1::Event& event) {
         found->second.released = event.attempt_released().for_job_id().empty();
       }
       return "";
-    case v1::Event::kJobArchived:  // The history's attempts count no more.
+    case v1::Event::kJobArchived:  // Attempts in the history no longer count.
       for (const v1::Attempt& attempt : event.job_archived().job().attempts()) {
         attempts_.erase(attempt.attempt_id());
       }
@@ -96,13 +97,13 @@ std::string LearningWatch::OnEvent(const v1::Event& event) {
       const std::string& device = event.identity_revoked().id();
       of_device_.erase(of_device_.lower_bound({device, ""}),
                        of_device_.lower_bound({device + '\0', ""}));
-      means_.clear();  // Rows are made anew.
+      means_.clear();  // Rows are rebuilt.
       rows_remain_ = true;
       return "";
     }
     case v1::Event::kProfileUpdated:
       if (std::exchange(rows_remain_, false)) {
-        return "";  // Of the other boards: no receipt taught them now.
+        return "";  // A row of another board, which this receipt did not teach.
       }
       return OnRows(event.profile_updated(), event.sequence());
     default:
@@ -121,7 +122,7 @@ std::string LearningWatch::OnPlaced(const v1::AttemptPlaced& placed, int64_t day
   const v1::JobSpec run =
       placed.has_profile_point() ? ProfileRunOf(spec, placed.profile_point()) : spec;
   attempt.workload = WorkloadOf(run);
-  // The output of another job may be of another form, which the simulated runner does not tell.
+  // The output of another job may have another form, which the simulated runner does not report.
   std::string breach = ReferenceIn(run, kModelInput) == "tiny"
                            ? CheckProvenance(attempt, placed.power_mode())
                            : std::string();
@@ -153,7 +154,7 @@ std::string LearningWatch::CheckProvenance(const Attempt& attempt, const std::st
     return absl::StrCat("its prediction is \"", prediction.provenance_note(),
                         "\", and no receipt of such a board taught it");
   }
-  // Rows from before a change serve only where there are no others.
+  // Rows from before a change apply only if there are no others.
   const bool in_mode =
       is_known(InMode(attempt.workload, mode)) && !changes_.contains(attempt.device_id);
   if ((in_mode && level != v1::PROVENANCE_MEASURED_DEVICE) ||
@@ -172,8 +173,8 @@ std::string LearningWatch::CheckProvenance(const Attempt& attempt, const std::st
   return "";
 }
 
-// What the device may explore with in the day, at most: its idle draw of a whole day counts beside
-// the work.
+// Upper bound of the device's exploration in the day: its idle draw of a whole day counts in
+// addition to the work.
 Joules LearningWatch::Share(const std::string& device_id, int64_t day) const {
   Joules worked;
   for (const auto& [id, attempt] : attempts_) {
@@ -240,7 +241,7 @@ std::string LearningWatch::CheckBudget(const v1::AttemptPlaced& placed, int64_t 
 
 std::string LearningWatch::OnAttempt(const v1::AttemptStateChanged& changed, int64_t day) {
   if (changed.state() == v1::ATTEMPT_STATE_FINISHED) {
-    rows_remain_ = false;  // The revocation left none; the next rows are what this receipt taught.
+    rows_remain_ = false;  // The revocation left no rows; the next ones are from this receipt.
     newest_ = changed.receipt();
   }
   const auto found = attempts_.find(changed.attempt_id());
@@ -267,12 +268,12 @@ std::string LearningWatch::OnAttempt(const v1::AttemptStateChanged& changed, int
   return "";
 }
 
-// That the row learned what the receipt says.
+// Checks that the row learned the receipt's values.
 std::string LearningWatch::CheckLearned(const v1::ProfileRow& row, int64_t sequence) {
   const double learned = row.runs().rbegin()->seconds_per_unit();
-  // A contended run is held without its seconds.
+  // The seconds of a contended run are not learned.
   const double told = IsContended(newest_) ? 0.0 : newest_.run().seconds() / newest_.work().units();
-  // Prompt tokens count in part.
+  // Prompt tokens count partly.
   const bool weighted = row.unit() == v1::WORK_UNIT_GENERATED_TOKEN;
   if (newest_.device_id() != row.device_id() ||
       (!weighted && std::abs(learned - told) > kTolerance * told)) {
@@ -295,7 +296,7 @@ std::string LearningWatch::CheckLearned(const v1::ProfileRow& row, int64_t seque
   return "";
 }
 
-// That a run beside other programs did not move the row, unless it made the row.
+// Checks that a run beside other programs did not move the row, unless it created the row.
 std::string LearningWatch::CheckUnmoved(const v1::ProfileRow& row) {
   const std::pair after(row.seconds_per_unit().mean(), row.energy_joules_per_unit().mean());
   const auto [known, is_new] = means_.emplace(scheduler::ProfileKey(row), after);
@@ -308,7 +309,7 @@ std::string LearningWatch::CheckUnmoved(const v1::ProfileRow& row) {
                             newest_.contended_seconds(), " of its ", newest_.run().seconds(), " s");
 }
 
-// That the row's mean is one of runs since its device changed.
+// Checks that the row's mean covers only runs since its device changed.
 std::string LearningWatch::CheckChange(const v1::ProfileRow& row) {
   const v1::DeviceChange& change = row.change();
   if (!row.has_change() || !change.measured_since() || row.runs_size() >= kRunsKept) {
@@ -319,7 +320,7 @@ std::string LearningWatch::CheckChange(const v1::ProfileRow& row) {
   double before = 0.0;
   for (const v1::RunObservation& run : row.runs()) {
     if (run.at_unix_seconds() < before) {
-      return "";  // A clock stepped back, so the order of the runs is not that of their times.
+      return "";  // A clock stepped back, so the runs are not in the order of their times.
     }
     before = run.at_unix_seconds();
     if (run.at_unix_seconds() >= change.at_unix_seconds() && run.seconds_per_unit() > 0.0) {
@@ -345,7 +346,7 @@ std::string LearningWatch::OnRows(const v1::ProfileUpdated& updated, int64_t seq
             row.change().at_unix_seconds()) {
       ++device_changes_;
     }
-    // The first row is the one that the receipt taught; others only changed with it.
+    // The receipt taught the first row; the others only changed with it.
     std::string breach = CheckUnmoved(row);
     if (breach.empty() && &row == &updated.rows(0)) {
       breach = CheckLearned(row, sequence);

@@ -1,16 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the coordinator learns of a drawn world's boards, and what it explores with. The checks know
-// the events alone, not the predictor:
-// - a prediction "measured on this device", or "on its class", stands on a receipt of that device,
-//   or of a board of its class that is as real or emulated;
+// Checks what the coordinator learns about a drawn world's boards, and its exploration. The checks
+// use only the events, not the predictor:
+// - a prediction "measured on this device", or "on its class", requires a receipt of that device,
+//   or of a board of its class that is likewise real or emulated;
 // - a published row, another class or a datasheet predicts nothing that the device has measured;
-// - an interval is of one run, not of a mean;
+// - an interval covers one run, not a mean;
 // - a receipt is scored against the prediction with which its attempt was placed;
-// - a row's newest run is the receipt's, and since its device changed no earlier run counts;
-// - a run beside other programs leaves a row's numbers as they were;
-// - probes and profile jobs stay within their budgets when they start.
-// A plain value, so that a restored journal goes back to an earlier one.
+// - a row's newest run is the receipt's, and no run from before a change of its device counts;
+// - a run beside other programs changes none of a row's numbers;
+// - probes and profile jobs are within their budgets when they start.
+// A plain value, so that a restored journal can return to an earlier one.
 #ifndef WATTLE_SIM_LEARNING_WATCH_H_
 #define WATTLE_SIM_LEARNING_WATCH_H_
 
@@ -31,7 +31,7 @@ class LearningWatch {
   // The breach as a sentence; empty: none.
   std::string OnEvent(const v1::Event& event);
 
-  // Since the journal began.
+  // Probes since the journal began.
   [[nodiscard]] int64_t probes() const { return probes_; }
   [[nodiscard]] int64_t profile_runs() const { return profile_runs_; }
   [[nodiscard]] int64_t device_changes() const { return device_changes_; }
@@ -47,10 +47,10 @@ class LearningWatch {
     v1::Prediction prediction;
     std::string workload;  // of its run
     bool wide = false;
-    int64_t computed_on = 0;  // The last event that its plan knew.
-    bool released = false;    // for what its first steps told, or for a pause
+    int64_t computed_on = 0;  // last event before its plan
+    bool released = false;    // because of its first steps or a pause
     bool ended = false;
-    bool kept = false;  // its first steps told, or it brought the result
+    bool kept = false;  // its first steps taught something, or it brought the result
     Joules booked;      // by its receipt
     int64_t day = 0;    // of its end
   };
@@ -73,16 +73,16 @@ class LearningWatch {
   // Key: (device, workload) that a receipt taught. Value: the first event that did.
   std::map<std::pair<std::string, std::string>, int64_t> of_device_;
   std::set<std::tuple<std::string, bool, std::string>> of_class_;  // (class, emulated, workload)
-  // A receipt came of an attempt that only a journal knows that a restore replaced.
+  // A receipt came for an attempt that only the journal before a restore contained.
   bool taught_by_unknown_ = false;
-  // Seconds and joules of a unit of work, of the rows by their keys.
+  // Seconds and joules per unit of work, by key of the row.
   std::map<std::string, std::pair<double, double>> means_;
   v1::Receipt newest_;                     // of the last attempt that finished
-  std::map<std::string, double> changes_;  // by device: of the newest change that a row told
+  std::map<std::string, double> changes_;  // by device: time of the newest change in a row
   int64_t probes_ = 0;
   int64_t profile_runs_ = 0;
   int64_t device_changes_ = 0;
-  bool rows_remain_ = false;  // the next rows are those that a revocation left
+  bool rows_remain_ = false;  // the next rows are those that remain after a revocation
 };
 
 }  // namespace wattle::sim

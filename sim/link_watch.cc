@@ -9,7 +9,7 @@
 namespace wattle::sim {
 namespace {
 
-// In which a worker notices the end of a window, or what disturbed it, and ends its transfer.
+// Time in which a worker notices the end of a window, or of a disturbance, and ends its transfer.
 constexpr double kNoticeSeconds = 75.0;
 // After 24 powered-on hours the worker accepts that its clock was ahead (link_meter.h).
 constexpr int64_t kDaysUntilDayIsTrusted = 3;

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// LinkWatch compares what crosses one device's link with what policies allow:
-//   - No piece of an artifact begins its way outside a policy's window for the link.
-//   - Artifacts do not cross once those of the day are above its bytes.
-// The promises do not hold while a clock is wrong, nor right after the worker starts or learns of a
-// policy. A process that stops loses the bytes since its last save, so a day with a stop is left
-// out of the second. Use it from one thread.
+// LinkWatch compares the traffic on one device's link with the policies:
+//   - No piece of an artifact starts outside a policy's window for the link.
+//   - Artifacts stop once the day's bytes exceed the policy's limit.
+// The promises are void while a clock is wrong, and right after the worker starts or receives a
+// policy. A process that stops loses the bytes since its last save, so the second promise is not
+// checked on a day with a stop. Single-threaded.
 #ifndef WATTLE_SIM_LINK_WATCH_H_
 #define WATTLE_SIM_LINK_WATCH_H_
 
@@ -21,13 +21,13 @@ class LinkWatch {
  public:
   void ProcessStarted(double now_seconds);
   void PoliciesChanged(double now_seconds) { disturbed_seconds_ = now_seconds; }
-  // Call it often: it must see each time in which the clock is wrong.
+  // Must be called often enough to see every period in which the clock is wrong.
   void Observe(const WatchMoment& moment);
-  // A piece of an artifact begins its way. Returns the breach in words; empty if there is none.
+  // A piece of an artifact starts. Returns the breach in words; empty if there is none.
   std::string OnPiece(const policy::Limits& limits, const WatchMoment& moment);
-  // A piece is over the link.
+  // A piece has crossed the link.
   void OnMoved(int64_t bytes);
-  // Of all pieces.
+  // Sum over all pieces.
   [[nodiscard]] int64_t bytes() const { return bytes_; }
 
  private:
@@ -36,7 +36,7 @@ class LinkWatch {
   int64_t day_ = 0;
   int64_t day_bytes_ = 0;
   bool day_is_counted_ = true;
-  // Before this day the worker may count another day than the true one.
+  // Before this day the worker may count the bytes to another day than the true one.
   int64_t distrusted_until_day_ = 0;
 };
 

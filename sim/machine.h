@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A machine that a scenario describes, in place of one that is drawn from a world's seed: its
-// board, and what each job takes there in truth. Plain values.
+// A machine described by a scenario instead of drawn from a world's seed: its board, and the true
+// cost of each job on it. Plain values.
 #ifndef WATTLE_SIM_MACHINE_H_
 #define WATTLE_SIM_MACHINE_H_
 
@@ -19,27 +19,27 @@
 
 namespace wattle::sim {
 
-// The truth about a run of a job on a board. The planner knows none of it.
+// The truth about a run of a job on a board, which the planner does not know.
 struct Workload {
   int64_t steps = 1;
   double step_seconds = 1.0;
-  // Steps that end together in one frame of the runner: short ones would be most of the
-  // simulation's events.
+  // Steps that end in one frame of the runner, because short steps would dominate the simulation's
+  // events.
   int64_t steps_together = 1;
   double tokens_per_step = 0.0;
   double start_seconds = 0.0;  // from the start of the runner to the first step
   Watts start_power{};
   Watts power{};                    // while the steps run
-  double checkpoint_seconds = 0.0;  // told of each one; the run does not stand still for it
+  double checkpoint_seconds = 0.0;  // reported per checkpoint; the run does not wait for it
   int64_t checkpoint_bytes = 0;
   int64_t result_bytes = 0;
-  v1::WorkDone work;  // of the whole job, as the runner tells it
+  v1::WorkDone work;  // of the whole job, as reported by the runner
 };
 
 struct Machine {
   BoardSettings board;
   v1::DeviceInfo info;  // the worker adds its id and its battery
-  // Absent: the link has the rate that `info` tells, and a transfer crosses it in one piece.
+  // Absent: the link has the rate in `info`, and a transfer crosses it in one piece.
   std::optional<HourlyLink> link{};
   std::function<Workload(const v1::JobSpec& spec)> workload;
   std::function<int64_t(const std::string& artifact_id)> artifact_bytes;

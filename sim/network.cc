@@ -24,6 +24,7 @@ void Network::Send(StreamId stream, Direction direction, std::function<void()> d
     return;
   }
   double& last = found->second.last_delivery_seconds[static_cast<size_t>(direction)];
+  // A stream is ordered like TCP, so no message overtakes an earlier one in its direction.
   last = std::max(last, loop_.now_seconds() +
                             0.5 * round_trips_seconds_[static_cast<size_t>(found->second.device)] +
                             random_.Between(0.001, options_.delay_seconds_max));
@@ -53,6 +54,7 @@ void Network::BreakSome(double share) {
       chosen.push_back(stream);
     }
   }
+  // A second loop, because Break erases from streams_.
   for (const StreamId stream : chosen) {
     Break(stream);
   }

@@ -47,7 +47,7 @@ class Network {
   [[nodiscard]] bool partitioned(int device) const {
     return partitioned_[static_cast<size_t>(device)];
   }
-  // What messages take to the coordinator and back, on top of the drawn delays.
+  // Round-trip time of messages, in addition to the drawn delays.
   void SetRoundTrip(int device, double seconds) {
     round_trips_seconds_[static_cast<size_t>(device)] = seconds;
   }

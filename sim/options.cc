@@ -12,7 +12,7 @@ namespace {
 struct FaultRow {
   Fault fault;
   const char* name;
-  // The mean seconds between two such faults in a dense world are drawn from this range; 0: never.
+  // Range of the mean seconds between two such faults in a dense world; 0: never.
   double low_seconds;
   double high_seconds;
 };
@@ -69,22 +69,22 @@ constexpr FaultRow kRows[] = {
     {Fault::kNarrowLink, "narrow link", 100.0, 900.0},
     {Fault::kLinkPolicy, "link policy", 60.0, 600.0},
 };
-// From here on a row has random numbers of its own, so that a new row leaves the worlds of a seed
-// as they were, but for its own fault.
+// From here on each row has separate random numbers, so that a new row leaves the worlds of a seed
+// unchanged except for its own fault.
 constexpr Fault kFirstNewFault = Fault::kGaugeStuck;
 static_assert(std::size(kRows) == kFaults, "every fault has its row");
 
-// The share of worlds in which users profile boards.
+// Share of worlds in which users profile boards.
 constexpr double kProfilingWorlds = 0.5;
-// The share of worlds with jobs that run apart.
+// Share of worlds with jobs that run apart.
 constexpr double kAntiAffinityWorlds = 0.5;
-// The share of worlds in which the boards' certificates can end.
+// Share of worlds in which the boards' certificates can end.
 constexpr double kCertificateWorlds = 0.5;
 constexpr double kCertificateLifeDays = 30.0;
-// The share of worlds with the real journal, which takes about ten times as long as the plain log.
+// Share of worlds with the real journal, which takes about ten times as long as the plain log.
 constexpr double kSqliteWorlds = 0.1;
 constexpr int kSparseBoards = 2000;
-// How much rarer faults are than in a slow world: for a board, and for the whole fleet.
+// Factor by which faults are rarer than in a slow world: for a board, and for the whole fleet.
 constexpr double kSparseFaults = 10.0;
 constexpr double kSparseFleetFaults = 4.0;
 constexpr double kHour = 3600.0;
@@ -99,8 +99,7 @@ void MakeSlow(Random& random, Options& options) {
   options.end_seconds = 150.0 * kDay;
   options.step_seconds = random.Between(10.0, 60.0);
   options.job_steps_max = 60;
-  // Devices are idle most of the time, so the cost of idle time determines the cost of the
-  // simulation.
+  // Devices are idle most of the time, so idle time dominates the cost of the simulation.
   options.heartbeat_seconds = random.Between(0.5 * kHour, kHour);
   options.ledger_seconds = random.Between(6.0 * kHour, 24.0 * kHour);
   options.idle_save_seconds = random.Between(6.0 * kHour, 12.0 * kHour);
@@ -174,8 +173,8 @@ Options DrawOptions(uint64_t seed, bool slow) {
   return options;
 }
 
-// Whatever costs something for each board and hour is rare; faults too,
-// so that a month takes minutes.
+// Reduces everything with a cost per board and hour, including faults, so that a month takes
+// minutes.
 Options DrawSparseOptions(uint64_t seed) {
   Options options = DrawOptions(seed, /*slow=*/true);
   Random random(seed * 7919 + 2);
@@ -189,16 +188,16 @@ Options DrawSparseOptions(uint64_t seed) {
   options.heartbeat_seconds = random.Between(6.0 * kHour, 12.0 * kHour);
   options.ledger_seconds = random.Between(5.0 * kDay, 10.0 * kDay);
   options.idle_save_seconds = options.ledger_seconds;
-  // A step takes minutes, and the guard counts on a look every 30 s (policy::kReadingAgeMax).
+  // A step takes minutes, and the guard needs a sample every 30 s (policy::kReadingAgeMax).
   options.sample_seconds = 10.0;
   options.tick_seconds = random.Between(600.0, 1800.0);
-  // A plan of thousands of boards takes most of a second.
+  // A plan for thousands of boards takes most of a second.
   options.plans_at_once = false;
   options.plan_seconds = random.Between(8.0 * kHour, 12.0 * kHour);
   options.lease_seconds_min = 2.0 * kDay;
   options.lease_seconds_max = 7.0 * kDay;
   options.outage_seconds_max = random.Between(0.5 * kDay, 2.0 * kDay);
-  // All boards come back at once after each stop of the coordinator.
+  // All boards reconnect at once after each stop of the coordinator.
   for (size_t i = 0; i < kFaults; ++i) {
     const Fault fault = static_cast<Fault>(i);
     const bool of_fleet = fault <= Fault::kArtifactEviction || fault == Fault::kUpgrade ||

@@ -9,7 +9,7 @@
 namespace wattle::sim {
 namespace {
 
-// Of a fleet of so many boards each plan is judged, of one of twice as many each second one.
+// In a fleet of this many boards each plan is checked, in one twice as large every second one.
 constexpr size_t kBoardsOfEachPlan = 64;
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Judges the plans of a simulation by rules that share no code with what makes them
+// Checks the plans of a simulation by rules that share no code with the planner
 // (scheduler/place/check_places.h).
 #ifndef WATTLE_SIM_PLAN_JUDGE_H_
 #define WATTLE_SIM_PLAN_JUDGE_H_
@@ -16,10 +16,10 @@ namespace wattle::sim {
 
 class PlanJudge {
  public:
-  // The first rule that the plan breaks, with its numbers; nullopt: none, or nobody looked. Of a
-  // large fleet few plans are looked at, because that takes about as long as to make one. Not
-  // looked at is also a plan for which an attempt leaves its board: what the attempt goes on to do
-  // later is known to its planner alone.
+  // The first rule that the plan breaks, with its numbers; nullopt: none, or the plan was not
+  // checked. Only few plans of a large fleet are checked, because a check takes about as long as a
+  // plan. A plan that makes an attempt leave its board is not checked either, because only its
+  // planner knows how that attempt continues.
   std::optional<std::string> Judge(const scheduler::Snapshot& snapshot,
                                    const core::PlanComputed& plan);
 

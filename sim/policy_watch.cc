@@ -10,9 +10,9 @@
 namespace wattle::sim {
 namespace {
 
-// The guard accepts a jump of the gauge after 20 s (telemetry/battery/guard.h), and accepts a
-// silent gauge for 30 s (policy/held_back.h). Then the runner has its stop time, in which it ends a
-// step and writes a checkpoint.
+// The guard accepts a jump of the gauge after 20 s (telemetry/battery/guard.h), and a silent gauge
+// for 30 s (policy/held_back.h). Then the runner has its stop time, in which it ends a step and
+// writes a checkpoint.
 constexpr double kGraceSteps = 6.0;
 constexpr double kGraceSeconds = 75.0;
 // The worker's measured idle power may be this much below the true one.
@@ -21,14 +21,14 @@ constexpr double kIdleTolerance = 0.99;
 // second in which the save falls.
 constexpr double kSaveSeconds = 51.0;
 // After 24 hours the worker accepts that its clock was ahead (agent_core_limits.cc), and begins a
-// new count. From the third day on its day is the true one.
+// new count. From the third day on its day is correct.
 constexpr int64_t kDaysUntilClockIsBelieved = 3;
 
-// What a stuck gauge hides before it is found (telemetry/sensors/stuck.cc), and the time for which
-// its last reading counts after that.
+// Charge that a stuck gauge hides before it is found (telemetry/sensors/stuck.cc), and the time for
+// which its last reading still counts.
 constexpr double kStuckShare = 0.016;
 constexpr double kStuckSeconds = 45.0;
-// The worker counts nothing of a longer gap between two readings (kChargeGapMax in the same file).
+// The worker ignores longer gaps between two readings (kChargeGapMax in the same file).
 constexpr double kGapSecondsMax = 120.0;
 
 double GraceSeconds(const WatchMoment& moment) {
@@ -158,7 +158,7 @@ std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
   const double grace_seconds = GraceSeconds(moment);
   WatchGauge(board, moment.now_seconds, grace_seconds);
   if (board.sensors.rail_is_ill()) {
-    spent_is_kept_ = false;  // the worker prices the time only once it knows
+    spent_is_kept_ = false;  // counted only from the budget on
   }
   if (!moment.clock_is_right) {
     clock_disturbed_seconds_ = moment.now_seconds;

@@ -5,14 +5,14 @@
 //   - Work uses no energy once the true state of charge is below the floor by more than the gauge's
 //     stated error. The floor is the reserve plus the energy that the device needs to stay alive.
 //     While the gauge is stuck, another 1.6 % of the capacity and 45 s of work may pass in each
-//     process before the worker knows (docs/operate/sensors.md). What leaves the battery between
-//     two readings that are more than two minutes apart comes on top, because the worker counts
-//     none of it.
+//     process before the worker notices (docs/operate/sensors.md). Energy that leaves the battery
+//     between two readings more than two minutes apart comes on top, because the worker cannot
+//     count it.
 //   - No work runs outside a policy's window.
 //   - Work draws no more energy in a day than the day's budget.
-// The promises do not hold while a sensor or a clock is wrong, nor right after the worker starts or
-// learns of a policy. After such a disturbance they hold again once the step under way may have
-// ended. Use it from one thread.
+// The promises are void while a sensor or a clock is wrong, and right after the worker starts or
+// receives a policy. After such a disturbance they apply again once the step under way may have
+// ended. Single-threaded.
 #ifndef WATTLE_SIM_POLICY_WATCH_H_
 #define WATTLE_SIM_POLICY_WATCH_H_
 
@@ -28,31 +28,31 @@
 
 namespace wattle::sim {
 
-// The moment at which the watch looks.
+// The moment of a check.
 struct WatchMoment {
   double now_seconds = 0.0;         // time of the world
   double step_seconds = 0.0;        // about the length of the runner's step
   absl::Time civil{};               // the true time of day
-  double time_error_seconds = 0.0;  // that the worker's time may have
+  double time_error_seconds = 0.0;  // possible error of the worker's time
   bool clock_is_right = true;
 };
 
 class PolicyWatch {
  public:
-  // Call it when the coordinator has sent these policies to the worker. Returns whether they are
-  // others than before.
+  // Must be called when the coordinator has sent these policies to the worker. Returns whether they
+  // differ from the previous ones.
   bool SetPolicies(const v1::DesiredSet& desired, double now_seconds);
-  // Call it when a process of the worker starts.
+  // Must be called when a process of the worker starts.
   void ProcessStarted(double now_seconds);
-  // Call it when the worker may have lost its count of the day's budget: its disk was lost, damaged
-  // or full.
+  // Must be called when the worker may have lost its count of the day's budget: its disk was lost,
+  // damaged or full.
   void ForgetSpent() { spent_is_kept_ = false; }
   [[nodiscard]] const policy::Limits& limits() const { return limits_; }
   // Returns the breach in words; empty if there is none.
   std::string Check(const Board& board, const WatchMoment& moment);
 
  private:
-  // Keeps the times at which the gauge was silent, lied or was stuck, and what a stuck one hides.
+  // Records when the gauge was silent, lied or was stuck, and what a stuck gauge hides.
   void WatchGauge(const Board& board, double now_seconds, double grace_seconds);
   [[nodiscard]] std::string CheckCharge(const Board& board, const WatchMoment& moment) const;
   [[nodiscard]] std::string CheckWindows(const WatchMoment& moment) const;
@@ -64,13 +64,13 @@ class PolicyWatch {
   double disturbed_seconds_ = 0.0;
   double clock_disturbed_seconds_ = 0.0;
   double stuck_seconds_ = -1e9;  // when the gauge was last seen stuck
-  int stuck_starts_ = 0;         // of the process, since it is stuck
+  int stuck_starts_ = 0;         // starts of the process since the gauge is stuck
   double unseen_share_ =
       0.0;  // of the capacity: what left in long gaps between readings since then
   double checked_seconds_ = 0.0;  // the last reading
   double checked_share_ = 0.0;    // its true charge
 
-  // The state of the budget's check.
+  // State of the budget check.
   int64_t day_ = 0;
   Joules spent_;
   Joules counted_;     // the part of the board's work energy that is in spent_ or in earlier days

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Seeded random numbers that are the same on every machine (SplitMix64: Steele, Lea, Flood, OOPSLA
-// 2014). The distributions of the standard library differ between machines. A value; not for two
-// threads at once.
+// Seeded random numbers that are equal on every machine (SplitMix64: Steele, Lea, Flood, OOPSLA
+// 2014), unlike the distributions of the standard library. A value; not thread-safe.
 #ifndef WATTLE_SIM_RANDOM_H_
 #define WATTLE_SIM_RANDOM_H_
 

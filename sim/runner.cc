@@ -19,14 +19,14 @@ namespace {
 
 constexpr size_t kCheckpointsKept = 2;
 constexpr int kDrawsPerStep = 3;
-constexpr double kLoadSteps = 0.5;  // in the time of a step
+constexpr double kLoadSteps = 0.5;  // as a share of a step's time
 constexpr int64_t kTokensPerExample = 128;
 constexpr int64_t kBatchDefault = 4;
-// The lengths of jobs whose specs name none: a layer is quantized or a token generated in a step.
+// Lengths of jobs whose specs name none: a step quantizes part of a layer or generates a token.
 constexpr int64_t kLayerSteps = 6;
 constexpr int64_t kGenerationSteps = 12;
 constexpr int64_t kExamplesPerStep = 4;
-// Tokens for one prompt, the spec's default.
+// Tokens per prompt, the spec's default.
 constexpr int64_t kGeneratedTokens = 32;
 
 uint64_t Mix(uint64_t a, uint64_t b) {
@@ -155,7 +155,7 @@ void Runner::Load() {
   for (const int64_t step : CheckpointSteps()) {
     if (KindOf(task_.spec()).keeps_checkpoints &&
         Restore(disk_.Read(CheckpointFile(task_.work_directory(), step)).value_or(""))) {
-      break;  // A damaged checkpoint is skipped; without any the run begins anew.
+      break;  // A damaged checkpoint is skipped; without any the run starts from the beginning.
     }
   }
   After(
@@ -163,7 +163,7 @@ void Runner::Load() {
       &Runner::Step);
 }
 
-// Frames end where the job wants a checkpoint.
+// Frames end at the checkpoints that the job asks for.
 int64_t Runner::StepsUntilNextFrame() const {
   if (!settings_.workload) {
     return 1;
@@ -257,7 +257,7 @@ void Runner::SaveCheckpoint() {
   const std::string text = absl::StrCat(step_, " ", counter_, " ", weights_, " ",
                                         Mix(static_cast<uint64_t>(step_), Mix(counter_, weights_)));
   if (!disk_.Replace(CheckpointFile(task_.work_directory(), step_), text).ok()) {
-    return;  // A failed checkpoint does not end the training.
+    return;  // A failed checkpoint does not end training.
   }
   const std::vector<int64_t> steps = CheckpointSteps();
   for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {
@@ -357,7 +357,7 @@ void Runner::Command(const v1::RunnerCommand& command) {
     stop_ = true;
     discard_ = command.stop().discard();
   }
-  // A stop also opens the gate: the runner is between two steps.
+  // A stop also opens the gate, because the runner is between two steps.
   if (std::exchange(waits_, false)) {
     After(0.0, &Runner::Step);
   }

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated wattle-runner: it sends the frames of a real runner and has a chain of hashes for an
+// A simulated wattle-runner: it sends the frames of a real runner, with a chain of hashes as its
 // engine. Each step mixes the weights with numbers drawn from a counter. A checkpoint on the
-// worker's disk has the step, the counter and the weights. The result of a job therefore follows
-// from its spec alone, however often the run was interrupted; a resume that repeats, skips or
-// forgets anything gives another result. Kinds of jobs without checkpoints begin anew.
+// worker's disk has the step, the counter and the weights. The result of a job therefore depends
+// only on its spec, however often the run was interrupted; a resume that repeats, skips or forgets
+// anything gives another result. Jobs of kinds without checkpoints start from the beginning.
 // A scenario's jobs run by a Workload (machine.h): the same chain with the steps, times and watts
 // of a job on that board. Single-threaded.
 #ifndef WATTLE_SIM_RUNNER_H_
@@ -26,8 +26,8 @@
 
 namespace wattle::sim {
 
-// The model that the users of a drawn world push. A step of it takes a board of four cores about as
-// long by the datasheet as the simulated step does in truth, so that predictions are of the right
+// The model that the users of a drawn world push. By the datasheet, a step of it takes a board of
+// four cores about as long as the simulated step takes in truth, so that predictions have the right
 // size.
 inline constexpr int kModelLayers = 6;
 inline constexpr int kModelWidth = 384;
@@ -52,13 +52,13 @@ class Runner {
   struct Settings {
     double step_seconds = 1.0;
     bool fails = false;                   // the run fails by its own fault at some step
-    std::function<double()> slower_by{};  // a factor of each step's seconds; null: 1
+    std::function<double()> slower_by{};  // factor of each step's seconds; null: 1
     std::string engine{};                 // its version
-    // Of a scenario's job. Its steps then have their own time, and nothing is drawn.
+    // For a scenario's job, whose steps have their own time; nothing is drawn then.
     std::optional<Workload> workload{};
   };
   Runner(EventLoop& loop, Random& random, agent::Disk& disk, const Settings& settings, Port port);
-  ~Runner();  // calls nothing any more
+  ~Runner();  // calls no callback afterwards
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
@@ -76,13 +76,13 @@ class Runner {
  private:
   void After(double seconds, void (Runner::*action)());
   [[nodiscard]] int64_t StepsUntilNextFrame() const;
-  bool TakeCheckpointDue();  // an order of the agent is taken once
+  bool TakeCheckpointDue();  // consumes an order of the agent
   void Load();
   void Step();
   void StepDone();
   void SaveCheckpoint();
   void Finish();
-  // What a drawn job has done.
+  // The work done by a drawn job.
   [[nodiscard]] v1::WorkDone SmallWork() const;
   void Exit(bool clean);
   void Phase(const std::string& phase);
@@ -109,7 +109,7 @@ class Runner {
   int64_t fails_at_ = -1;
   uint64_t counter_ = 0;
   uint64_t weights_ = 0;
-  // Actions of the loop may outlive the runner and check this pointer first.
+  // Actions of the loop may outlive the runner, so they check this pointer first.
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The virtual file system (https://www.sqlite.org/vfs.html). Locks and shared memory are those of
-// one process, but SQLite relies on them to tell its connections apart.
+// The virtual file system (https://www.sqlite.org/vfs.html). Locks and shared memory need to work
+// only within one process, but SQLite separates its connections by them.
 #include "sim/sqlite_disk.h"
 
 #include <algorithm>
@@ -32,7 +32,7 @@ constexpr double kJulianDayOfEpoch = 2440587.5;
 // State that all connections to one file share.
 struct Shared {
   int readers = 0;
-  void* reserved = nullptr;   // the connection that holds it
+  void* reserved = nullptr;   // the connection with this lock
   void* exclusive = nullptr;  // pending or exclusive
   std::vector<std::unique_ptr<char[]>> memory;
   std::array<int, SQLITE_SHM_NLOCK> shm_readers{};
@@ -59,7 +59,7 @@ Mounted* Find(absl::string_view path) {
 }
 
 struct OpenFile {
-  sqlite3_file base;  // first: SQLite sees this
+  sqlite3_file base;  // first member, because SQLite sees only this
   Mounted* mounted;
   Shared* shared;
   std::string* path;
@@ -150,13 +150,15 @@ int Read(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   if (there > 0) {
     std::memcpy(into, content->data() + offset, static_cast<size_t>(there));
   }
+  // SQLite requires zeros after a short read (https://www.sqlite.org/c3ref/io_methods.html).
   std::memset(static_cast<char*>(into) + there, 0, static_cast<size_t>(size - there));
   return there == size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }
 
-// Begins a change of the disk. False: the disk is unplugged.
+// Begins a change of the disk. Returns false if the disk is unplugged.
 bool Begin(Mounted& mounted) {
   if (mounted.operations_left >= 0) {
+    // Counts down to a random operation, so that over many seeds each one is interrupted.
     mounted.unplugged = mounted.unplugged || mounted.operations_left == 0;
     --mounted.operations_left;
   }
@@ -289,7 +291,7 @@ int OpenPath(sqlite3_vfs* /*vfs*/, const char* name, sqlite3_file* file, int fla
   file->pMethods = nullptr;
   Mounted* const mounted = name == nullptr ? nullptr : Find(name);
   if (mounted == nullptr || mounted->unplugged) {
-    return SQLITE_CANTOPEN;  // includes temporary files, which nothing here needs
+    return SQLITE_CANTOPEN;  // includes temporary files, which the journal does not need
   }
   if (mounted->disk->Find(name) == nullptr) {
     if ((flags & SQLITE_OPEN_CREATE) == 0) {
@@ -334,7 +336,7 @@ int FullPathname(sqlite3_vfs* /*vfs*/, const char* name, int size, char* full) {
 
 int Randomness(sqlite3_vfs* /*vfs*/, int size, char* bytes) {
   std::memset(bytes, 0x5a,
-              static_cast<size_t>(size));  // constant, so that a seed always gives the same run
+              static_cast<size_t>(size));  // constant, so that equal seeds give equal runs
   return size;
 }
 int Sleep(sqlite3_vfs* /*vfs*/, int microseconds) {

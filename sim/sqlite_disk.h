@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// SQLite on a simulated disk, so that the real journal (coordinator/store) meets lost, refused and
-// damaged writes. The process has one virtual file system. Each world mounts its disk under its own
-// name, and a path that begins with this name lies on that disk. One thread for the process.
+// SQLite on a simulated disk, so that the real journal (coordinator/store) is tested with lost,
+// refused and damaged writes. The process has one virtual file system. Each world mounts its disk
+// under its own name, and a path that begins with this name is on that disk. One thread for the
+// process.
 #ifndef WATTLE_SIM_SQLITE_DISK_H_
 #define WATTLE_SIM_SQLITE_DISK_H_
 
@@ -27,7 +28,7 @@ class SqliteMount {
 
   // "/sim-3": the beginning of every path on this disk.
   [[nodiscard]] const std::string& root() const { return root_; }
-  // While unplugged, every access fails. A test can thus close the databases of a dead process
+  // While unplugged, every access fails, so that a test can close the databases of a dead process
   // without letting them write.
   void Unplug(bool unplugged);
   // Unplugs the disk at a random one of the next `operations` writes, truncations and syncs.

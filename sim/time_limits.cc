@@ -17,7 +17,7 @@ namespace {
 
 // A job stays in the state for at least this long after its end (kStaysAtLeast in core/archive.cc).
 constexpr double kStaysAtLeastSeconds = 600.0;
-// A submit becomes durable at most this long after its decision, standstills apart.
+// A submit becomes durable at most this long after its decision, except during standstills.
 constexpr double kCommitSeconds = 0.5;
 
 const v1::Job* JobOf(const core::State& state, const std::string& job_id) {
@@ -34,8 +34,8 @@ const v1::Attempt* LiveAttemptOf(const v1::Job& job) {
   return nullptr;
 }
 
-// Whether the latest plan has a reason to leave a free device alone: a better device takes the job
-// later, or the free one would need a probe and has explored enough for the day.
+// Whether the latest plan has a reason to leave a free device idle: a better device takes the job
+// later, or the free one would need a probe and has used up its exploration budget.
 bool LeavesFreeDevices(const core::Observations& observations, const std::string& job_id) {
   if (observations.waiting == nullptr) {
     return false;
@@ -45,7 +45,7 @@ bool LeavesFreeDevices(const core::Observations& observations, const std::string
          (found->second.place.wait() || absl::StrContains(found->second.why, "explor"));
 }
 
-// A queue holds no work back, and of the share for exploring the plan tells (LeavesFreeDevices).
+// A queue delays no work, and the plan reports an exhausted exploration budget (LeavesFreeDevices).
 bool IsChargeOrHeat(const policy::Field& field) {
   constexpr absl::string_view kNames[] = {"device_queue_depth", "exploration_ratio",
                                           "reserve_state_of_charge_ratio",
@@ -53,7 +53,7 @@ bool IsChargeOrHeat(const policy::Field& field) {
   return std::find(std::begin(kNames), std::end(kNames), field.name) != std::end(kNames);
 }
 
-// Whether policies limit a device on mains power by its temperature alone.
+// Whether policies limit a device on mains power only by its temperature.
 bool OnlyChargeAndHeat(const core::State& state) {
   return std::all_of(state.policies.begin(), state.policies.end(), [](const auto& entry) {
     const auto fields = policy::Fields();
@@ -151,7 +151,7 @@ void TimeLimits::CheckDeadlines(const core::State& state, double now_seconds) {
     if (job == nullptr || IsTerminal(job->state())) {
       continue;
     }
-    // The process counts a job that is older than itself from its own start.
+    // The process counts the age of an older job from its own start.
     double due_seconds =
         std::max(submitted_[job_id].at_seconds, started_seconds_) + job->spec().deadline_seconds();
     if (const v1::Attempt* live = LiveAttemptOf(*job)) {
@@ -162,7 +162,7 @@ void TimeLimits::CheckDeadlines(const core::State& state, double now_seconds) {
       }
       due_seconds = std::max(due_seconds, paused->second);
     }
-    // The job of an attempt that was stopped after the deadline waits from then on.
+    // A job whose attempt was stopped after the deadline waits from then on.
     for (const v1::Attempt& attempt : job->attempts()) {
       if (const auto ended = attempt_ended_.find(attempt.attempt_id());
           ended != attempt_ended_.end()) {
@@ -192,7 +192,7 @@ void TimeLimits::CheckRetention(const core::State& state, double now_seconds) {
       return;
     }
     const v1::Job* job = JobOf(state, job_id);
-    // After a restore a job may have ended for a second time.
+    // After a restore a job may have ended a second time.
     if (job != nullptr && IsTerminal(job->state()) && last_ended_[job_id] == ended_seconds) {
       invariants_.Break(absl::StrCat(job_id, " ended ", now_seconds - ended_seconds,
                                      " s ago and is not in the history yet"));
@@ -238,7 +238,7 @@ bool TimeLimits::HasElsewhere(const core::State& state, const v1::Job& job,
       continue;
     }
     if (since == free_.end() || now_seconds - since->second <= PlanGrace()) {
-      return false;  // A better device was worth waiting for, and is or was busy just now.
+      return false;  // A better device was worth the wait, and is or was busy a moment ago.
     }
     found = true;
   }

@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // TimeLimits checks by the world's true time that the coordinator acted in time:
-//   - A job that does not run fails at its deadline, not before it and not later.
+//   - A job that does not run fails at its deadline, neither earlier nor later.
 //   - An ended job moves to the history once its retention is over.
 //   - A paused attempt leaves its device when the pause is longer than a policy allows and another
 //     device is free.
-// A restarted coordinator counts such times anew from its start, so each limit counts from the
-// start of the present process at the earliest. Use it from one thread.
+// A restarted coordinator counts such times again from its start, so each limit counts from the
+// start of the present process at the earliest. Single-threaded.
 #ifndef WATTLE_SIM_TIME_LIMITS_H_
 #define WATTLE_SIM_TIME_LIMITS_H_
 
@@ -29,20 +29,22 @@ class TimeLimits {
   TimeLimits(const Options& options, Invariants& invariants)
       : options_(options), invariants_(invariants) {}
 
-  // Call it when the coordinator's process starts.
+  // Must be called when the coordinator's process starts.
   void OnStart(double now_seconds);
-  // Call it when the process goes on after a standstill. What fell due meanwhile is late from now.
+  // Must be called when the process resumes after a standstill. Limits that passed meanwhile count
+  // from now.
   void OnStandstill(double began_seconds, double now_seconds);
-  // Call it when the coordinator's wall clock steps. Retention is not checked from then on, because
-  // ended jobs are in the order of the wall clock.
+  // Must be called when the coordinator's wall clock steps. Retention is not checked from then on,
+  // because ended jobs are in the order of the wall clock.
   void OnClockStep() { clock_stepped_ = true; }
   void OnEvent(const v1::Event& event, double now_seconds);
-  // Call it at each tick while the coordinator runs. The cost grows with what is due and, while an
-  // attempt is paused, with the number of devices; not with the number of jobs.
+  // Must be called at each tick while the coordinator runs. The cost grows with the number of due
+  // checks and, while an attempt is paused, with the number of devices; not with the number of
+  // jobs.
   void Check(const core::State& state, const core::Observations& observations, double now_seconds);
 
  private:
-  // The earliest time at which a decision was made whose event becomes durable now.
+  // The earliest possible time of the decision whose event becomes durable now.
   [[nodiscard]] double DecidedAtEarliest(double now_seconds) const;
   void OnJob(const v1::JobStateChanged& changed, double now_seconds);
   void CheckDeadlines(const core::State& state, double now_seconds);
@@ -54,7 +56,7 @@ class TimeLimits {
   // Whether another device is free for the job, and no busy device could be worth a wait.
   [[nodiscard]] bool HasElsewhere(const core::State& state, const v1::Job& job,
                                   const std::string& device_id, double now_seconds) const;
-  // Enough for two ticks, and for a commit after each.
+  // Enough for two ticks, each with a commit.
   [[nodiscard]] double TickGrace() const { return 3.0 * options_.tick_seconds + 2.0; }
   [[nodiscard]] double PlanGrace() const {
     return TickGrace() + 4.0 * (options_.plan_seconds + 3.0) + 3.0 * options_.heartbeat_seconds;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What is in a pack in truth. A board has a pack of its own, or shares one with other boards.
+// The true content of a pack. A board has its own pack, or shares one with other boards.
 #ifndef WATTLE_SIM_TRUE_PACK_H_
 #define WATTLE_SIM_TRUE_PACK_H_
 
@@ -17,21 +17,21 @@ class Board;
 struct TruePack {
   std::optional<Joules> capacity{};  // absent: mains
   Joules charge{};
-  Joules lost_sun{};  // what came while the pack was full
+  Joules lost_sun{};  // sun that came while the pack was full
   bool on_mains = false;
 
-  // A time in which so much came from the sun and the boards drew so much.
+  // Passes a period in which the sun gave and the boards drew these joules.
   void Pass(Joules sun, Joules drawn) {
     lost_sun += std::max(Joules(0), charge + sun - drawn - *capacity);
     charge = std::clamp(charge + sun - drawn, Joules(0), *capacity);
   }
 };
 
-// Boards that draw from one pack. They pass their time together, because the charge depends on what
-// all of them draw.
+// Boards that draw from one pack and advance together, because the charge depends on the draw of
+// all of them.
 struct SharedPack {
   TruePack pack;
-  std::vector<Board*> boards{};  // not owned; not empty once one has joined
+  std::vector<Board*> boards{};  // not owned; empty until the first one joins
 };
 
 }  // namespace wattle::sim

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // How the true speed of a board changes while it works: a fan dies, dust gathers, the sun heats it,
-// its software is updated. Nobody tells the coordinator, but for the name of the software. Pure.
+// its software is updated. The coordinator is informed only of the software's name. Pure.
 #ifndef WATTLE_SIM_TRUE_SPEED_H_
 #define WATTLE_SIM_TRUE_SPEED_H_
 
@@ -26,10 +26,10 @@ struct SpeedChanges {
 // The factor of the hardware at a moment.
 double SlowerBy(const SpeedChanges& changes, double now_seconds, Celsius temperature);
 
-// The engine that the board's software has from a moment on, once its process starts anew.
+// The engine of the board's software after a moment, once its process restarts.
 std::string EngineAt(const SpeedChanges& changes, double now_seconds);
 
-// When the board first becomes another one; infinity: never at one moment.
+// When the board's speed first changes abruptly; infinity: never.
 double ChangesAt(const SpeedChanges& changes);
 
 }  // namespace wattle::sim

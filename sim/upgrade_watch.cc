@@ -6,7 +6,7 @@
 namespace wattle::sim {
 namespace {
 
-// Of one stage; with so many the upgrade stops.
+// Within one stage; this many stop the upgrade.
 constexpr int kRollBacksMax = 2;
 
 }  // namespace

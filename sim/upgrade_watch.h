@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the events of upgrades by stages must keep: a release that fails stops in its stage. Copied
-// with a backup of the journal. Single-threaded.
+// Invariants of the events of upgrades by stages: a bad release stops in its stage. Copied with a
+// backup of the journal. Single-threaded.
 #ifndef WATTLE_SIM_UPGRADE_WATCH_H_
 #define WATTLE_SIM_UPGRADE_WATCH_H_
 
@@ -25,8 +25,8 @@ class UpgradeWatch {
   std::string OnDevice(const v1::DeviceUpgrade& device);
 
   v1::Upgrade open_;                                  // the latest
-  std::map<std::string, v1::DeviceUpgrade> devices_;  // its
-  int64_t ended_ = 0;                                 // upgrades that all devices went through
+  std::map<std::string, v1::DeviceUpgrade> devices_;  // of open_
+  int64_t ended_ = 0;                                 // upgrades that all devices finished
   int64_t rolled_back_ = 0;                           // devices
 };
 

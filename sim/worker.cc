@@ -13,9 +13,9 @@
 namespace wattle::sim {
 namespace {
 
-// Steps forth and back leave a rounding.
+// Tolerance for rounding after steps forward and back.
 constexpr double kClockIsRightSeconds = 1e-3;
-// The coordinator's time is off by half a round trip, and what a hello waits for there.
+// The time from the coordinator is off by half a round trip, plus the wait of a hello there.
 constexpr double kTimeErrorSeconds = 5.0;
 // The shortest timer. With a shorter one, rounding between two clocks could stop the time.
 constexpr double kWakeSecondsMin = 0.001;
@@ -86,9 +86,9 @@ void Worker::Start() {
   absl::StatusOr<std::unique_ptr<agent::Spool>> spool =
       state.ok() ? agent::Spool::Open(&disk_) : state.status();
   if (!spool.ok()) {
-    // As the real worker: it reports the reason, ends, and its supervisor starts it again.
+    // Like the real worker: it reports the reason, ends, and its supervisor restarts it.
     if (absl::IsDataLoss(spool.status())) {
-      LoseDisk();  // somebody puts in a new card
+      LoseDisk();  // an operator inserts a new card
     }
     world_.loop.After(5.0, [this] { Start(); });
     return;
@@ -101,7 +101,7 @@ void Worker::Start() {
   wake_scheduled_ = false;
   idles_over_work_since_seconds_ = 0.0;
   disk_so_since_seconds_ = world_.loop.now_seconds();
-  if (desired_may_be_lost_) {  // then the worker obeys the policies that it kept before
+  if (desired_may_be_lost_) {  // the worker then obeys the policies that it kept before
     policies_.SetPolicies(state_->ReadDesired().record, world_.loop.now_seconds());
   }
   policies_.ProcessStarted(world_.loop.now_seconds());
@@ -125,7 +125,7 @@ void Worker::MakeCore() {
   time_ = agent::TimeKeeper();
   time_.Resume(kept.clock(), BootId());
   if (has_modes_) {
-    RestorePowerMode().IgnoreError();  // As the worker's shell does before it describes its board.
+    RestorePowerMode().IgnoreError();  // Like the worker's shell before it describes its board.
   }
   idle_since_seconds_ = world_.loop.now_seconds();
   const telemetry::SourceInfo sensors = board_.Sensors();
@@ -247,7 +247,7 @@ void Worker::Call(const CoreCall& call) {
   CheckStorage(now);
   if (disk_.power_is_cut() || (board_.has_battery() && board_.charge() <= Fraction(0))) {
     world_.counts.empty_batteries += disk_.power_is_cut() ? 0 : 1;
-    // Not inside a call of the runner or the core, because the stop destroys both.
+    // Later, because the stop destroys the runner or core whose call may be active.
     Later(0.0, [this] {
       Stop(ProcessStop::kPowerCut);
       world_.loop.After(world_.random.Between(0.5, world_.options.outage_seconds_max),

@@ -2,7 +2,7 @@
 //
 // A worker's machine in virtual time around the real agent (worker/agent/core,
 // worker/agent/storage): board, sensors, runner, transfers, disk and link. The process can stop at
-// any disk operation and come back. Single-threaded.
+// any disk operation and restart. Single-threaded.
 #ifndef WATTLE_SIM_WORKER_H_
 #define WATTLE_SIM_WORKER_H_
 
@@ -57,14 +57,14 @@ class Worker final : public agent::AgentPorts {
     // Commits the artifact. Calls `done` with the outcome, or never.
     std::function<void(const v1::ArtifactInfo&, std::function<void(const absl::Status&)> done)>
         upload;
-    // The content of the artifact in the coordinator's store; null: none.
+    // The content of the artifact in the coordinator's store; null if missing.
     std::function<const std::string*(const std::string& artifact_id)> blob;
     std::function<void(const std::string& artifact_id, const std::string& content)> keep_blob;
     std::function<void()> stopped;  // the machine stopped by itself
-    // The device with this id is gone for good: its card was replaced.
+    // The device with this id will not return: its card was replaced.
     std::function<void(const std::string& device_id)> gone;
   };
-  // machine: of a scenario; null: drawn from the seed.
+  // machine: from a scenario; null: drawn from the seed.
   Worker(int number, const World& world, Link link, const Machine* machine);
   ~Worker() override;
   Worker(const Worker&) = delete;
@@ -73,7 +73,7 @@ class Worker final : public agent::AgentPorts {
   void Start();
   // Ends the process.
   void Stop(ProcessStop how);
-  // No power, and no start until it is back.
+  // Removes the power; the machine cannot start until it is back.
   void SetSwitchedOff(bool off);
   // Cuts the power during one of the next disk operations.
   void CutPowerSoon();
@@ -84,7 +84,7 @@ class Worker final : public agent::AgentPorts {
   enum class Disk { kHealthy, kFull, kReadOnly, kError, kSlow };
   void SetDisk(Disk disk);
   void StepClock(double seconds);
-  // From now on no time service keeps the clock, which is late by this; 0: one does. Not while the
+  // Removes the time service and makes the clock late by this; 0: restores both. Not while the
   // process lives, unless the clock becomes right.
   void SetClockLate(double seconds);
   void EvictCache() {
@@ -92,18 +92,18 @@ class Worker final : public agent::AgentPorts {
     fetched_bytes_ = 0;
     parts_bytes_.clear();
   }
-  // From now on its link carries so many bytes a second; absent: what a drawn board's does.
+  // Limits the link to this many bytes a second; absent: restores the drawn board's rate.
   void SetNarrowLink(std::optional<double> bytes_per_second) {
     narrow_bytes_per_second_ = bytes_per_second;
   }
   // Other programs share the board's cores with the runner, whose steps take twice as long.
   void SetOtherLoad(bool on);
   void SetWeakSupply(bool on);
-  // The owner sets another power mode, and the worker notices. False: there is none to set, or no
-  // worker.
+  // The owner sets another power mode, and the worker notices. Returns false if there is no other
+  // mode or no worker.
   bool SetModeByOwner();
   void SetMemoryTaken(bool on);
-  // The owner takes the board for this time, or gives it back. False: there is no worker to tell.
+  // The owner reserves the board for this time, or releases it. Returns false if no worker runs.
   bool HoldByOwner(double seconds);
   void ReleaseByOwner();
   void StopFaults();
@@ -115,21 +115,21 @@ class Worker final : public agent::AgentPorts {
   void Receive(const v1::CoordinatorMessage& message);
 
   [[nodiscard]] int number() const { return number_; }
-  // By how much a step takes longer than the world's mean in the board's slowest power mode.
+  // Factor by which a step in the board's slowest power mode is longer than the world's mean.
   [[nodiscard]] double SlowestBy();
-  // The windows of the policies that the worker knows.
+  // The windows of the policies that the worker has.
   [[nodiscard]] const std::vector<policy::WindowLimit>& windows() const {
     return policies_.limits().windows;
   }
-  // What its clock says.
+  // Reading of its clock.
   [[nodiscard]] absl::Time Clock() const;
-  // Of a drawn board, in its modes.
+  // Power of a drawn board's work in its modes.
   [[nodiscard]] std::optional<Truth::WorkPower> work_power() const;
   [[nodiscard]] bool alive() const { return core_ != nullptr; }
   [[nodiscard]] int64_t stream() const { return stream_; }  // 0: none
-  // Where it looks for its coordinator, in its rounds over those that it knows.
+  // The present address in its rounds over the known coordinator addresses.
   [[nodiscard]] const std::string& address() const { return addresses_[address_]; }
-  // Whether it turns away from another journal than its own by what it knows itself.
+  // Whether the worker itself can tell another journal from its own, and then disconnects.
   [[nodiscard]] bool tells_strangers() const;
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
   [[nodiscard]] int64_t incarnation() const { return incarnation_; }
@@ -141,7 +141,7 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] agent::AgentCore* core() { return core_.get(); }
   [[nodiscard]] agent::Spool* spool() { return spool_.get(); }
   [[nodiscard]] const agent::MemoryDisk& disk() const { return disk_; }
-  // Of artifacts, that crossed its link.
+  // Bytes of artifacts that crossed its link.
   [[nodiscard]] int64_t link_bytes() const { return links_.bytes(); }
   void AdvanceBoard();
 
@@ -169,16 +169,16 @@ class Worker final : public agent::AgentPorts {
  private:
   using CoreCall = std::function<void(const agent::Instant&)>;
 
-  // By how much a step takes longer while other programs keep the cores busy.
+  // Factor of a step's time while other programs keep the cores busy.
   static constexpr double kBesideOthersSlower = 2.0;
 
   [[nodiscard]] agent::Instant Now();
   [[nodiscard]] std::string BootId() const;
-  // Whether what the worker was told of the time is true.
+  // Whether the worker's last information about the time is true.
   [[nodiscard]] bool TimeIsTold() const;
   // The processor time of the board.
   [[nodiscard]] agent::BoardLoad Load() const;
-  // For how long its programs waited for memory.
+  // Time that its programs have waited for memory.
   [[nodiscard]] absl::Duration MemoryStalled() const;
   // Samples the board, calls the core, and handles the consequences: the next wake, a power cut.
   void Call(const CoreCall& call);
@@ -186,8 +186,8 @@ class Worker final : public agent::AgentPorts {
   void Later(double seconds, std::function<void()> action);  // only if the process still lives
   void SetWorking(bool working);
   void EndTransfer(int64_t transfer, const absl::Status& status);
-  // Moves what is left of the transfer after a wait, then calls `moved`. A transfer that the link
-  // cuts off ends.
+  // Moves the rest of the transfer after a wait, then calls `moved`. A transfer that the link cuts
+  // off ends.
   void Move(int64_t transfer, double wait_seconds, const std::function<void()>& moved);
   [[nodiscard]] WatchMoment Moment();
   [[nodiscard]] double StepSeconds();
@@ -205,7 +205,7 @@ class Worker final : public agent::AgentPorts {
   void WatchTrial();
   void RestartSoon();
   void PlaceCheckpoint(const v1::Assignment& assignment);
-  // The agent, from what the disk has.
+  // Makes the agent from the content of the disk.
   void MakeCore();
   void ScheduleWake(const agent::Instant& now);
   void Dial();
@@ -215,30 +215,30 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] agent::CoreSettings Settings() const;
   [[nodiscard]] absl::Duration StorageProbePeriod() const;
 
-  // The bytes of an artifact of the store, and those of what a scenario's job made.
+  // Size of an artifact of the store, or of one that a scenario's job made.
   [[nodiscard]] int64_t ArtifactBytes(const std::string& artifact_id) const;
   [[nodiscard]] int64_t UploadBytes(v1::ArtifactKind kind) const;
-  // Of the transfer under way, what crosses the link next.
+  // The next piece of the present transfer.
   [[nodiscard]] HourlyLink::Piece NextPiece(double at_seconds) const;
   [[nodiscard]] bool IsCached(const std::string& artifact_id) const;
-  // Of a scenario's machine: these bytes of its files came, one file after the other.
+  // For a scenario's machine: records that these bytes of its files arrived, file after file.
   void KeepParts(const std::vector<std::string>& artifact_ids, int64_t bytes);
   void KeepInCache(const agent::FetchResult& result);
 
-  // The transfer under way.
+  // The present transfer.
   struct Moving {
     int64_t left_bytes = 0;
     int64_t moved_bytes = 0;
-    double seconds = 0.0;  // in which they moved
+    double seconds = 0.0;  // duration of the move
     bool uploads = false;
-    std::function<void(int64_t)> came{};  // with the bytes of a piece
+    std::function<void(int64_t)> came{};  // called with the bytes of a piece
   };
 
   const int number_;
   World world_;
   Link link_;
   const std::optional<Machine> machine_;
-  const bool emulated_;  // of a drawn board, as the next
+  const bool emulated_;  // of a drawn board, like the next
   const bool has_modes_;
   Board board_;
   agent::MemoryDisk disk_;
@@ -252,10 +252,10 @@ class Worker final : public agent::AgentPorts {
   int64_t boots_ = 0;
   double clock_offset_seconds_ = 0.0;
   double late_seconds_ = 0.0;     // above 0: no time service keeps the clock
-  bool told_wrong_time_ = false;  // by a coordinator, in this boot
+  bool told_wrong_time_ = false;  // by a coordinator, since the last boot
   bool other_load_ = false;
   double other_load_since_seconds_ = 0.0;
-  double others_seconds_ = 0.0;  // for which other programs kept all cores busy, until then
+  double others_seconds_ = 0.0;  // with all cores busy with other programs
   bool weak_supply_ = false;
   double weak_supply_since_seconds_ = 0.0;
   bool memory_taken_ = false;
@@ -288,28 +288,28 @@ class Worker final : public agent::AgentPorts {
   double wake_seconds_ = 0.0;
   bool wake_scheduled_ = false;
   bool cache_empty_ = true;
-  int64_t fetched_bytes_ = 0;                      // of a fetch that is not whole, on the card
-  std::map<std::string, int64_t> parts_bytes_;     // likewise of a scenario's machine, by artifact
-  std::map<std::string, int64_t> uploaded_bytes_;  // that the coordinator has, by artifact
+  int64_t fetched_bytes_ = 0;                      // bytes of an unfinished fetch, on the card
+  std::map<std::string, int64_t> parts_bytes_;     // the same for a scenario's machine, by artifact
+  std::map<std::string, int64_t> uploaded_bytes_;  // bytes that the coordinator has, by artifact
   std::set<std::string> cached_;                   // artifacts, of a scenario's machine
-  std::optional<Workload> workload_;               // of the present run on it
+  std::optional<Workload> workload_;               // of the scenario machine's present run
   bool lost_something_ = false;
-  // The owner's hold, as long as nothing happened that may lose it; both 0: the worker owes none.
+  // The owner's hold, while nothing has happened that may lose it; both 0: the worker owes no hold.
   double held_since_seconds_ = 0.0;
   double held_until_seconds_ = 0.0;
-  bool new_software_ = false;      // that the process runs
+  bool new_software_ = false;      // of the process
   std::string power_mode_;         // the board's present one; empty: it has none
-  std::string own_mode_ = "MAXN";  // that its owner set last
+  std::string own_mode_ = "MAXN";  // last set by its owner
   Disk disk_state_ = Disk::kHealthy;
-  double disk_so_since_seconds_ = 0.0;  // in one process, and without work where it is slow
+  double disk_so_since_seconds_ = 0.0;  // in one process; if slow, without work
   double idle_since_seconds_ = 0.0;
   // Releases of the worker: those on the card, the one that the link names ("": the installed
-  // programs), and what the process runs.
+  // programs), and the one that the process runs.
   std::set<std::string> releases_;
   std::string release_;
   std::string version_;
   std::optional<double> bad_release_since_seconds_;  // of power
-  // 0: the process does not idle over work that it holds and may do.
+  // 0: no work that the process holds and may do is idle.
   double idles_over_work_since_seconds_ = 0.0;
   PolicyWatch policies_;
   bool desired_may_be_lost_ = false;  // the disk may not have kept the latest desired set

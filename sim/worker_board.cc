@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The board of a simulated worker: what it is and tells of itself, its power modes, and how fast
-// its runner is.
+// The board of a simulated worker: its description, its power modes, and the speed of its runner.
 #include <algorithm>
 #include <utility>
 
@@ -16,15 +15,15 @@ namespace {
 
 constexpr const char* kLowMode = "LOW";
 constexpr const char* kFullMode = "MAXN";  // of new boards
-// By how much steps take longer in the low mode, and what it draws above idle.
+// Slowdown of steps in the low mode, and its power above idle.
 constexpr double kLowModeSlower = 1.5;
 constexpr double kLowModeShare = 0.5;
-// Of an emulated board's steps: its rows must serve no real board.
+// Slowdown of an emulated board: its rows must not be used for a real board.
 constexpr double kEmulatedSlower = 3.0;
 constexpr int kCores = 4;
-// Of the time, while other programs have the memory.
+// Share of time while other programs occupy the memory.
 constexpr double kStalledShare = 0.5;
-// Time enough to notice.
+// Long enough to be noticed.
 constexpr double kMemoryLookSeconds = 11.0;
 
 }  // namespace
@@ -70,7 +69,7 @@ void Worker::SetMemoryTaken(bool on) {
   stalled_seconds_ = absl::ToDoubleSeconds(MemoryStalled());
   memory_taken_since_seconds_ = world_.loop.now_seconds();
   memory_taken_ = on;
-  // A real worker looks each second, a simulated one that is idle with its heartbeats.
+  // A real worker checks each second; an idle simulated one with its heartbeats.
   for (const double look_seconds : {0.0, kMemoryLookSeconds}) {
     Later(look_seconds, [this] { Call([](const agent::Instant&) {}); });
   }
@@ -161,7 +160,7 @@ v1::DeviceInfo Worker::Describe() const {
   return info;
 }
 
-// A slow world lives for weeks: a write each minute would be most of what happens.
+// A slow world lasts weeks, in which a write each minute would dominate the events.
 absl::Duration Worker::StorageProbePeriod() const {
   return std::max(absl::Minutes(1), absl::Seconds(world_.options.heartbeat_seconds));
 }
@@ -178,7 +177,7 @@ agent::CoreSettings Worker::Settings() const {
   settings.guard = {.has_gauge = board_.has_battery(),
                     .gauge_error = board_.settings().gauge_error,
                     .has_thermometer = true};
-  // A real runner sends a sign of life every two seconds, the simulated one only after each step.
+  // A real runner reports every two seconds, the simulated one only after each step.
   const absl::Duration step = absl::Seconds(world_.options.step_seconds);
   settings.watch.start = std::max(settings.watch.start, 4.0 * step);
   settings.watch.silence = std::max(settings.watch.silence, 4.0 * step);

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a simulated worker must keep at every moment: its lease, its owner's hold, its own power
-// mode, the word about its disk; no work on a weak supply or beside programs that wait for memory;
-// and it does not idle over work.
+// Invariants of a simulated worker at every moment: its lease, its owner's hold, its own power
+// mode, and its reports about the disk; no work on a weak supply or beside programs that wait for
+// memory; and no idling while it has work.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -14,23 +14,23 @@ namespace {
 
 // A hung runner is killed two minutes after its order to stop.
 constexpr double kHungSeconds = 130.0;
-// In which a runner ends a step, which may take a tenth longer than the mean, and writes a
+// Time in which a runner ends a step, which may be a tenth longer than the mean, and writes a
 // checkpoint.
 constexpr double kStepsToStop = 2.0;
 // The worker wakes for the end of a hold.
 constexpr double kHoldEndsSeconds = 5.0;
 // The worker judges a shortage of memory by its last ten seconds.
 constexpr double kMemorySeconds = 10.0;
-// A sick disk is told within 90 s where a write is tried each minute, and its recovery after the
-// next try.
+// A failing disk is reported within 90 s if a write is tried each minute, and its recovery after
+// the next try.
 constexpr double kSickSeconds = 30.0;
 constexpr double kHealedSeconds = 30.0;
-// The board's own mode is set again within so much time after its last attempt.
+// The board's own mode is restored within this time after its last attempt.
 constexpr double kModeSeconds = 60.0;
 
 }  // namespace
 
-// A step of this board, which may have begun beside other programs.
+// Duration of a step of this board, which may have begun beside other programs.
 double Worker::StepSeconds() {
   const double seconds = world_.options.step_seconds * SlowestBy();
   const double beside_others_seconds = seconds * (other_load_ ? 1.0 : kBesideOthersSlower);
@@ -85,7 +85,7 @@ void Worker::CheckShortages() {
         "others have had its memory");
 }
 
-// What a device holds and may do it does, also without a link.
+// A device does all work that it holds and may do, also without a link.
 void Worker::CheckIdle(const agent::Instant& now) {
   const double now_seconds = world_.loop.now_seconds();
   if (disk_.power_is_cut() || !core_->IdlesOverWork(now)) {
@@ -99,9 +99,8 @@ void Worker::CheckIdle(const agent::Instant& now) {
   }
 }
 
-// A board tells that its disk is sick, and that it is healthy again. While work runs, slow writes
-// may come beside a checkpoint, which makes them slow; tests/simulation/storage_test.cc has their
-// time.
+// A board reports that its disk fails, and its recovery. While work runs, a checkpoint may slow
+// down other writes; tests/simulation/storage_test.cc checks their time.
 void Worker::CheckStorage(const agent::Instant& now) {
   const double now_seconds = world_.loop.now_seconds();
   if (disk_.power_is_cut() || (disk_state_ == Disk::kSlow && core_->busy())) {
@@ -129,7 +128,7 @@ void Worker::CheckLease() {
   if (stream_ != 0) {
     contact_seconds_ = now_seconds;
   } else if (core_->owner_hold().active()) {
-    contact_seconds_ += now_seconds - lease_checked_seconds_;  // the lease stands still
+    contact_seconds_ += now_seconds - lease_checked_seconds_;  // the lease does not run
   }
   lease_checked_seconds_ = now_seconds;
   const double grace_seconds = StopSeconds();
@@ -141,8 +140,8 @@ void Worker::CheckLease() {
   }
 }
 
-// A worker tells the mode that its board is in, and a board whose work has ended is in its own one,
-// whatever a profile job set.
+// A worker reports the mode of its board, and restores the board's own mode after work, whatever a
+// profile job set.
 void Worker::CheckPowerMode() {
   const double now_seconds = world_.loop.now_seconds();
   if (has_modes_ && core_->power_mode() != power_mode_) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What happens to a simulated worker: faults of its card, clock, power and runner, and its owner.
+// Faults of a simulated worker: of its card, clock, power and runner, and actions of its owner.
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -13,7 +13,7 @@
 namespace wattle::sim {
 namespace {
 
-// The power fails within this many disk operations, which covers any point of a save or a report.
+// The power fails within this many disk operations, which covers every point of a save or a report.
 constexpr int kOperationsBeforeCut = 12;
 constexpr int kTornBytesMax = 60;
 
@@ -34,7 +34,7 @@ void Worker::SetSwitchedOff(bool off) {
     return;
   }
   Stop(ProcessStop::kPowerCut);
-  AdvanceBoard();  // The process may have ended before, on a board that had power.
+  AdvanceBoard();  // The process may have ended earlier, on a board with power.
   powered_ = false;
   board_.SetPowered(false);
 }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The transfers of a simulated worker: fetches, and uploads of results and checkpoints. They cross
-// the link piece by piece. What came stays, and the next try goes on behind it.
+// the link in pieces. Received bytes stay, and the next try continues after them.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -20,7 +20,7 @@ constexpr absl::string_view kCache = "cache/";
 constexpr double kTransferBytesPerSecond = 1e6;
 constexpr int64_t kDrawnArtifactBytes = 1 << 20;
 constexpr int64_t kPieceBytes = 128 << 10;
-constexpr double kLookSeconds = 0.01;  // whether an artifact is there
+constexpr double kLookSeconds = 0.01;  // check whether an artifact exists
 constexpr double kSlowWriteSeconds = 5.0;
 
 }  // namespace
@@ -56,7 +56,7 @@ void Worker::Move(int64_t transfer, double wait_seconds, const std::function<voi
     return Later(wait_seconds, moved);
   }
   if (stream_ == 0) {
-    // Not inside the call of the core that began the transfer: the end may destroy its attempt.
+    // Later, because the end may destroy the attempt whose call of the core began the transfer.
     return Later(0.0,
                  [this, transfer] { EndTransfer(transfer, absl::UnavailableError("no link")); });
   }
@@ -82,7 +82,7 @@ void Worker::Move(int64_t transfer, double wait_seconds, const std::function<voi
     v1::LinkBytes moved_bytes;
     moving_.uploads ? moved_bytes.set_uploaded(piece.bytes) : moved_bytes.set_fetched(piece.bytes);
     Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved_bytes, now); });
-    // The agent may have ended the transfer with this piece.
+    // The agent may have ended the transfer during this piece.
     Later(0.0, [this, transfer, moved] { Move(transfer, 0.0, moved); });
   });
 }
@@ -159,14 +159,15 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
   });
 }
 
-// Places the checkpoint at which another device left off. This device's own checkpoint is not
+// Places the checkpoint of the attempt's previous device. This device's own checkpoint is not
 // overwritten.
 void Worker::PlaceCheckpoint(const v1::Assignment& assignment) {
   const std::string* content = link_.blob(assignment.checkpoint_artifact_id());
   const std::string file =
       CheckpointFile(state_->WorkDirectory(assignment.attempt_id()), assignment.checkpoint_step());
   if (content != nullptr && !disk_.Read(file).ok()) {
-    disk_.Replace(file, *content).IgnoreError();  // without the checkpoint the run begins anew
+    disk_.Replace(file, *content)
+        .IgnoreError();  // without the checkpoint the run starts from the beginning
   }
 }
 
@@ -228,7 +229,7 @@ void Worker::CancelTransfer() {
         [this, transfer = transfer_] { EndTransfer(transfer, absl::CancelledError("cancelled")); });
 }
 
-// Ends the transfer once, by the first outcome.
+// Ends the transfer once, with the first outcome.
 void Worker::EndTransfer(int64_t transfer, const absl::Status& status) {
   if (transfer == transfer_ && transfer != 0) {
     transfer_ = 0;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A simulated board's folder of releases, what its launcher does before the worker begins, and the
-// test of a release. The rules are those of worker/upgrade and worker/agent/core.
+// A simulated board's folder of releases, the actions of its launcher before the worker starts, and
+// the test of a release. The rules are those of worker/upgrade and worker/agent/core.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,8 +17,8 @@ namespace {
 constexpr double kSelfTestSecondsMax = 8.0;
 constexpr double kCrashSecondsMax = 0.9;  // before the self-test can end
 constexpr double kSupervisorSeconds = 5.0;
-// A board is back at what ran before in ten minutes of power. A reboot gives them again, three
-// starts are given, and the kill and the start that lead back take their time.
+// Limit for the return to the former release: ten minutes of power. A reboot restarts them, three
+// starts are allowed, and the last kill and start take time too.
 constexpr double kBackSeconds = 3.0 * 600.0 + 120.0;
 
 }  // namespace
@@ -27,8 +27,7 @@ Monotonic Worker::Boottime() const {
   return Monotonic(absl::Seconds(world_.loop.now_seconds() - booted_seconds_));
 }
 
-// As wattle-launch does: the record, then the link. Where the disk refuses the record, the link
-// stays.
+// Like wattle-launch: the record, then the link. If the disk refuses the record, the link stays.
 void Worker::Launch() {
   const v1::UpgradeRecord record = agent::ReadUpgradeRecord(disk_);
   const upgrade::Launch launch = upgrade::PlanLaunch(record, BootId(), Boottime());
@@ -39,7 +38,7 @@ void Worker::Launch() {
   version_ = release_.empty() ? kInstalledVersion : release_;
 }
 
-// Of a process that has just begun: a launcher ends a worker whose trial is over.
+// For a process that has just started: a launcher ends a worker whose trial is over.
 void Worker::WatchTrial() {
   const v1::UpgradeRecord record = agent::ReadUpgradeRecord(disk_);
   if (ReleaseOf(world_.options.seed, version_) == Release::kCrashes) {
@@ -80,7 +79,7 @@ void Worker::StartReleaseFetch(const v1::UpgradeOrder& order) {
   });
 }
 
-// The link is on the card too: a cut may come before it.
+// The link is also on the card: a power cut may come before the switch.
 absl::Status Worker::SwitchRelease(const std::string& version) {
   if (!version.empty() && !releases_.contains(version)) {
     return absl::NotFoundError(absl::StrCat("release ", version, ": is not installed"));
@@ -111,7 +110,8 @@ void Worker::StartSelfTest() {
   });
 }
 
-// A bad release is left in time. A disk that takes no record keeps the board where it is.
+// Checks that a bad release is left in time. A disk that refuses the record keeps the board where
+// it is.
 void Worker::CheckRelease() {
   const bool bad = ReleaseOf(world_.options.seed, version_) != Release::kGood;
   const double powered_seconds = board_.powered_seconds();

@@ -149,7 +149,7 @@ SCHEDULER_BUGS = (
     Bug("a job without a place of which nobody knows that no order helps", "scheduler/place/queue/plan_queue.cc", "  NoteHopeless(plan);\n", "",
         "wattle_place_test", "DeadlineOrderTest.*"),
     Bug("late jobs have all trials", "scheduler/place/queue/late_jobs.cc", "kTrialPlacementsMax / 2;", "kTrialPlacementsMax;", "wattle_place_test", "DeadlineOrderTest.*"),
-    Bug("a job that no order helps tries every turn", "scheduler/place/queue/late_jobs.cc", "if (evaluated.feasible == 0) {  // Nor", "if (evaluated.feasible < 0) {  // Nor",
+    Bug("a job that no order helps tries every turn", "scheduler/place/queue/late_jobs.cc", "if (evaluated.feasible == 0) {  // After", "if (evaluated.feasible < 0) {  // After",
         "wattle_place_test", "DeadlineOrderTest.*"),
     Bug("an arranged plan taken unchecked", "scheduler/place/queue/plan_queue.cc", "&& !KeepsTheRules(placements)) {", "&& false) {",
         "wattle_place_test", "RearrangeTest.*"),

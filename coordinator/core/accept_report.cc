@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// WorkerReport: takes each durable fact of a device exactly once. The high-water mark is an event
+// WorkerReport: accepts each durable fact of a device exactly once. The high-water mark is an event
 // in the same batch as the report's other events, so that a crash keeps both or neither. Pure.
 #include <algorithm>
 #include <cmath>
@@ -35,7 +35,7 @@
 namespace wattle::core {
 namespace {
 
-// A device that cannot tell its harvest tells none, and a faulty one may tell anything.
+// A device that cannot measure its harvest sends none, and a faulty one may send anything.
 bool IsHarvestOfADay(const v1::EnergyLedger& ledger) {
   const auto& hours = ledger.harvest_power_watts_by_hour();
   return hours.size() == 24 &&
@@ -141,7 +141,7 @@ class ReportDecider {
     return subject;
   }
 
-  // The device holds something else than its desired set, so the device gets its desired set again.
+  // The device's state differs from its desired set, so the device gets the set again.
   std::string Ignore(const std::string& why) {
     builder_.decision().effects.emplace_back(DesiredSetChanged{device_});
     return why;
@@ -168,7 +168,7 @@ class ReportDecider {
     return "";
   }
 
-  // Whether the store has the artifact as this job's.
+  // Whether the store has the artifact as an upload for this job.
   [[nodiscard]] bool Has(const v1::Job& job, const std::string& artifact) const {
     return IsUploadedFor(builder_.state(), job, ArtifactId(artifact));
   }
@@ -197,8 +197,8 @@ class ReportDecider {
     return complete;
   }
 
-  // Books the joules of an attempt that had already ended for the coordinator. The attempt keeps
-  // its state.
+  // Books the joules of an attempt that the coordinator has already ended. The attempt keeps its
+  // state.
   std::string BookLate(const Subject& subject, const v1::Receipt& receipt, const char* what) {
     const v1::Attempt& attempt = *subject.attempt;
     if (attempt.receipt().has_total()) {
@@ -216,7 +216,7 @@ class ReportDecider {
     return absl::StrCat("late: ", attempt.attempt_id(), " ", what, "; its energy is booked");
   }
 
-  // Takes the end of an attempt that was placed after the backup of which this journal is a copy.
+  // Accepts the end of an attempt that was placed after the backup of which this journal is a copy.
   // The attempt is recorded, so that its joules count. Its result is adopted if the store has it.
   template <typename Fact>
   std::string RecoverEnd(const Fact& fact, v1::AttemptState end, const std::string& output) {
@@ -268,9 +268,10 @@ class ReportDecider {
                              "; its result was taken in again"));
   }
 
-  // Makes the result of an attempt that had already ended for the coordinator the job's result.
+  // Makes the result of an attempt that the coordinator has already ended the job's result.
   void Adopt(const v1::Job& job, const v1::Attempt& attempt, const v1::Receipt& told,
              const std::string& output, const std::string& reason) {
+    // A live attempt would repeat finished work, so the adopted result supersedes it.
     const v1::Attempt* newer = LiveAttempt(job);
     v1::AttemptAdopted& adopted = *builder_.Add().mutable_attempt_adopted();
     adopted.set_attempt_id(attempt.attempt_id());
@@ -285,10 +286,13 @@ class ReportDecider {
     if (receipt.has_work()) {
       CompleteWork(job, *receipt.mutable_work());
     }
+    // A signature vouches for everything that went into the model, so its inputs must be trusted
+    // too.
     if (output_signature_.ByteSizeLong() > 0 && KindOf(job.spec()).makes_model &&
         TrustsInputs(job, attempt)) {
       AddSignature(builder_, ArtifactId(output), output_signature_, "the coordinator");
     }
+    // Learns before the receipt is stored, because the receipt states how far the rows moved.
     const std::vector<v1::ProfileRow> learned = LearnFrom(receipt, job, attempt);
     if (!learned.empty()) {
       *receipt.mutable_row_move() = scheduler::MoveOf(builder_.state().profiles, learned);
@@ -314,7 +318,7 @@ class ReportDecider {
     builder_.EndJob(job, v1::JOB_STATE_SUCCEEDED, how, output);
   }
 
-  // A model that was made of one that nobody signed, submitted before signatures were asked for, is
+  // A job from before signatures were required may have used an unsigned model; its output is then
   // not signed either.
   [[nodiscard]] bool TrustsInputs(const v1::Job& job, const v1::Attempt& attempt) const {
     const auto trusts = [this](const std::string& id) {
@@ -341,9 +345,10 @@ class ReportDecider {
     const v1::Job& job = *subject.job;
     const bool late = IsTerminal(attempt.state()) && !WATTLE_FAULT_POINT("token check");
     const std::string& output = fact.output().artifact_id();
-    // After a restore an end may be told twice: at once, and with its result once that is here.
+    // After a restore an end may be reported twice: at once, and again once its result has arrived.
     const bool returned =
         EpochOf(FencingToken(fact.fencing_token())) < EpochOf(builder_.state()) && Has(job, output);
+    // A superseded attempt may still bring the job's result, as long as the job is open.
     const bool superseded = attempt.state() == v1::ATTEMPT_STATE_SUPERSEDED;
     const bool adoptable = !IsTerminal(job.state()) &&
                            (returned ? superseded || attempt.state() == v1::ATTEMPT_STATE_FAILED
@@ -361,8 +366,8 @@ class ReportDecider {
       return late ? BookLate(subject, fact.receipt(), "finished without a result") : Failed(lost);
     }
     if (!output.empty() && !Has(job, output)) {
-      // The device uploaded the result, but the store does not have it: the upload is lost. Or it
-      // tells another's artifact as its result.
+      // The device uploaded the result, but the store lacks it: the upload is lost. Or the device
+      // names another job's artifact as its result.
       v1::AttemptFailed lost;
       lost.set_attempt_id(fact.attempt_id());
       lost.set_fencing_token(fact.fencing_token());
@@ -388,7 +393,7 @@ class ReportDecider {
     return "";
   }
 
-  // A runner counts tokens. The bytes of a token follow from the data set's record.
+  // A runner counts tokens. The bytes per token follow from the data set's record.
   void CompleteWork(const v1::Job& job, v1::WorkDone& work) const {
     const v1::ArtifactInfo* const data = InputOf(job, "data");
     const v1::ArtifactInfo* const model = InputOf(job, kModelInput);
@@ -399,7 +404,7 @@ class ReportDecider {
     }
   }
 
-  // The artifact of the job's input; null: there is none, or it was removed.
+  // The artifact of the job's input; null if there is none, or it was removed.
   [[nodiscard]] const v1::ArtifactInfo* InputOf(const v1::Job& job, absl::string_view field) const {
     const v1::ResolvedInput* const input = FindInput(job, field);
     return input == nullptr ? nullptr
@@ -415,7 +420,7 @@ class ReportDecider {
     const v1::DeviceRecord& record = *FindDevice(builder_.state(), device_);
     v1::DeviceInfo info = scheduler::ProcessorOf(record.info(), receipt.on_cpu());
     if (record.registered_unix_seconds() > attempt.placed_unix_seconds()) {
-      info.clear_power_modes();  // They may have set other numbers when the run was placed.
+      info.clear_power_modes();  // The numbers may have differed when the run was placed.
     }
     const v1::ResolvedInput* const model = FindInput(job, kModelInput);
     return scheduler::LearnFromReceipt(
@@ -435,7 +440,7 @@ class ReportDecider {
     if (IsTerminal(subject.attempt->state())) {
       return BookLate(subject, fact.receipt(), "failed");
     }
-    // A worker that names no class could not classify the fault; the device is blamed.
+    // A worker that names no class could not classify the fault; the device counts as the cause.
     const v1::FailureClass failure_class = fact.failure_class() == v1::FAILURE_CLASS_UNSPECIFIED
                                                ? v1::FAILURE_CLASS_DEVICE
                                                : fact.failure_class();
@@ -452,7 +457,7 @@ class ReportDecider {
     return "";
   }
 
-  // The checkpoint belongs to the job whatever became of the attempt, because its steps count from
+  // The checkpoint belongs to the job whatever the attempt's state, because its steps count from
   // the start of the job.
   void TakeCheckpoint(const Subject& subject, const v1::AttemptStopped& fact) {
     const std::string& artifact = fact.checkpoint().artifact_id();
@@ -499,9 +504,9 @@ class ReportDecider {
     return "";
   }
 
-  // Adds joules that a device counts from zero to the device's earlier sum. A new counter_id says
+  // Adds joules that a device counts from zero to the device's earlier sum. A new counter_id means
   // that the device began a new count. A device of version 0.1 sends no counter_id; there a new
-  // spool and a smaller sum say so.
+  // spool and a smaller sum mean the same.
   std::string Ledger(const v1::EnergyLedger& ledger) {
     for (const double joules : {ledger.attempt_energy_joules(), ledger.idle_energy_joules(),
                                 ledger.overhead_energy_joules(), ledger.missing_energy_joules()}) {
@@ -515,7 +520,7 @@ class ReportDecider {
     const bool names_counter = ledger.counter_id() != 0 && record.ledger().counter_id() != 0;
     if (names_counter && ledger.counter_id() == base.counter_id() &&
         ledger.counter_id() != record.ledger().counter_id()) {
-      // A worker that numbers its reports anew may repeat what it told under the counter before.
+      // A worker with renumbered reports may repeat those of the previous counter.
       return "ledger: of a counter that a later one has replaced";
     }
     const bool anew = names_counter ? ledger.counter_id() != record.ledger().counter_id()
@@ -555,6 +560,8 @@ void Decide(DecisionBuilder& builder, const WorkerReport& command) {
   const v1::ReportMark* known = FindMark(builder.state(), command.device, command.incarnation);
   const int64_t mark = known == nullptr ? 0 : known->sequence();
   const int64_t sequence = command.report.sequence();
+  // One board never gives two different reports the same number, so a second board uses its
+  // identity.
   if (sequence == mark && known != nullptr && known->digest() != 0 &&
       known->digest() != ReportDigest(command.report)) {
     RefuseClone(builder, *record,
@@ -567,6 +574,7 @@ void Decide(DecisionBuilder& builder, const WorkerReport& command) {
     builder.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
     return;
   }
+  // Accepting a report after a gap would lose the missing facts for good.
   if (sequence != mark + 1 && !again) {
     builder.Refuse(
         absl::OutOfRangeError(absl::StrCat("report ", sequence, " of ", command.device.value(),
@@ -574,8 +582,8 @@ void Decide(DecisionBuilder& builder, const WorkerReport& command) {
     builder.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
     return;
   }
-  // A device that waits for approval has no work of which it could tell. Its report is taken off
-  // its hands and changes nothing.
+  // A device that waits for approval has no work to report on. Accepting its report without effect
+  // lets the device drop the report.
   const std::string note = WaitsForApproval(builder.state(), command.device)
                                ? "the device waits for approval"
                                : ReportDecider(builder, command).Take();

@@ -45,8 +45,8 @@ std::vector<const v1::Job*> OpenAndSucceeded(const State& state) {
   return jobs;
 }
 
-// Where the job runs, or where its result was made. That is not always its latest attempt: the
-// result of an earlier one may have come late.
+// Where the job runs, or where its result was made. The result may come from an earlier attempt
+// than the latest one.
 std::optional<DeviceId> DeviceOf(const v1::Job& job) {
   const bool succeeded = job.state() == v1::JOB_STATE_SUCCEEDED;
   for (auto attempt = job.attempts().rbegin(); attempt != job.attempts().rend(); ++attempt) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs of one group run on boards of their own (JobSpec.apart): which jobs count, and where they
-// are. Pure.
+// Anti-affinity: the jobs of a group run on different boards (JobSpec.apart). Finds which jobs
+// count and where they run. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_ANTI_AFFINITY_JOBS_H_
 #define WATTLE_COORDINATOR_CORE_ANTI_AFFINITY_JOBS_H_
 
@@ -15,16 +15,16 @@
 
 namespace wattle::core {
 
-// Adds the groups of all open jobs, and of `asked`, to the snapshot; null: nothing is asked.
-// REQUIRES: the snapshot has its devices.
+// Adds the groups of all open jobs, and of `asked` unless it is null, to the snapshot. REQUIRES:
+// the snapshot has its devices.
 void AddAntiAffinityGroups(const State& state, const v1::JobSpec* asked,
                            scheduler::Snapshot& snapshot);
 
-// Whether the job may join its group: all jobs of a group are apart by the same label. Errors:
-// kFailedPrecondition names the job that is apart by another one.
+// Checks that the job may join its group: all jobs of a group must use the same `apart` label.
+// Errors: kFailedPrecondition names the job with another label.
 absl::Status CheckAntiAffinityGroup(const State& state, const v1::JobSpec& spec);
 
-// Whether another job of the group has the device's place by now. A plan is older than the state.
+// Whether another job of the group has taken the device's place since the plan was computed.
 bool IsPlaceTaken(const State& state, const v1::Job& job, const DeviceId& device);
 
 }  // namespace wattle::core

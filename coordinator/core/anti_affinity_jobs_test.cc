@@ -29,7 +29,7 @@ v1::JobSpec OfGroup(const std::string& group, const std::string& by = "") {
   return spec;
 }
 
-// Of two boards the slow one is worth no wait.
+// Two boards, of which the slow one is not worth a wait.
 class AntiAffinityJobsTest : public testing::Test {
  protected:
   AntiAffinityJobsTest() {
@@ -55,7 +55,7 @@ TEST_F(AntiAffinityJobsTest, ResultsOfAGroupComeFromDifferentBoards) {
   boards.Finish("j2.1");
   boards.Run("j1.1");
   boards.Finish("j1.1");
-  // Both boards are free, and each has its result.
+  // Both boards are free, and each has its group's result.
   const std::string third = boards.Submit(600, OfGroup("folds"));
   const PlanComputed plan = boards.Plan();
   ASSERT_THAT(plan.jobs, SizeIs(1));
@@ -131,7 +131,7 @@ TEST_F(AntiAffinityJobsTest, AGroupIsApartByOneLabel) {
   EXPECT_THAT(submit(OfGroup("others")), IsOk());
 }
 
-// Two plans on one state, as when the first one's events come late.
+// Two plans on one state, as if the first one's events were late.
 TEST_F(AntiAffinityJobsTest, APlanThatIsOlderThanTheStatePlacesNoJobBesideItsMate) {
   boards.Submit(600, OfGroup("folds", "class"));
   const PlanComputed first = ComputePlan(boards.Snapshot());

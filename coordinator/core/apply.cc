@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Apply: changes the state as an event says, and nothing else. The meaning of an event never
-// changes; a new rule is a new event.
+// Apply: applies an event to the state, without decisions. The meaning of an event never changes; a
+// new rule is a new event.
 #include <optional>
 #include <variant>
 #include <vector>

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the events of the journal, devices, policies, artifacts and profiles change.
+// Applies the events of the journal, devices, policies, artifacts and profiles.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -15,7 +15,7 @@
 namespace wattle::core {
 namespace {
 
-constexpr int kReportMarksMax = 16;  // the latest incarnations of a device that are remembered
+constexpr int kReportMarksMax = 16;  // latest incarnations of a device that the state keeps
 constexpr size_t kRestoreFindingsMax = 1000;
 
 }  // namespace
@@ -178,8 +178,8 @@ void Applier::On(const v1::ModelMeasured& event) {
 
 void Applier::On(const v1::ProfileUpdated& event) {
   for (const v1::ProfileRow& row : event.rows()) {
-    // The rows were checked when they were learned. A row that no longer passes is left out, and
-    // serves no prediction.
+    // The rows were checked when they were learned. A row that a stricter version rejects is
+    // dropped.
     (void)state_.profiles.Put(row);
   }
   effects_.emplace_back(QueueChanged{});
@@ -187,7 +187,7 @@ void Applier::On(const v1::ProfileUpdated& event) {
 
 void Applier::On(const v1::ProfilesImported& event) {
   for (const v1::ProfileRow& row : event.rows()) {
-    (void)state_.profiles.Put(row);  // As in ProfileUpdated.
+    (void)state_.profiles.Put(row);  // See ProfileUpdated.
   }
   effects_.emplace_back(QueueChanged{});
 }

@@ -21,7 +21,7 @@ class Applier {
   Applier(State& state, const v1::Event& event, std::optional<Monotonic> now)
       : state_(state), sequence_(event.sequence()), at_(event.at_unix_seconds()), now_(now) {}
 
-  // Of jobs and attempts (apply_job.cc).
+  // Jobs and attempts (apply_job.cc).
   void On(const v1::JobSubmitted& event);
   void On(const v1::JobStateChanged& event);
   void On(const v1::JobInputResolved& event);
@@ -33,7 +33,7 @@ class Applier {
   void On(const v1::AttemptAdopted& event);
   void On(const v1::JobArchived& event);
 
-  // Of the journal, devices, policies, artifacts and profiles (apply_fleet.cc).
+  // Journal, devices, policies, artifacts and profiles (apply_fleet.cc).
   void On(const v1::JournalOpened& event);
   void On(const v1::RestoreFinding& event);
   void On(const v1::DeviceProblemChanged& event);
@@ -52,7 +52,7 @@ class Applier {
   void On(const v1::ProfilesImported& event);
   void On(const v1::ImportedProfilesRemoved& event);
 
-  // Of tokens and identities (enrolment.cc).
+  // Tokens and identities (enrolment.cc).
   void On(const v1::TokenCreated& event);
   void On(const v1::TokenRevoked& event);
   void On(const v1::IdentityEnrolled& event);
@@ -63,7 +63,7 @@ class Applier {
   void On(const v1::IdentityRenewed& event);  // rotation.cc
   void On(const v1::ArtifactSigned& event);   // signing.cc
 
-  // Of projects (projects.cc).
+  // Projects (projects.cc).
   void On(const v1::ProjectSet& event);
   void On(const v1::ProjectRemoved& event);
   void On(const v1::MemberSet& event);
@@ -72,15 +72,15 @@ class Applier {
   void On(const v1::ForecastPushed& event);  // forecasts.cc
   void On(const v1::ForecastRemoved& event);
 
-  // Of upgrades (upgrades.cc).
+  // Upgrades (upgrades.cc).
   void On(const v1::UpgradeStarted& event);
   void On(const v1::UpgradeStageBegan& event);
   void On(const v1::DeviceUpgradeChanged& event);
   void On(const v1::UpgradeStateChanged& event);
 
-  // Kept in the journal only, for a version that knows the fact.
+  // Kept only in the journal, for versions that use the fact.
   void On(const v1::ReportStored& /*event*/) {}
-  // For the audit: the authority's folder has the roots, and what was refused changed nothing.
+  // Kept only for the audit: the authority's folder holds the roots, and a refusal changes nothing.
   void On(const v1::AuthorityRotated& /*event*/) {}
   void On(const v1::AuthorityRetired& /*event*/) {}
   void On(const v1::RefusalsCounted& /*event*/) {}

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the events of jobs and attempts change.
+// Applies the events of jobs and attempts.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -210,7 +210,7 @@ void Applier::On(const v1::AttemptStateChanged& event) {
   if (event.has_receipt()) {
     *attempt.mutable_receipt() = event.receipt();
     if (!IsTerminal(Job(state_, job_id).job().state())) {
-      // A plan of before knows too little of what the job has drawn of its energy budget.
+      // An older plan underestimates what the job has drawn of its energy budget.
       state_.job_times.Mutable(*JobNumber(job_id)).changed = sequence_;
     }
   }
@@ -263,7 +263,7 @@ void Applier::On(const v1::AttemptAdopted& event) {
   Changed(*JobNumber(job_id));
 }
 
-// From now on the history answers for the job. The job stays in the counts.
+// The history returns the job from now on. The job stays in the counts.
 void Applier::On(const v1::JobArchived& event) {
   const int64_t number = *JobNumber(event.job().job_id());
   const CountedJob& counted = state_.counted_jobs.at(number);
@@ -284,7 +284,7 @@ void Applier::Changed(int64_t job_number) {
 }
 
 double Applier::BackoffSeconds(const v1::JobStateChanged& event) const {
-  // A clock may stand before 1970, and 0 is then a later time and no end of a backoff.
+  // A clock may be before 1970; 0 is then later than the event, but it is not the end of a backoff.
   return event.backoff_seconds() == 0.0 && event.not_before_unix_seconds() > std::max(0.0, at_)
              ? event.not_before_unix_seconds() - at_
              : event.backoff_seconds();

@@ -13,8 +13,8 @@ namespace wattle::core {
 namespace {
 
 // A job stays in the state for longer than any client repeats a submit, and no step of the wall
-// clock shortens this time. Otherwise a repeated submit could come during the commit that archives
-// its job, when neither the state nor the history has the job.
+// clock shortens this time. Otherwise a repeated submit could arrive during the commit that
+// archives its job, when neither the state nor the history has the job.
 constexpr absl::Duration kStaysAtLeast = absl::Minutes(10);
 // Jobs that one command archives. A larger batch would delay other commands.
 constexpr size_t kJobsAtOnce = 200;

@@ -18,7 +18,7 @@
 namespace wattle::core {
 namespace {
 
-// The recipe that the job gives its model; nullopt: none, or one that a search has yet to find.
+// The recipe that the job gives its model; nullopt if it gives none, or a search has to find it.
 std::optional<v1::QuantizationRecipe> RecipeToApply(const v1::JobSpec& spec) {
   if (const v1::QuantizationRecipe* const recipe = RecipeIn(spec); recipe != nullptr) {
     return *recipe;

@@ -6,7 +6,7 @@
 namespace wattle::core {
 namespace {
 
-// Clocks differ so much without anything being wrong.
+// Clocks may differ by this much without a fault.
 constexpr absl::Duration kClockSkew = absl::Hours(24);
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a certificate still lets its holder do, by the coordinator's clock, which may have been
-// wrong when it was signed. Pure.
+// Which rights a certificate still gives its holder. The coordinator's clock decides, although it
+// may have been wrong when the certificate was signed. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_CERTIFICATE_AGE_H_
 #define WATTLE_COORDINATOR_CORE_CERTIFICATE_AGE_H_
 
@@ -16,18 +16,18 @@ struct Validity {
 
 enum class CertificateAge {
   kValid,
-  kNotYet,   // The clock was ahead when it was signed, or is late now: it may be renewed, no more.
-  kExpired,  // It may be renewed, no more.
-  kOver,     // Its holder has to enrol again.
+  kNotYet,   // Signed while the clock was ahead, or the clock is late now: renewal only.
+  kExpired,  // Renewal only.
+  kOver,     // The holder must enrol again.
 };
-// A board may have been away for so long after its certificate ended.
+// Time after the end of its certificate in which a board may still renew it.
 inline constexpr absl::Duration kRenewAfterExpiry = absl::Hours(400 * 24);
 
 CertificateAge AgeOf(const Validity& validity, absl::Time now,
                      absl::Duration renew_after_expiry = kRenewAfterExpiry);
 
-// Before this time the certificate that replaces this one must not end: who renews while the
-// coordinator's clock is late must not lose what they have.
+// The certificate that replaces this one must not end before this time, so that a renewal under a
+// late clock shortens no certificate.
 absl::Time KeptUntil(const Validity& present, absl::Time now);
 
 }  // namespace wattle::core

@@ -41,36 +41,36 @@ struct CancelJob {
 struct OpenJournal {
   std::string lineage_id;
   std::string opening_id;
-  bool copy = false;      // the journal is a copy that nobody has opened yet
+  bool copy = false;      // the journal is a copy that was never opened
   int64_t epoch_min = 0;  // with copy: the lowest epoch to open under
   std::string reason;     // with copy: why, for people
 };
 // A worker opened a stream. Decide checks the hello (ValidateHello).
 struct WorkerHello {
   v1::Hello hello;
-  // Which live stream of the device another process wants to replace with this hello, for people;
-  // empty: none. Such a hello is refused and noted.
+  // For people: which live stream of the device another process would replace with this hello;
+  // empty: none. Decide refuses such a hello and notes it.
   std::string rival = {};
-  bool doubled = false;  // With rival: both processes are alive for certain (duplicate_identity.h).
+  bool doubled = false;  // With rival: both processes are certainly alive (duplicate_identity.h).
 };
 struct WorkerReport {
   DeviceId device;
   int64_t incarnation = 0;
   v1::Report report;
-  // Of the model that the finished attempt made, by the coordinator's own key; unset: none. It is
-  // kept where the report makes the model a job's output.
+  // The coordinator's signature of the model that the finished attempt made; unset: none. Stored if
+  // the report makes the model a job's output.
   v1::ArtifactSignature output_signature = {};
 };
 // Time passed: leases, deadlines and time-outs may end.
 struct Tick {};
 
-// The scheduler's answer for each queued job. Either the job starts now (device_id set, wait
-// false), or the answer carries a reason, which people see.
+// The scheduler's answer for each queued job: either the job starts now (device_id set, wait
+// false), or the answer carries a reason for people.
 struct PlanComputed {
   SequenceNumber computed_on;  // State::last_sequence of the snapshot
   std::vector<scheduler::QueuePlacement> jobs;
   std::vector<scheduler::GainfulMove> moves = {};  // Running attempts that leave their devices.
-  int proposals_dropped = 0;                       // As scheduler::QueueAndMoves's.
+  int proposals_dropped = 0;                       // See scheduler::QueueAndMoves.
 };
 struct DrainDevice {
   DeviceId device;
@@ -95,26 +95,25 @@ struct PushForecast {
 struct RemoveForecast {
   std::string name;
 };
-// Rows that another fleet measured.
+// Profile rows that another fleet measured.
 struct ImportProfiles {
   v1::ProfileExport file;
   std::string file_name;  // For people.
 };
 struct RemoveImportedProfiles {
-  std::string device_class;  // Empty: of all.
+  std::string device_class;  // Empty: all classes.
 };
-// The artifact is complete: all its blobs are stored and durable. info: pushed_by is the person who
-// pushes, whose quota counts; empty: a device, or a caller of whom nothing is proved. Of a device's
-// upload info.job_id gives the project and the owner.
+// The artifact is complete: all its blobs are stored and durable. info.pushed_by is the person who
+// pushes, whose quota counts; empty: a device, or an unauthenticated caller. For a device's upload,
+// info.job_id gives the project and the owner.
 struct CommitArtifact {
   v1::ArtifactInfo info;
   bool move_name = false;  // Takes the name from another artifact that has it.
-  // Of the person who pushes; empty: of every project. info.projects is what the artifact is for.
+  // Projects of the person who pushes; empty: all. info.projects: the projects of the artifact.
   std::vector<std::string> own_projects = {};
-  DeviceId device = {};  // That uploads, see CheckMayCommit; empty: another caller.
+  DeviceId device = {};  // The uploading device, see CheckMayCommit; empty: another caller.
 };
-// Somebody signed the artifact. The event loop has checked the signature, where it knows the
-// signers.
+// A signature of the artifact, which the event loop has checked because it knows the signers.
 struct SignArtifact {
   ArtifactId artifact;
   v1::ArtifactSignature signature;
@@ -122,12 +121,12 @@ struct SignArtifact {
 };
 // A person removes a name. The artifact goes with its last name.
 struct RemoveArtifact {
-  std::string reference;                                  // As in ResolveArtifact.
+  std::string reference;                                  // See ResolveArtifact.
   v1::ArtifactKind kind = v1::ARTIFACT_KIND_UNSPECIFIED;  // The kind that the caller expects.
-  std::vector<std::string> own_projects = {};             // As in CommitArtifact.
+  std::vector<std::string> own_projects = {};             // See CommitArtifact.
 };
 
-// The store needs room and proposes to drop this artifact. The core refuses while an open job or a
+// The store needs room and proposes to evict this artifact. The core refuses while an open job or a
 // name needs the artifact. The event loop removes the files once the event is durable.
 struct EvictArtifact {
   ArtifactId artifact;
@@ -140,15 +139,15 @@ struct CreateTokens {
 struct RevokeToken {
   std::string token_id;
   std::string by;
-  bool by_admin = false;  // Else tokens of devices alone.
+  bool by_admin = false;  // Otherwise only tokens of devices.
 };
-// The token was used so often, as this journal does not know, after a restore.
+// After a restore: the number of uses of the token, which this journal may lack.
 struct HoldTokenUses {
   std::string token_id;
   int used = 0;
 };
-// A device or person shows a token. identity: its id (of a device), keys, certificate and token;
-// the token gives the rest.
+// A device or person presents a token. identity: its id (devices only), keys, certificate and
+// token; the token gives the rest.
 struct Enrol {
   v1::IdentityRecord identity;
   std::string secret_sha256;  // Raw.
@@ -158,30 +157,30 @@ struct ApproveDevice {
   DeviceId device;
   std::string by;
 };
-// A device that this journal has forgotten, after a restore, or knows from before, waits for
-// approval again. identity: as it enrolled.
+// After a restore: a device that this journal lacks, or has from an earlier enrolment, waits for
+// approval again. identity: as enrolled.
 struct HoldForApproval {
   v1::IdentityRecord identity;
 };
-// What a device taught since `since` counts no more.
+// Revokes the identity. Profile data that the device reported since `since` no longer counts.
 struct RevokeIdentity {
   std::string kind;
   std::string id;
   std::string reason;
   std::string by;
   absl::Time since = absl::InfinitePast();
-  // A device that this journal does not know, after a restore, is shut out too.
+  // After a restore: also revokes a device that this journal lacks.
   bool also_unknown = false;
 };
-// A certificate was signed anew for somebody who enrolled.
+// The certificate of an enrolled identity was renewed.
 struct RenewIdentity {
   std::string kind;
   std::string id;
   std::string root_sha256;  // Raw, as in the next two.
   absl::Time not_after;
 };
-// Notes that a root is about to become the one that signs; and that it is about to be trusted no
-// more.
+// The first notes that a root is about to sign certificates; the second notes that a root is about
+// to be distrusted.
 struct RotateRoot {
   std::string root_sha256;
   std::string by;
@@ -190,7 +189,7 @@ struct RetireRoot {
   std::string root_sha256;
   std::string by;
 };
-// So many calls were refused since the last such command, for the audit. No state depends on it.
+// Calls refused since the last such command, for the audit. No state depends on it.
 struct CountRefusals {
   v1::RefusalsCounted counted;
 };
@@ -208,28 +207,27 @@ struct RemoveProject {
   std::string name;
   std::string by;
 };
-// All projects of the person from now on; none: "default" alone.
+// Replaces the person's projects; an empty list leaves only "default".
 struct SetMember {
   std::string person;
   std::vector<std::string> projects;
   std::string by;
 };
-// A release goes through the fleet (upgrades.h). coordinator_version: of this program.
+// Rolls a release out to the fleet (upgrades.h). coordinator_version: the version of this program.
 struct StartUpgrade {
   v1::StartUpgradeRequest request;
   std::string coordinator_version;
 };
-// The next three are about the upgrade that goes on.
+// The next three commands concern the open upgrade.
 struct PauseUpgrade {
   std::string reason;
 };
-// Devices that went back or refused are tried again.
+// Retries devices that rolled back or refused.
 struct ResumeUpgrade {};
 struct AbortUpgrade {
   std::string reason;
 };
-// How long ended jobs stay in the state. After that the history answers for them with the same
-// fields.
+// How long ended jobs stay in the state. Afterwards the history returns them with the same fields.
 struct Retention {
   // Time since the job ended, unaffected by steps of the wall clock (EndedFor in elapsed.h).
   absl::Duration age_max = absl::Hours(24 * 7);
@@ -259,13 +257,13 @@ struct Acknowledge {
   int64_t incarnation = 0;
   int64_t sequence = 0;
 };
-// An input of the plan changed: the planner should run.
+// An input of the plan changed, so the planner should run.
 struct QueueChanged {};
-// Watchers of the job should look again.
+// Watchers of the job should read it again.
 struct JobChanged {
   JobId job;
 };
-// The state alone is enough to derive every effect, so an effect may be lost or repeated.
+// Every effect can be derived from the state, so an effect may be lost or repeated.
 using Effect = std::variant<DesiredSetChanged, Acknowledge, QueueChanged, JobChanged>;
 
 // The event loop releases the answer and the effects only after the events are durable.

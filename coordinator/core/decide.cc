@@ -74,8 +74,8 @@ void Decide(DecisionBuilder& builder, const DrainDevice& command) {
   drained.set_reason(command.reason);
   for (const v1::Attempt* const attempt : AttemptsOn(builder.state(), command.device)) {
     if (attempt->state() == v1::ATTEMPT_STATE_PLACED) {
-      // The device may never have received the attempt, and then nobody would report its stop. If
-      // the device did receive it, its joules are booked when its report comes.
+      // The device may never have received the attempt, and would then not report its stop. If the
+      // device did receive it, its joules are booked when its report comes.
       const std::string reason =
           absl::StrCat(record->info().name(), " was drained before it accepted");
       builder.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
@@ -93,8 +93,7 @@ void Decide(DecisionBuilder& builder, const ResumeDevice& command) {
     builder.Add().mutable_device_resumed()->set_device_id(command.device.value());
   }
   if (!record->problem().empty()) {
-    // A person has looked at the problem. If the problem persists, the next refusal records it
-    // again.
+    // A person has seen the problem. If it persists, the next refusal records it again.
     builder.Add().mutable_device_problem_changed()->set_device_id(command.device.value());
   }
 }
@@ -159,7 +158,7 @@ absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wa
 
 namespace {
 
-// What the attempt's device needs to run it.
+// Everything that the attempt's device needs to run it.
 v1::Assignment AssignmentOf(const State& state, const v1::Attempt& attempt) {
   const v1::JobRecord& job_record = *FindJob(state, JobId(attempt.job_id()));
   const v1::Job& job = job_record.job();
@@ -189,7 +188,8 @@ v1::Assignment AssignmentOf(const State& state, const v1::Attempt& attempt) {
       *wanted_input.mutable_signatures() = model->signatures();
     }
   }
-  // A board runs for every project alike, and an older one would refuse a field that it lacks.
+  // A board runs jobs of all projects in the same way, and an older one would refuse the unknown
+  // field.
   assignment.mutable_spec()->clear_project();
   assignment.mutable_spec()->clear_accelerator();
   if (attempt.on_cpu()) {
@@ -220,7 +220,7 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
     return desired;
   }
   if (!MayWork(state, device)) {
-    return desired;  // Nothing of the fleet is its business.
+    return desired;  // The device may not see anything of the fleet.
   }
   desired.set_drained(record->drained());
   for (const auto& [name, policy] : state.policies) {

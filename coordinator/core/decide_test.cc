@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests what transcripts show badly: look-ups, snapshots, and the conversion for the scheduler.
+// Tests that transcripts would show badly: look-ups, snapshots, and the conversion for the
+// scheduler.
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -326,7 +327,7 @@ TEST(PlanningTest, TheMemoryOfHeldoutDataIsAskedFor) {
   EXPECT_GT(asked[0].held_bytes, 0);
 }
 
-// A submit and a dry run read their own job alone, however long the queue is.
+// A submit and a dry run read only their own job, however long the queue is.
 TEST(PlanningTest, ADryRunAndASubmitLookAtNoQueuedJob) {
   Fleet fleet;
   for (int i = 0; i < 50; ++i) {

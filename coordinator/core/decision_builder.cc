@@ -97,7 +97,7 @@ void DecisionBuilder::ResolveDependents(const v1::Job& job, const std::string& o
   }
 }
 
-// Fails the whole chain of jobs that depend on the job, without recursion, because a chain may be
+// Fails the whole chain of jobs that depend on the job; without recursion, because a chain may be
 // long.
 void DecisionBuilder::FailDependents(const v1::Job& job, const std::string& why) {
   struct Waiting {

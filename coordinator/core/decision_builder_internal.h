@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A decision in the making. DecisionBuilder numbers and dates the events, and has the transitions
-// that several commands share. It lives for one call of Decide. Private to coordinator/core.
+// A decision under construction. DecisionBuilder numbers and dates the events, and has the
+// transitions that several commands share. A DecisionBuilder lives for one call of Decide. Private
+// to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_DECISION_BUILDER_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_DECISION_BUILDER_INTERNAL_H_
 
@@ -37,8 +38,8 @@ class DecisionBuilder {
   void Refuse(const absl::Status& status);
 
   void SetJob(const std::string& job_id, v1::JobState state, const std::string& reason);
-  // Puts the job back into the queue after an attempt ended. The planner skips the job until the
-  // backoff is over.
+  // Puts the job back into the queue after the end of an attempt. The planner skips the job until
+  // the backoff is over.
   void Requeue(const std::string& job_id, const std::string& reason,
                absl::Duration backoff = absl::ZeroDuration());
   // Moves the job to a terminal state. Jobs that wait for its output follow: they are queued if the
@@ -50,9 +51,9 @@ class DecisionBuilder {
   v1::AttemptStateChanged& SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
                                       const std::string& reason, const v1::Receipt* receipt,
                                       int64_t reached_step = 0);
-  // Ends an attempt that the coordinator finds to have failed by its own job. Its receipt says why.
+  // Ends an attempt that failed by its own job, as the coordinator found. Its receipt says why.
   void FailAttempt(const v1::Attempt& attempt, const std::string& why);
-  // Repeats the job after a failed attempt, or gives up, by class of failure. REQUIRES: the end of
+  // Retries the job after a failed attempt, or fails it, by class of failure. REQUIRES: the end of
   // the attempt is drafted already.
   void AfterFailure(const v1::Job& job, const AttemptFailure& failure, const std::string& message);
 
@@ -67,7 +68,7 @@ class DecisionBuilder {
   std::set<std::string> ended_jobs_;  // jobs that this decision ends
 };
 
-// "device", "link" …, for reasons that people read.
+// Name for people: "device", "link" …
 std::string FailureClassName(v1::FailureClass failure_class);
 // The device's name for people, or its id if it has no name.
 std::string DeviceName(const State& state, const std::string& device_id);
@@ -82,7 +83,7 @@ void Decide(DecisionBuilder& builder, const Tick&);
 void Decide(DecisionBuilder& builder, const PlanComputed& command);
 void Decide(DecisionBuilder& builder, const ArchiveEnded& command);
 void Decide(DecisionBuilder& builder, const CommitArtifact& command);
-// Of signatures (signing.cc).
+// Signatures (signing.cc).
 void Decide(DecisionBuilder& builder, const SignArtifact& command);
 void AddSignature(DecisionBuilder& builder, const ArtifactId& artifact,
                   const v1::ArtifactSignature& signature, const std::string& by);
@@ -92,10 +93,10 @@ void Decide(DecisionBuilder& builder, const EvictArtifact& command);
 // Rows of other fleets (imported_profiles.cc).
 void Decide(DecisionBuilder& builder, const ImportProfiles& command);
 void Decide(DecisionBuilder& builder, const RemoveImportedProfiles& command);
-// Of the sun (forecasts.cc).
+// Forecasts of the sun (forecasts.cc).
 void Decide(DecisionBuilder& builder, const PushForecast& command);
 void Decide(DecisionBuilder& builder, const RemoveForecast& command);
-// Of tokens and identities (enrolment.cc).
+// Tokens and identities (enrolment.cc).
 void Decide(DecisionBuilder& builder, const CreateTokens& command);
 void Decide(DecisionBuilder& builder, const RevokeToken& command);
 void Decide(DecisionBuilder& builder, const HoldTokenUses& command);
@@ -103,20 +104,20 @@ void Decide(DecisionBuilder& builder, const Enrol& command);
 void Decide(DecisionBuilder& builder, const ApproveDevice& command);
 void Decide(DecisionBuilder& builder, const HoldForApproval& command);
 void Decide(DecisionBuilder& builder, const RevokeIdentity& command);
-// Of a device that may neither fetch nor upload any more.
+// Ends or requeues the attempts of a device that may no longer fetch or upload.
 void TakeWorkBack(DecisionBuilder& builder, const DeviceId& device, absl::string_view why);
 // A hello beside a live stream of the device (duplicate_identity.cc).
 void RefuseRival(DecisionBuilder& builder, const WorkerHello& command);
-// Of the authority's roots (rotation.cc).
+// Roots of the authority (rotation.cc).
 void Decide(DecisionBuilder& builder, const RenewIdentity& command);
 void Decide(DecisionBuilder& builder, const RotateRoot& command);
 void Decide(DecisionBuilder& builder, const RetireRoot& command);
 void Decide(DecisionBuilder& builder, const SetQuota& command);  // quota.cc
-// Of projects (projects.cc).
+// Projects (projects.cc).
 void Decide(DecisionBuilder& builder, const SetProject& command);
 void Decide(DecisionBuilder& builder, const RemoveProject& command);
 void Decide(DecisionBuilder& builder, const SetMember& command);
-// Of upgrades (upgrades.cc).
+// Upgrades (upgrades.cc).
 void Decide(DecisionBuilder& builder, const StartUpgrade& command);
 void Decide(DecisionBuilder& builder, const PauseUpgrade& command);
 void Decide(DecisionBuilder& builder, const ResumeUpgrade& command);

@@ -30,8 +30,8 @@ void AddInputsOfLeases(const v1::DesiredSet& desired, Ids& ids) {
   }
 }
 
-// An attempt goes on from its job's newest checkpoint, and uploads the next one without the chunks
-// that both have.
+// An attempt resumes from its job's newest checkpoint, and uploads the next one without the chunks
+// that both share.
 void AddCheckpointsOfLeases(const v1::DesiredSet& desired, Ids& ids) {
   for (const v1::Assignment& assignment : desired.assignments()) {
     Add(assignment.checkpoint_artifact_id(), ids);
@@ -63,7 +63,7 @@ bool MayHaveLostAttempts(const State& state, const v1::Job& job) {
 absl::Status CheckMayUpload(const State& state, const DeviceId& device) {
   const std::set<int64_t>* const own = state.jobs_of_device.Find(device);
   const bool works = own != nullptr && !own->empty();
-  // The oldest open job is the first one that a restore could have forgotten the attempts of.
+  // The oldest open job is the first whose attempts a restore could have lost.
   if (works || (!state.open_jobs.empty() &&
                 MayHaveLostAttempts(state, state.jobs.at(*state.open_jobs.begin()).job()))) {
     return absl::OkStatus();

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which artifacts a board may read: those that the coordinator has told it to use, and no others.
-// And which it may upload: what its own attempts made. A stolen board's key opens and changes
-// nothing else. Pure.
+// Access of a board to artifacts: a board may read only those that its desired set requires, and
+// may upload only those that its own attempts made. A stolen board's key opens and changes nothing
+// else. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_DEVICE_ARTIFACTS_H_
 #define WATTLE_COORDINATOR_CORE_DEVICE_ARTIFACTS_H_
 
@@ -18,23 +18,24 @@
 
 namespace wattle::core {
 
-// desired: what the board shall hold now, see DesiredFor. Each reason to read is a row of a table
-// in device_artifacts.cc.
+// desired: the board's present desired set, see DesiredFor. The table in device_artifacts.cc has
+// one row for each reason to read.
 std::set<ArtifactId> ArtifactsOf(const v1::DesiredSet& desired);
 
-// Whether a board may have worked on the job for a journal of which this one is an older copy: the
-// state then knows no such attempt, and the board's word is all that there is. Jobs that were
-// submitted after the restore have none.
+// Whether a board may have worked on the job for the original of which this journal is an older
+// copy. The state then has no such attempt, and the board's report is the only evidence. Always
+// false for jobs submitted after the restore.
 bool MayHaveLostAttempts(const State& state, const v1::Job& job);
-// Whether the board may send bytes: it has work whose result may still come. Errors: kNotFound.
+// Checks that the board may send bytes: it has work whose result may still come. Errors: kNotFound.
 absl::Status CheckMayUpload(const State& state, const DeviceId& device);
-// Whether the board may upload the artifact. info: as the board tells it. Errors: kPermissionDenied
-// for what no board uploads; kNotFound for a job of which this board had no attempt, which a worker
-// takes as the end of its upload.
+// Checks that the board may upload the artifact. info: as the board sent it. Errors:
+// kPermissionDenied for kinds that no board uploads; kNotFound for a job of which this board had no
+// attempt, after which the worker ends its upload.
 absl::Status CheckMayCommit(const State& state, const DeviceId& device,
                             const v1::ArtifactInfo& info);
-// Whether a board that worked on the job uploaded the artifact for it. A report gives a job no
-// other artifact: it would open that to the next board, and to the job's project.
+// Whether a board that worked on the job uploaded the artifact for it. A report may attach only
+// such an artifact to a job, because the job's project and its next board may then read the
+// artifact.
 bool IsUploadedFor(const State& state, const v1::Job& job, const ArtifactId& artifact);
 
 }  // namespace wattle::core

@@ -54,7 +54,7 @@ class UploadsTest : public testing::Test {
     for (const v1::Event& event : decision.events) {
       Apply(fleet_.state, event, Now().monotonic);
     }
-    // What was decided is what a snapshot keeps.
+    // A snapshot keeps all that was decided.
     EXPECT_EQ(SnapshotBytes(*ParseSnapshot(SnapshotBytes(fleet_.state))),
               SnapshotBytes(fleet_.state));
     return decision.status;
@@ -125,7 +125,7 @@ TEST_F(UploadsTest, ABoardUploadsWhatItsOwnAttemptsMade) {
               StatusIs(kNotFound, HasSubstr("no attempt of \"j1\" was on this board")));
 }
 
-// The backup does not know who worked on its jobs afterwards. Of later jobs it knows all.
+// The backup lacks all later work on its jobs, but has all facts about later jobs.
 TEST_F(UploadsTest, AfterARestoreTheBoardsWordCountsForTheJobsOfTheBackup) {
   Restore();
   ASSERT_THAT(Ask(SubmitJob{Finetune(), "third"}), IsOk());
@@ -136,7 +136,7 @@ TEST_F(UploadsTest, AfterARestoreTheBoardsWordCountsForTheJobsOfTheBackup) {
               StatusIs(absl::StatusCode::kNotFound, testing::_));
   v1::Report report;
   v1::AttemptFinished& finished = *report.mutable_finished();
-  finished.set_attempt_id(absl::StrCat(later, ".7"));  // With a token of before the restore.
+  finished.set_attempt_id(absl::StrCat(later, ".7"));  // With a token from before the restore.
   finished.set_fencing_token(77);
   EXPECT_THAT(Tell(report), IsOk());
   EXPECT_EQ(JobOf(later).state(), v1::JOB_STATE_QUEUED);
@@ -154,7 +154,7 @@ TEST_F(UploadsTest, AfterARestoreTheBoardsWordCountsForTheJobsOfTheBackup) {
 
 // Equal jobs make equal bytes, and the store keeps them once.
 TEST_F(UploadsTest, WhatSeveralJobsMadeIsEachOnesUntilItEnds) {
-  Restore();  // So that the board may upload for j2 too.
+  Restore();  // Lets the board upload for j2 too.
   const auto result = [](const char* job) {
     return UploadOf(job, v1::ARTIFACT_KIND_RESULT, "abc");
   };

@@ -46,7 +46,7 @@ class DeviceRatesTest : public testing::Test {
     Do(WorkerHello{hello});
   }
 
-  // Of a PC with a card of 24 GiB, whose use was measured.
+  // A PC with a card of 24 GiB, whose use was measured.
   void HelloWithCard() {
     v1::Hello hello;
     hello.set_incarnation(++incarnation_);

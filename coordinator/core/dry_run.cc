@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Plans one job that the queue does not have, or not in this way. Pure.
+// Plans one job that is not in the queue, or not in this form. Pure.
 #include "coordinator/core/dry_run.h"
 
 #include <algorithm>
@@ -45,8 +45,8 @@
 namespace wattle::core {
 namespace {
 
-// Makes the view of a profile job that is not submitted that of its first run. runs: gets what all
-// runs take, or why there is none; null: not asked.
+// Makes the view of an unsubmitted profile job that of its first run. runs: receives the expected
+// cost of all runs, or why there is none; may be null.
 absl::Status DescribeFirstRun(const Outlook& outlook, const PlanningInputs& inputs,
                               scheduler::JobView& view, std::string* runs) {
   const State& state = outlook.state;
@@ -79,7 +79,7 @@ std::string WhyItFails(const v1::JobSpec& spec, const scheduler::JobView& job) {
   return failure.empty() ? WhyNoFamily(spec, job.models) : failure;
 }
 
-// Each model that a floor names is the job's own or was quantized from it.
+// Checks that each model that a floor names is the job's own or was quantized from it.
 absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::InputView>& views) {
   const v1::ArtifactInfo* model = scheduler::FindInput(views, kModelInput);
   const std::string parent = model == nullptr ? "" : model->artifact_id();
@@ -99,13 +99,13 @@ absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::I
   return absl::OkStatus();
 }
 
-// The job that a dry run asks about. runs: as DescribeFirstRun's.
+// The job of a dry run. runs: see DescribeFirstRun.
 struct Asked {
   const v1::JobSpec& spec;
   std::string* runs = nullptr;
 };
 
-// The job of a dry run, with its inputs: of a profile job its first run.
+// The job of a dry run, with its inputs; for a profile job, its first run.
 absl::StatusOr<scheduler::JobView> DryJob(const State& state, const Observations& observations,
                                           const PlanningInputs& inputs, const Asked& asked,
                                           const Instant& now) {
@@ -129,7 +129,8 @@ bool IsRefusedForMemory(const v1::Candidate& candidate) {
   return candidate.refused_by() == "memory";
 }
 
-// The job of the dry run with another spec. Inputs stay: no change names another file.
+// The dry run's job with another spec. The inputs stay the same, because no change names another
+// file.
 absl::StatusOr<scheduler::JobView> WithSpec(const State& state, const PlanningInputs& inputs,
                                             const scheduler::JobView& job,
                                             const v1::JobSpec& spec) {
@@ -145,8 +146,8 @@ absl::StatusOr<scheduler::JobView> WithSpec(const State& state, const PlanningIn
   return changed;
 }
 
-// What is left of an open job: from its newest uploaded checkpoint, under its deadline since
-// submission, within what is left of its budget.
+// The rest of an open job: from its newest uploaded checkpoint, with its deadline since submission
+// and its remaining budget.
 absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observations& observations,
                                              const PlanningInputs& inputs, const JobId& id,
                                              const Instant& now) {
@@ -163,7 +164,7 @@ absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observati
                           DryJob(state, observations, inputs, {record->job().spec()}, now));
   if (std::vector<scheduler::InputView> resolved = ViewsOf(state, record->job());
       resolved.size() == static_cast<size_t>(record->job().inputs_size())) {
-    job.inputs = std::move(resolved);  // A name may stand for another artifact by now.
+    job.inputs = std::move(resolved);  // A name may point to another artifact by now.
   }
   job.id = id;
   job.submitted = now.wall - JobAge(state, observations, *record, now.monotonic);
@@ -173,7 +174,7 @@ absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observati
   return job;
 }
 
-// A job that runs is planned as if its attempt left the device now.
+// Plans a running job as if its attempt left the device now.
 void LeaveDevice(const State& state, const JobId& id, scheduler::Snapshot& snapshot) {
   const v1::Attempt* const live = LiveAttempt(FindJob(state, id)->job());
   for (scheduler::DeviceView& view : snapshot.devices) {
@@ -187,7 +188,7 @@ void LeaveDevice(const State& state, const JobId& id, scheduler::Snapshot& snaps
   }
 }
 
-// The device of a job that is planned alone: the attempts that wait on it go before the job.
+// Delays the device of a separately planned job: the attempts that wait on it go before the job.
 void ReserveQueued(const Outlook& outlook, scheduler::DeviceView* view) {
   const auto& [state, observations, policies, now] = outlook;
   for (const std::string& id : view->device.queued_attempt_ids()) {
@@ -200,7 +201,7 @@ void ReserveQueued(const Outlook& outlook, scheduler::DeviceView* view) {
   }
 }
 
-// For how long the chosen device would work on the job without contact.
+// How long the chosen device would work on the job without contact.
 std::string WhyOffline(const State& state, const Observations& observations,
                        const scheduler::JobView& job, const v1::PlanResponse& plan) {
   const v1::Candidate& chosen = plan.candidates(0);
@@ -218,7 +219,7 @@ std::string WhyOffline(const State& state, const Observations& observations,
       .why;
 }
 
-// Looks at the forms that could fit where the job does not. Not done for the queue: it takes an
+// Evaluates forms that could fit where the job does not. Omitted for the queue, because it needs an
 // estimate for each form of each job. A job with a quality floor has other models instead.
 void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
                          scheduler::JobView& job) {
@@ -232,7 +233,7 @@ void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
   }
 }
 
-// A plan of one job moves no attempt. The queue's plan lets one leave for a deadline.
+// A plan of one job moves no attempt, but the queue's plan may release one for a deadline.
 void TellOfReleases(const scheduler::Snapshot& snapshot, const scheduler::JobView& job,
                     v1::PlanResponse& plan) {
   const bool may_release = std::any_of(
@@ -281,7 +282,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
           ? DryJob(state, observations, inputs, {request.spec(), &runs}, now)
           : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
-  if (job.spec.has_apart()) {  // Else the groups of others are of no account.
+  if (job.spec.has_apart()) {  // Otherwise the groups of other jobs are irrelevant.
     AddAntiAffinityGroups(state, &job.spec, snapshot);
   }
   snapshot.transfers_per_site = inputs.transfers_per_site;
@@ -315,7 +316,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   if (!runs.empty()) {
     plan.set_reason(absl::StrCat(plan.reason(), "; ", runs));
   }
-  // The runs of a profile job are chosen, whatever would win.
+  // The planner chooses the runs of a profile job regardless of what would win.
   if (!request.without_changes() && plan.certain_failure().empty() && !job.profile_point) {
     AddWhatIfChanges(
         snapshot, job, [&](const v1::JobSpec& spec) { return WithSpec(state, inputs, job, spec); },
@@ -340,8 +341,8 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
     snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
     return scheduler::PlanOnFirstDevice(snapshot, job);
   };
-  // Asks device by device: for most jobs the first device can run the job, and the answer costs the
-  // same in a fleet of any size.
+  // Evaluates device by device: for most jobs the first device can run the job, and the cost is
+  // then independent of the size of the fleet.
   for (const auto& [id, record] : state.devices) {
     if (record.removed()) {
       continue;
@@ -361,11 +362,10 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
     return absl::InvalidArgumentError(too_slow);
   }
   if (refusals.empty()) {
-    // The fleet is empty, and a device may join. A spec without an amount of work is refused all
-    // the same.
+    // The fleet is empty, and a device may join. A spec without an amount of work is still refused.
     return scheduler::PlanJob(snapshot, job).status();
   }
-  // Of boards that the same rule refuses, the one of the fewest joules is nearest.
+  // Among boards that the same rule refuses, the one with the fewest joules is nearest.
   std::stable_sort(refusals.begin(), refusals.end(), [](const auto& a, const auto& b) {
     return a.marginal_energy_joules() < b.marginal_energy_joules();
   });
@@ -391,7 +391,7 @@ std::optional<v1::Prediction> PredictLeast(const State& state, const Observation
   inputs.archived_sources = archived_sources;
   const absl::StatusOr<scheduler::JobView> job = DryJob(state, observations, inputs, {spec}, now);
   if (!job.ok()) {
-    return std::nullopt;  // Its model is not there yet, for one.
+    return std::nullopt;  // For example, its model does not exist yet.
   }
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
   std::set<std::string> seen;

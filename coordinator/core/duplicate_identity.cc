@@ -15,11 +15,11 @@
 namespace wattle::core {
 namespace {
 
-// One message may be the rest of what a dead process sent.
+// One message may be a remainder of a dead process.
 constexpr int kMessagesOfALife = 2;
 constexpr char kDoubled[] = "two processes show the certificate of ";
 
-// False without a certificate: nobody could approve of such a device.
+// False without a certificate: no operator could approve such a device.
 bool NotesDoubling(DecisionBuilder& builder, const WorkerHello& command) {
   const State& state = builder.state();
   const DeviceId device(command.hello.device().device_id());
@@ -75,7 +75,7 @@ bool IsDuplicateIdentityProblem(absl::string_view problem) {
   return absl::StrContains(problem, kDoubled);
 }
 
-// Nothing that such a hello tells may count, except evidence of a copied card.
+// Nothing in such a hello may count, except evidence of a copied card.
 void RefuseRival(DecisionBuilder& builder, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
   if (command.doubled && NotesDoubling(builder, command)) {

@@ -14,8 +14,8 @@ namespace {
 
 constexpr absl::Duration kHeartbeat = absl::Seconds(5);
 
-// The history of one stream, and of the hellos beside it. `said`: whether a hello was taken for a
-// copied card's.
+// The history of one stream, and of the hellos beside it. `said`: whether a hello counted as that
+// of a copied card.
 class DuplicateIdentityTest : public testing::Test {
  protected:
   void Pass(absl::Duration time) { now_ = Monotonic(now_.since_boot() + time); }
@@ -40,7 +40,8 @@ TEST_F(DuplicateIdentityTest, ACopiedCardIsOnceBothWentOn) {
   EXPECT_TRUE(Hello("copy"));
 }
 
-// The worker was killed and started again; the coordinator does not know that the old link is dead.
+// The worker was killed and restarted, and the coordinator has not noticed that the old link is
+// dead.
 TEST_F(DuplicateIdentityTest, ARestartOrARebootIsNot) {
   HeardEach(kHeartbeat, 10);
   for (int i = 0; i < 100; ++i) {
@@ -49,7 +50,7 @@ TEST_F(DuplicateIdentityTest, ARestartOrARebootIsNot) {
   }
 }
 
-// What the dead process sent comes all at once, once the link is back.
+// The dead process's remaining bytes arrive at once when the link returns.
 TEST_F(DuplicateIdentityTest, LateBytesOfADeadProcessAreNot) {
   HeardEach(kHeartbeat, 10);
   EXPECT_FALSE(Hello("restarted"));
@@ -58,7 +59,7 @@ TEST_F(DuplicateIdentityTest, LateBytesOfADeadProcessAreNot) {
   EXPECT_FALSE(Hello("restarted"));
 }
 
-// A worker in a loop of crashes never says hello twice.
+// A worker in a crash loop sends each hello from another process.
 TEST_F(DuplicateIdentityTest, ManyStartsBesideOneStreamAreNot) {
   for (int i = 0; i < 1000; ++i) {
     HeardEach(kHeartbeat, 3);

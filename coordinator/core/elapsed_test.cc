@@ -144,7 +144,7 @@ class HandOverTest : public testing::Test {
     Apply(fleet_.state, paused, Now(10).monotonic);
   }
 
-  // The device, which is connected, tells so many bytes of 1.5 GB.
+  // The connected device reports this many bytes of 1.5 GB.
   void Tell(double seconds, int64_t handed_bytes) {
     v1::Heartbeat heartbeat;
     heartbeat.mutable_hand_over()->set_attempt_id("j1.1");
@@ -202,7 +202,7 @@ TEST_F(HandOverTest, ADeviceThatHasBegunMayBeSilentForADay) {
   EXPECT_TRUE(EndsAt(27 * kHour));
 }
 
-// The device of attempt j1.1 is connected since second 0 and tells `problem` in each heartbeat.
+// The device of attempt j1.1 is connected since second 0 and reports `problem` in each heartbeat.
 class WithdrawalTest : public testing::Test {
  protected:
   WithdrawalTest() {
@@ -219,7 +219,7 @@ class WithdrawalTest : public testing::Test {
     accepted.mutable_attempt_state_changed()->set_state(v1::ATTEMPT_STATE_RUNNING);
     Apply(fleet_.state, accepted, Now(1).monotonic);
   }
-  // What a tick at `seconds` decides of the job: its reason after that.
+  // The job's reason after a tick at `seconds`.
   std::string ReasonAt(double seconds, const std::string& problem) {
     v1::Heartbeat heartbeat;
     heartbeat.set_storage_problem(problem);
@@ -240,7 +240,7 @@ class WithdrawalTest : public testing::Test {
 TEST_F(WithdrawalTest, AnAssignmentIsWithdrawnAfterTwoMinutesWithoutAcceptance) {
   EXPECT_EQ(ReasonAt(119, ""), "");
   EXPECT_THAT(ReasonAt(121, ""), HasSubstr("did not accept it"));
-  Device().connected_since = Now(60).monotonic;  // it came back a minute ago
+  Device().connected_since = Now(60).monotonic;  // it reconnected a minute ago
   EXPECT_EQ(ReasonAt(121, ""), "");
   Accept();
   EXPECT_EQ(ReasonAt(1000, ""), "");
@@ -252,7 +252,7 @@ TEST_F(WithdrawalTest, WorkLeavesADeviceWhoseDiskIsSickForTwoMinutes) {
   EXPECT_EQ(ReasonAt(129, "disk read-only: x"), "");
   EXPECT_THAT(ReasonAt(131, "disk read-only: x"), HasSubstr("disk read-only: x"));
   EXPECT_EQ(ReasonAt(132, ""), "");
-  EXPECT_EQ(ReasonAt(133, "disk read-only: x"), "");  // its time begins anew
+  EXPECT_EQ(ReasonAt(133, "disk read-only: x"), "");  // its time starts over
 }
 
 TEST_F(WithdrawalTest, ASilentDeviceKeepsItsWorkForItsLease) {

@@ -36,8 +36,8 @@ Joules SpentSoFar(const Observations& observations, const v1::Job& job) {
 
 namespace {
 
-// Why the attempt has drawn enough; empty: it has not. A first prediction may be far too fast, so a
-// run of a profile job without a budget of its own is bounded while it runs, too.
+// Why the attempt has drawn enough; empty: it may go on. A first prediction may be far too fast, so
+// a run of a profile job without a budget of its own is also bounded while it runs.
 std::string WhyEnough(const DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& live,
                       Joules of_attempt) {
   const Joules budget = FromWattHours(job.spec().energy_budget_wh());

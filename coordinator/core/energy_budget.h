@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a job has drawn of its energy budget. Pure.
+// How much of its energy budget a job has used. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_ENERGY_BUDGET_H_
 #define WATTLE_COORDINATOR_CORE_ENERGY_BUDGET_H_
 
@@ -12,15 +12,15 @@ namespace wattle::core {
 class DecisionBuilder;
 struct Observations;
 
-// Gross joules of the job's attempts, as their receipts tell.
+// Gross joules of the job's attempts according to their receipts.
 Joules SpentEnergy(const v1::Job& job);
 
-// The same with what the running attempt has told of itself so far.
+// SpentEnergy plus the joules that the running attempt has reported so far.
 Joules SpentSoFar(const Observations& observations, const v1::Job& job);
 
-// Ends the job once its ended attempts and the live one have drawn its budget, or a profile job
-// without one what exploring may draw. A board without a
-// link tells no progress, so its attempt goes on until the board is heard of again.
+// Ends the job once its attempts, including the live one, have drawn its budget; for a profile job
+// without a budget, once they have drawn the exploration budget. An unreachable board reports no
+// progress, so its attempt goes on until the board connects again.
 void EndOverBudget(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt& live);
 
 }  // namespace wattle::core

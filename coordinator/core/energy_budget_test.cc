@@ -65,7 +65,7 @@ TEST(EnergyBudgetTest, EarlierAttemptsCount) {
   EXPECT_EQ(world.job().state(), v1::JOB_STATE_FAILED);
 }
 
-// Readers see the ended attempts by their receipts, and the running one by what it has told.
+// Readers get the ended attempts by their receipts, and the running one by its reports.
 TEST(EnergyBudgetTest, AnAnswerTellsWhatTheJobHasSpent) {
   Budgeted world;
   const auto spent = [&world] {
@@ -80,7 +80,7 @@ TEST(EnergyBudgetTest, AnAnswerTellsWhatTheJobHasSpent) {
   earlier.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
   earlier.mutable_receipt()->mutable_total()->set_gross_energy_joules(3000);
   EXPECT_EQ(spent(), 3250);
-  // Of an attempt that has ended its receipt alone counts.
+  // For an ended attempt only its receipt counts.
   world.Draws(3600);
   ASSERT_EQ(world.job().state(), v1::JOB_STATE_FAILED);
   EXPECT_EQ(spent(), SpentEnergy(world.job()).value());
@@ -97,7 +97,7 @@ TEST(EnergyBudgetTest, NoAttemptStartsThatWouldDrawMoreThanIsLeft) {
   EXPECT_THAT(plan.jobs[0].placement.reason(), HasSubstr("feasible with a budget of"));
 }
 
-// The receipt of an attempt that was cut off may come while a plan is computed.
+// The receipt of an attempt that was cut off may arrive while a plan is computed.
 TEST(EnergyBudgetTest, APlanOfBeforeALateReceiptStartsNothing) {
   Budgeted world;
   State& state = world.fleet.state;
@@ -119,7 +119,7 @@ TEST(EnergyBudgetTest, APlanOfBeforeALateReceiptStartsNothing) {
   EXPECT_NE(world.job().state(), v1::JOB_STATE_ACTIVE) << "nor does a plan of after";
 }
 
-// Such a receipt comes from older workers, for attempts that they never began.
+// Older workers send such a receipt for attempts that they never began.
 TEST(EnergyBudgetTest, AReceiptOfNoWorkIsNotKept) {
   Budgeted world;
   v1::Report stopped;
@@ -135,7 +135,7 @@ TEST(EnergyBudgetTest, AReceiptOfNoWorkIsNotKept) {
   EXPECT_FALSE(world.job().attempts(0).has_receipt()) << "nor one that comes late";
 }
 
-// The Pi's id comes first, and the Orin Nano takes fewer joules.
+// The Pi has the lower id, and the Orin Nano needs fewer joules.
 TEST(EnergyBudgetTest, ARefusedSubmitNamesTheBoardOfFewestJoules) {
   Fleet fleet;
   v1::Hello hello;

@@ -28,7 +28,7 @@ std::string IdentityKey(absl::string_view kind, absl::string_view id) {
   return absl::StrCat(kind, "/", id);
 }
 
-// The id that a token gives, or lets the device choose.
+// The id from the token, or the device's own choice.
 std::string EnrollingId(const v1::EnrolmentToken& token, const ShownToken& shown) {
   return token.kind() == kPersonKind ? token.person() : shown.device_id;
 }
@@ -180,7 +180,7 @@ void Decide(DecisionBuilder& builder, const HoldTokenUses& command) {
   if (token == nullptr || token->used() >= command.used) {
     return;
   }
-  // The event of a new token, with its uses: it takes the place of the token.
+  // The event of a new token with updated uses replaces the token.
   v1::EnrolmentToken& used = *builder.Add().mutable_token_created()->mutable_token();
   used = *token;
   used.set_used(std::min(command.used, token->uses()));
@@ -193,7 +193,7 @@ void Decide(DecisionBuilder& builder, const RevokeToken& command) {
         "no token \"", command.token_id, "\"; 'wattle events' tells the id of each token")));
     return;
   }
-  // An operator lets boards in, and nobody else: who lets somebody in may also end the token.
+  // Only operators admit boards; the permission to admit also allows ending the token.
   if (token->kind() != kDeviceKind && !command.by_admin) {
     builder.Refuse(absl::PermissionDeniedError(
         absl::StrCat("token ", command.token_id, ": is a ", token->kind(),
@@ -224,7 +224,7 @@ void Decide(DecisionBuilder& builder, const Enrol& command) {
   identity.set_id(EnrollingId(*token, shown));
   identity.set_role(token->role());
   *identity.mutable_labels() = token->labels();
-  // A project may be gone since the token was made.
+  // A project may have been removed since the token was made.
   identity.clear_projects();
   for (const std::string& project : token->projects()) {
     if (ProjectExists(builder.state(), project)) {
@@ -257,8 +257,8 @@ void Decide(DecisionBuilder& builder, const Enrol& command) {
           "made, and enrol by a new token")));
       return;
     }
-    // A person's later login replaces the earlier one. A device's key is replaced once the earlier
-    // one is revoked: else a token would be enough to take a board over.
+    // A person's later login replaces the earlier one. A device's key can be replaced only after
+    // the earlier one is revoked: otherwise a token would suffice to take a board over.
     if (!known->revoked() && !same_key && identity.kind() == kDeviceKind) {
       builder.Refuse(absl::PermissionDeniedError(
           absl::StrCat("device ", identity.id(),
@@ -308,7 +308,7 @@ void Decide(DecisionBuilder& builder, const HoldForApproval& command) {
   v1::IdentityRecord identity = command.identity;
   identity.set_waits_for_approval(true);
   if (!builder.state().tokens.contains(identity.token_id())) {
-    identity.clear_token_id();  // Made after the backup: nobody can spend it any more.
+    identity.clear_token_id();  // Made after the backup: it can no longer be spent.
   }
   *builder.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
   TakeWorkBack(builder, device, "waits for approval again");
@@ -388,7 +388,7 @@ void Applier::ForgetDoubling(const DeviceId& device) {
   }
 }
 
-// Of whether it may work: a plan of before does not count any more.
+// The device's right to work changed: older plans do not count for it any more.
 void Applier::ApprovalChanged(const DeviceId& device) {
   state_.device_changed.Mutable(device) = sequence_;
   effects_.emplace_back(DesiredSetChanged{device});

@@ -42,7 +42,7 @@ class EnrolmentTest : public testing::Test {
     for (const v1::Event& event : decision.events) {
       Apply(state_, event, std::nullopt);
     }
-    // What was decided is what a snapshot keeps.
+    // A snapshot keeps all that was decided.
     state_ = *ParseSnapshot(SnapshotBytes(state_));
     return decision;
   }
@@ -169,7 +169,7 @@ struct EnrolledFleet : Fleet {
   }
 };
 
-// By a token that wants approval.
+// Enrolled by a token that requires approval.
 struct WaitingFleet : EnrolledFleet {
   WaitingFleet() : EnrolledFleet(/*approve=*/true) {
     v1::Policy policy;
@@ -204,7 +204,7 @@ TEST(ApprovalTest, AWaitingDeviceLosesItsWorkAndGetsNone) {
   EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
 }
 
-// What it tells of the work that it had is no result of the fleet's.
+// Its report about earlier work gives the fleet no result.
 TEST(ApprovalTest, AWaitingDevicesReportChangesNothing) {
   WaitingFleet fleet;
   WorkerReport report = {DeviceId("device-1"), 1, {}};
@@ -279,7 +279,7 @@ TEST_F(EnrolmentTest, WhatARevokedBoardTaughtCountsNoMore) {
   EXPECT_EQ(SecondsOf(state_, "thief"), 0);
   EXPECT_NEAR(SecondsOf(state_, ""), 1, 1e-9) << "its class is that of the others";
   EXPECT_NEAR(SecondsOf(state_, "honest"), 1, 1e-9);
-  // Do goes through a snapshot; a replay comes to the same.
+  // Do uses a snapshot; a replay must give the same state.
   for (const v1::Event& event : revoked.events) {
     Apply(replayed, event, std::nullopt);
   }
@@ -316,7 +316,7 @@ TEST(RevocationTest, WorkOfARevokedBoardGoesElsewhereAtOnceAndItsReportTeachesNo
             "orin was revoked: stolen; a new token lets it in again, 'wattle device rm orin' "
             "forgets it");
   const size_t rows = fleet.state.profiles.size();
-  WorkerReport report = {DeviceId("device-1"), 1, {}};  // It was on its way.
+  WorkerReport report = {DeviceId("device-1"), 1, {}};  // The report was on its way.
   report.report.set_sequence(1);
   v1::AttemptFinished& finished = *report.report.mutable_finished();
   finished.set_attempt_id("j1.1");
@@ -410,7 +410,7 @@ TEST_F(EnrolmentTest, AnIdFitsIntoACertificatesName) {
   EXPECT_THAT(CheckId("id", "d0123.X_y-z"), IsOk());
 }
 
-// The coordinator hears of the end of its stream a little later, and takes it for reachable.
+// The coordinator notices the end of the device's stream later, and still counts it as reachable.
 TEST(RevocationTest, ARevokedDeviceGetsNoWorkWhileItStillLooksConnected) {
   Fleet fleet;
   PlaceFirst(fleet);
@@ -423,7 +423,7 @@ TEST(RevocationTest, ARevokedDeviceGetsNoWorkWhileItStillLooksConnected) {
   EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
 }
 
-// With a hello of another process beside the board's own.
+// Another process sends a hello beside the board's own.
 struct DoubledFleet : EnrolledFleet {
   DoubledFleet() : EnrolledFleet(/*approve=*/false) {
     rival.hello.mutable_device()->CopyFrom(FindDevice(state, device)->info());
@@ -464,7 +464,7 @@ TEST(DoubledTest, NeitherOfTwoProcessesHasWorkUntilTheOperatorDecides) {
   EXPECT_THAT(fleet.View().problem(), HasSubstr("wattle device approve orin"));
   EXPECT_THAT(fleet.View().problem(), HasSubstr("10.0.0.9"));
   EXPECT_THAT(fleet.Try(fleet.rival).events, testing::IsEmpty()) << "said once";
-  // The next start still knows it.
+  // The next start still has it.
   fleet.state = *ParseSnapshot(SnapshotBytes(fleet.state));
   EXPECT_TRUE(WaitsForApproval(fleet.state, fleet.device));
 
@@ -476,7 +476,7 @@ TEST(DoubledTest, NeitherOfTwoProcessesHasWorkUntilTheOperatorDecides) {
   EXPECT_TRUE(IsRevoked(fleet.state, fleet.device));
 }
 
-// Without TLS nobody has a certificate, and nobody could approve.
+// Without TLS no device has a certificate, so no approval would be possible.
 TEST(DoubledTest, ADeviceWithoutACertificateKeepsItsWork) {
   DoubledFleet fleet;
   fleet.state.identities = State().identities;

@@ -14,10 +14,10 @@
 namespace wattle::core {
 namespace {
 
-// Of the joules of a day, where no policy says.
+// Share of a day's joules if no policy sets one.
 constexpr double kExplorationRatio = 0.02;
-// Of a board that does not know its idle draw: the predictor's watts of such a board over its ratio
-// of load to idle.
+// For a board with unknown idle draw: the predictor's watts of such a board over its ratio of load
+// to idle.
 constexpr double kIdleWattsUnknown = 4;
 constexpr double kDaySeconds = 86400;
 
@@ -25,7 +25,7 @@ int64_t DayOf(double unix_seconds) {
   return static_cast<int64_t>(std::floor(unix_seconds / kDaySeconds));
 }
 
-// What the attempt explored with, of one that is live or ended today.
+// The exploration of an attempt that is live or ended today.
 Joules ExploredBy(const State& state, const v1::JobSpec& spec, const v1::Attempt& attempt) {
   const v1::Receipt& receipt = attempt.receipt();
   const Joules drawn(receipt.total().gross_energy_joules());

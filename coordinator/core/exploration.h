@@ -1,15 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What exploring may draw of a device in a day (UTC): the policies' exploration_ratio of the joules
-// that the device draws in a day. Exploring is what it would not have drawn otherwise:
-// - the runs of profile jobs without a budget of their own (a person has decided on the others);
+// Daily (UTC) exploration budget of a device: the policies' exploration_ratio of the joules that
+// the device draws in a day. Exploration counts energy that the device would not have drawn
+// otherwise:
+// - the runs of profile jobs without a budget of their own (for the others a person has decided);
 // - an attempt that began on a prediction too wide to be planned on (scheduler/profiles/probe.h),
-// if
-//   it ended without a result and its first steps told nothing, or told that it had to leave. One
-//   whose job may stay is the job's beginning, and no joule of it counts;
-// - of such an attempt that has told nothing yet, what it is to draw until it tells.
-// Everything here follows from the state. Ended jobs that left for the history no longer count.
-// Pure.
+//   if it ended without a result and its first steps taught nothing or showed that it had to leave.
+//   If its job may stay, the attempt is the job's beginning and none of its joules count;
+// - while such an attempt has taught nothing yet, its expected draw until it does.
+// Everything here follows from the state. Ended jobs that have moved to the history no longer
+// count. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_EXPLORATION_H_
 #define WATTLE_COORDINATOR_CORE_EXPLORATION_H_
 
@@ -29,34 +29,34 @@
 
 namespace wattle::core {
 
-// What the attempts on one device tell.
+// Energy of the attempts on one device.
 struct DeviceDay {
   Joules worked_yesterday;  // Gross, without profile jobs, of attempts that ended in that day.
-  absl::Duration busy_yesterday = absl::ZeroDuration();  // Device time of these.
+  absl::Duration busy_yesterday = absl::ZeroDuration();  // Device time of those attempts.
   Joules explored_today;
 };
 
-// By device id. A device without such an attempt is missing.
+// By device id. A device without such attempts has no entry.
 std::map<std::string, DeviceDay> DeviceDays(const State& state, absl::Time now);
 
-// What the device may still explore with. The joules of its day are those of yesterday's work, and
-// its idle draw in the rest of a day.
+// The exploration budget that the device has left. The joules of its day are those of yesterday's
+// work plus its idle draw during the rest of a day.
 scheduler::ExplorationBudget ExplorationOf(const std::vector<v1::Policy>& policies,
                                            const v1::Device& device, const DeviceDay& day,
                                            absl::Time now);
-// The same of one device and the fleet's policies.
+// The remaining budget of one device by the fleet's policies.
 scheduler::ExplorationBudget ExplorationOf(const State& state, const v1::Device& device,
                                            absl::Time now);
 
-// The attempts that one plan begins. Since the plan was computed others may have begun, or have
-// come to nothing, and a policy may have changed: the share of the day counts as it is now.
+// Checks the exploring attempts of a plan against the present budgets. Since the plan was computed,
+// other attempts may have begun or ended and policies may have changed.
 class PlannedExploring {
  public:
   // All must outlive the object.
   PlannedExploring(const State& state, const Observations& observations, const Instant& now)
       : state_(state), observations_(observations), now_(now) {}
-  // Whether what the attempt explores with fits into the rest of its device's day, beside the
-  // attempts for which this was true before.
+  // Whether the exploration of the attempt fits into the rest of its device's daily budget, beside
+  // the attempts for which Fits returned true before.
   bool Fits(const v1::JobSpec& spec, const scheduler::QueuePlacement& planned);
 
  private:

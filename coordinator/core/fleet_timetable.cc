@@ -39,11 +39,11 @@ double UnixSeconds(absl::Time moment) {
 
 struct Moments {
   absl::Time now;
-  absl::Time started;  // This coordinator.
+  absl::Time started;  // Start of this coordinator.
 };
 
 // "unreachable for 3 h 05 min". A board with a copied identity is refused when it connects, and its
-// problem says why.
+// problem gives the reason.
 std::string WhyWithoutContact(const v1::Device& device, const Moments& at) {
   const bool seen = device.last_seen_unix_seconds() > 0;
   const absl::Time since =
@@ -55,7 +55,7 @@ std::string WhyWithoutContact(const v1::Device& device, const Moments& at) {
                       device.problem().empty() ? "" : absl::StrCat(": ", device.problem()));
 }
 
-// Why the device refuses every job at this moment, whatever the job is; empty: it does not.
+// Why the device refuses every job at this moment; empty: it does not.
 std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& limits,
                              const Moments& at) {
   const v1::Heartbeat& heartbeat = device.heartbeat();
@@ -70,7 +70,7 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
   }
   if (device.unreachable() || !device.connected()) {
     reasons.push_back(WhyWithoutContact(device, at));
-    return absl::StrJoin(reasons, "; ");  // Its last heartbeat tells nothing of now.
+    return absl::StrJoin(reasons, "; ");  // Its last heartbeat is too old to describe the present.
   }
   if (device.waits_for_approval()) {
     reasons.push_back(device.problem());
@@ -101,12 +101,12 @@ void SetRest(double seconds, v1::TimetableEntry& entry) {
   }
 }
 
-// An attempt that the plan lets leave its board, and the place of its rest.
+// An attempt that the plan moves from its board, and the place of its rest.
 struct LeavingAttempt {
   absl::Time leaves;
   std::string why;
   JobId job;
-  DeviceId device;  // Of the rest.
+  DeviceId device;  // For the rest.
   absl::Time begin;
   absl::Time end;
   std::string rest_waits_for;
@@ -162,8 +162,8 @@ v1::TimetableEntry EntryOf(const LeavingAttempt& rest) {
 
 struct Running {
   absl::Time now;
-  absl::Time ends;  // Of the attempt, with its rests, which the view does not count.
-  std::optional<scheduler::TimeSpan> span;  // Likewise.
+  absl::Time ends;  // End of the attempt with its rests, which the view does not include.
+  std::optional<scheduler::TimeSpan> span;  // Span of that end.
   const LeavingAttempts& leaving;
 };
 
@@ -197,7 +197,7 @@ void AddRunning(const State& state, const scheduler::DeviceView& view, const Run
   }
 }
 
-// A job whose attempt stands still has two entries: its attempt, and the place to which it moves.
+// A job whose attempt is stalled has two entries: its attempt, and the place to which it moves.
 std::string WaitsFor(const State& state, const scheduler::QueuePlacement& placed) {
   if (!placed.releases.value().empty()) {
     return absl::StrCat(placed.releases.value(), " leaves the board for its deadline");

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The fleet's timetable for people: what each device runs and has a place for, and the charge that
-// this leaves. Pure.
+// The fleet's timetable for people: what each device runs, its planned runs, and its expected
+// charge. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_FLEET_TIMETABLE_H_
 #define WATTLE_COORDINATOR_CORE_FLEET_TIMETABLE_H_
 
@@ -13,7 +13,7 @@
 
 namespace wattle::core {
 
-// Errors: kInvalidArgument when the horizon is out of bounds.
+// Errors: kInvalidArgument if the horizon is out of bounds.
 absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observations& observations,
                                              const PlanningInputs& inputs,
                                              const v1::TimetableRequest& request,

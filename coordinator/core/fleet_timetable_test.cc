@@ -64,7 +64,7 @@ TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
 }
 
 v1::Timetable TimetableOf(Boards& boards) {
-  boards.Snapshot();  // The boards have just been heard.
+  boards.Snapshot();  // The boards have just sent heartbeats.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   EXPECT_THAT(timetable, IsOk());
@@ -130,7 +130,7 @@ TEST(FleetTimetableTest, AnAttemptThatMovesForAGainHasAPlaceOnTheOtherBoard) {
               StartsWith("its attempt j1.1 hands over: moves to fast: its rest takes"));
 }
 
-// Nobody knows when heat lets a board work again.
+// The end of a pause for heat is unknown.
 TEST(FleetTimetableTest, APauseThatNoClockEndsHasNoSpan) {
   Boards boards;
   boards.Add("fast", 1);
@@ -139,7 +139,7 @@ TEST(FleetTimetableTest, APauseThatNoClockEndsHasNoSpan) {
   boards.Run("j1.1");
   boards.Submit(600);
   boards.Pause("j1.1", "temperature 91 °C");
-  boards.Snapshot();  // The board has just been heard.
+  boards.Snapshot();  // The board has just sent a heartbeat.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(timetable, IsOk());
@@ -163,7 +163,7 @@ TEST(FleetTimetableTest, CountsTheSunThatTheBoardReported) {
   boards.TellHarvest("mast", 12);
   EXPECT_THAT(possible(), IsOk());
   boards.Submit(static_cast<int>(spec.finetune().steps()));
-  boards.Snapshot();  // The board has just been heard.
+  boards.Snapshot();  // The board has just sent a heartbeat.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(timetable, IsOk());
@@ -187,7 +187,7 @@ TEST(FleetTimetableTest, SaysWhichJobHasNoPlace) {
   boards.Add("fast", 1);
   boards.Submit(600);
   boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = "rain"});
-  boards.Snapshot();  // The board has just been heard.
+  boards.Snapshot();  // The board has just sent a heartbeat.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(timetable, IsOk());
@@ -196,7 +196,7 @@ TEST(FleetTimetableTest, SaysWhichJobHasNoPlace) {
   EXPECT_THAT(timetable->without_place(0).reason(), HasSubstr("drained"));
 }
 
-// A board's line says why the board takes no work exactly where the planner refuses it any job.
+// A board's line gives a reason exactly if the planner refuses the board every job.
 TEST(FleetTimetableTest, SaysWhyABoardTakesNoWork) {
   struct Case {
     std::function<void(Boards&)> change;
@@ -222,7 +222,7 @@ TEST(FleetTimetableTest, SaysWhyABoardTakesNoWork) {
          boards.observations.devices[DeviceId("fast")].connected = false;
        },
        "unreachable for 3 h 00 min"},
-      {[](Boards& boards) {  // A restart; what the last process heard is gone.
+      {[](Boards& boards) {  // A restart; the observations of the last process are gone.
          boards.observations.devices.clear();
          boards.observations.started = boards.Now();
          boards.Advance(absl::Seconds(3));
@@ -252,7 +252,7 @@ TEST(FleetTimetableTest, SaysWhyABoardTakesNoWork) {
   for (const Case& each : cases) {
     Boards boards;
     boards.Add("fast", 1, /*battery_wh=*/50);
-    boards.Snapshot();  // The board has just been heard.
+    boards.Snapshot();  // The board has just sent a heartbeat.
     each.change(boards);
     const auto timetable =
         FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
@@ -282,12 +282,12 @@ TEST(FleetTimetableTest, HasTheReserveOfBoardsWithAGauge) {
   EXPECT_EQ(timetable->devices(0).reserve_state_of_charge_ratio(), 0);
   EXPECT_EQ(timetable->devices(1).reserve_state_of_charge_ratio(), 0.3);
   EXPECT_EQ(timetable->devices(1).power_group(), "");
-  // Of a shared pack one gauge is enough.
+  // One gauge is enough for a shared pack.
   policy.mutable_power_group()->set_name("hut");
   policy.mutable_power_group()->set_shared_pack(true);
   boards.Do(ApplyPolicy{policy});
   boards.TellHarvest("mast", 20);
-  boards.Snapshot();  // The boards have just been heard.
+  boards.Snapshot();  // The boards have just sent heartbeats.
   const auto shared =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(shared, IsOk());
@@ -295,7 +295,7 @@ TEST(FleetTimetableTest, HasTheReserveOfBoardsWithAGauge) {
     EXPECT_EQ(device.power_group(), "hut");
     EXPECT_EQ(device.reserve_state_of_charge_ratio(), 0.3);
   }
-  // One board's idle draw is not known, so the charge to come is not either.
+  // One board's idle draw is unknown, so the future charge is too.
   EXPECT_THAT(shared->devices(0).charge(), SizeIs(0));
   boards.observations.devices[DeviceId("mains")].heartbeat.set_idle_power_watts(2);
   const auto known =

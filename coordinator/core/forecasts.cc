@@ -30,17 +30,17 @@ using timetable::Milliwatts;
 
 constexpr int64_t kHoursKept = 96;
 constexpr int64_t kHoursOfDay = 24;
-constexpr int64_t kHourMax = 1'000'000'000;  // No clock tells a later one.
+constexpr int64_t kHourMax = 1'000'000'000;  // No clock has a later hour.
 // Hours with sun that are compared before a forecast is trusted at all.
 constexpr int64_t kComparedMin = 8;
 constexpr int64_t kOne = 1000;  // Trust is in thousandths.
-// The next days may be unlike the latest ones, so no forecast is believed entirely.
+// The next days may differ from the latest ones, so no forecast is trusted entirely.
 constexpr int64_t kTrustMax = 900;
-// A forecast further from what a device ever saw is in another unit.
+// A forecast this many times above everything that a device has seen uses another unit.
 constexpr double kOtherUnit = 200;
-// A pack fills in some hours, never in less than three minutes.
+// A pack fills in hours, never in less than three minutes.
 constexpr double kFillsAnHourMax = 20;
-// Shares of a day's brightest hour: what is night, and what is sun for certain.
+// Shares of a day's brightest hour: the limit of night, and of certain sun.
 constexpr double kNightShare = 1.0 / 64;
 constexpr double kSunShare = 1.0 / 8;
 
@@ -61,7 +61,8 @@ std::string HourText(int64_t hour) {
                           absl::UTCTimeZone());
 }
 
-// "forecast.power_watts[3]: 18.4 W at 2026-11-26T23:00:00Z": the client knows the line.
+// "forecast.power_watts[3]: 18.4 W at 2026-11-26T23:00:00Z": the client can map the index to a
+// line.
 std::string ValueText(const v1::HarvestForecast& forecast, int index) {
   return absl::StrFormat("forecast.power_watts[%d]: %g W at %s", index, forecast.power_watts(index),
                          HourText(FirstHour(forecast) + index));
@@ -82,7 +83,7 @@ std::optional<double> WattsIn(const v1::HarvestForecast& forecast, int64_t hour)
              : std::optional(forecast.power_watts(static_cast<int>(hour - FirstHour(forecast))));
 }
 
-// What the days before let expect of an hour that is over, each with half the weight of the next.
+// The expectation for a past hour from the days before, each with half the weight of the next.
 std::optional<double> BeforeIn(const v1::RecentHarvest& known, int64_t hour) {
   double sum = 0;
   double weights = 0;
@@ -96,7 +97,7 @@ std::optional<double> BeforeIn(const v1::RecentHarvest& known, int64_t hour) {
   return weights > 0 ? std::optional(sum / weights) : std::nullopt;
 }
 
-// Thousandths; 0 for a forecast that was not put to the test.
+// Trust in thousandths; 0 for a forecast that was never tested.
 int64_t TrustIn(const v1::HarvestForecast& forecast, const v1::RecentHarvest& known) {
   double forecast_error = 0;
   double history_error = 0;
@@ -139,7 +140,7 @@ bool IsNightFor(const v1::EnergyLedger& ledger, int64_t hour) {
   return true;
 }
 
-// Compares the forecast with what one device of those that it selects has seen.
+// Compares the forecast with the sun that one of its selected devices has seen.
 class DeviceCheck {
  public:
   DeviceCheck(const State& state, const v1::DeviceRecord& device)
@@ -202,7 +203,7 @@ class DeviceCheck {
   std::optional<v1::Place> place_;
 };
 
-// The forecast behind what its predecessor said of the hours before the present one.
+// The forecast after its predecessor's values for the hours before the present one.
 v1::HarvestForecast Joined(const v1::HarvestForecast* before, v1::HarvestForecast pushed,
                            int64_t hour_now) {
   const int64_t first = std::max(FirstHour(pushed), hour_now);

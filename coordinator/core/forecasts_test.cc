@@ -32,7 +32,7 @@ v1::HarvestForecast ForecastOf(int64_t first, std::vector<double> watts) {
   return forecast;
 }
 
-// A board that has seen 20 W by day for long, and of the latest days what `came`.
+// A board that has long seen 20 W by day, and `came` in the latest days.
 class ForecastsTest : public testing::Test {
  protected:
   ForecastsTest() {
@@ -53,7 +53,7 @@ class ForecastsTest : public testing::Test {
     fleet_.state = *ParseSnapshot(SnapshotBytes(fleet_.state));
     return decision.status;
   }
-  // The board tells its latest hours until the one before `hour`.
+  // The board reports its latest hours until the one before `hour`.
   template <typename Came>
   void Tell(int64_t hour, const Came& came, int64_t hours = 24) {
     v1::RecentHarvest told;
@@ -63,7 +63,7 @@ class ForecastsTest : public testing::Test {
     }
     KeepHarvest(told, fleet_.observations.devices[DeviceId("device-1")].harvest);
   }
-  // In thousandths; 0: no forecast is trusted.
+  // Trust in thousandths; 0: no forecast is trusted.
   int64_t TrustAt(double seconds) {
     const auto trusted =
         TrustedForecast(fleet_.state, fleet_.observations,
@@ -96,7 +96,7 @@ TEST_F(ForecastsTest, AForecastIsTrustedOnceItsHoursCameTrue) {
   EXPECT_EQ(TrustAt(48 * kHourSeconds), 900);
 }
 
-// The forecast is durable, and the board tells four days at the begin of a stream.
+// The forecast is durable, and the board reports four days at the begin of a stream.
 TEST_F(ForecastsTest, ACoordinatorThatStartsAnewTrustsAsTheOneBefore) {
   Tell(kHourNow, InTurn);
   const auto half = [](int64_t hour) { return InTurn(hour) * 1.6; };
@@ -111,7 +111,7 @@ TEST_F(ForecastsTest, ACoordinatorThatStartsAnewTrustsAsTheOneBefore) {
   EXPECT_EQ(TrustAt(96 * kHourSeconds), 0);
   Tell(kHourNow + 96, InTurn, 96);
   EXPECT_EQ(TrustAt(96 * kHourSeconds), before);
-  Tell(kHourNow + 96, InTurn);  // The next heartbeat, which tells a day.
+  Tell(kHourNow + 96, InTurn);  // The next heartbeat, which reports a day.
   EXPECT_EQ(TrustAt(96 * kHourSeconds), before);
 }
 
@@ -123,14 +123,14 @@ TEST_F(ForecastsTest, AForecastThatWasWrongForDaysLosesItsWeight) {
     Tell(kHourNow + 24 * day, InTurn);
   }
   EXPECT_LT(TrustAt(96 * kHourSeconds), 600);
-  // Where the days before tell all, nothing is left to a forecast.
+  // If the days before predict everything, a forecast adds nothing.
   for (int day = 1; day <= 8; ++day) {
     Tell(kHourNow + 96 + 24 * day, [](int64_t hour) { return IsDay(hour) ? 20.0 : 0.0; });
   }
   EXPECT_EQ(TrustAt(150 * kHourSeconds), 0);
 }
 
-// What a forecast says of hours that are over was known to nobody before.
+// Values for past hours are hindsight.
 TEST_F(ForecastsTest, HoursThatAreOverCannotBeForecast) {
   for (int day = -3; day <= 0; ++day) {
     Tell(kHourNow + 24 * day, InTurn);
@@ -145,7 +145,7 @@ TEST_F(ForecastsTest, AForecastPushedAgainKeepsWhatItSaidBefore) {
   ASSERT_THAT(Push(ForecastOf(kHourNow, Hours(kHourNow, 48, InTurn))), IsOk());
   Tell(kHourNow, InTurn);
   Tell(kHourNow + 24, InTurn);
-  // Now it knows better than it did, of the past too.
+  // Now the forecast is better informed, about the past too.
   const auto lie = [](int64_t hour) { return IsDay(hour) ? 1.0 : 0.0; };
   ASSERT_THAT(Push(ForecastOf(kHourNow, Hours(kHourNow, 72, lie)), 24 * kHourSeconds), IsOk());
   const v1::HarvestForecast& stored = fleet_.state.forecasts.at("weather");
@@ -199,7 +199,7 @@ TEST_F(ForecastsTest, BadForecastsAreRefusedWithTheHour) {
 
 TEST_F(ForecastsTest, NightByThePlaceIsNightToo) {
   v1::DeviceRecord& device = fleet_.state.devices.Mutable(DeviceId("device-1"));
-  device.mutable_ledger()->clear_harvest_power_watts_by_hour();  // It has seen nothing.
+  device.mutable_ledger()->clear_harvest_power_watts_by_hour();  // It has seen no sun.
   ASSERT_THAT(Push(ForecastOf(kHourNow + 9, {3, 18})), IsOk());
   v1::Policy policy;
   policy.set_name("mast");

@@ -35,7 +35,7 @@ v1::ArtifactInfo OutputFrom(const v1::Job& source, v1::ArtifactInfo model) {
     model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
                            : *wanted == kAdaptiveQuantization ? "int4-g64"
                                                               : *wanted);
-    model.clear_recipe();  // The parent's.
+    model.clear_recipe();  // the parent's recipe
     if (recipe != nullptr) {
       *model.mutable_recipe() = *recipe;
     }

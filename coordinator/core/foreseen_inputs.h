@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a plan may know of a job's inputs before they are there. Pure.
+// Facts about a job's inputs that a plan may use before the inputs exist. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_FORESEEN_INPUTS_H_
 #define WATTLE_COORDINATOR_CORE_FORESEEN_INPUTS_H_
 
@@ -15,9 +15,9 @@
 
 namespace wattle::core {
 
-// The known facts of each input of the spec. For an output that no job has made yet, the facts that
-// can be foreseen. archived_sources: as in SubmitJob. Errors: kNotFound, kInvalidArgument, naming
-// the field.
+// The known facts of each input of the spec; for an output that no job has made yet, the facts that
+// can be foreseen. archived_sources: see SubmitJob. Errors: kNotFound, kInvalidArgument, naming the
+// field.
 absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
     const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources = {});
 

@@ -20,14 +20,15 @@
 namespace wattle::core {
 namespace {
 
-// The device's description without the idle watts. The device measures its idle watts again and
-// again, and heartbeats report them.
+// The device's description without the idle watts, which the device measures repeatedly and reports
+// in heartbeats.
 std::string HardwareOf(v1::DeviceInfo info) {
   info.clear_idle_power_watts();
   return info.SerializeAsString();
 }
 
-// Rates that no board of the class has teach nothing, and the device's findings say so.
+// Removes rates that no board of the class can have, so that nothing is learned from them; the
+// device's findings name them.
 void LeaveOutBadRates(v1::DeviceInfo& info) {
   const auto told = info.rates();
   info.clear_rates();
@@ -70,7 +71,7 @@ void SetProblem(DecisionBuilder& builder, const v1::DeviceInfo& device, absl::st
   changed.set_problem(std::string(problem));
 }
 
-// A worker that is not served is shown among the devices, with its version and the remedy.
+// A worker with an unsupported protocol appears among the devices, with its version and the remedy.
 void RefuseProtocol(DecisionBuilder& builder, const v1::Hello& hello, const absl::Status& problem) {
   const v1::DeviceRecord* const record =
       FindDevice(builder.state(), DeviceId(hello.device().device_id()));

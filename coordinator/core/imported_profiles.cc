@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Rows that another fleet measured come and go. Pure.
+// Adds and removes rows that another fleet measured. Pure.
 #include <algorithm>
 #include <string>
 

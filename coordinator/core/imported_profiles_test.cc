@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests rows of another fleet in the state and the journal, and what a receipt says of the rows
-// that its run moved.
+// Tests rows of another fleet in the state and the journal, and how a receipt states the change of
+// rows by its run.
 #include <string>
 #include <vector>
 
@@ -83,7 +83,7 @@ class ImportedProfilesTest : public testing::Test {
     finished.set_fencing_token(attempt.fencing_token());
     finished.mutable_output()->set_artifact_id(absl::StrCat("aabbccdd3", jobs_));
     v1::Receipt& receipt = *finished.mutable_receipt();
-    receipt.mutable_row_move()->set_runs(77);  // Only the coordinator knows its rows.
+    receipt.mutable_row_move()->set_runs(77);  // Only the coordinator has the rows.
     receipt.mutable_run()->set_seconds(seconds);
     receipt.mutable_run()->set_mean_power_watts(watts);
     receipt.mutable_run()->set_coverage_ratio(1);

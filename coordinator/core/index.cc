@@ -50,7 +50,7 @@ void IndexJob(State& state, int64_t job_number) {
   const auto times = state.job_times.find(job_number);
   if (IsTerminal(job.state()) && times != state.job_times.end() &&
       !times->second.ended.has_value()) {
-    state.job_times.erase(job_number);  // The job's end was replayed; no process has its time.
+    state.job_times.erase(job_number);  // The end was replayed, without a time.
   }
   for (const v1::Attempt& attempt : job.attempts()) {
     const DeviceId device(attempt.device_id());

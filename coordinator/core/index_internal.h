@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Keeps the indices in State. Private to coordinator/core.
+// Maintains the indices in State. Private to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_
 
@@ -12,10 +12,10 @@
 
 namespace wattle::core {
 
-// Brings the indices and counts in line with the job's record. REQUIRES: the state has the job.
+// Updates the indices and counts for the job's record. REQUIRES: the state has the job.
 void IndexJob(State& state, int64_t job_number);
 
-// Keeps State::other_uploads. Of a job that is not open there is nothing to keep.
+// Maintains State::other_uploads. Does nothing for a job that is not open.
 void NoteOtherUpload(State& state, const std::string& job_id, const ArtifactId& artifact);
 void ForgetOtherUploads(State& state, const ArtifactId& artifact);
 

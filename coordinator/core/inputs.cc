@@ -22,7 +22,7 @@ namespace {
 
 constexpr size_t kChainMax = 16;
 
-// The format of a data set as people name it.
+// The format of a data set in words.
 std::string InWords(absl::string_view format) {
   static constexpr std::pair<absl::string_view, absl::string_view> kWords[] = {
       {"squad", "a SQuAD file"},

@@ -20,7 +20,7 @@
 namespace wattle::core {
 
 struct InputReference {
-  std::string field;      // Of the job's kind (proto/job_kind.h), or "quality_floor.models".
+  std::string field;  // A field of the job's kind (proto/job_kind.h), or "quality_floor.models".
   std::string reference;  // Never empty.
 };
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec);
@@ -28,7 +28,7 @@ std::vector<InputReference> InputsOf(const v1::JobSpec& spec);
 // Whether an input of this name is a model; otherwise it is a data set.
 bool IsModelField(absl::string_view field);
 
-// The field as a job file has it: "generate.model".
+// The field as written in a job file: "generate.model".
 std::string FieldName(const v1::JobSpec& spec, const InputReference& input);
 
 // Whether the model's files hold quantized weights.
@@ -41,23 +41,23 @@ std::string ReferencedJob(absl::string_view reference);
 const v1::Job* FindSource(const State& state, const std::vector<v1::Job>& archived,
                           const std::string& job_id);
 
-// What a reference to a model comes from.
+// The origin of a model reference.
 struct ModelChain {
-  ArtifactId stored;  // The artifact that there is.
+  ArtifactId stored;  // The artifact that exists.
   std::vector<const v1::Job*>
-      to_be_made;  // The jobs between, which have no output yet; newest first.
+      to_be_made;  // The jobs between that have no output yet; newest first.
 };
 
-// The stored artifact behind a reference: of an output that no job has made yet, of the model that
-// the job reads, and so on, 16 jobs back at most. What is out of the scope is
-// as if it were not there. Errors: those of ResolveArtifact.
+// Finds the stored artifact behind a reference. For an output that no job has made yet, ChainOf
+// follows the model that the job reads, and so on, at most 16 jobs back. Artifacts out of the scope
+// are treated as missing. Errors: those of ResolveArtifact.
 absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job>& archived,
                                    std::string reference, const Scope& scope);
 
-// The input of the field; null: the job has none.
+// The input of the field; null if the job has none.
 const v1::ResolvedInput* FindInput(const v1::Job& job, absl::string_view field);
 
-// The resolved inputs whose artifacts are there.
+// The resolved inputs whose artifacts exist.
 std::vector<scheduler::InputView> ViewsOf(const State& state, const v1::Job& job);
 
 // Checks that the artifact is of the kind that the field needs. Errors: kInvalidArgument names the

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which data sets each kind of job takes, and what a refusal says.
+// Tests which data sets each kind of job takes, and the texts of refusals.
 #include <string>
 #include <utility>
 

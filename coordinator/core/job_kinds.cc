@@ -24,11 +24,11 @@ namespace {
 constexpr int kPromptsMax = 10'000;
 constexpr int kStopsMax = 16;
 constexpr int kTargetsMax = 64;
-// Limit for inline prompts. The memory, the journal and the snapshots keep every spec; larger
-// prompts go into an artifact.
+// Limit for inline prompts, because memory, journal and snapshots keep every spec; larger prompts
+// go into an artifact.
 constexpr size_t kPromptBytesMax = size_t{64} << 10;
 
-// The identity of the recipe that the spec asks for; empty if it asks for none.
+// The identity of the recipe in the spec; empty if it asks for none.
 template <typename Spec>
 absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec& spec) {
   auto wanted =
@@ -40,8 +40,8 @@ absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec&
              : absl::InvalidArgumentError(absl::StrCat(prefix, std::string(status.message())));
 }
 
-// Checks the quantization that a job runs a model in: any recipe but an adaptive one, which only a
-// quantize job can find.
+// Checks the quantization in which a job runs a model: any recipe except an adaptive one, which
+// only a quantize job can find.
 template <typename Spec>
 absl::Status CheckRunQuantization(absl::string_view prefix, const Spec& spec) {
   WATTLE_RETURN_IF_ERROR(QuantizationOf(prefix, spec).status());
@@ -53,7 +53,7 @@ absl::Status CheckRunQuantization(absl::string_view prefix, const Spec& spec) {
              : absl::OkStatus();
 }
 
-// The model as people name it: by its reference in the spec, else as the declared model.
+// The model's name for people: its reference in the spec, else the declared model.
 std::string NameOf(const v1::JobSpec& spec) {
   const std::string& model = ReferenceIn(spec, kModelInput);
   return model.empty() ? "the declared model" : absl::StrCat("model ", model);
@@ -89,7 +89,7 @@ std::vector<ChangedSpec> SmallerBatches(const v1::JobSpec& spec, Spec* (v1::JobS
   return forms;
 }
 
-// Batches are looked at up to so many times the job's own.
+// Largest batches considered, as a multiple of the job's own.
 constexpr int kLargerBatchMax = 8;
 
 template <typename Spec>
@@ -119,7 +119,7 @@ std::vector<ChangedSpec> QuantizedBothWays(const v1::JobSpec& spec, Spec* (v1::J
   return forms;
 }
 
-// Adapters, and the form of the weights beside them, or the one that training rounds to.
+// Checks adapters, and the form of the weights beside them, or the one to which training rounds.
 absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
   WATTLE_RETURN_IF_ERROR(CheckRunQuantization("finetune.", finetune));
   WATTLE_ASSIGN_OR_RETURN(const std::string quantization, QuantizationOf("finetune.", finetune));
@@ -151,7 +151,7 @@ absl::Status CheckAdapters(const v1::FinetuneSpec& finetune) {
   return absl::OkStatus();
 }
 
-// A field that does not go with a setting.
+// A field that is incompatible with a setting.
 struct Beside {
   bool is_set;
   const char* field;
@@ -169,7 +169,7 @@ absl::Status RefuseBeside(absl::string_view setting, absl::Span<const Beside> fi
   return absl::OkStatus();
 }
 
-// Training by forward passes has no backward pass, no gradient to clip and no moments.
+// Refuses settings of a backward pass, gradients or moments for training by forward passes.
 absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
   if (finetune.optimizer() != v1::OPTIMIZER_MEZO) {
     return finetune.has_mezo() ? absl::InvalidArgumentError(
@@ -196,7 +196,7 @@ absl::Status CheckMezo(const v1::FinetuneSpec& finetune) {
   return RefuseBeside("optimizer: mezo", beside);
 }
 
-// Adafactor's moments decay by a rule of its own.
+// Adafactor's moments decay by their own rule.
 absl::Status CheckAdafactor(const v1::FinetuneSpec& finetune) {
   const char* const why = "Adafactor has no such number";
   const Beside beside[] = {{finetune.adam_beta1() != 0, "adam_beta1", why},
@@ -221,7 +221,7 @@ absl::Status CheckBf16Weights(const v1::FinetuneSpec& finetune) {
   return RefuseBeside("weights_precision: bf16", beside);
 }
 
-// A step whose gradient overflows is skipped.
+// FP16 training skips steps whose gradient overflows.
 absl::Status CheckFp16(const v1::FinetuneSpec& finetune) {
   const Beside beside[] = {
       {finetune.update_in_backward(), "update_in_backward",
@@ -230,7 +230,7 @@ absl::Status CheckFp16(const v1::FinetuneSpec& finetune) {
   return RefuseBeside("precision: fp16", beside);
 }
 
-// Settings of training that do not go together.
+// Checks settings of training that exclude each other.
 absl::Status CheckTrainingForm(const v1::FinetuneSpec& finetune) {
   if (finetune.update_in_backward() && finetune.gradient_accumulation_steps() > 1) {
     return absl::InvalidArgumentError(
@@ -290,7 +290,7 @@ std::string TooManyLayers(const v1::JobSpec& spec, int last_layers, int layers) 
 std::string FinetuneFails(const v1::JobSpec& spec, const JobModel& model,
                           const std::vector<scheduler::InputView>& /*inputs*/) {
   const v1::FinetuneSpec& finetune = spec.finetune();
-  // Adapters stand beside weights of any form.
+  // Adapters may accompany weights of any form.
   if (model.artifact != nullptr && IsQuantized(*model.artifact) && !finetune.has_lora()) {
     return absl::StrCat("finetune.model: ", NameOf(spec), " is ", model.artifact->quantization(),
                         ", and training wants its FP32 weights; name the model that it was "
@@ -360,7 +360,7 @@ std::vector<ChangedSpec> OtherFinetuneBatches(const v1::JobSpec& spec) {
   return forms;
 }
 
-// Without adapters the form of the weights is one that training rounds to, and saves nothing.
+// Without adapters, training rounds the weights to the quantized form, which saves no memory.
 std::vector<ChangedSpec> QuantizedFinetune(const v1::JobSpec& spec) {
   return spec.finetune().has_lora() ? QuantizedBothWays(spec, &v1::JobSpec::mutable_finetune)
                                     : std::vector<ChangedSpec>();
@@ -487,7 +487,7 @@ absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
   return absl::OkStatus();
 }
 
-// An answer is generated behind its question, in one sequence.
+// An answer is generated after its question, in one sequence.
 std::string AnswersTooLong(const v1::EvaluateSpec& spec, int64_t context_length) {
   const int64_t length = spec.sequence_length() > 0 ? spec.sequence_length() : context_length;
   const int answer = spec.max_answer_tokens() > 0 ? spec.max_answer_tokens() : kNewTokensDefault;

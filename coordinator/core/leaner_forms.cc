@@ -9,7 +9,7 @@ namespace {
 
 using Forms = std::vector<ChangedSpec> (*)(const v1::JobSpec& spec);
 
-// A form that validation refuses is none.
+// Drops forms that validation refuses.
 std::vector<ChangedSpec> ValidForms(const v1::JobSpec& spec, Forms KindPart::*of_kind) {
   const KindPart* const part = KindPartOf(spec);
   if (part == nullptr || part->*of_kind == nullptr) {

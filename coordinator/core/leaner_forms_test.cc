@@ -38,7 +38,7 @@ TEST(LeanerFormsTest, FirstCheckpointingThenSmallerBatchesOfTheSameStep) {
   EXPECT_EQ(last.gradient_accumulation_steps(), 4);
 }
 
-// So that a step has its examples: 15 are 5 times 3 and 15 times 1.
+// A step keeps its examples: 15 are 5 times 3 and 15 times 1.
 TEST(LeanerFormsTest, ABatchIsDividedWithoutARest) {
   v1::JobSpec spec = Finetune();
   spec.mutable_finetune()->set_activation_checkpointing(true);

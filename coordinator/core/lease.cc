@@ -21,10 +21,10 @@ constexpr double kLeaseSlackSeconds = 60.0;
 constexpr double kLeaseSecondsUnpredicted = 24.0 * 3600;
 // The longest default lease. A longer one would let a lost device hold its job for good.
 constexpr double kLeaseSecondsMax = 14 * 24.0 * 3600;
-// To its end: longer than a policy's offline_seconds may be.
+// A lease to the attempt's end: longer than a policy's offline_seconds may be.
 constexpr double kToItsEndSeconds = 367 * 24.0 * 3600;
 
-// slow_link_seconds: by how much longer the transfers may take.
+// slow_link_seconds: possible extra time of the transfers.
 double PredictedLease(const v1::Prediction& prediction, double slow_link_seconds) {
   if (prediction.run_seconds().high() <= 0.0) {
     return kLeaseSecondsUnpredicted;

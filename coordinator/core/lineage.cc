@@ -71,7 +71,7 @@ void Decide(DecisionBuilder& builder, const OpenJournal& command) {
 bool CheckLineage(DecisionBuilder& builder, const v1::Hello& hello) {
   const State& state = builder.state();
   // A worker of another lineage drops the attempts that it holds, whatever the epochs. A worker of
-  // version 0.1 names no lineage.
+  // version 0.1 sends no lineage.
   if (hello.lineage_id().empty() || hello.lineage_id() != state.lineage_id ||
       KnowsOpening(state, hello.opening_id()) || hello.epoch() < EpochOf(state)) {
     return true;
@@ -85,8 +85,8 @@ bool CheckLineage(DecisionBuilder& builder, const v1::Hello& hello) {
         hello.epoch() + 1, "'")));
     return false;
   }
-  // The same backup was opened twice, and the device worked for the other copy. Both copies gave
-  // out numbers of one epoch. The new epoch makes the numbers of this copy distinct from now on.
+  // The same backup was opened twice, and the device worked for the other copy. Both copies used
+  // one epoch for their numbers. The new epoch makes the numbers of this copy distinct from now on.
   Open(builder, EpochOf(state) + 1, absl::StrCat(OpeningOf(state), "+"),
        absl::StrCat(hello.device().name(), " has worked for another copy of the same backup"));
   return true;
@@ -94,7 +94,7 @@ bool CheckLineage(DecisionBuilder& builder, const v1::Hello& hello) {
 
 namespace {
 
-// The attempt has ended, and its report waits for its result.
+// Whether the attempt has ended and its report waits for its result.
 bool WaitsToReturn(const v1::Hello& hello, const v1::HeldAttempt& held) {
   const auto& waiting = hello.results_to_return();
   return IsTerminal(held.state()) &&
@@ -108,7 +108,7 @@ void RecoverHeldAttempts(DecisionBuilder& builder, const v1::Hello& hello) {
   for (const v1::HeldAttempt& held : hello.attempts()) {
     const bool waits_to_return = WaitsToReturn(hello, held);
     if (!IsBeforeRestore(state, held) || (IsTerminal(held.state()) && !waits_to_return)) {
-      continue;  // A report tells the end of an attempt.
+      continue;  // A report brings the end of such an attempt.
     }
     const AttemptId id(held.attempt_id());
     const v1::JobRecord* record = FindJob(state, JobId(JobIdOf(id)));
@@ -118,7 +118,7 @@ void RecoverHeldAttempts(DecisionBuilder& builder, const v1::Hello& hello) {
     }
     const v1::Job& job = record->job();
     if (!MayHaveLostAttempts(state, job)) {
-      continue;  // Nobody worked on it before the restore.
+      continue;  // No device worked on it before the restore.
     }
     const bool current = !waits_to_return && job.state() == v1::JOB_STATE_QUEUED &&
                          LiveAttempt(job) == nullptr &&
@@ -139,7 +139,7 @@ void RecoverHeldAttempts(DecisionBuilder& builder, const v1::Hello& hello) {
                                   ", which held it through the restore"));
     }
     if (waits_to_return) {
-      continue;  // A finding once its result is here.
+      continue;  // The finding follows once its result has arrived.
     }
     NoteFinding(builder, hello.device().device_id(), held, current,
                 current ? absl::StrCat(held.attempt_id(), " goes on on ", hello.device().name())
@@ -175,8 +175,8 @@ bool CheckIdentity(DecisionBuilder& builder, const v1::Hello& hello) {
     RefuseClone(builder, *record, "a numbering of reports came back that a newer one had replaced");
     return false;
   }
-  // A smaller sequence number is no clone: the board lost reports with its card and draws a new
-  // incarnation.
+  // A smaller sequence number does not indicate a clone: the board lost reports with its card and
+  // draws a new incarnation.
   if (hello.last_report_sequence() == mark->sequence() && mark->digest() != 0 &&
       hello.last_report_digest() != 0 && hello.last_report_digest() != mark->digest()) {
     RefuseClone(builder, *record,

@@ -1,10 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which journal this is. A journal has a lineage and an epoch. The lineage is a random id that
-// every copy keeps. The epoch is 0 at the beginning and rises by one whenever a copy is opened.
-// Fencing tokens and job numbers are ordered by (epoch, counter). A copy therefore never repeats a
-// number that the original gave out after the backup, although the copy does not know those
-// numbers. Pure.
+// Identity of a journal: a lineage and an epoch. The lineage is a random id that every copy keeps.
+// The epoch is 0 at the beginning and rises by one whenever a copy is opened. Fencing tokens and
+// job numbers are ordered by (epoch, counter). A copy therefore never repeats a number that the
+// original gave out after the backup, although the copy lacks those numbers. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_LINEAGE_H_
 #define WATTLE_COORDINATOR_CORE_LINEAGE_H_
 
@@ -33,8 +32,8 @@ std::string OpeningOf(const State& state);
 // Whether this journal, or a copy that it descends from, gave out the job number. If so and the
 // state lacks the job, the history has the job.
 bool WasGivenOut(const State& state, int64_t job_number);
-// Whether the worker last worked for this very opening of this journal, or has worked for no
-// journal yet. Such a worker continues its sequence of reports.
+// Whether the worker last worked for this opening of this journal, or has never worked for any
+// journal. Such a worker continues its sequence of reports.
 bool IsOfThisOpening(const State& state, const v1::Hello& hello);
 
 }  // namespace wattle::core

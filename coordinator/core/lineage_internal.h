@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How a copy of the journal meets the fleet that worked for the original. Private to
+// How a copy of the journal takes over the fleet that worked for the original. Private to
 // coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_LINEAGE_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_LINEAGE_INTERNAL_H_
@@ -19,13 +19,13 @@ void Decide(DecisionBuilder& builder, const OpenJournal& command);
 // Whether the device may work for this journal. Refuses a device that has seen a later epoch of
 // this lineage. Opens the next epoch for a device that worked for another copy of the same backup.
 bool CheckLineage(DecisionBuilder& builder, const v1::Hello& hello);
-// Recovers the attempts that the device holds and the copy does not know. An attempt goes on if its
-// job has no other attempt. Any other attempt is recorded, so that its joules are booked when it
-// stops, and so that the device keeps a result that it could not upload yet.
+// Recovers the attempts that the device holds and the copy lacks. An attempt goes on if its job has
+// no other attempt. Any other attempt is recorded, so that its joules are booked when it stops, and
+// so that the device keeps a result that it has not uploaded yet.
 void RecoverHeldAttempts(DecisionBuilder& builder, const v1::Hello& hello);
 
-// Refuses the device's message, because another board uses the same identity; most likely somebody
-// copied an SD card. The first refusal is an event. The device's record shows the problem until a
+// Refuses the device's message because another board uses the same identity, most likely after an
+// SD card was copied. The first refusal is an event. The device's record shows the problem until a
 // person removes the cause.
 void RefuseClone(DecisionBuilder& builder, const v1::DeviceRecord& device,
                  const std::string& evidence);
@@ -37,8 +37,8 @@ std::string JobIdOf(const AttemptId& attempt);
 // Adds a finding to the restore's report, unless the report has it already.
 void AddFinding(DecisionBuilder& builder, v1::RestoreFinding finding);
 
-// Whether the fact is about an attempt that was placed after the backup: an attempt of an earlier
-// epoch that this journal does not know.
+// Whether the fact concerns an attempt that was placed after the backup: an attempt of an earlier
+// epoch that this journal lacks.
 template <typename Fact>
 bool IsBeforeRestore(const State& state, const Fact& fact) {
   return EpochOf(FencingToken(fact.fencing_token())) < EpochOf(state) &&

@@ -79,7 +79,7 @@ class LineageTest : public testing::Test {
     planned.placement.set_device_id("d1");
     Do(PlanComputed{state_.last_sequence, {planned}});
   }
-  // The backup is opened in place of the journal. The device then knows of it.
+  // The backup is opened in place of the journal, and the device learns this.
   void Restore(const std::string& backup) {
     state_ = *ParseSnapshot(backup);
     OpenJournal open;
@@ -89,7 +89,7 @@ class LineageTest : public testing::Test {
     Do(open);
     sequence_ = 0;
   }
-  // With a result, of the attempt j1.1 that was placed under the first epoch.
+  // With a result, for the attempt j1.1 that was placed under the first epoch.
   Decision TellFinished() {
     WorkerReport report{DeviceId("d1"), 8, {}};
     report.report.set_sequence(++sequence_);
@@ -149,7 +149,7 @@ TEST_F(LineageTest, AHelloBesideALiveStreamOfTheDeviceChangesNothing) {
   ASSERT_NE(FindAttempt(state_, AttemptId("j1.1")), nullptr);
 }
 
-// The upload of the result takes a while, and the device that makes it could start anew meanwhile.
+// The upload of the result takes a while, and the device that makes it could restart meanwhile.
 TEST_F(LineageTest, AJobWhoseResultIsOnItsWayIsNotPlacedAgain) {
   const std::string backup = SnapshotBytes(state_);
   Place("j1");
@@ -166,7 +166,7 @@ TEST_F(LineageTest, AJobWhoseResultIsOnItsWayIsNotPlacedAgain) {
   EXPECT_EQ(JobOne().state(), v1::JOB_STATE_SUCCEEDED);
 }
 
-// Nothing came: the job is placed like any other.
+// No result came: the job is placed like any other.
 TEST_F(LineageTest, AJobWhoseResultDidNotComeIsPlacedAgain) {
   const std::string backup = SnapshotBytes(state_);
   Place("j1");
@@ -179,7 +179,7 @@ TEST_F(LineageTest, AJobWhoseResultDidNotComeIsPlacedAgain) {
   EXPECT_EQ(JobOne().state(), v1::JOB_STATE_ACTIVE);
 }
 
-// A device lets go of a result whose job is not open, as far as it is told.
+// A device drops a result whose job is not open, as far as it is informed.
 TEST_F(LineageTest, TheDeviceKeepsAResultThatItCouldNotUploadBeforeTheRestore) {
   const std::string backup = SnapshotBytes(state_);
   Place("j1");
@@ -207,7 +207,7 @@ TEST_F(LineageTest, TheDeviceKeepsAResultThatItCouldNotUploadBeforeTheRestore) {
   EXPECT_THAT(state_.restore_findings[0].text(), HasSubstr("its result was taken in again"));
 }
 
-// A device drops a result that it cannot return, or that nobody seems to want.
+// A device drops a result that it cannot return, or that seems unwanted.
 TEST(EndedAttemptTest, NoResultComesAfterAnEndOfAnyKind) {
   v1::Report report;
   report.mutable_finished()->set_attempt_id("j1.1");
@@ -264,14 +264,14 @@ TEST_F(LineageTest, AnAttemptWhoseJobLeftForTheHistoryIsDroppedAndChangesNothing
   const Decision taken = Do(stopped);
   ASSERT_EQ(taken.events.size(), 1U);
   EXPECT_THAT(taken.events[0].report_accepted().note(), HasSubstr("its job is not open here"));
-  // Its end is no surprise: the history has the job, and the report of the restore says nothing.
+  // Its end is expected: the history has the job, and the report of the restore omits it.
   EXPECT_TRUE(state_.restore_findings.empty());
   CommitOutput();
   EXPECT_EQ(TellFinished().events.size(), 1U);
   EXPECT_TRUE(state_.jobs.empty());
 }
 
-// The same without a restore.
+// The same case without a restore.
 TEST_F(LineageTest, AnAttemptThatLeftWithItsJobChangesNothing) {
   Place("j1");
   Do(CancelJob{JobId("j1"), "not needed"});
@@ -291,8 +291,8 @@ TEST_F(LineageTest, AnAttemptThatLeftWithItsJobChangesNothing) {
   EXPECT_THAT(taken.events[0].report_accepted().note(), HasSubstr("unknown attempt"));
 }
 
-// Found by the simulation: a worker with a damaged spool tells its last reports once more, also
-// those of before it began a new counter.
+// Found by the simulation: a worker with a damaged spool repeats its last reports, including those
+// from before it began a new counter.
 TEST_F(LineageTest, ALedgerOfACounterThatWasReplacedIsNotAddedAgain) {
   const auto tell = [this](int64_t counter, double joules) {
     WorkerReport report{DeviceId("d1"), 7, {}};

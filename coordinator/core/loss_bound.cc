@@ -20,9 +20,9 @@
 namespace wattle::core {
 namespace {
 
-// The newest ones: a submit waits for the look at them.
+// Only the newest jobs, because a submit waits for this search.
 constexpr int kJobsLookedAt = 1000;
-// Two jobs of one model have checkpoints of one size, but for rounding.
+// Checkpoints of two jobs with one model have equal sizes, except for rounding.
 constexpr double kSameSize = 1.001;
 
 double CheckpointBytesOf(const v1::JobSpec& spec, const std::vector<scheduler::InputView>& inputs,
@@ -35,7 +35,7 @@ double CheckpointBytesOf(const v1::JobSpec& spec, const std::vector<scheduler::I
   return work.ok() ? work->checkpoint_bytes : 0;
 }
 
-// Of all checkpoints and the result; nullopt: the result's size is not known here.
+// Bytes of all checkpoints and the result; nullopt: the result's size is unknown.
 std::optional<double> WrittenBytes(const State& state, const v1::Receipt& receipt) {
   const auto checkpoints = static_cast<double>(receipt.checkpoint_bytes());
   if (receipt.output_artifact_id().empty()) {
@@ -47,7 +47,7 @@ std::optional<double> WrittenBytes(const State& state, const v1::Receipt& receip
                            : std::optional(checkpoints + static_cast<double>(result->size_bytes()));
 }
 
-// The policy whose bound it is.
+// The policy that sets the bound.
 std::string PolicyOf(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device,
                      absl::Duration loss_max) {
   for (const v1::Policy* const policy : policy::Selecting(policies, device)) {
@@ -66,7 +66,7 @@ LossBound::LossBound(const State& state, const scheduler::Snapshot& snapshot,
   const bool bounded =
       std::any_of(snapshot.policies.begin(), snapshot.policies.end(),
                   [](const v1::Policy& policy) { return policy.loss_seconds_max() > 0; });
-  if (!bounded || job.profile_point.has_value()) {  // A profile job's runs keep nothing.
+  if (!bounded || job.profile_point.has_value()) {  // A profile job's runs write no checkpoints.
     return;
   }
   checkpoint_bytes_ = CheckpointBytesOf(job.spec, job.inputs, snapshot);
@@ -78,9 +78,9 @@ LossBound::LossBound(const State& state, const scheduler::Snapshot& snapshot,
   }
 }
 
-// The newest attempt of a board counts, so what is known of it already stays.
+// The newest attempt of a board counts, so existing entries stay.
 void LossBound::Measure(const State& state, const v1::Job& job) {
-  std::optional<double> bytes;  // Of one checkpoint.
+  std::optional<double> bytes;  // Size of one checkpoint.
   for (auto attempt = job.attempts().rbegin(); attempt != job.attempts().rend(); ++attempt) {
     const v1::Receipt& receipt = attempt->receipt();
     const DeviceId device(attempt->device_id());

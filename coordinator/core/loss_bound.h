@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Boards that cannot keep their policy's loss_seconds_max with a job, because writing one of its
-// checkpoints takes longer there. Only measured times count: those of receipts, of checkpoints that
-// were not larger than the job's. Pure.
+// Boards that cannot keep their policy's loss_seconds_max for a job, because writing one of its
+// checkpoints takes longer than the bound. Only measured times count: those in receipts, of
+// checkpoints that were not larger than the job's. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_LOSS_BOUND_H_
 #define WATTLE_COORDINATOR_CORE_LOSS_BOUND_H_
 
@@ -21,24 +21,26 @@ namespace wattle::core {
 
 class LossBound {
  public:
-  // By the policies and profiles of the snapshot. REQUIRES: it outlives the bound.
+  // Uses the policies and profiles of the snapshot. REQUIRES: the snapshot outlives the bound.
   LossBound(const State& state, const scheduler::Snapshot& snapshot, const scheduler::JobView& job);
 
-  // With the remedy; empty: the board can keep its bound, has none, or nothing is measured.
+  // The reason with its remedy; empty: the board can keep its bound, has none, or nothing is
+  // measured.
   [[nodiscard]] std::string WhyNot(const v1::DeviceInfo& device) const;
-  // Why none of the candidates that could run the job can; empty: one can, or there is none.
+  // Why none of the candidates that could run the job can keep the bound; empty: one can, or there
+  // is no candidate.
   [[nodiscard]] std::string WhyNone(const v1::PlanResponse& plan) const;
 
  private:
   struct Measured {
-    absl::Duration time;  // Of one checkpoint, the mean of an attempt.
+    absl::Duration time;  // Mean time of one checkpoint of an attempt.
     std::string attempt;
   };
 
   void Measure(const State& state, const v1::Job& job);
 
   const scheduler::Snapshot& snapshot_;
-  double checkpoint_bytes_ = 0;  // Of the job; 0: it writes none.
+  double checkpoint_bytes_ = 0;  // Size of one checkpoint; 0: the job writes none.
   std::map<DeviceId, Measured> measured_;
 };
 

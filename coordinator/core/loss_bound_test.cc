@@ -19,7 +19,7 @@ namespace {
 using testing::Eq;
 using testing::HasSubstr;
 
-// One board, whose policy lets a power cut cost 5 s.
+// One board, whose policy accepts a loss of 5 s by a power cut.
 class LossBoundTest : public testing::Test {
  protected:
   LossBoundTest() {
@@ -31,7 +31,7 @@ class LossBoundTest : public testing::Test {
     v1::Policy policy;
     policy.set_name("careful");
     policy.set_loss_seconds_max(seconds);
-    policy.set_pause_seconds_max(60);  // So that it limits something without a bound, too.
+    policy.set_pause_seconds_max(60);  // Gives the policy a limit even without a bound.
     Do(fleet_.state, fleet_.observations, ApplyPolicy{policy}, Now());
   }
   double CheckpointBytes(const v1::JobSpec& spec) const {
@@ -78,7 +78,7 @@ class LossBoundTest : public testing::Test {
     spec.mutable_finetune()->mutable_lora()->set_rank(2);
     return spec;
   }
-  // As the fleet's one, or that one anew: its worker knows all of a spec.
+  // Adds the fleet's board or replaces it: its worker supports every part of a spec.
   void AddBoard(const std::string& id, const std::string& name) {
     v1::Hello hello;
     hello.set_incarnation(1);

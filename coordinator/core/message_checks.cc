@@ -12,8 +12,8 @@
 namespace wattle::core {
 namespace {
 
-constexpr size_t kTextBytesMax = 500;   // For every text that has no bound of its own.
-constexpr size_t kToldBytesMax = 2000;  // As a line of a job's log.
+constexpr size_t kTextBytesMax = 500;   // For every text without its own bound.
+constexpr size_t kToldBytesMax = 2000;  // Like a line of a job's log.
 
 }  // namespace
 

@@ -17,10 +17,10 @@ inline constexpr size_t kNameCharactersMax = 80;
 inline constexpr int kLabelsMax = 64;
 inline constexpr int kForecastHoursMax = 384;
 
-// The refusal in one line, although it may repeat words of the caller.
+// The refusal in one line, although its message may quote the caller.
 absl::Status InOneLine(const absl::Status& refusal);
 
-// path: of the message, for the errors; empty: the message is the whole.
+// path: position of the message, for errors; empty: the message is the outermost.
 
 // Refuses fields and enum values that this version does not know. They come from a newer client,
 // and a job that ignores them would not be the job that was asked for. Errors: kUnimplemented.

@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kIdDigitsShown = 12;
 
-// What a job file can write to mean the artifact.
+// A reference that a job file can use for the artifact.
 std::string ReferenceOf(const State& state, const v1::ArtifactInfo& artifact) {
   const ArtifactId id(artifact.artifact_id());
   if (state.artifacts.contains(id)) {
@@ -34,7 +34,7 @@ std::string ReferenceOf(const State& state, const v1::ArtifactInfo& artifact) {
                                    : absl::StrCat("job:", artifact.job_id(), "/output");
 }
 
-// The metric's value; nothing where the receipt has none of that name.
+// The metric's value; nullopt if the receipt lacks it.
 std::optional<double> MetricOf(const v1::Receipt& receipt, absl::string_view name) {
   for (const v1::Metric& metric : receipt.metrics()) {
     if (metric.name() == name) {
@@ -44,7 +44,7 @@ std::optional<double> MetricOf(const v1::Receipt& receipt, absl::string_view nam
   return std::nullopt;
 }
 
-// Nothing where the receipt compares no model with another.
+// nullopt if the receipt compares no models.
 std::optional<v1::ModelQuality> QualityIn(const v1::Receipt& receipt, const v1::Job& job,
                                           absl::string_view data_field) {
   const std::optional<double> change = MetricOf(receipt, "perplexity_change_percent");
@@ -73,7 +73,7 @@ v1::JobSpec WithRecipe(v1::JobSpec spec, const v1::ArtifactInfo& model) {
   const auto recipe = model.has_recipe() ? absl::StatusOr<v1::QuantizationRecipe>(model.recipe())
                                          : RecipeOfIdentity(model.quantization());
   if (!recipe.ok()) {
-    return spec;  // As FP32, the largest that it can be.
+    return spec;  // Counts as FP32, the largest possible.
   }
   if (KindOf(spec).takes_quality_floor && !NamesQuantization(spec)) {
     SetRecipe(*recipe, spec);
@@ -183,7 +183,7 @@ void RecordMeasurement(DecisionBuilder& builder, const v1::Job& job, const v1::R
     }
     const v1::ArtifactInfo* const artifact =
         builder.state().artifacts.Find(ArtifactId(model->artifact_id()));
-    // Of the model as its files are, against what it was made from.
+    // Counts only for the model in the form of its files, compared with its parent.
     if (artifact == nullptr || artifact->parent_artifact_id().empty() ||
         artifact->parent_artifact_id() != reference->artifact_id() ||
         artifact->quantization() != receipt.work().signature().quantization()) {

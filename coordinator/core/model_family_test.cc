@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the coordinator keeps of quantized models, and what a job with a quality floor may run.
+// Tests the coordinator's records of quantized models, and which a job with a quality floor may
+// run.
 #include <optional>
 #include <string>
 #include <utility>
@@ -148,7 +149,7 @@ class ModelFamilyTest : public testing::Test {
   Observations observations_;
   Instant now_{absl::UnixEpoch() + absl::Hours(500'000), Monotonic()};
   std::string last_id_;
-  std::optional<v1::QuantizationRecipe> next_recipe_;  // Of the artifact that is committed next.
+  std::optional<v1::QuantizationRecipe> next_recipe_;  // For the artifact that is committed next.
   int submitted_ = 0;
   int64_t reports_ = 0;
 };
@@ -168,7 +169,7 @@ TEST_F(ModelFamilyTest, AQuantizedModelKnowsItsParentItsBytesAndItsQuality) {
   EXPECT_DOUBLE_EQ(info.quality().perplexity_change_percent(), 1.9);
   EXPECT_DOUBLE_EQ(info.quality().top1_agreement_percent(), 93);
   EXPECT_EQ(info.quality().job_id(), job);
-  // It survives a snapshot, and another name for the same bytes.
+  // The record survives a snapshot, and another name for the same bytes.
   const absl::StatusOr<State> restored = ParseSnapshot(SnapshotBytes(state_));
   ASSERT_THAT(restored, IsOk());
   EXPECT_EQ(restored->artifacts.at(ArtifactId("bbbb000011")).SerializeAsString(),
@@ -224,7 +225,7 @@ TEST_F(ModelFamilyTest, TheAlternativesAreTheModelAndAllThatWereMadeFromIt) {
   EXPECT_THAT(models, ElementsAre("demo", "job:" + job + "/output"));
 }
 
-// An estimate that tells of which recipe the job was: bits of the matrices, and of exceptions.
+// An estimate that reveals the job's recipe: bits of the matrices, and of exceptions.
 PlanningInputs BytesByRecipe() {
   PlanningInputs inputs;
   inputs.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
@@ -246,7 +247,7 @@ v1::QuantizationRecipe AdaptiveRecipe() {
 }
 
 TEST_F(ModelFamilyTest, EachModelsMemoryIsThatOfItsOwnRecipe) {
-  Quantize(v1::QUANTIZATION_INT8, "bbbb000022", "int8", {});  // Its identity says all.
+  Quantize(v1::QUANTIZATION_INT8, "bbbb000022", "int8", {});  // Its identity contains everything.
   next_recipe_ = AdaptiveRecipe();
   Quantize(v1::QUANTIZATION_INT4, "bbbb000033", RecipeIdentity(*next_recipe_), {});
   EXPECT_EQ(Info("bbbb000033").recipe().exceptions_size(), 1);
@@ -314,7 +315,7 @@ TEST_F(ModelFamilyTest, WithAQualityFloorAGgufModelNeedsTheMemoryOfItsFileToo) {
 }
 
 TEST_F(ModelFamilyTest, AnOutputToComeHasTheRecipeOfItsJob) {
-  next_recipe_ = v1::QuantizationRecipe();  // FP32 in so many words, as a push tells it.
+  next_recipe_ = v1::QuantizationRecipe();  // FP32 stated explicitly, as in a push.
   Commit("aaaa000044", "told", v1::ARTIFACT_KIND_MODEL, "none", "");
   v1::JobSpec quantize;
   quantize.mutable_quantize()->set_model("told");

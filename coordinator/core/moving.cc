@@ -19,8 +19,8 @@
 namespace wattle::core {
 namespace {
 
-// An attempt that has outlasted its prediction is expected to need this share of the predicted time
-// still.
+// An attempt that has outlasted its prediction is expected to need this further share of the
+// predicted time.
 constexpr double kOverdueShare = 0.1;
 
 // The shortest pause_seconds_max of the policies that select the device.
@@ -46,7 +46,7 @@ absl::Duration RemainingTime(const State& state, const Observations& observation
   const double scale = device == nullptr ? 1.0 : std::max(device->info().time_scale(), 1e-9);
   const auto progress = observations.progress.find(id);
   if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
-    // The progress covers the run alone. Checkpoints, evaluations and the result come on top, most
+    // The progress covers only the run. Checkpoints, evaluations and the result come on top, most
     // of them at the end.
     const v1::ProfileRow* const probe = ProbeOf(state, attempt);
     const double slower = probe != nullptr && prediction.seconds_per_unit() > 0.0

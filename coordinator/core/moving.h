@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // When a job may leave the device of its attempt. A job moves only if a plan has another place for
-// it: without one, a waiting attempt costs nothing and keeps its work. Pure.
+// it: until then, a waiting attempt costs nothing and keeps its work. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_MOVING_H_
 #define WATTLE_COORDINATOR_CORE_MOVING_H_
 
@@ -14,11 +14,11 @@
 namespace wattle::core {
 
 struct Move {
-  // True: the lease is over, and the attempt ends as soon as there is another place. False: the
+  // True: the lease is over, and the attempt ends as soon as another place exists. False: the
   // coordinator can ask the device to hand the attempt over with its checkpoint.
   bool device_is_silent = false;
   std::string reason;
-  // Even the lower end of what its probe tells lies behind the job's deadline.
+  // Even the lower bound of its probed remaining time ends after the job's deadline.
   bool misses_for_certain = false;
 };
 
@@ -27,7 +27,7 @@ struct Move {
 //   - its device has been silent for longer than the attempt's lease,
 //   - it is paused for longer than a policy of its device allows (pause_seconds_max), or
 //   - it is paused, and the remaining work no longer fits before the job's deadline, or
-//   - it was a probe, and its first steps say that the rest does not fit before the deadline.
+//   - it was a probe, and its first steps show that the rest does not fit before the deadline.
 std::optional<Move> MoveOf(const State& state, const Observations& observations,
                            const v1::JobRecord& record, const Instant& now);
 

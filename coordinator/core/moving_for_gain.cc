@@ -20,10 +20,11 @@
 namespace wattle::core {
 namespace {
 
-// A device loses an attempt for a gain once in this time, as a job is taken from a device once.
+// A device loses at most one attempt for a gain in this time, just as a job leaves at most one
+// device.
 constexpr absl::Duration kKeepsAttemptsAtLeast = absl::Hours(1);
 
-// What the attempt told of itself; null: not yet.
+// The attempt's last reported progress; null: none yet.
 const v1::AttemptProgress* ToldBy(const Observations& observations, const v1::Attempt& attempt) {
   const auto found = observations.progress.find(AttemptId(attempt.attempt_id()));
   return found == observations.progress.end() ? nullptr : &found->second;
@@ -34,7 +35,7 @@ bool HandsOverForGain(const v1::JobRecord& record) {
   return live != nullptr && live->released() && live->released_for_gain();
 }
 
-// Joules above idle of the rest where it runs, its result's way included.
+// Joules above idle of the rest on its present device, including the upload of the result.
 Joules MarginalOf(const State& state, const v1::Attempt& attempt, absl::Duration device_time) {
   const v1::Prediction& prediction = attempt.prediction();
   const v1::ProfileRow* const probe = ProbeOf(state, attempt);

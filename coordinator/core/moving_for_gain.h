@@ -16,16 +16,16 @@
 
 namespace wattle::core {
 
-// Whether the job's attempt may be released for a gain: MayRelease, it has told what is left of it,
-// it runs the job's own model, and no attempt left its device for a gain in the last hour.
+// Whether the job's attempt may be released for a gain: MayRelease holds, its remaining work is
+// known, it runs the job's own model, and no attempt left its device for a gain in the last hour.
 bool MayMoveForGain(const State& state, const Observations& observations,
                     const v1::JobRecord& record, const Instant& now);
 
 // Whether some device is free and some attempt may move.
 bool MayMoveAnyForGain(const State& state, const Observations& observations, const Instant& now);
 
-// The attempts that may move, and those that hand over for a gain. snapshot: has the devices and
-// the queue, whose jobs are none of these.
+// The attempts that may move, and those that are being handed over for a gain. snapshot: has the
+// devices and the queue, which contains none of these jobs.
 std::vector<scheduler::RunningRest> RestsOf(const Outlook& outlook, const PlanningInputs& inputs,
                                             const scheduler::Snapshot& snapshot);
 

@@ -114,7 +114,7 @@ TEST_F(MovingForGainTest, ABoardLosesAnAttemptOnceAnHour) {
   boards.Run("j1.2");
   v1::JobSpec quick = Finetune();
   quick.set_objective(v1::OBJECTIVE_TIME);
-  boards.Submit(5 * 3600, quick);  // It does not wait for the better board.
+  boards.Submit(5 * 3600, quick);  // The job does not wait for the better board.
   boards.Plan();
   ASSERT_THAT(boards.Job("j2").attempts(), SizeIs(1));
   boards.Run("j2.1");
@@ -150,7 +150,7 @@ TEST_F(MovingForGainTest, AnAttemptStaysThatMayNotMove) {
   EXPECT_THAT(ComputePlan(boards.Snapshot()).moves, IsEmpty());
   boards.Start("j1.1");
   EXPECT_THAT(ComputePlan(boards.Snapshot()).moves, SizeIs(1));
-  // Nobody knows how far it is.
+  // Its progress is unknown.
   boards.observations.progress.clear();
   EXPECT_THAT(ComputePlan(boards.Snapshot()).moves, IsEmpty());
 }

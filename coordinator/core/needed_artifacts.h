@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What keeps an artifact: a name, an open job, an upgrade. Pure.
+// Reasons to keep an artifact: a name, an open job, an upgrade. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_NEEDED_ARTIFACTS_H_
 #define WATTLE_COORDINATOR_CORE_NEEDED_ARTIFACTS_H_
 
@@ -18,8 +18,7 @@ namespace wattle::core {
 // the checkpoint to resume from.
 std::vector<std::string> OpenJobsWith(const State& state, const ArtifactId& artifact);
 std::vector<std::string> NamesOf(const State& state, const ArtifactId& artifact);
-// Whether the artifact may go where the store wants room. Errors: kFailedPrecondition says what
-// needs it.
+// Checks that the store may evict the artifact. Errors: kFailedPrecondition names what needs it.
 absl::Status CheckNotNeeded(const State& state, const ArtifactId& artifact);
 
 }  // namespace wattle::core

@@ -23,15 +23,15 @@
 namespace wattle::core {
 namespace {
 
-// How long a device that hands an attempt over may bring nothing more of its checkpoint, which may
-// cross a slow link. A silent device that has begun may have a link once a day.
+// Longest time without progress in the upload of a released attempt's checkpoint, which may cross a
+// slow link. A silent device that has begun may have a link once a day.
 constexpr absl::Duration kReleasePatience = absl::Hours(1);
 constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
-// An attempt leaves a device that answers, and for so long did not accept it or had a sick disk:
-// such a device cannot save that it stops, nor report it.
+// An attempt leaves a reachable device that for this long did not accept it or had a failing disk:
+// such a device can neither save nor report a stop.
 constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
 
-// A job that has not started by its deadline fails, because no device may start it any more.
+// A job that has not started by its deadline fails, because no device may start it afterwards.
 void EndOverdue(DecisionBuilder& builder, const v1::JobRecord& record) {
   const v1::Job& job = record.job();
   const absl::Duration deadline = absl::Seconds(job.spec().deadline_seconds());
@@ -56,8 +56,8 @@ void EndOverdue(DecisionBuilder& builder, const v1::JobRecord& record) {
   if (live == nullptr) {
     return;
   }
-  // A running attempt may end after the deadline. An attempt that stands still ends now: no other
-  // device may take the job any more, so the attempt would hold the job without end.
+  // A running attempt may end after the deadline. A stalled attempt ends now: no other device may
+  // take the job any more, so the attempt would hold the job forever.
   const std::string device = DeviceName(builder.state(), live->device_id());
   std::string reason;
   if (MayWithdraw(builder.state(), builder.observations(), *live, builder.now().monotonic) &&
@@ -96,7 +96,7 @@ absl::Duration ReleasePatience(const DecisionBuilder& builder, const v1::Attempt
   return begun && silent ? kSilentReleasePatience : kReleasePatience;
 }
 
-// Ends a released attempt whose hand-over stands still.
+// Ends a released attempt whose hand-over is stalled.
 void EndUnansweredRelease(DecisionBuilder& builder, const v1::Attempt& attempt) {
   if (attempt.released() &&
       SinceHandOverAdvanced(builder.state(), builder.observations(), attempt,
@@ -161,7 +161,7 @@ void EndTimedOut(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt
 
 }  // namespace
 
-// Drafts at most one change for each job: the next tick sees the change of this one.
+// Drafts at most one change for each job; the next tick works on the changed state.
 void Decide(DecisionBuilder& builder, const Tick&) {
   const State& state = builder.state();
   for (const int64_t number : state.open_jobs) {

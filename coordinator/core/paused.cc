@@ -22,8 +22,8 @@
 namespace wattle::core {
 namespace {
 
-// What stops a board without telling until when is mostly heat or an empty battery, which the next
-// night or the next sun ends.
+// Pauses with an unknown end are mostly for heat or an empty battery, which end with the next night
+// or the next sun.
 constexpr absl::Duration kUnknownPause = absl::Hours(24);
 
 }  // namespace

@@ -164,14 +164,14 @@ TEST(WhyNotNowTest, ADeviceThatRunsNothingIsNotBusy) {
   EXPECT_EQ(WhyNotNow(boards.state, planned), "waits for orin, the better device, which is busy");
 }
 
-// It moves no attempt itself.
+// Such a plan moves no attempt itself.
 TEST_F(ReleaseTest, APlanOfOneJobSaysThatAnAttemptMayLeaveForIt) {
   v1::PlanRequest request;
   *request.mutable_spec() = Finetune();
   request.mutable_spec()->mutable_finetune()->clear_epochs();
   request.mutable_spec()->mutable_finetune()->set_steps(1800);
   request.mutable_spec()->set_deadline_seconds(3 * 3600);
-  boards.Snapshot();  // The board has just been heard.
+  boards.Snapshot();  // The board has just sent a heartbeat.
   const auto reason = [&] {
     const auto plan = DryRun(boards.state, boards.observations, {}, request, boards.Now());
     return plan.ok() && plan->chosen_device_id().empty() ? plan->reason() : "";
@@ -233,10 +233,10 @@ TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnTheSameBoard) {
   boards.Plan();
   EXPECT_EQ(boards.Attempt("j2.1").state(), v1::ATTEMPT_STATE_RUNNING);
   EXPECT_EQ(RunningOn(boards.state, DeviceId("orin"))->attempt_id(), "j2.1");
-  EXPECT_EQ(boards.Job("j1").state(), v1::JOB_STATE_ACTIVE);  // It waits behind j2 now.
+  EXPECT_EQ(boards.Job("j1").state(), v1::JOB_STATE_ACTIVE);  // The job waits behind j2 now.
 }
 
-// Likewise on another board.
+// The same for a job that waits on another board.
 TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnAnotherBoard) {
   boards.Add("busy", 1);
   boards.observations.devices[DeviceId("busy")].takes_queued = true;
@@ -320,7 +320,7 @@ TEST_F(ReleaseTest, AJobWithoutDeadlineWaitsAndIsToldItsPlace) {
   EXPECT_GE(place("j3").expected_start_unix_seconds(), place("j2").expected_end_unix_seconds());
   EXPECT_EQ(place("j3").behind_job_id(), "j2");
   EXPECT_EQ(place("j1").expected_start_unix_seconds(), 0);
-  // The next plan knows where this one had the jobs.
+  // The next plan starts from the places of this one.
   for (const scheduler::JobView& job : boards.Snapshot().queue) {
     ASSERT_TRUE(job.last_place.has_value()) << job.id.value();
     EXPECT_EQ(job.last_place->device.value(), "orin");
@@ -329,7 +329,7 @@ TEST_F(ReleaseTest, AJobWithoutDeadlineWaitsAndIsToldItsPlace) {
   }
 }
 
-// Of a job that waits people see why its plan is as it is, the runner-up, and the spans.
+// For a waiting job people see the reason for its plan, the runner-up, and the spans.
 TEST_F(ReleaseTest, AWaitingJobIsToldItsRunnerUpAndItsSpans) {
   boards.Add("slow", 60);
   boards.Submit(3600);
@@ -365,7 +365,7 @@ class RestOfJobTest : public testing::Test {
     boards.Advance(absl::Seconds(600));
     boards.state.jobs.Mutable(1).mutable_checkpoint()->set_step(600);
     boards.observations.progress[AttemptId("j1.1")].set_energy_joules(900);
-    boards.Snapshot();  // The board has just been heard.
+    boards.Snapshot();  // The board has just sent a heartbeat.
   }
   absl::StatusOr<v1::PlanResponse> Plan(const std::string& job) {
     v1::PlanRequest request;
@@ -418,7 +418,7 @@ TEST_F(PausedBoardTest, TheTimetableSaysWhyAPausedJobStandsInItTwice) {
   boards.Do(ApplyPolicy{policy});
   boards.Pause("j1.1", "temperature 91 °C");
   boards.Advance(absl::Hours(2));
-  (void)boards.Snapshot();  // All boards were heard of.
+  (void)boards.Snapshot();  // All boards have sent heartbeats.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(timetable, IsOk());

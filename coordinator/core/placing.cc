@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Moves attempts by a computed plan. Pure.
+// Places, releases and queues attempts according to a computed plan. Pure.
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -58,10 +58,9 @@ bool InputsAreThere(const State& state, const v1::Job& job, const v1::ModelChoic
 }
 
 // Whether the job may be placed on `device` now. A queued job may once its backoff is over, unless
-// a result of it is on its way. An
-// active job may if its device is silent for longer than the lease; its attempt then ends. If the
-// device can still hand the attempt over, the attempt is only released, and a later plan places the
-// job once the device has handed it over.
+// one of its results is on its way. An active job may if its device is silent for longer than the
+// lease; its attempt then ends. If the device can still hand the attempt over, the attempt is only
+// released, and a later plan places the job once the device has handed it over.
 bool LeaveQueueOrDevice(DecisionBuilder& builder, const v1::JobRecord& record,
                         const DeviceId& device, const std::set<JobId>& results_to_come) {
   const State& state = builder.state();
@@ -99,8 +98,8 @@ std::string EarlierAttempt(const v1::Job& job, const std::string& device_id) {
 }
 
 // The journal records when a job becomes impossible and when it becomes possible again. Other
-// reasons change with every plan: readers see them (Observations::waiting), and the journal
-// never has them.
+// reasons change with every plan: readers get them from Observations::waiting, and the journal
+// omits them.
 void NoteWhetherPossible(DecisionBuilder& builder, const v1::JobRecord& record,
                          const scheduler::QueuePlacement& planned) {
   if (planned.never == record.impossible() ||
@@ -111,15 +110,15 @@ void NoteWhetherPossible(DecisionBuilder& builder, const v1::JobRecord& record,
   builder.decision().events.back().mutable_job_state_changed()->set_impossible(planned.never);
 }
 
-// Releases the attempt that leaves its device for the job's deadline, if that still holds.
+// Releases the attempt that leaves its device for the job's deadline, if the reason still applies.
 void ReleaseForDeadline(DecisionBuilder& builder, const v1::JobRecord& record,
                         const scheduler::QueuePlacement& planned) {
   const State& state = builder.state();
   const v1::Job& job = record.job();
   const v1::Attempt* const attempt = FindAttempt(state, planned.releases);
-  // The job may wait on a board already, also on the one that the attempt leaves.
+  // The job may already wait on a board, even on the one that the attempt leaves.
   const v1::Attempt* const waiting = LiveAttempt(job);
-  // One attempt leaves for a job, however often a plan asks until the job is placed.
+  // Only one attempt leaves for a job, however often plans ask until the job is placed.
   if ((job.state() != v1::JOB_STATE_QUEUED &&
        (waiting == nullptr || !IsQueued(state, *waiting) || waiting->released())) ||
       record.released_attempt_ids_size() > 0 || attempt == nullptr ||
@@ -140,7 +139,7 @@ void ReleaseForDeadline(DecisionBuilder& builder, const v1::JobRecord& record,
       absl::StrCat("left ", DeviceName(state, attempt->device_id()), " to ", job.job_id(),
                    ", whose deadline was ", FormatElapsed(left), " away");
   event.set_reason(reason);
-  // What waits behind the attempt would begin in its place. The job itself begins so.
+  // Attempts that wait behind the released one would begin instead of the job, so they leave too.
   for (const v1::Attempt* const other : AttemptsOn(state, DeviceId(attempt->device_id()))) {
     if (other->job_id() != job.job_id()) {
       Withdraw(builder, *other, reason);
@@ -153,7 +152,7 @@ void ReleaseForDeadline(DecisionBuilder& builder, const v1::JobRecord& record,
   }
 }
 
-// Releases the attempt whose job goes on at a lower cost elsewhere, if that still holds.
+// Releases the attempt whose job continues at a lower cost elsewhere, if the gain still applies.
 void ReleaseForGain(DecisionBuilder& builder, const scheduler::GainfulMove& move,
                     SequenceNumber computed_on) {
   const v1::Attempt* const attempt = FindAttempt(builder.state(), move.attempt);
@@ -170,9 +169,9 @@ void ReleaseForGain(DecisionBuilder& builder, const scheduler::GainfulMove& move
   released.set_reason(move.reason);
 }
 
-// Takes the job from a device on which its first steps told that it must miss its deadline, if no
-// other device of the fleet can meet it either. The job then waits with its checkpoint, and fails
-// as one that nobody can run, unless a device joins in time.
+// Takes the job from a device whose first steps showed that it must miss its deadline, if no other
+// device of the fleet can meet it either. The job then waits with its checkpoint, and fails as an
+// impossible job unless a device joins in time.
 void ReleaseHopeless(DecisionBuilder& builder, const v1::JobRecord& record) {
   const std::optional<Move> move =
       MoveOf(builder.state(), builder.observations(), record, builder.now());
@@ -184,11 +183,11 @@ void ReleaseHopeless(DecisionBuilder& builder, const v1::JobRecord& record) {
   released.set_reason(move->reason);
 }
 
-// An attempt in the making.
+// A new attempt before its event.
 struct NewAttempt {
   SequenceNumber computed_on;
   int64_t fencing_token = 0;
-  // Of an attempt that waits on its device behind others:
+  // For an attempt that waits on its device behind others:
   std::string after_attempt_id{};
   double lease_seconds_ahead = 0;
 };
@@ -258,7 +257,7 @@ void Queue(DecisionBuilder& builder, const v1::JobRecord& record,
   queued.lease_seconds[device] = placed.lease_seconds();
 }
 
-// The plan has a better use of the device, or a better device for the job.
+// Why the device gives the waiting attempt back: a better use of the device, or a better device.
 std::string WhyGivenBack(const State& state, const scheduler::QueuePlacement& planned) {
   if (planned.placement.device_id().empty() || !planned.refused_until_start.empty()) {
     return "left its place on the device, which would begin it before it may start";
@@ -269,7 +268,7 @@ std::string WhyGivenBack(const State& state, const scheduler::QueuePlacement& pl
                                                  ", which can begin it at once");
 }
 
-// Ends a profile job that has no further run, unless something happened since.
+// Ends a profile job that has no further run, unless its state has changed since the plan.
 void EndProfile(DecisionBuilder& builder, const v1::JobRecord& record,
                 const scheduler::QueuePlacement& planned, SequenceNumber computed_on) {
   if (record.job().state() == v1::JOB_STATE_QUEUED &&
@@ -289,7 +288,7 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
     if (!planned.refused_until_start.empty()) {
       return absl::StrCat("waits for ", device, ": ", planned.refused_until_start);
     }
-    // The device may be free while boards of its supply leave too few watts.
+    // The device may be free although boards of its supply leave too few watts.
     const bool is_busy = RunningOn(state, DeviceId(placement.device_id())) != nullptr;
     return absl::StrCat(
         "waits for ", device,

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Gives the scheduler its view of the state and the observations. Pure.
+// Builds the scheduler's view of the state and the observations. Pure.
 #include "coordinator/core/planning.h"
 
 #include <algorithm>
@@ -52,13 +52,13 @@ namespace {
 
 // How long a job avoids a device on which it failed, unless the fleet has no other device.
 constexpr absl::Duration kAvoid = absl::Minutes(10);
-// An attempt that takes longer to hand over than expected is expected to need this much longer.
+// Remaining time expected for a hand-over that takes longer than predicted.
 constexpr absl::Duration kHandOverLeft = absl::Seconds(30);
-// Likewise of a fetch that takes longer.
+// Remaining time expected for such a fetch.
 constexpr absl::Duration kFetchLeft = absl::Seconds(30);
-// Of a waiting job's place: the choice and the runner-up.
+// Candidates kept for a waiting job: the choice and the runner-up.
 constexpr int kShownOfAPlace = 2;
-// Of a profile job on a device that is not there.
+// For a profile job whose device is missing.
 constexpr int64_t kStepsOfAnyPoint = 4;
 
 // Notes that the device is busy with the attempt: until when, and how many gross joules at the
@@ -67,6 +67,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
                    scheduler::DeviceView* view) {
   const auto& [state, observations, policies, now] = outlook;
   const v1::Attempt& attempt = *FindAttempt(state, attempt_id);
+  // A released attempt only hands over, so the prediction of its run no longer matters.
   if (attempt.released()) {
     view->free_at =
         now.wall + std::max(HandOverTime(state, attempt) -
@@ -79,6 +80,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   const double scale = std::max(view->device.info().time_scale(), 1e-9);
   const v1::Prediction& prediction = attempt.prediction();
   const v1::ProfileRow* const probe = ProbeOf(state, attempt);
+  // The first steps of the run itself are a better measure than the prediction from before it.
   const v1::Interval seconds =
       probe == nullptr ? prediction.run_seconds()
                        : scheduler::RunInterval(*probe, scheduler::Quantity::kTime,
@@ -95,6 +97,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   ExpectedReturn paused = ReturnOf(outlook, attempt, view->device);
   view->goes_on_at = now.wall + paused.in;
   view->free_at = view->goes_on_at + remaining;
+  // A guessed end of the pause would give the bounds a false precision.
   if (!paused.is_guess && seconds.high() > 0.0) {
     view->remaining_low = lower * remaining;
     view->remaining_high = upper * remaining;
@@ -107,7 +110,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   view->committed_energy = Joules(watts * absl::ToDoubleSeconds(remaining) / scale * upper);
 }
 
-// Whether the cores of the attempt's device may do what its accelerator failed to do.
+// Whether the cores of the attempt's device may do the work that failed on its accelerator.
 bool MayGoOnByCores(const State& state, const v1::Job& job, const v1::Attempt& attempt) {
   const v1::DeviceRecord* const device = FindDevice(state, DeviceId(attempt.device_id()));
   return device != nullptr && device->info().offers_cpu() && !attempt.on_cpu() &&
@@ -115,7 +118,7 @@ bool MayGoOnByCores(const State& state, const v1::Job& job, const v1::Attempt& a
          job.spec().accelerator() != v1::ACCELERATOR_CUDA;
 }
 
-// What the attempt of the device brings to it: its files, and for how long it takes the link.
+// Notes what the attempt brings to its device: its files, and how long it occupies the link.
 void NoteFiles(const Outlook& outlook, const v1::Attempt& attempt, scheduler::DeviceView* view) {
   const auto& [state, observations, policies, now] = outlook;
   for (const v1::ResolvedInput& input : FindJob(state, JobId(attempt.job_id()))->job().inputs()) {
@@ -138,14 +141,14 @@ void NoteFiles(const Outlook& outlook, const v1::Attempt& attempt, scheduler::De
 void AvoidFailures(const State& state, const Observations& observations, const v1::Job& job,
                    Monotonic now, scheduler::JobView& view) {
   if (IsProfile(job.spec())) {
-    return;  // It is of one device, and leaves out the points that failed.
+    return;  // The job is bound to one device, and skips the points that failed.
   }
   std::set<DeviceId> failed;
   std::set<DeviceId> accelerators;
   for (const v1::Attempt& attempt : job.attempts()) {
     const bool failed_here = attempt.state() == v1::ATTEMPT_STATE_FAILED &&
                              attempt.receipt().failure_class() != v1::FAILURE_CLASS_JOB;
-    // The device that the plan has in mind is better; a device that vanished meanwhile is not.
+    // A job that left its device for a gain goes to the better device and does not return at once.
     const bool moved = attempt.released_for_gain() &&
                        attempt.attempt_id() == job.attempts().rbegin()->attempt_id();
     if ((failed_here || moved) &&
@@ -156,6 +159,7 @@ void AvoidFailures(const State& state, const Observations& observations, const v
   }
   view.avoided_accelerators = {accelerators.begin(), accelerators.end()};
   for (const auto& [id, record] : state.devices) {
+    // Avoids the failed devices only while another one remains.
     if (!record.removed() && !record.drained() && MayWork(state, id) && !failed.contains(id)) {
       view.avoided_devices = {failed.begin(), failed.end()};
       return;
@@ -179,7 +183,7 @@ PeakMemory PeakMemoryOf(const State& state, const PlanningInputs& inputs, const 
                           : inputs.estimate_memory(whole, *shape, DataMemoryOf(state, spec, views));
 }
 
-// The device with its running attempt. Waiting ones have places of their own in a plan of the
+// The device with its running attempt. Waiting attempts have their own places in a plan of the
 // queue.
 scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   const auto& [state, observations, policies, now] = outlook;
@@ -287,7 +291,7 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
                          .fits = FitsOn(state, inputs, *device, job.spec(), view.inputs),
                          .now = snapshot.now,
                          .choose = device->device.connected() && device->free_at <= snapshot.now};
-    // Without an amount of work the planner says what is wrong with the job.
+    // Without an amount of work the planner reports the fault of the job.
     if (absl::StatusOr<ProfileStep> step = NextProfileStep(ask); step.ok()) {
       view.profile_end = std::move(step->end);
       view.profile_point = step->point.value_or(*view.profile_point);
@@ -298,7 +302,7 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
                                   ProfileRunOf(job.spec(), *view.profile_point));
 }
 
-// Where the latest plan had the job wait for its start; nullopt: nowhere.
+// Where the latest plan had the job wait for its start; nullopt: it had no place.
 std::optional<scheduler::LastPlace> LastPlaceOf(const Observations& observations,
                                                 const JobId& job) {
   if (observations.waiting == nullptr) {
@@ -327,6 +331,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     const v1::Job& job = record.job();
     const bool moves = MoveOf(state, observations, record, now).has_value();
     const v1::Attempt* const live = LiveAttempt(job);
+    // Waiting attempts are planned again, so that their jobs can leave for a better device.
     const bool waits = live != nullptr && MayWithdraw(state, observations, *live, now.monotonic);
     if (!moves && !waits &&
         (job.state() != v1::JOB_STATE_QUEUED ||
@@ -340,6 +345,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
       DescribeRun(state, inputs, snapshot, job, view);
     }
     if (moves) {
+      // Otherwise the plan could choose the very device that the job has to leave.
       view.avoided_devices.emplace_back(live->device_id());
     } else if (waits) {
       view.queued_on = DeviceId(live->device_id());
@@ -368,7 +374,7 @@ bool AnythingToPlan(const State& state, const Observations& observations, const 
 
 namespace {
 
-// Of a job without a device WhyNotNow has the reason.
+// A job without a device gets its reason from WhyNotNow.
 void KeepForPeople(v1::Placement& place) {
   place.clear_refusals();
   if (place.device_id().empty()) {

@@ -27,28 +27,28 @@
 
 namespace wattle::core {
 
-// Of a runner for the spec on a model of this shape and these data. The caller injects this
-// function, because the core may not include models/.
+// Peak memory of a runner for the spec with a model of this shape and these data. The caller
+// injects this function, because the core may not include models/.
 using MemoryEstimator = std::function<PeakMemory(const v1::JobSpec&, const v1::ModelShape&,
                                                  const scheduler::DataMemory&)>;
 
 // The planner's inputs that are not in the state.
 struct PlanningInputs {
   MemoryEstimator estimate_memory;             // empty: plans do not check memory
-  std::vector<v1::Job> archived_sources = {};  // of a dry run; as in SubmitJob
-  // Boards with one value of the label site that fetch at once; more of them wait.
+  std::vector<v1::Job> archived_sources = {};  // of a dry run; see SubmitJob
+  // Number of boards of one site (label "site") that may fetch at once; the others wait.
   int transfers_per_site = 2;
 };
 
 // The snapshot at `now`: queued jobs whose backoff is over, active jobs that may leave their device
-// (moving.h) or wait on one and have not begun (queueing.h), devices and policies. REQUIRES:
+// (moving.h) or that wait on one and have not begun (queueing.h), devices and policies. REQUIRES:
 // `state` outlives the snapshot, whose profiles point into it.
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
                                  const PlanningInputs& inputs, const Instant& now);
 // Whether a plan could start or move a job.
 bool AnythingToPlan(const State& state, const Observations& observations, const Instant& now);
-// Why the plan does not start the job now, for people. The text has no numbers that differ from
-// plan to plan. REQUIRES: the job waits for a device, or has none.
+// Why the plan does not start the job now, for people. The text has no numbers that vary between
+// plans. REQUIRES: the job waits for a device, or has none.
 std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& planned);
 // The jobs that the plan does not start now.
 std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed& plan);

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The parts of a snapshot, which a dry run puts together in its own way. Private to
-// coordinator/core.
+// The parts of a snapshot, which a dry run assembles in its own way. Private to coordinator/core.
 #ifndef WATTLE_COORDINATOR_CORE_PLANNING_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_PLANNING_INTERNAL_H_
 
@@ -21,28 +20,28 @@
 
 namespace wattle::core {
 
-// A snapshot with policies and profiles, without devices and jobs.
+// A snapshot with only policies and profiles.
 scheduler::Snapshot WithoutFleet(const State& state, absl::Time now);
-// A snapshot with the fleet and without the queue, whose cost would grow with its length.
+// A snapshot with the fleet but without the queue, whose cost would grow with its length.
 scheduler::Snapshot FleetOf(const State& state, const Observations& observations,
                             const Instant& now);
 // One device, and how long its attempt keeps it busy.
 scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device);
 
-// Where the job failed a short time ago: no devices where the fleet has no other one. A failure of
-// an accelerator beside which a device offers its cores is the accelerator's alone.
+// Excludes devices on which the job failed recently; none if that would exclude the whole fleet. A
+// failure of an accelerator whose device also offers its cores excludes only the accelerator.
 void AvoidFailures(const State& state, const Observations& observations, const v1::Job& job,
                    Monotonic now, scheduler::JobView& view);
-// The job as the planner sees it, behind the checkpoint that the coordinator has.
+// The job as the planner sees it: its work after the checkpoint that the coordinator has.
 scheduler::JobView JobViewOf(const State& state, const Observations& observations,
                              const v1::JobRecord& record, const Instant& now);
-// Of a runner for the spec.
+// Peak memory of a runner for the spec.
 PeakMemory PeakMemoryOf(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
                         const std::vector<scheduler::InputView>& views);
 
-// A point of a profile job of which nothing is known: its first batch, a few steps.
+// The point of a profile job without any data: its first batch, a few steps.
 v1::ProfilePoint AnyPointOf(const v1::JobSpec& spec);
-// Whether a run of the profile job fits into the device's memory; empty: no memory is estimated.
+// Whether a run of the profile job fits into the device's memory; empty if memory is not estimated.
 std::function<bool(const v1::ProfilePoint&)> FitsOn(const State& state,
                                                     const PlanningInputs& inputs,
                                                     const scheduler::DeviceView& device,

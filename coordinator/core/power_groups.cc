@@ -57,7 +57,7 @@ bool IsInGroup(const v1::DeviceInfo& device, const std::string& group,
   });
 }
 
-// Under a cap that the boards reach without work no job ever runs.
+// A cap that the boards exceed without work would let no job ever run.
 absl::Status CheckIdle(const State& state, const v1::Policy& capped,
                        const std::vector<const v1::Policy*>& policies) {
   const v1::PowerGroup& group = capped.power_group();

@@ -22,8 +22,8 @@ bool IsTold(v1::Provenance provenance) {
   return provenance == v1::PROVENANCE_MEASURED_DEVICE || provenance == v1::PROVENANCE_PROBED;
 }
 
-// What the attempt's own device told last; null: nothing. Another device that names the attempt
-// teaches nothing of this one.
+// The last progress from the attempt's own device; null if there is none. Reports of other devices
+// that name the attempt teach nothing about this one.
 const v1::AttemptProgress* ProgressOf(const Observations& observations,
                                       const v1::Attempt& attempt) {
   const auto device = observations.devices.find(DeviceId(attempt.device_id()));
@@ -51,7 +51,7 @@ void DecideProbe(DecisionBuilder& builder, const v1::Job& job, const v1::Attempt
   const State& state = builder.state();
   const v1::AttemptProgress* const progress = ProgressOf(builder.observations(), attempt);
   const v1::DeviceRecord* const device = FindDevice(state, DeviceId(attempt.device_id()));
-  // The signature of a job with a quality floor is not that of the model that it runs.
+  // A job with a quality floor has another signature than the model that it runs.
   if (attempt.state() != v1::ATTEMPT_STATE_RUNNING || device == nullptr ||
       attempt.has_model_choice() || !attempt.has_prediction() ||
       IsRevoked(state, DeviceId(attempt.device_id())) ||

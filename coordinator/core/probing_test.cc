@@ -32,7 +32,7 @@ using testing::AnyOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Boards of classes that nobody has measured, and a clock.
+// Boards of unmeasured classes, and a clock.
 class FirstJobsTest : public testing::Test {
  protected:
   FirstJobsTest() {
@@ -261,7 +261,7 @@ TEST_F(FirstJobsTest, AJobLeavesTheBoardThatItsProbeFoundTooSlow) {
   const std::string job = Submit(seconds.mean());
   Plan();
   Run("j1.1");
-  AddBoard("other");  // As little known.
+  AddBoard("other");  // Equally unknown.
   Work("j1.1", 3 * seconds.mean() / kSteps);
   Plan();
   EXPECT_TRUE(FindAttempt(state_, AttemptId("j1.1"))->released());
@@ -302,8 +302,8 @@ TEST_F(FirstJobsTest, WithoutAnotherBoardTheJobFailsWithWhatWasMeasured) {
   EXPECT_THAT(Job(job).reason(), HasSubstr("as its first steps there told"));
 }
 
-// What a probe draws until it tells is bounded by the day of its board. A probe whose job stays is
-// the job's beginning.
+// The draw of a probe until its first steps are known is bounded by the day of its board. A probe
+// whose job stays is the job's beginning.
 TEST_F(FirstJobsTest, ProbesDrawOnTheDayOfTheirBoard) {
   AddBoard("new");
   const v1::Prediction first = Predicted("new");
@@ -311,7 +311,7 @@ TEST_F(FirstJobsTest, ProbesDrawOnTheDayOfTheirBoard) {
   const double mean = first.run_seconds().mean();
   v1::Policy policy;
   policy.set_name("field");
-  // 4 W are assumed of a board that does not know its idle draw.
+  // 4 W are assumed for a board with unknown idle draw.
   policy.set_exploration_ratio(1.5 * demand / (4 * 86400));
   Do(ApplyPolicy{policy});
   const auto explored = [&] {

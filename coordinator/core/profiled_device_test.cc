@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which device a profile job measures, and what its file may ask.
+// Tests which device a profile job measures, and which settings its file may have.
 #include <functional>
 #include <string>
 
@@ -21,7 +21,7 @@ using testing::AnyOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// Its record before is of another device, which the fleet has until somebody removes it.
+// Its earlier record is of another device, which the fleet has until an operator removes it.
 TEST_F(ProfilingTest, ABoardWithANewCardIsMeasuredAsWhatItIsNow) {
   v1::Hello before = HelloOfBoard("before");
   before.mutable_device()->mutable_power_modes(0)->set_name("7W");

@@ -33,17 +33,17 @@ using scheduler::PointWords;
 
 constexpr int kBatchSizesMax = 8;
 constexpr int kBatchSizeMax = 1024;
-// Shorter than the refresh of a sensor tells no watts.
+// A run shorter than the refresh of a sensor yields no watts.
 constexpr double kRunSecondsMin = 1;
 constexpr double kGainPercentMin = 0.1;
 constexpr char kDeviceLabel[] = "device=";
-// A run that takes less than this share of the wanted seconds was cut too short by a prediction of
-// the first kind. Its row tells how many steps the point wants, and the point runs once more if it
-// then has at least twice the steps.
+// A run that takes less than this share of the wanted seconds was cut too short by a first, crude
+// prediction. Its row gives the number of steps that the point needs, and the point runs once more
+// if that is at least twice the steps.
 constexpr double kShortRun = 0.25;
 constexpr int64_t kStepsOfRepeat = 2;
 
-// The device's name or id in the job's label; empty: it names none, or several.
+// The device's name or id in the job's label; empty if it names none or several.
 std::string NamedDevice(const v1::JobSpec& spec) {
   std::string found;
   for (const std::string& label : spec.required_labels()) {
@@ -59,18 +59,18 @@ std::string NamedDevice(const v1::JobSpec& spec) {
   return found;
 }
 
-// Mode and batch: what tells one point of a job from another.
+// Mode and batch, which distinguish the points of a job.
 using PointKey = std::pair<std::string, int>;
 PointKey KeyOf(const v1::ProfilePoint& point) {
   return {point.power_mode(), point.batch_size()};
 }
 
-// What became of the job's runs. One that was stopped or replaced told nothing, and is made again.
+// Outcomes of the job's runs. A run that was stopped or replaced has no outcome and is repeated.
 struct Runs {
   int finished = 0;
   std::set<PointKey> tried;
   std::vector<std::string> failures;  // "MODE_20W, batch 8 (out of memory)"
-  // The latest run, if it was short and the only one of its point; null: it was not.
+  // The latest run, if it was short and the only one of its point; null otherwise.
   const v1::Attempt* short_run = nullptr;
   [[nodiscard]] int ended() const { return finished + static_cast<int>(failures.size()); }
 };
@@ -104,7 +104,7 @@ Runs RunsOf(const v1::Job& job) {
   return runs;
 }
 
-// The run that the short one should have been; null: there is none, or it would be no longer.
+// The longer run that should replace the short one; null if none would be longer.
 const PointForecast* RepeatOf(const Runs& runs, const std::vector<PointForecast>& points) {
   if (runs.short_run == nullptr) {
     return nullptr;
@@ -122,8 +122,8 @@ int RunsMax(const v1::JobSpec& spec) {
 
 struct Candidates {
   std::vector<PointForecast> points;
-  std::vector<size_t> open;        // Neither measured nor tried, and they fit into memory.
-  std::vector<int> batches_large;  // That do not fit.
+  std::vector<size_t> open;        // Neither measured nor tried, and within memory.
+  std::vector<int> batches_large;  // Batches beyond memory.
 };
 
 scheduler::ProfileQuestion QuestionOf(const ProfileAsk& ask) {
@@ -193,7 +193,7 @@ scheduler::ProfileEnd EndBecause(const Runs& runs, const Candidates& candidates,
           .why = absl::StrJoin(parts, "; ")};
 }
 
-// Why the run would draw more than the job or the device may; empty: it does not.
+// Why the run would draw more than the job or the device may; empty: it would not.
 std::string OverBudget(const ProfileAsk& ask, const PointForecast& run) {
   if (WATTLE_FAULT_POINT("profile budget")) {
     return "";

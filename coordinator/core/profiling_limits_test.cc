@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What ends or narrows a profile job: its runs_max, joules and memory.
+// Tests the limits of a profile job: its runs_max, joules and memory.
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -88,7 +88,8 @@ TEST_F(ProfilingTest, TheGainThatIsWantedEndsTheJob) {
   }
 }
 
-// The first prediction of a board may be a hundred times too slow, and its run then tells little.
+// The first prediction of a board may be a hundred times too slow, and its run is then too short to
+// teach much.
 TEST_F(ProfilingTest, ARunThatWasFarTooShortIsMadeOnceMoreWithTheStepsThatItWants) {
   Submit(Profile({4}));
   Plan();
@@ -210,7 +211,7 @@ TEST_F(ProfilingTest, ACancelledJobMakesNoFurtherRun) {
   EXPECT_EQ(job().attempts_size(), 1);
 }
 
-// The events alone make the state, and the restarted coordinator goes on with the same run.
+// The state depends only on the events, and the restarted coordinator continues with the same run.
 TEST_F(ProfilingTest, AReplayedJournalGoesOnWithTheSameRun) {
   Submit(Profile());
   Plan();

@@ -50,7 +50,7 @@ absl::Status ValidateProject(const v1::Project& project) {
   return absl::OkStatus();
 }
 
-// What keeps a project from being removed, in words; empty: nothing does.
+// What prevents the project's removal, in words; empty if nothing does.
 std::string ContentsOf(const State& state, const std::string& project) {
   size_t jobs = 0;
   for (const int64_t number : state.open_jobs) {
@@ -111,7 +111,7 @@ std::set<std::string> ProjectsOf(const v1::IdentityRecord* record) {
 void SetProjects(const std::set<std::string>& projects, v1::ArtifactInfo& info) {
   info.clear_projects();
   if (projects == std::set<std::string>{kDefaultProject}) {
-    return;  // As before there were projects.
+    return;  // Stored as before projects existed.
   }
   for (const std::string& project : projects) {
     info.add_projects(project);
@@ -143,7 +143,7 @@ absl::Status CheckProject(const State& state, const Scope& scope, const std::str
       person, " --project ", absl::StrJoin(scope.projects(), ","), ",", project.substr(0, 80)));
 }
 
-// Under names that no worker's own word has (given_labels.h).
+// Uses label names that a worker cannot set itself (given_labels.h).
 v1::JobSpec WithLabelsOfProject(const State& state, const std::string& project, v1::JobSpec spec) {
   if (const v1::Project* const found = state.projects.Find(project); found != nullptr) {
     for (const std::string& wanted : found->device_labels()) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Flat projects: which one a job or an artifact is of, who is a member, and what a member may see.
-// "default" always is there. What was stored before there were projects is of it. Pure.
+// Flat projects: the project of each job and artifact, its members, and what they may see. The
+// project "default" always exists, and owns what was stored before projects existed. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_PROJECTS_H_
 #define WATTLE_COORDINATOR_CORE_PROJECTS_H_
 
@@ -20,7 +20,7 @@
 
 namespace wattle::core {
 
-// The projects of which somebody may see jobs and artifacts.
+// The projects whose jobs and artifacts a caller may see.
 class Scope {
  public:
   static Scope All() { return Scope(true, {}); }
@@ -32,9 +32,9 @@ class Scope {
     return all_ || projects_.contains(project);
   }
   [[nodiscard]] bool Covers(const v1::JobSpec& spec) const;
-  // One of the artifact's projects is enough.
+  // Whether the scope has at least one of the artifact's projects.
   [[nodiscard]] bool Covers(const v1::ArtifactInfo& info) const;
-  // None of the artifact's projects is another's.
+  // Whether the scope has all of the artifact's projects.
   [[nodiscard]] bool CoversAllOf(const v1::ArtifactInfo& info) const;
 
  private:
@@ -47,22 +47,22 @@ class Scope {
 std::string ProjectOf(const v1::JobSpec& spec);
 // Never empty.
 std::set<std::string> ProjectsOf(const v1::ArtifactInfo& info);
-// Of a person; those of nobody's record: "default".
+// Projects of a person; without a record: "default".
 std::set<std::string> ProjectsOf(const v1::IdentityRecord* record);
-// As the state keeps them: sorted; none for "default" alone.
+// Stores the projects as the state keeps them: sorted, and none for only "default".
 void SetProjects(const std::set<std::string>& projects, v1::ArtifactInfo& info);
 
 bool ProjectExists(const State& state, const std::string& project);
 // Errors: kNotFound names the field and the remedy.
 absl::Status CheckProjectExists(const State& state, absl::string_view field,
                                 const std::string& project);
-// Whether the project is there and in the scope. A project that is not there is refused like
-// another's, so that no name is told. person: for the message. Errors: kPermissionDenied says who
-// makes somebody a member; CheckProjectExists's.
+// Checks that the project exists and is in the scope. A missing project is refused like one out of
+// scope, so that the error discloses no names. person: for the message. Errors: kPermissionDenied
+// names who can add members; CheckProjectExists's.
 absl::Status CheckProject(const State& state, const Scope& scope, const std::string& person,
                           const std::string& project);
 
-// The spec as it is placed: with the labels of the project's devices.
+// The spec with the labels of the project's devices, which the placement uses.
 v1::JobSpec WithLabelsOfProject(const State& state, const std::string& project, v1::JobSpec spec);
 
 // The project with its members.

@@ -22,7 +22,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-// A fleet of one board, a project "secret" and ann, who is a member of what her token says.
+// A fleet of one board, a project "secret" and ann, a member of the projects in her token.
 class ProjectsTest : public testing::Test {
  protected:
   ProjectsTest() {
@@ -36,7 +36,7 @@ class ProjectsTest : public testing::Test {
       Apply(fleet_.state, event, now.monotonic);
     }
     events_ = decision.events.size();
-    // What was decided is what a snapshot keeps.
+    // A snapshot keeps all that was decided.
     EXPECT_EQ(SnapshotBytes(*ParseSnapshot(SnapshotBytes(fleet_.state))),
               SnapshotBytes(fleet_.state));
     return decision.status;
@@ -235,7 +235,7 @@ TEST_F(ProjectsTest, ItsJobsRunOnDevicesWithItsLabelsAlone) {
   Do(fleet_.state, fleet_.observations,
      ComputePlan(MakeSnapshot(fleet_.state, fleet_.observations, {}, Now())));
   ASSERT_NE(FindAttempt(fleet_.state, AttemptId("j1.1")), nullptr);
-  // An older worker knows no projects.
+  // An older worker does not support projects.
   EXPECT_EQ(DesiredFor(fleet_.state, DeviceId("device-1")).assignments(0).spec().project(), "");
 }
 
@@ -292,7 +292,7 @@ TEST_F(ProjectsTest, NoWorkersOwnLabelBringsItAProjectsWork) {
   EXPECT_EQ(plan().attempts_size(), 1);
 }
 
-// Without TLS nobody enrols, and nothing is proved of anybody.
+// Without TLS no identity enrols, so nothing is verified.
 TEST_F(ProjectsTest, WithoutIdentitiesTheWorkersLabelsCount) {
   Share("secret");
   v1::Project project;
@@ -312,7 +312,7 @@ TEST_F(ProjectsTest, WithoutIdentitiesTheWorkersLabelsCount) {
   EXPECT_NE(FindAttempt(fleet_.state, AttemptId("j1.1")), nullptr);
 }
 
-// What was stored before there were projects: no field of theirs is set.
+// Records from before projects existed have none of their fields.
 TEST_F(ProjectsTest, WhatIsOlderIsOfTheDefaultProject) {
   Fleet older;
   ASSERT_THAT(Enter("ann", {}), IsOk());

@@ -16,7 +16,7 @@
 namespace wattle::core {
 namespace {
 
-// Where no policy says.
+// If no policy says otherwise.
 constexpr int kQueueDepth = 2;
 
 bool HasNotBegun(const v1::Attempt& attempt) {
@@ -24,10 +24,10 @@ bool HasNotBegun(const v1::Attempt& attempt) {
          attempt.state() == v1::ATTEMPT_STATE_FETCHING;
 }
 
-// A board begins an attempt that waits there once the one before ends, whatever the charge: its
-// guard then stops the work at the reserve. So the coordinator keeps a job whose place begins by
-// more than kBehindItsTurnSeconds behind its turn, once that turn comes in kTurnSoonSeconds. Until
-// then the job may wait on the board, which works on if its link is gone.
+// A board begins a waiting attempt once the one before ends, whatever its charge: its guard then
+// stops the work at the reserve. The coordinator therefore keeps back a job whose place begins more
+// than kBehindItsTurnSeconds after its turn, if that turn comes within kTurnSoonSeconds. Until then
+// the job may wait on the board, which can continue even without a link.
 constexpr double kBehindItsTurnSeconds = 15 * 60;
 constexpr double kTurnSoonSeconds = 2 * 60 * 60;
 constexpr double kNever = std::numeric_limits<double>::infinity();
@@ -46,17 +46,17 @@ struct Place {
   const scheduler::JobView* job;
   double start_in_seconds;
   double finish_in_seconds;
-  bool here;  // The job waits on this very device already.
+  bool here;  // The job already waits on this device.
 };
 
-// Whether the job goes before another one that waits on a device already.
+// Whether the job precedes another one that already waits on a device.
 bool Outranks(const scheduler::JobView& job, const scheduler::JobView& other) {
   const bool urgent = job.spec.deadline_seconds() > 0 && other.spec.deadline_seconds() <= 0;
   return job.spec.priority() > other.spec.priority() ||
          (urgent && job.spec.priority() == other.spec.priority());
 }
 
-// Drops the places from the first one on that begins behind its turn, if that turn comes soon.
+// Drops the places from the first that begins too long after its turn, if that turn comes soon.
 void KeepBack(double free_in_seconds, std::vector<Place>& places) {
   const auto kept = std::find_if(places.begin(), places.end(), [&](const Place& place) {
     const double turn = std::exchange(free_in_seconds, place.finish_in_seconds);
@@ -66,14 +66,15 @@ void KeepBack(double free_in_seconds, std::vector<Place>& places) {
   places.erase(kept, places.end());
 }
 
-// free_in: until the board's attempt ends. REQUIRES: in the order of their starts.
+// free_in: time until the board's attempt ends. REQUIRES: sorted by start.
 void ChooseOn(const scheduler::DeviceView& view, absl::Duration free_in,
               std::vector<Place>& places) {
   KeepBack(std::max(0.0, absl::ToDoubleSeconds(free_in)), places);
   int room = view.queue_room;
   for (size_t i = 0; i < places.size() && room > 0; ++i) {
     if (places[i].job->queued_on.has_value()) {
-      continue;  // Here, or on a device where it stays until the plan starts it elsewhere.
+      continue;  // Already waits here, or on a device where it stays until the plan starts it
+                 // elsewhere.
     }
     places[i].planned->queue = true;
     --room;
@@ -94,7 +95,7 @@ void ChooseOn(const scheduler::DeviceView& view, absl::Duration free_in,
 }
 
 // Bytes of the artifacts that the attempts of the device and this job read, each counted once, and
-// of those that the device does not have yet.
+// the bytes of those that the device lacks.
 struct InputBytes {
   int64_t all = 0;
   int64_t missing = 0;
@@ -201,7 +202,7 @@ void ChooseQueued(const scheduler::Snapshot& snapshot, const std::vector<absl::T
     const scheduler::JobView& job = *view->second;
     const bool here = job.queued_on.has_value() && job.queued_on->value() == device;
     if (device.empty()) {
-      if (job.queued_on.has_value()) {  // Its device refuses it for longer than a plan looks ahead.
+      if (job.queued_on.has_value()) {  // Its device refuses it beyond the plan's horizon.
         places[job.queued_on->value()].push_back({&planned, &job, kNever, kNever, /*here=*/true});
       }
     } else if (!planned.placement.wait()) {

@@ -89,7 +89,7 @@ TEST_F(QueueTest, WhenOneEndsTheNextRunsAndAnotherOneComes) {
   }
   boards.Plan();
   boards.Accept("j2.1");
-  boards.Start("j2.1");  // The board began the next one and tells of the first one's end later.
+  boards.Start("j2.1");  // The board began the next one and reports the first one's end later.
   EXPECT_EQ(Describe().running_attempt_id(), "j2.1");
   boards.Finish("j1.1");
   boards.Plan();
@@ -120,7 +120,7 @@ TEST_F(QueueTest, TheSmallestDepthOfThePoliciesCounts) {
   boards.Do(DeletePolicy{"shallow"});
   boards.Plan();
   EXPECT_THAT(Describe().queued_attempt_ids(), ElementsAre("j2.1", "j3.1", "j4.1", "j5.1"));
-  // Fewer are allowed again: the last ones come back.
+  // Fewer are allowed: the last ones return.
   ApplyDepth("shallow", 3);
   boards.Plan();
   EXPECT_TRUE(boards.Attempt("j5.1").released());
@@ -191,7 +191,7 @@ TEST_F(QueueTest, AJobThatStillWaitsAtItsDeadlineFails) {
   boards.Plan();
   boards.Accept("j2.1");
   boards.Advance(absl::Seconds(7201));
-  boards.Snapshot();  // The board was heard of just now.
+  boards.Snapshot();  // The board has just sent a heartbeat.
   boards.Do(Tick{});
   EXPECT_EQ(StateOf("j2"), v1::JOB_STATE_FAILED);
   EXPECT_THAT(boards.Job("j2").reason(), HasSubstr("while it waited on fast behind j1.1"));
@@ -262,7 +262,7 @@ TEST_F(QueueTest, ASilentBoardKeepsWhatWaitsThereUntilItsLeaseEnds) {
 struct PlaceOnBoard {
   double start;
   double finish;
-  bool here = false;  // It waits on the board already.
+  bool here = false;  // The job already waits on the board.
 };
 std::vector<scheduler::QueuePlacement> Choose(absl::Duration free_in,
                                               const std::vector<PlaceOnBoard>& places) {
@@ -322,7 +322,7 @@ TEST(ChooseQueuedTest, ABoardHoldsWorkForTheTimeInWhichNobodyMayHearOfIt) {
   EXPECT_THAT(Choose(absl::Hours(5), {{9, 12}, {12, 14}}), ElementsAre(GoesThere(), GoesThere()));
   EXPECT_THAT(Choose(absl::Hours(5), {{9, 12, true}, {kNoPlace, kNoPlace, true}}),
               ElementsAre(Stays(), Stays()));
-  // The second one's turn comes late enough, behind the first.
+  // The second one's turn is late enough, after the first.
   EXPECT_THAT(Choose(absl::Hours(1), {{1, 8, true}, {15, 18, true}}),
               ElementsAre(Stays(), Stays()));
 }

@@ -31,7 +31,7 @@ bool HasLimit(const v1::Quota& quota) {
 }
 
 absl::Status CheckLimit(absl::string_view field, double value, double most) {
-  return value >= 0 && value <= most  // Also false for what is no number.
+  return value >= 0 && value <= most  // Also false for NaN.
              ? absl::OkStatus()
              : absl::InvalidArgumentError(
                    absl::StrFormat("%s: %g, wanted 0 to %.0f; 0: no limit", field, value, most));
@@ -71,7 +71,7 @@ double GrossJoules(const v1::Prediction& prediction) {
          prediction.run_energy_joules().mean();
 }
 
-// What the job's next or present attempt is expected to take.
+// Expected joules of the job's next or present attempt.
 Joules ExpectedOf(const State& state, const Observations& observations, const v1::Job& job,
                   const Instant& now) {
   if (const v1::Attempt* const live = LiveAttempt(job); live != nullptr) {
@@ -111,7 +111,7 @@ absl::Status Exhausted(const v1::Quota& quota, const Counted& counted, absl::str
       "quota of ", whose, ": ", use, "; an admin raises it: wattle quota set ", of, " ", flag));
 }
 
-// The quota that holds for whom is counted; null: no limit.
+// The quota of the counted owner or project; null: no limit.
 const v1::Quota* QuotaFor(const State& state, const Counted& counted) {
   return counted.project.empty() ? QuotaOf(state, counted.owner)
                                  : state.quotas.Find(QuotaKey("", counted.project));
@@ -176,7 +176,7 @@ absl::Status CheckSubmit(const State& state, const Observations& observations,
     }
   }
   WATTLE_RETURN_IF_ERROR(CheckEnergy(state, observations, command, counted, now));
-  // A job's output is kept whatever its size, so whoever has used the bytes up starts no job.
+  // Outputs are kept whatever their size, so an owner who has used up the bytes starts no job.
   if (const int64_t most = quota->artifact_bytes_max();
       most > 0 && !(counted.owner.empty() && counted.project.empty())) {
     if (const int64_t used = ArtifactBytesOf(state, counted); used >= most) {
@@ -213,8 +213,8 @@ int OpenJobsOf(const State& state, const Counted& counted) {
   return open;
 }
 
-// The newest jobs first, to the first one that is older. A clock that was set back has left jobs of
-// the future, which do not count.
+// Visits the newest jobs first, up to the first older one. Jobs with times in the future, from
+// before a step back of the clock, do not count.
 int SubmitsOfTheLastMinute(const State& state, const Counted& counted, absl::Time now) {
   int submits = 0;
   for (int64_t number = state.next_job_number - 1; number > 0; --number) {

@@ -42,7 +42,7 @@ class QuotaTest : public testing::Test {
       Apply(fleet_.state, event, Now().monotonic);
     }
     events_ = decision.events.size();
-    // What was set is what a snapshot keeps.
+    // A snapshot keeps the quotas.
     fleet_.state = *ParseSnapshot(SnapshotBytes(fleet_.state));
     return decision.status;
   }
@@ -191,7 +191,7 @@ TEST_F(QuotaTest, EverybodysQuotaIsForThoseWithoutTheirOwn) {
   EXPECT_EQ(use.quota().owner(), "bob");
   EXPECT_EQ(use.quota().open_jobs_max(), 1);
   EXPECT_EQ(use.open_jobs(), 1);
-  // One without a limit ends it.
+  // A quota without a limit removes it.
   ASSERT_THAT(Set(Of(kEverybodysQuota)), IsOk());
   EXPECT_THAT(Submit("bob"), IsOk());
   EXPECT_THAT(Set(Of(kEverybodysQuota)), StatusIs(absl::StatusCode::kNotFound, testing::_));

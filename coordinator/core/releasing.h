@@ -16,9 +16,9 @@
 
 namespace wattle::core {
 
-// Whether the attempt may be released: it runs, its kind keeps checkpoints, its device answers and
-// is not drained, and the job was not taken from a device in the last hour. So every hour of a job
-// that leaves again and again has work in it.
+// Whether the attempt may be released: it runs, its kind keeps checkpoints, its device is reachable
+// and not drained, and the job left no device in the last hour, so that a job that moves repeatedly
+// works at least an hour between moves.
 bool MayRelease(const State& state, const Observations& observations, const v1::Attempt& attempt,
                 const Instant& now);
 
@@ -26,14 +26,14 @@ bool MayRelease(const State& state, const Observations& observations, const v1::
 // checkpoint, and the checkpoint's way to the coordinator.
 absl::Duration HandOverTime(const State& state, const v1::Attempt& attempt);
 
-// The joules above idle of all this.
+// The joules above idle of the hand-over.
 Joules HandOverEnergy(const State& state, const v1::Attempt& attempt);
 
-// Of one checkpoint of the job; 0: not known.
+// Size of one checkpoint of the job; 0 if unknown.
 double CheckpointBytes(const State& state, const v1::Job& job);
 
-// What a plan must know of the attempt. remaining: of its work, wall time at the upper quantile.
-// nullopt: MayRelease is false.
+// What a plan needs to know about the attempt. remaining: wall time of its remaining work at the
+// upper quantile. nullopt: MayRelease is false.
 std::optional<scheduler::ReleasableAttempt> ReleasableOf(const State& state,
                                                          const Observations& observations,
                                                          const v1::Attempt& attempt,

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Names and removes artifacts, and removes devices that left the fleet. Nothing that an open job
-// needs is removed. Pure.
+// Names and removes artifacts, and removes devices that left the fleet, but nothing that an open
+// job needs. Pure.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -33,7 +33,7 @@
 namespace wattle::core {
 namespace {
 
-// How people call the artifact, and the command that has its kind.
+// The artifact's name for people, and the command for its kind.
 struct KindWords {
   const char* name;
   const char* command;
@@ -57,7 +57,7 @@ absl::Status CheckName(const State& state, const CommitArtifact& command) {
       named->second.value() == command.info.artifact_id()) {
     return absl::OkStatus();
   }
-  // A fleet has one space of names. That the name is taken is told, and nothing of what has it.
+  // A fleet has one space of names. The error discloses that the name is taken, but not by what.
   if (!ScopeOf(command.own_projects).Covers(state.artifacts.at(named->second))) {
     return absl::AlreadyExistsError(
         absl::StrCat("\"", name, "\" is a name in another project; choose another name"));
@@ -71,7 +71,7 @@ absl::Status CheckName(const State& state, const CommitArtifact& command) {
                                                "); choose another name, or add --move to take it"));
 }
 
-// A release is what operators push as one, and its version never changes.
+// Checks that a release was pushed as one, and that its version stays the same.
 absl::Status CheckCommittedRelease(const State& state, const v1::ArtifactInfo& info) {
   const v1::ArtifactInfo* const known = state.artifacts.Find(ArtifactId(info.artifact_id()));
   if (known != nullptr &&
@@ -101,8 +101,8 @@ absl::Status CheckCommit(const State& state, const CommitArtifact& command) {
                                                   : absl::OkStatus();
 }
 
-// The output of a job that makes no model is no model, whatever the worker declares. The
-// coordinator knows what a quantized model was made from, and whose the job is.
+// Corrects a worker's declaration: the output of a job that makes no model is no model. The
+// coordinator knows the parent of a quantized model and the owner of the job.
 void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
   const v1::JobRecord* record = FindJob(state, JobId(info.job_id()));
   if (info.kind() == v1::ARTIFACT_KIND_RESULT && record != nullptr &&
@@ -118,7 +118,7 @@ void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
   SetParent(state, info);
 }
 
-// Whether the state has still to note that the job made these bytes too.
+// Whether the state still lacks the fact that the job made these bytes too.
 bool IsOtherUpload(const State& state, const v1::ArtifactInfo& known, const std::string& job_id) {
   const int64_t number = JobNumber(job_id).value_or(0);
   const std::set<ArtifactId>* const noted = state.other_uploads.Find(number);
@@ -161,8 +161,8 @@ void Decide(DecisionBuilder& builder, const CommitArtifact& told) {
   const auto named = builder.state().artifact_names.find(info.name());
   const bool name_moves = !info.name().empty() && (named == builder.state().artifact_names.end() ||
                                                    named->second.value() != info.artifact_id());
-  // The service has looked whether there is such a project. A restore brings back what is of one
-  // that the backup does not know: operators see it, and members once the project is made again.
+  // The service has checked that the projects exist. Artifacts of a project that a restored backup
+  // lacks come back: operators see them, and members once the project is made again.
   std::set<std::string> projects = ProjectsOf(info);
   const std::set<std::string> before = known != builder.state().artifacts.end()
                                            ? ProjectsOf(known->second)
@@ -186,7 +186,7 @@ void Decide(DecisionBuilder& builder, const CommitArtifact& told) {
     }
   }
   if (known != builder.state().artifacts.end()) {
-    // The same bytes get another name. The facts that are known of them stay.
+    // The same bytes get another name and keep their known facts.
     v1::ArtifactInfo& committed = *builder.Add().mutable_artifact_committed()->mutable_info();
     committed = known->second;
     if (!info.name().empty()) {
@@ -273,7 +273,7 @@ void Decide(DecisionBuilder& builder, const RemoveArtifact& command) {
     return;
   }
   std::vector<std::string> names = NamesOf(state, *id);
-  // Removes the name alone while the artifact has other names.
+  // Removes only the name while the artifact has other names.
   const bool names_only = names.size() > 1 && state.artifact_names.contains(command.reference);
   if (names_only) {
     names = {command.reference};

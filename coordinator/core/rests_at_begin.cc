@@ -18,7 +18,7 @@
 namespace wattle::core {
 namespace {
 
-// The device, and before it the boards that share its pack.
+// The device, preceded by the boards that share its pack.
 scheduler::Snapshot SnapshotOf(const State& state, const Observations& observations,
                                const DeviceId& device, const Instant& now) {
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
@@ -49,7 +49,7 @@ scheduler::Snapshot SnapshotOf(const State& state, const Observations& observati
 std::optional<double> RestSecondsAtBegin(const State& state, const Observations& observations,
                                          const v1::Attempt& attempt, const Instant& now) {
   const DeviceId device(attempt.device_id());
-  // A board that comes back tells of begins that are over.
+  // A board that reconnects reports begins that are past.
   if (attempt.after_attempt_id().empty() || !attempt.prediction().has_run_seconds() ||
       attempt.has_profile_point() || !IsCaughtUp(observations, device) ||
       !IsReachable(observations, device, now.monotonic)) {

@@ -50,7 +50,7 @@ class RestsTest : public testing::Test {
     boards.Accept("j2.1");
   }
   void BeginBehind(double charge_ratio) {
-    boards.Snapshot();  // The board has just been heard.
+    boards.Snapshot();  // The board has just sent a heartbeat.
     device().heartbeat.set_state_of_charge_ratio(charge_ratio);
     boards.Start("j2.1");
   }
@@ -120,7 +120,7 @@ TEST_F(RestsTest, AJobBehindARunThatRestsWaitsOnTheBoard) {
 
 TEST_F(RestsTest, TheTimetableSaysForHowLongARunningAttemptRests) {
   const double rests = Place(6 * kHourSeconds).prediction().rest_seconds();
-  boards.Snapshot();  // The board has just been heard.
+  boards.Snapshot();  // The board has just sent a heartbeat.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(timetable, IsOk());
@@ -172,7 +172,7 @@ TEST_F(RestsTest, OnlyTheFirstBeginIsPlannedAnew) {
   EXPECT_EQ(RestSecondsOf("j2.1"), 0);
 }
 
-// The spool of a board that was alone tells of begins that are over.
+// The spool of a board without a link reports begins that are past.
 TEST_F(RestsTest, ABeginThatIsToldLateChangesNoPlan) {
   QueueBehind(2 * kHourSeconds, /*charge_ratio=*/0.9);
   device().caught_up = false;

@@ -34,10 +34,10 @@ struct Retry {
 };
 
 Retry RetryAfterFailure(const v1::Job& job, const AttemptFailure& failure);
-// How many attempts the job can have at most: those so far, and those that its own failures still
-// leave. Failures of devices, links and power are free and raise the number when they happen.
+// Largest number of attempts that the job can have: those so far, and those that its own failures
+// still leave. Failures of devices, links and power are free and raise the number when they happen.
 int AttemptsMax(const v1::Job& job);
-// How long the job waits after its device stopped the attempt unasked.
+// Wait of the job after its device stopped the attempt unasked.
 absl::Duration BackoffAfterStop(const v1::Job& job, const AttemptFailure& stop);
 
 }  // namespace wattle::core

@@ -31,8 +31,8 @@ std::vector<std::string> IdentitiesUnder(
   return names;
 }
 
-// Somebody without a record, as after the restore of an older backup, is what their certificate
-// says, and stays without one.
+// An identity without a record, for example after the restore of an older backup, is identified by
+// its certificate and stays without a record.
 void Decide(DecisionBuilder& builder, const RenewIdentity& command) {
   const v1::IdentityRecord* const known = FindIdentity(builder.state(), command.kind, command.id);
   if (known == nullptr) {

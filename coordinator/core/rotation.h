@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Under which root of the fleet's authority each identity's latest certificate is, so that an old
-// root is retired once nobody is left under it. The keys are the event loop's; the core has the
-// roots' hashes. Pure.
+// The root of the fleet's authority that signed each identity's latest certificate, so that an old
+// root is retired once no identity depends on it. The event loop has the keys; the core has only
+// the roots' hashes. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_ROTATION_H_
 #define WATTLE_COORDINATOR_CORE_ROTATION_H_
 
@@ -15,9 +15,9 @@
 
 namespace wattle::core {
 
-// Those who are not revoked and whose latest certificate is under the root (raw SHA-256):
-// "device/ID", "person/ID", in this order. root_of_certificate: the root of a record that an older
-// version made without a note of it.
+// Identities that are not revoked and whose latest certificate is under the root (raw SHA-256):
+// "device/ID", "person/ID", in this order. root_of_certificate: finds the root of a record from an
+// older version, which does not name it.
 std::vector<std::string> IdentitiesUnder(
     const State& state, const std::string& root_sha256,
     const std::function<std::string(const std::string& certificate_pem)>& root_of_certificate);

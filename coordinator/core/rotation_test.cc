@@ -59,7 +59,7 @@ class RootsTest : public testing::Test {
 TEST_F(RootsTest, ARenewalMovesAnIdentityToTheRootThatSigned) {
   Enroll("a", "old");
   Enroll("b", "old");
-  Enroll("of-before", "");  // By a version that noted no root.
+  Enroll("of-before", "");  // By a version that recorded no root.
   Enroll("lost", "old");
   Do(RevokeIdentity{kDeviceKind, "lost", "stolen", "ann"});
   EXPECT_THAT(Under("old"), ElementsAre("device/a", "device/b", "device/of-before"));

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Keeps who signed an artifact. The event loop checks signatures; the core keeps them. Pure.
+// Stores the signers of artifacts. The event loop checks signatures; the core stores them. Pure.
 #include <algorithm>
 #include <string>
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Signatures of models in the core. That a signature is sound is the event loop's matter: here it
-// is sound if it says so.
+// Signatures of models in the core. The event loop checks whether a signature is valid: here each
+// one is valid if it says so.
 #include <string>
 
 #include "absl/strings/str_cat.h"

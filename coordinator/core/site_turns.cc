@@ -7,18 +7,18 @@
 namespace wattle::core {
 namespace {
 
-// A turn without a call at the coordinator: the board is gone, or gave up.
+// Idle limit of a turn: the board is gone, or gave up.
 constexpr absl::Duration kIdleFor = absl::Minutes(1);
-// A call in which nothing moves; a chunk takes 17 min at 1 kB/s.
+// Limit of a call without progress; a chunk takes 17 min at 1 kB/s.
 constexpr absl::Duration kStalledFor = absl::Minutes(20);
-// Of a board that fetches again what it has: it would hold its turn for ever.
+// Bound for a board that fetches the same bytes again, because it would hold its turn forever.
 constexpr int64_t kSentTimesMax = 2;
 constexpr int64_t kSentSpareBytes = int64_t{32} << 20;
-// A metered board's heartbeats come a minute apart at most.
+// A metered board sends a heartbeat at least once a minute.
 constexpr absl::Duration kUntilHeartbeat = absl::Minutes(2);
 constexpr absl::Duration kWaitMin = absl::Seconds(1);
 constexpr absl::Duration kWaitMax = absl::Minutes(1);
-// Where nobody knows how long it takes.
+// Wait if the duration is unknown.
 constexpr absl::Duration kWaitUnknown = absl::Seconds(3);
 
 }  // namespace
@@ -55,7 +55,7 @@ std::optional<DeviceId> SiteTurns::PeerFor(const Question& question,
     }
     *is_there = true;
     if (before != sent_.end() && before->second.peer == neighbour.board) {
-      return neighbour.board;  // The connection to it is there.
+      return neighbour.board;  // The board is already connected to it.
     }
     if (load[neighbour.board] < kBoardsOfAPeer && (!best || load[neighbour.board] < load[*best])) {
       best = neighbour.board;
@@ -104,7 +104,7 @@ SiteTurns::Answer SiteTurns::Find(const Question& question,
   if (own != turns_.end() && own->second.artifact == question.artifact) {
     return {.go = true};
   }
-  // A board fetches one artifact at a time: it asks for this one because it left the other.
+  // A board fetches one artifact at a time: a new question means that it left the other.
   turns_.erase(question.board);
   if (is_there) {
     return {.wait = kWaitUnknown};

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Who of a site fetches from the coordinator, who from a board beside it, and who waits. Few boards
-// of a site have a turn at the coordinator's link at once. Where one of them will serve what it
+// Which boards of a site fetch from the coordinator, which from a neighbour, and which wait. Only a
+// few boards of a site may use the coordinator's link at once. If one of them will serve what it
 // fetches, the others wait for it, so that an artifact crosses the link once. A turn lasts while
-// the coordinator sends chunks to its board. Nothing of this is kept: after a restart boards ask
+// the coordinator sends chunks to its board. Nothing here is durable: after a restart boards ask
 // again. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_SITE_TURNS_H_
 #define WATTLE_COORDINATOR_CORE_SITE_TURNS_H_
@@ -24,9 +24,9 @@ namespace wattle::core {
 
 class SiteTurns {
  public:
-  // A board that was sent to another one may ask it for so long, unless it is sent again.
+  // A board that was sent to a neighbour may fetch from it for this long, unless it is sent again.
   static constexpr absl::Duration kSentFor = absl::Minutes(2);
-  // Boards that are sent to one board at once.
+  // Boards that may be sent to one board at once.
   static constexpr int kBoardsOfAPeer = 4;
 
   // at_once: boards of a site that fetch from the coordinator.
@@ -34,18 +34,18 @@ class SiteTurns {
 
   struct Question {
     DeviceId board;
-    std::string site;  // Empty: the board is its own site, and never waits.
+    std::string site;  // Empty: the board is its own site and never waits.
     ArtifactId artifact;
     int64_t size_bytes = 0;
     std::set<DeviceId> avoid = {};   // Boards that did not serve it.
-    bool coordinator_alone = false;  // It reached no board.
+    bool coordinator_alone = false;  // Only the coordinator serves: the board reached no neighbour.
   };
   // A board of the same site that serves others.
   struct Neighbour {
     DeviceId board;
-    bool holds_artifact = false;  // As its heartbeats tell.
+    bool holds_artifact = false;  // According to its heartbeats.
   };
-  // Exactly one of: fetch from the coordinator, from the peer, wait.
+  // Exactly one of: fetch from the coordinator, fetch from the peer, wait.
   struct Answer {
     bool go = false;
     std::optional<DeviceId> peer = std::nullopt;
@@ -57,7 +57,7 @@ class SiteTurns {
   [[nodiscard]] bool WasSent(const DeviceId& board, const DeviceId& peer,
                              const ArtifactId& artifact, Monotonic now) const;
 
-  // The coordinator sends chunks to the board: a call begins, has sent bytes, ends.
+  // Calls in which the coordinator sends chunks to the board: begin, bytes sent, end.
   void ReadBegan(const DeviceId& board, Monotonic now);
   void Read(const DeviceId& board, int64_t sent_bytes, Monotonic now);
   void ReadEnded(const DeviceId& board, Monotonic now);
@@ -70,7 +70,7 @@ class SiteTurns {
     ArtifactId artifact;
     int64_t size_bytes = 0;
     Monotonic begun;
-    Monotonic last;  // When it began, or a chunk was sent, or a call ended.
+    Monotonic last;  // When the turn began, a chunk was sent, or a call ended.
     int reads = 0;   // Calls that have not ended.
     int64_t sent_bytes = 0;
   };
@@ -87,20 +87,20 @@ class SiteTurns {
   [[nodiscard]] static bool IsOver(const Turn& turn, Monotonic now);
   void Forget(Monotonic now);
   [[nodiscard]] bool Holds(const Neighbour& neighbour, const ArtifactId& artifact) const;
-  // The least busy board that holds the artifact. is_there: set where there is one, also if all
-  // such boards are busy.
+  // The least busy board that holds the artifact. is_there: set if such a board exists, even if all
+  // are busy.
   [[nodiscard]] std::optional<DeviceId> PeerFor(const Question& question,
                                                 const std::vector<Neighbour>& neighbours,
                                                 bool* is_there) const;
-  // How long until a board that will serve the artifact has it; zero: none fetches it.
+  // Time until a board that will serve the artifact has it; zero if none fetches it.
   [[nodiscard]] absl::Duration UntilServed(const Question& question,
                                            const std::vector<Neighbour>& neighbours,
                                            Monotonic now) const;
 
   const int at_once_;
-  std::map<DeviceId, Turn> turns_;    // One of a board, which fetches one artifact at a time.
-  std::map<DeviceId, Sent> sent_;     // Likewise.
-  std::map<DeviceId, Whole> wholes_;  // What a board fetched and its heartbeats may not tell yet.
+  std::map<DeviceId, Turn> turns_;    // One turn per board, which fetches one artifact at a time.
+  std::map<DeviceId, Sent> sent_;     // One entry per board.
+  std::map<DeviceId, Whole> wholes_;  // Fetched artifacts, until heartbeats list them.
 };
 
 }  // namespace wattle::core

@@ -156,8 +156,8 @@ TEST_F(SiteTurnsTest, ABoardMayAskTheBoardThatItWasSentToForThatArtifactForAWhil
   EXPECT_FALSE(turns_.WasSent(DeviceId("b"), DeviceId("a"), model, now_));
 }
 
-// Boards of one site that want one model at the same moment, second by second: the link is shared
-// by those with a turn, each serving board's radio by those that it serves.
+// Boards of one site that need one model at the same moment, second by second: boards with a turn
+// share the link, and boards that are served share the radio of the serving board.
 class Barn {
  public:
   explicit Barn(int boards) : boards_(static_cast<size_t>(boards)) {}
@@ -258,7 +258,7 @@ TEST(BarnTest, FortyBoardsThatWantOneModelTakeOneCopyOverTheLink) {
   barn.Run();
   EXPECT_EQ(barn.whole(), 40u);
   EXPECT_LE(barn.uplink_copies(), 1.1);
-  // 500 s over the link, then a few rounds from board to board. Over the link alone: 20,000 s.
+  // 500 s over the link, then a few rounds from board to board. Over only the link: 20,000 s.
   EXPECT_LE(barn.seconds(), 2500);
   std::printf("40 boards: %.3f copies over the link, all have it after %d s\n",
               barn.uplink_copies(), barn.seconds());

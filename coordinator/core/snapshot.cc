@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Writes the state as rows of one record each, and reads it back. A row is a StateSnapshot, and so
-// are all rows joined. The messages have no map fields and every container is ordered, so equal
-// states give equal rows.
+// Writes the state as rows of one record each, and reads it back. A row is a StateSnapshot, and the
+// concatenation of all rows is one too. The messages have no map fields and every container is
+// ordered, so equal states give equal rows.
 #include <functional>
 #include <optional>
 #include <string>
@@ -26,7 +26,7 @@ constexpr int kFormatVersion = 1;
 // Far above any record that the checks of commands and reports accept.
 constexpr size_t kRowBytesMax = size_t{64} << 20;
 
-// The first row: the counters, and the records of which there are few.
+// The first row: the counters, and the few small collections.
 v1::StateSnapshot FirstRow(const State& state) {
   v1::StateSnapshot row;
   row.set_format_version(kFormatVersion);
@@ -60,7 +60,7 @@ absl::Status Give(const v1::StateSnapshot& row,
   return take(row.SerializeAsString());
 }
 
-// A row for each record of the map. add: makes the field that has such records.
+// Passes on a row for each record of the map. add: appends to the field for such records.
 template <typename Records, typename Record>
 absl::Status GiveEach(const Records& records, Record* (v1::StateSnapshot::*add)(),
                       const std::function<absl::Status(absl::string_view)>& take) {
@@ -80,7 +80,7 @@ absl::Status GiveSnapshotRows(const State& state,
   WATTLE_RETURN_IF_ERROR(GiveEach(state.devices, &v1::StateSnapshot::add_devices, take));
   WATTLE_RETURN_IF_ERROR(GiveEach(state.jobs, &v1::StateSnapshot::add_jobs, take));
   WATTLE_RETURN_IF_ERROR(GiveEach(state.policies, &v1::StateSnapshot::add_policies, take));
-  // Before the artifacts: of two rows of one artifact the later one has its facts.
+  // Before the artifacts: if two rows have one artifact, the later one holds its facts.
   for (const auto& [number, artifacts] : state.other_uploads) {
     for (const ArtifactId& id : artifacts) {
       v1::StateSnapshot row;
@@ -192,8 +192,7 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
     state_.upgrades.Mutable(UpgradeNumber(upgrade.upgrade_id()).value_or(0)) = upgrade;
   }
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
-    // The row was checked when it was learned. A row that no longer passes is left out, and serves
-    // no prediction.
+    // The row was checked when it was learned. A row that a stricter version rejects is dropped.
     (void)state_.profiles.Put(row);
   }
   for (const v1::ArchivedJobs& archived : snapshot.archived_jobs()) {

@@ -14,15 +14,16 @@
 namespace wattle::core {
 namespace {
 
-// Eight times the moves of a plan. A part of the fleet takes some tenths of a second on packs, and
-// some hundredths on mains.
+// Eight times the moves of a plan. A part of the fleet takes some tenths of a second with packs,
+// and some hundredths on mains.
 constexpr int kMovesOfAJob = 50;
 constexpr int kMovesMax = 2'000;
-// Searches for one state, each with other random numbers. A fleet at rest then rests too.
+// Searches for one state, each with other random numbers. The bound lets the coordinator of an idle
+// fleet rest.
 constexpr int kRoundsMax = 4;
 
-// Jobs x boards. Beyond it the planner may not keep what it knows of all pairs, and each trial of
-// the search costs as much as a plan.
+// Jobs x boards. Beyond this number the planner may not keep its data about all pairs, and each
+// trial of the search costs as much as a plan.
 constexpr size_t kPairsMax = 40'000;
 
 bool Waits(const scheduler::QueuePlacement& placed) {
@@ -30,7 +31,7 @@ bool Waits(const scheduler::QueuePlacement& placed) {
          placed.releases.value().empty();
 }
 
-// Whether the state will stay as it is for this plan.
+// Whether the plan leaves the state unchanged.
 bool ChangesNothing(const PlanComputed& plan) {
   return plan.moves.empty() && std::all_of(plan.jobs.begin(), plan.jobs.end(),
                                            [](const scheduler::QueuePlacement& placed) {

@@ -34,7 +34,7 @@ class StandingPlanTest : public testing::Test {
     boards.Submit(3600);
     boards.Submit(3600);
   }
-  // Of the present state, as the coordinator's threads do it.
+  // On the present state, like the coordinator's threads.
   std::optional<PlanToImprove> PlanAndAsk() {
     scheduler::Snapshot snapshot = boards.Snapshot();
     plan = standing.Plan(snapshot);
@@ -83,7 +83,7 @@ TEST_F(StandingPlanTest, NothingIsSearchedForOneJobOrWhileAPlanStartsOne) {
   EXPECT_FALSE(PlanAndAsk().has_value());  // j1 starts.
   boards.Do(plan);
   boards.Run("j1.1");
-  EXPECT_FALSE(PlanAndAsk().has_value());  // Of two jobs one waits.
+  EXPECT_FALSE(PlanAndAsk().has_value());  // Only one of two jobs waits.
   boards.Submit(3600);
   EXPECT_TRUE(PlanAndAsk().has_value());
 }

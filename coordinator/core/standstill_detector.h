@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Notices that the coordinator itself stood still: the process was stopped, the machine slept, or a
-// virtual machine was paused. Nobody could be heard of meanwhile, so that this silence is not the
-// devices'. Pure.
+// Detects that the coordinator itself stood still: the process was stopped, the machine slept, or a
+// virtual machine was paused. No message could arrive during such a break, so devices are not
+// blamed for that silence. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_STANDSTILL_DETECTOR_H_
 #define WATTLE_COORDINATOR_CORE_STANDSTILL_DETECTOR_H_
 
@@ -14,12 +14,12 @@ namespace wattle::core {
 
 class StandstillDetector {
  public:
-  // break_min: the shortest time without a call of Note that counts as a break. It must be longer
-  // than the time between two calls of a busy coordinator.
+  // break_min: shortest time without a call of Note that counts as a break. Must exceed the time
+  // between two calls of a busy coordinator.
   StandstillDetector(Monotonic started, absl::Duration break_min)
       : since_(started), noted_(started), break_min_(break_min) {}
 
-  // The process is at work at `now`. A `now` of before an earlier call changes nothing.
+  // The process is running at `now`. A `now` earlier than a previous one changes nothing.
   void Note(Monotonic now);
   // The end of the latest break; the start if there was none.
   [[nodiscard]] Monotonic since() const { return since_; }

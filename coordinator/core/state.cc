@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kPrefixDigitsMin = 8;  // of an artifact id
 constexpr size_t kNamesListedMax = 8;   // in an error message
-constexpr int kMissedHeartbeats = 3;    // so many of them are a silence
+constexpr int kMissedHeartbeats = 3;    // this many missing heartbeats are a silence
 
 std::string Known(const std::vector<std::string>& names) {
   if (names.empty()) {
@@ -38,7 +38,7 @@ bool IsCovered(const State& state, const Scope& scope, const ArtifactId& id) {
   return scope.all() || (info != nullptr && scope.Covers(*info));
 }
 
-// Whoever looks for a model looks for a job's output too.
+// A search for a model also finds a job's output.
 bool IsOfKind(const v1::ArtifactInfo* info, v1::ArtifactKind kind) {
   const v1::ArtifactKind own = info == nullptr ? v1::ARTIFACT_KIND_UNSPECIFIED : info->kind();
   return kind == v1::ARTIFACT_KIND_UNSPECIFIED || own == kind ||

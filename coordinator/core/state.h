@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the coordinator knows. State is durable: the journal's events determine State completely,
+// The coordinator's knowledge. State is durable: the journal's events determine State completely,
 // only Apply (core.h) changes it, and its bytes are equal after every replay. Observations are
-// soft: the latest words of the live streams. Observations inform decisions and are never stored.
-// All containers are ordered, so that iteration is deterministic. State has no lock: each thread
-// has its own copy, and a copy is cheap.
+// soft: the latest messages of the live streams. Observations inform decisions and are never
+// stored. All containers are ordered, so that iteration is deterministic. State has no lock: each
+// thread has its own copy, and a copy is cheap.
 #ifndef WATTLE_COORDINATOR_CORE_STATE_H_
 #define WATTLE_COORDINATOR_CORE_STATE_H_
 
@@ -35,7 +35,7 @@
 
 namespace wattle::core {
 
-class Scope;  // Of projects (projects.h).
+class Scope;  // See projects.h.
 
 // One moment on the coordinator's two clocks. Wall time is for stamps, deadlines and windows, and
 // may step at any moment. Durations (leases, reachability, backoffs, pauses) are counted on the
@@ -52,18 +52,19 @@ double ToUnix(absl::Time time);
 struct JobTimes {
   std::optional<Monotonic> submitted;
   std::optional<Monotonic> queued;      // When the present backoff began.
-  std::optional<Monotonic> impossible;  // Since when no device of the fleet can run the job.
-  std::optional<Monotonic> ended;       // For an ended job the only time that is set.
+  std::optional<Monotonic> impossible;  // Since then no device of the fleet can run the job.
+  std::optional<Monotonic> ended;       // The only time that is set for an ended job.
   SequenceNumber changed;               // The event that last changed the job.
 };
 struct AttemptTimes {
   std::optional<Monotonic> placed;
   std::optional<Monotonic> state;  // When the attempt's state last changed.
   std::optional<Monotonic> released;
-  absl::Duration worked = absl::ZeroDuration();  // In the state RUNNING, before the present state.
+  absl::Duration worked = absl::ZeroDuration();  // Time in RUNNING, without the present state.
 };
 
-// How runs on a device went that were planned without rests at the reserve, as this process saw it.
+// Outcomes of runs on a device that were planned without rests at the reserve, as this process saw
+// them.
 struct RunsOfDevice {
   int64_t ended = 0;
   int64_t stopped_by_charge = 0;  // Each stop of the guard at the reserve counts.
@@ -95,8 +96,8 @@ struct State {
   PersistentMap<std::string, v1::HarvestForecast> forecasts;  // Key: the forecast's name.
   PersistentMap<std::string, v1::Quota> quotas;               // Key: QuotaKey.
   PersistentMap<std::string, v1::Project> projects;           // Key: the name; without "default".
-  // By the number of an open job: what boards uploaded for it, where the same bytes were there
-  // already as another's.
+  // By the number of an open job: uploads for it whose bytes were already stored as another job's
+  // artifact.
   PersistentMap<int64_t, std::set<ArtifactId>> other_uploads;
   PersistentMap<int64_t, v1::Upgrade> upgrades;  // Key: the upgrade's number; the latest ones.
   // The published rows, which are compiled into the program, and the measured rows.
@@ -108,14 +109,14 @@ struct State {
   std::vector<v1::Opening> openings;                 // Oldest first.
   std::vector<v1::RestoreFinding> restore_findings;  // Since a copy was last opened.
 
-  // Derived from the fields above by Apply and SnapshotReader, and no part of the snapshot.
+  // Apply and SnapshotReader derive the fields below from those above; the snapshot lacks them.
   PersistentMap<std::string, int64_t> job_by_idempotency_key;
   PersistentSet<int64_t> open_jobs;  // Not in a terminal state.
   // Jobs in a terminal state: (end in Unix seconds, job number), oldest end first.
   PersistentSet<std::pair<double, int64_t>> ended_jobs;
   int64_t artifact_bytes = 0;  // Sum over all artifacts.
-  // The attempts that each device shall hold: the current ones of active jobs, by token, which is
-  // the order in which the device begins them. A device that shall hold none has no entry.
+  // The attempts that each device should hold: the current ones of active jobs, by token, which is
+  // the order in which the device begins them. A device that should hold none has no entry.
   PersistentMap<DeviceId, std::map<int64_t, AttemptId>> wanted_attempts;
   PersistentMap<int64_t, CountedJob> counted_jobs;  // How each job of `jobs` is counted below.
   // How many jobs and attempts are in each state, including the history's.
@@ -127,8 +128,8 @@ struct State {
   // Open jobs that had an attempt on the device, which may keep their checkpoints.
   PersistentMap<DeviceId, std::set<int64_t>> jobs_of_device;
 
-  // Times of open jobs, and of the ended jobs that this process saw end. They are no part of the
-  // snapshot and differ after a replay.
+  // Times of open jobs, and of the ended jobs that this process saw end. The snapshot lacks them,
+  // and they differ after a replay.
   PersistentMap<int64_t, JobTimes> job_times;
   PersistentMap<AttemptId, AttemptTimes> attempt_times;
   // The longest pause of an attempt on the device that this process saw end.
@@ -140,11 +141,11 @@ struct State {
   PersistentMap<DeviceId, std::optional<Monotonic>> left_for_gain;
 };
 
-// The owner, or "*" for all others; of a project's quota "project/NAME".
+// The owner, or "*" for all others; for a project's quota "project/NAME".
 std::string QuotaKey(const std::string& owner, const std::string& project);
 // "j12" → 12; nullopt for any other text.
 std::optional<int64_t> JobNumber(absl::string_view job_id);
-// Null where there is none. The pointers hold until the next Apply.
+// Null if there is none. The pointers are valid until the next Apply.
 const v1::JobRecord* FindJob(const State& state, const JobId& job);
 const v1::Attempt* FindAttempt(const State& state, const AttemptId& attempt);
 const v1::DeviceRecord* FindDevice(const State& state, const DeviceId& device);
@@ -156,15 +157,15 @@ absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view ref
 // Errors: kNotFound; kInvalidArgument for an ambiguous reference; kFailedPrecondition for the
 // output of a job that has no output yet.
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference);
-// What is out of the scope is as if it were not there. kind: of those that an error names.
+// Treats artifacts out of the scope as missing. kind: kind of the artifacts that an error lists.
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference,
                                            const Scope& scope,
                                            v1::ArtifactKind kind = v1::ARTIFACT_KIND_UNSPECIFIED);
 
-// Gives the whole durable state as rows of one record each, so that no state is too large to be
-// stored. Each row is a serialized v1.StateSnapshot. Equal states give equal rows on every
-// architecture. Stops at the first error of `take`. Errors: kOutOfRange for a record that is too
-// large to be stored.
+// Passes the whole durable state to `take` as rows of one record each, so that no state is too
+// large to be stored. Each row is a serialized v1.StateSnapshot. Equal states give equal rows on
+// every architecture. Stops at the first error of `take`. Errors: kOutOfRange for a record that is
+// too large to be stored.
 absl::Status GiveSnapshotRows(const State& state,
                               const std::function<absl::Status(absl::string_view)>& take);
 // CRC32C over the snapshot's rows: equal states have equal digests.
@@ -186,11 +187,11 @@ class SnapshotReader {
   bool begun_ = false;  // The first row, which carries the counters, was taken.
 };
 
-// All rows joined into one text, for tests and small states; and the way back.
+// All rows joined into one string, for tests and small states; and the inverse.
 std::string SnapshotBytes(const State& state);
 absl::StatusOr<State> ParseSnapshot(absl::string_view bytes);
 
-// How far a device is with handing an attempt over.
+// Progress of the hand-over of an attempt.
 struct HandOver {
   AttemptId attempt;
   int64_t handed_bytes = 0;
@@ -200,38 +201,39 @@ struct HandOver {
 
 struct DeviceObservation {
   bool connected = false;  // the device has a stream
-  // The coordinator has taken every report that the device had spooled before its latest hello.
+  // The coordinator has received every report that the device had spooled before its latest hello.
   // Until then the device gets no new work, because its next report may end the very job that
   // waits.
   bool caught_up = true;
-  // Ended attempts whose results the device announced in its hello, until it told their ends. A
+  // Ended attempts whose results the device announced in its hello and has not reported yet. A
   // queued job with such an attempt is not placed again.
   std::set<AttemptId> results_to_come;
   // The worker can hold attempts that wait behind the running one (kProtocolWithQueue).
   bool takes_queued = false;
   std::optional<Instant> last_seen;
-  // The device promised a heartbeat at least this often; zero: as often as the coordinator wants.
+  // The device promised a heartbeat at least this often; zero: as often as the coordinator asks.
   absl::Duration heartbeat_interval{};
   v1::Heartbeat heartbeat;                      // latest
   Monotonic connected_since;                    // the begin of the latest stream
-  std::optional<Monotonic> storage_sick_since;  // as heartbeats without a break tell
+  std::optional<Monotonic> storage_sick_since;  // Reported by all heartbeats since then.
   HandOver hand_over;
-  v1::RecentHarvest harvest;  // As heartbeats told it, of more hours than one tells (forecasts.h).
+  v1::RecentHarvest
+      harvest;  // Collected from heartbeats; covers more hours than one heartbeat (forecasts.h).
 };
-// Takes what lasts from `heartbeat`, which came at `now`: a hand-over, a sick disk, harvest.
+// Updates what outlasts one `heartbeat`, received at `now`: a hand-over, a failing disk, harvest.
 void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation);
 
-// What the latest plan has for a job that does not start now.
+// The latest plan's entry for a job that does not start now.
 struct WaitingJob {
-  std::string why;      // As WhyNotNow.
-  v1::Placement place;  // Its start and end; of the choice and the runner-up the costs alone.
-  std::optional<v1::Prediction> expected = std::nullopt;  // On the best device; none is known.
+  std::string why;      // See WhyNotNow.
+  v1::Placement place;  // Start and end; for the choice and the runner-up only the costs.
+  std::optional<v1::Prediction> expected = std::nullopt;  // On the best device; nullopt if unknown.
 };
 
 struct Observations {
   Instant started;  // of this coordinator process
-  // Since when the process has listened without a break; see standstill_detector.h. No silence
-  // counts from before.
+  // Since when the process has listened without a break; see standstill_detector.h. Silence before
+  // this time does not count.
   Monotonic listening_since;
   // A device that was silent for longer than this, and for longer than three of the heartbeats that
   // it promised, is shown as unreachable.
@@ -240,8 +242,8 @@ struct Observations {
   // stays queued for a device that may join.
   absl::Duration impossible_grace = absl::Minutes(10);
   bool hold_impossible = false;
-  // Whether jobs may read this model, by who signed it; the error says what to do. Empty: every
-  // one.
+  // Checks that jobs may read this model, by its signer; the error says what to do. Empty: every
+  // model is allowed.
   std::function<absl::Status(const v1::ArtifactInfo&)> check_model;
   std::map<DeviceId, DeviceObservation> devices;
   // The queued jobs that the latest plan did not start. Null before the first plan.
@@ -249,16 +251,16 @@ struct Observations {
   std::map<AttemptId, v1::AttemptProgress> progress;  // latest of live attempts
 };
 
-// Connected, and not silent for too long (Observations::unreachable_after).
+// Whether the device is connected and not silent for too long (Observations::unreachable_after).
 bool IsReachable(const Observations& observations, const DeviceId& device, Monotonic now);
 // DeviceObservation::caught_up; false for a device that never connected to this process.
 bool IsCaughtUp(const Observations& observations, const DeviceId& device);
 // Jobs whose results reachable devices are about to return.
 std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotonic now);
-// The attempt whose end the report tells; empty: it tells of no end. However an attempt ended, no
-// further result of it is to come.
+// The attempt whose end is reported; empty: the report ends none. No further result of an ended
+// attempt follows.
 AttemptId EndedAttempt(const v1::Report& report);
-// When the coordinator last heard of the device, or Observations::listening_since if that is later.
+// Time of the device's last message, or Observations::listening_since if that is later.
 Monotonic LastContact(const Observations& observations, const DeviceId& device);
 
 // For readers: the durable record joined with the observations. REQUIRES: the device exists.

@@ -58,8 +58,8 @@ absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
   return absl::OkStatus();
 }
 
-// The output of a job that has ended, or an artifact that was pushed. What a job must still make is
-// signed when it is made.
+// Checks the output of a job that has ended, or a pushed artifact. A future output is signed when
+// it is made.
 absl::Status CheckSigned(const State& state, const Observations& observations,
                          const v1::JobSubmitted& submitted) {
   for (const v1::ResolvedInput& input : submitted.inputs()) {
@@ -96,7 +96,7 @@ absl::Status ResolveInputs(const State& state, const SubmitJob& command,
   return absl::OkStatus();
 }
 
-// Resolves the inputs into `submitted` on the way.
+// Also resolves the inputs into `submitted`.
 absl::Status CheckAndResolve(const DecisionBuilder& builder, const SubmitJob& command,
                              v1::JobSubmitted& submitted) {
   const State& state = builder.state();

@@ -396,7 +396,7 @@ class Transcript {
   std::vector<std::string> backup_;
   int openings_ = 0;
   absl::Duration elapsed_;    // Passed on both clocks.
-  absl::Duration wall_step_;  // Steps of the wall clock alone.
+  absl::Duration wall_step_;  // Steps of only the wall clock.
   std::string output_;
 };
 

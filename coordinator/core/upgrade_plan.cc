@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which devices an upgrade has, in which stage, and which requests are refused.
+// Chooses the devices and stages of an upgrade, and refuses invalid requests.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -38,7 +38,7 @@ absl::StatusOr<ReleaseVersion> CheckVersion(absl::string_view field, const std::
   return *version;
 }
 
-// The versions of which a release is here, for a message.
+// The versions with a stored release, for a message.
 std::string KnownVersions(const State& state) {
   std::set<std::string> versions;
   for (const auto& [id, info] : state.artifacts) {
@@ -90,8 +90,8 @@ class StageDrawer {
   StageDrawer(const State& state, const std::string& version) {
     for (const auto& [id, record] : state.devices) {
       if (!record.removed() && MayWork(state, id)) {
-        // A share mixes sites and racks, whose names are alike, and another release begins on
-        // other devices. The order is the same each time.
+        // A hash order mixes sites and racks, whose names are alike, and differs between releases.
+        // The order is the same each time.
         rest_.emplace_back(Crc32c(absl::StrCat(version, " ", id.value())), &record);
       }
     }
@@ -104,7 +104,7 @@ class StageDrawer {
 
   // By name.
   std::vector<const v1::DeviceRecord*> Draw(const v1::UpgradeStage& stage) {
-    // The small amount keeps 20 % of 5 devices at one.
+    // The small subtraction keeps 20 % of 5 devices at one despite rounding.
     const double most =
         stage.fleet_ratio() > 0 ? std::ceil(stage.fleet_ratio() * fleet_ - 1e-9) : fleet_;
     std::vector<const v1::DeviceRecord*> drawn;
@@ -149,7 +149,7 @@ absl::Status WithoutDevices(int stage, const v1::UpgradeStage& wanted) {
                          "device show DEVICE' tells a device's labels"));
 }
 
-// Refuses to go back without permission, by the devices that would.
+// Refuses a downgrade without permission, naming the devices concerned.
 absl::Status CheckDowngrade(const v1::Upgrade& upgrade, const ReleaseVersion& wanted) {
   std::vector<std::string> newer;
   for (const v1::DeviceUpgrade& device : upgrade.devices()) {

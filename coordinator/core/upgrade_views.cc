@@ -17,7 +17,7 @@ std::string ProgressText(const v1::UpgradeProgress& progress) {
                           : "");
 }
 
-// What a device that has not ended waits for; "": its turn.
+// What a device that has not finished waits for; "": its turn.
 std::string WaitsFor(const Observations& observations, const v1::Upgrade& upgrade,
                      const v1::DeviceUpgrade& device, const Instant& now) {
   const DeviceId id(device.device_id());

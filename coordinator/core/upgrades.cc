@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How an upgrade goes on: by commands of people, reports of devices, and time.
+// Progress of an upgrade: by commands of people, reports of devices, and time.
 #include "coordinator/core/upgrades.h"
 
 #include <algorithm>
@@ -30,8 +30,8 @@ bool HasEnded(const v1::DeviceUpgrade& device) {
          device.state() == v1::DEVICE_UPGRADE_STATE_REFUSED;
 }
 
-// Since when the coordinator hears nothing of the device: at most since its part in the upgrade
-// last changed, as this process saw it.
+// How long the device has been silent: at most since its part in the upgrade last changed, as this
+// process saw it.
 absl::Duration SilentFor(const DecisionBuilder& builder, const v1::DeviceUpgrade& device) {
   const DeviceId id(device.device_id());
   Monotonic since = LastContact(builder.observations(), id);
@@ -73,8 +73,8 @@ void SetDevice(DecisionBuilder& builder, const v1::Upgrade& upgrade, v1::DeviceU
   *changed.mutable_device() = std::move(device);
 }
 
-// Why the upgrade pauses by itself: a stage with too many devices that went back or are lost. ""
-// while none has.
+// Why the upgrade pauses by itself: a stage with too many devices that rolled back or are lost; ""
+// if there is none.
 std::string WhyStopped(const DecisionBuilder& builder, const v1::Upgrade& upgrade) {
   for (int stage = 0; stage <= upgrade.stage(); ++stage) {
     std::vector<std::string> failed;
@@ -141,7 +141,7 @@ class DeviceMover {
     }
   }
 
-  // A device that was ordered and neither works on the upgrade nor reported its end.
+  // Ends the part of an ordered device that neither works on the upgrade nor reported its end.
   void Judge(const v1::DeviceUpgrade& device, const v1::DeviceInfo& info) {
     const auto seen = builder_.observations().devices.find(DeviceId(device.device_id()));
     if (!Reaches(device) ||
@@ -179,7 +179,7 @@ class DeviceMover {
   int of_stage_ = 0;
 };
 
-// Begins the next stage, or ends the upgrade, once no device holds the present stage.
+// Begins the next stage, or ends the upgrade, once no device delays the present stage.
 void EndStage(DecisionBuilder& builder, const v1::Upgrade& upgrade) {
   bool silent = false;
   bool all_ended = true;
@@ -205,7 +205,7 @@ void EndStage(DecisionBuilder& builder, const v1::Upgrade& upgrade) {
                absl::StrCat("no device of ", StageName(upgrade, upgrade.stage()), " runs ",
                             upgrade.version(), ": ", absl::StrJoin(others, ", ")));
     }
-    return;  // Nothing proves the release yet.
+    return;  // No device has proved the release yet.
   }
   if (upgrade.stage() + 1 < upgrade.stages_size()) {
     v1::UpgradeStageBegan& began = *builder.Add().mutable_upgrade_stage_began();
@@ -216,7 +216,7 @@ void EndStage(DecisionBuilder& builder, const v1::Upgrade& upgrade) {
   }
 }
 
-// Null where no upgrade goes on, and then the command is refused.
+// Null if no upgrade is open; the command is then refused.
 const v1::Upgrade* NamedOpenUpgrade(DecisionBuilder& builder) {
   const v1::Upgrade* const open = OpenUpgrade(builder.state());
   if (open == nullptr) {
@@ -285,7 +285,7 @@ void Decide(DecisionBuilder& builder, const PauseUpgrade& command) {
   }
   if (open->state() == v1::UPGRADE_STATE_RUNNING) {
     SetState(builder, *open, v1::UPGRADE_STATE_PAUSED, command.reason);
-  } else if (open->reason() != command.reason) {  // No repetition of the same call.
+  } else if (open->reason() != command.reason) {  // A repetition of the same call succeeds.
     builder.Refuse(absl::FailedPreconditionError(
         absl::StrCat("upgrade ", open->upgrade_id(), " is paused already",
                      open->reason().empty() ? "" : absl::StrCat(": ", open->reason()),
@@ -319,7 +319,7 @@ void Decide(DecisionBuilder& builder, const AbortUpgrade& command) {
   }
 }
 
-// One kind of change for each tick: the next tick sees the change of this one.
+// At most one kind of change per tick; the next tick works on the changed state.
 void DecideUpgradeTick(DecisionBuilder& builder) {
   const v1::Upgrade* const open = OpenUpgrade(builder.state());
   if (open == nullptr || open->state() != v1::UPGRADE_STATE_RUNNING) {
@@ -444,7 +444,7 @@ void Applier::On(const v1::UpgradeStateChanged& event) {
   if (event.state() == v1::UPGRADE_STATE_FINISHED || event.state() == v1::UPGRADE_STATE_ABORTED) {
     upgrade.set_ended_unix_seconds(at_);
   }
-  // Orders are taken back, or given again, and silence counts from now.
+  // Orders are withdrawn or repeated, and silence counts from now.
   for (const v1::DeviceUpgrade& device : upgrade.devices()) {
     if (device.state() == v1::DEVICE_UPGRADE_STATE_ORDERED) {
       NoteUpgradeTime(DeviceId(device.device_id()));

@@ -2,11 +2,11 @@
 //
 // Upgrades: a release of the worker goes through the fleet stage by stage. Pure.
 //
-// One upgrade goes on at a time. Its devices and their stages are fixed when it starts. A device is
-// ordered when it is reachable, and of a stage only a few at once, so that a bad release reaches
-// few boards before it is stopped. Two devices of a stage that went back, or that nobody heard of
-// since they were ordered, pause the upgrade. A device that was silent for an hour holds no stage:
-// it is ordered when it is back.
+// One upgrade is open at a time. Its devices and their stages are fixed when it starts. A device is
+// ordered when it is reachable, and only a few of a stage at once, so that a bad release reaches
+// few boards before it is stopped. Two devices of a stage that rolled back, or stayed silent since
+// their order, pause the upgrade. A device that was silent for an hour does not delay its stage: it
+// is ordered when it connects again.
 #ifndef WATTLE_COORDINATOR_CORE_UPGRADES_H_
 #define WATTLE_COORDINATOR_CORE_UPGRADES_H_
 
@@ -25,41 +25,42 @@
 
 namespace wattle::core {
 
-inline constexpr size_t kUpgradesMax = 20;      // The latest ones are remembered.
-inline constexpr int kUpgradeFailuresMax = 2;   // In a stage: with so many the upgrade pauses.
-inline constexpr int kUpgradesAtOnceMin = 2;    // Of a stage's devices,
-inline constexpr int kUpgradesAtOnceShare = 4;  // and a quarter of them where that is more.
-// A device that was silent for so long holds no stage.
+inline constexpr size_t kUpgradesMax = 20;      // Only the latest ones are kept.
+inline constexpr int kUpgradeFailuresMax = 2;   // This many in a stage pause the upgrade.
+inline constexpr int kUpgradesAtOnceMin = 2;    // At least this many devices of a stage,
+inline constexpr int kUpgradesAtOnceShare = 4;  // or a quarter of them if that is more.
+// A device that was silent for this long does not delay its stage.
 inline constexpr absl::Duration kUpgradeSilence = absl::Hours(1);
-// A worker that knows upgrades tells its progress in its heartbeats from the order on.
+// A worker that supports upgrades reports its progress in every heartbeat after the order.
 inline constexpr absl::Duration kUpgradeAnswer = absl::Minutes(10);
-// The test of a release takes at most 10 minutes, and its report comes soon after. A device that
-// runs the release for longer without an upgrade at work passed it.
+// The test of a release takes at most 10 minutes, and its report follows soon. A device that runs
+// the release for longer than this without an upgrade in progress has passed the test.
 inline constexpr absl::Duration kUpgradeTest = absl::Minutes(15);
 
 // "u12" → 12; nullopt for any other text.
 std::optional<int64_t> UpgradeNumber(absl::string_view upgrade_id);
-// The latest where the id is empty; null: there is none. The pointers hold until the next Apply.
+// The latest if the id is empty; null if there is none. The pointers are valid until the next
+// Apply.
 const v1::Upgrade* FindUpgrade(const State& state, absl::string_view upgrade_id);
-// The one that runs or is paused; null: none.
+// The upgrade that runs or is paused; null if there is none.
 const v1::Upgrade* OpenUpgrade(const State& state);
 
-// The upgrade as it would start now. coordinator_version: of the program; empty: not known.
-// Errors: kInvalidArgument, one line, for a version that is no version, is unknown, older than what
-// a device runs or not served by this coordinator, and for a stage without devices.
+// The upgrade as it would start now. coordinator_version: of the program; empty if unknown. Errors:
+// kInvalidArgument, one line, for a version that is malformed, unknown, older than that of a device
+// or not supported by this coordinator, and for a stage without devices.
 absl::StatusOr<v1::Upgrade> PlanUpgrade(const State& state, const v1::StartUpgradeRequest& request,
                                         const std::string& coordinator_version, const Instant& now);
 
-// The upgrade for readers: each device that has not ended says what it waits for.
+// The upgrade for readers: each device that has not finished names what it waits for.
 v1::Upgrade DescribeUpgrade(const State& state, const Observations& observations,
                             const v1::Upgrade& upgrade, const Instant& now);
 
-// What the device is told to run; nullopt: nothing.
+// The release that the device is ordered to run; nullopt: none.
 std::optional<v1::UpgradeOrder> UpgradeOrderFor(const State& state, const DeviceId& device);
-// The open upgrade that needs the artifact; null: none does.
+// The open upgrade that needs the artifact; null if none does.
 const v1::Upgrade* UpgradeWith(const State& state, const ArtifactId& artifact);
-// Whether the release may be stored. Errors: kInvalidArgument for a version that is none or a
-// missing architecture; kAlreadyExists where other programs have its version.
+// Checks that the release may be stored. Errors: kInvalidArgument for a malformed version or a
+// missing architecture; kAlreadyExists if its version belongs to other programs.
 absl::Status CheckRelease(const State& state, const v1::ArtifactInfo& release);
 
 }  // namespace wattle::core

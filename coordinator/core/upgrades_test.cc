@@ -78,7 +78,7 @@ class UpgradesTest : public testing::Test {
     seen.last_seen = Now();
     return Do(WorkerHello{hello});
   }
-  // The board comes back with another version, or the same.
+  // The board restarts with another version, or the same.
   void Restart(const std::string& name, const std::string& version) {
     v1::Hello hello = hellos_.at(name);
     hello.mutable_device()->set_worker_version(version);
@@ -97,7 +97,7 @@ class UpgradesTest : public testing::Test {
       Tick();
     }
   }
-  // As long as ticks change something.
+  // Repeats ticks while they change something.
   void Tick() {
     for (auto& [id, device] : observations_.devices) {
       if (!silent_.contains(id.value())) {
@@ -187,7 +187,7 @@ class UpgradesTest : public testing::Test {
     }
     return names;
   }
-  // What the boards are told, by their desired sets.
+  // The orders to the boards, from their desired sets.
   [[nodiscard]] std::vector<std::string> Ordered() const {
     std::vector<std::string> names;
     for (const auto& [id, record] : state_.devices) {
@@ -480,7 +480,8 @@ TEST_F(UpgradesTest, StrangeReportsChangeNothing) {
   EXPECT_THAT(In(v1::DEVICE_UPGRADE_STATE_ACTIVE), IsEmpty());
 }
 
-// A worker of a distant version is shown with what to do, until one that is served says hello.
+// A worker of an unsupported version is listed with the remedy, until a supported one sends a
+// hello.
 TEST_F(UpgradesTest, ARefusedWorkerIsAmongTheDevices) {
   v1::Hello hello = HelloOf("nano", "0.9.0");
   hello.set_protocol_min(kProtocol + 1);

@@ -137,7 +137,7 @@ absl::Status CheckForecast(const v1::HarvestForecast& forecast) {
   return absl::OkStatus();
 }
 
-constexpr char kSpeaksProtocol[] = " speaks protocol ";  // In the words of such a problem alone.
+constexpr char kSpeaksProtocol[] = " speaks protocol ";  // Only such problems contain these words.
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Readers' views: what is durable with what was observed beside it. Pure.
+// Readers' views: the durable state joined with observations. Pure.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +23,7 @@ namespace wattle::core {
 
 namespace {
 
-// Whoever acts on a board that is silent has to know first that the fleet refuses it.
+// The refusal of a board comes first, because it explains the board's silence.
 std::string ProblemOf(const State& state, const v1::DeviceRecord& record, const DeviceId& device) {
   const v1::IdentityRecord* const identity = FindIdentity(state, kDeviceKind, device.value());
   if (identity != nullptr && identity->revoked()) {
@@ -103,7 +103,7 @@ v1::ArtifactInfo DescribeArtifact(const State& state, const ArtifactId& artifact
 
 namespace {
 
-// Why the job does not go on at this moment, from the observations; empty if only the job's own
+// Why the job does not progress at this moment, from the observations; empty if only the job's own
 // reason is known.
 std::string WaitingReason(const State& state, const Observations& observations, const v1::Job& job,
                           Monotonic now) {
@@ -147,7 +147,7 @@ void CompleteJob(const State& state, const Observations& observations, const Ins
       !waiting.empty()) {
     job.set_reason(waiting);
   }
-  // How many runs a profile job makes is chosen run by run.
+  // The number of a profile job's runs is open, because each run is chosen separately.
   job.set_attempts_max(IsProfile(job.spec()) && !IsTerminal(job.state()) ? 0 : AttemptsMax(job));
   job.set_spent_energy_joules(SpentSoFar(observations, job).value());
   if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {

@@ -25,10 +25,10 @@
 namespace wattle::core {
 namespace {
 
-// Counts and no time, so that the same request gives the same answer.
+// Counts instead of times, so that the same request gives the same answer.
 constexpr int kPlansMax = 48;
-constexpr size_t kDevicesMax = 10'000;  // Of all these plans together.
-constexpr int kChangesMax = 3;          // Of one device.
+constexpr size_t kDevicesMax = 10'000;  // For all these plans together.
+constexpr int kChangesMax = 3;          // Per device.
 
 struct Later {
   double seconds = 0;
@@ -41,10 +41,10 @@ constexpr std::array<Later, 7> kLaterDeadlines = {{{600, "10 min"},
                                                    {24 * 3600, "24 h"},
                                                    {72 * 3600, "3 days"},
                                                    {168 * 3600, "7 days"}}};
-// Reserves are looked at in steps of a twentieth of the charge.
+// Reserves are tried in steps of a twentieth of the charge.
 constexpr int kReserveSteps = 20;
 
-// Each kind of change is told once for a device.
+// Each kind of change is reported once per device.
 enum class Kind { kBatch, kDeadline, kLeaner, kQuantization, kReserve, kPowerMode, kProfile };
 
 // Whether some change of this file could lift the refusal.
@@ -75,7 +75,7 @@ class Search {
     }
     for (const v1::Candidate* other : others_) {
       if (!MayPlan()) {
-        return;  // A change of the fleet copies it.
+        return;  // Changing the fleet copies it, which is too expensive now.
       }
       AddReserve(*other);
       AddPowerModes(*other);
@@ -94,7 +94,7 @@ class Search {
            devices_ + snapshot_.devices.size() <= kDevicesMax;
   }
 
-  // The device that the planner takes; nullopt: none, or the search has looked at enough.
+  // The device that the planner chooses; nullopt: none, or the search has reached its bound.
   std::optional<v1::Candidate> Choose(const scheduler::Snapshot& snapshot,
                                       const scheduler::JobView& job) {
     if (!MayPlan()) {
@@ -105,7 +105,7 @@ class Search {
     return scheduler::ChooseDevice(snapshot, job).value_or(std::nullopt);
   }
 
-  // Notes the change at the device that wins by it, unless that is the plan's choice anyway.
+  // Notes the change at the device that wins by it, unless the plan chooses that device anyway.
   void Note(Kind kind, const std::string& change, const std::optional<v1::Candidate>& winner) {
     if (!winner.has_value()) {
       return;
@@ -122,7 +122,7 @@ class Search {
     }
   }
 
-  // A spec that two kinds of change have in common is planned once.
+  // A spec that two kinds of change share is planned once.
   void TrySpec(Kind kind, const std::string& change, const v1::JobSpec& spec,
                const JobWithSpec& with_spec) {
     if (!MayPlan() || !tried_.insert(spec.SerializeAsString()).second) {
@@ -139,7 +139,8 @@ class Search {
     }
   }
 
-  // A device that waits may win as well: a start late in the spare time comes behind the others.
+  // A later deadline may also help a device that waits: a start late in the spare time ranks behind
+  // the others.
   void AddDeadlines(const JobWithSpec& with_spec) {
     const bool any_waits =
         std::any_of(others_.begin(), others_.end(), [](const v1::Candidate* other) {
@@ -155,9 +156,9 @@ class Search {
     }
   }
 
-  // Lowers the reserve in each policy that asks the device for more. The reserve in twentieths is
-  // bisected between 1, which has to win, and the present one. A policy may limit nothing else, and
-  // without a reserve it would be refused.
+  // Lowers the reserve in each policy that asks the device for more. The search bisects the reserve
+  // in twentieths between 1, which has to win, and the present one. A policy without any limit
+  // would be refused, so the reserve is never 0.
   void AddReserve(const v1::Candidate& other) {
     const v1::DeviceInfo& info = InfoOf(other);
     const policy::Limits limits = scheduler::LimitsFor(snapshot_.policies, info);
@@ -190,7 +191,7 @@ class Search {
     }
   }
 
-  // The policies that ask the device for a larger reserve: "policy mast".
+  // The policies that require a larger reserve of the device: "policy mast".
   [[nodiscard]] std::vector<std::string> PoliciesOfMoreThan(const v1::DeviceInfo& info,
                                                             int step) const {
     std::vector<std::string> names;
@@ -208,8 +209,8 @@ class Search {
   }
   static double ReserveOf(int step) { return static_cast<double>(step) / kReserveSteps; }
 
-  // The guards' reasons to idle follow from the policies as they are and do not count, as in any
-  // plan with other policies.
+  // The guards' reasons to idle follow from the present policies and therefore do not count, as in
+  // any plan with other policies.
   [[nodiscard]] scheduler::Snapshot WithReserve(const v1::DeviceInfo& info, int step) const {
     scheduler::Snapshot changed = snapshot_;
     for (v1::Policy& policy : changed.policies) {
@@ -223,7 +224,7 @@ class Search {
     return changed;
   }
 
-  // A worker that sets modes has been asked for each of them already.
+  // A worker that sets modes has already been evaluated in each of them.
   void AddPowerModes(const v1::Candidate& other) {
     const v1::DeviceInfo& info = InfoOf(other);
     if (info.sets_power_modes()) {
@@ -242,7 +243,7 @@ class Search {
     }
   }
 
-  // The board whose measured profile costs the job least lends its rows of this work.
+  // The board whose measured profile gives the job the least cost lends its rows for this work.
   void AddProfile(const v1::Candidate& other) {
     const v1::Candidate* lender = nullptr;
     for (const v1::Candidate& candidate : plan_.candidates()) {
@@ -276,7 +277,7 @@ class Search {
         row.set_device_id(other.device_id());
         row.set_device_class(other.device_class());
         row.set_power_mode(other.power_mode());
-        // A row that the table refuses is left out, and the plan is made without it.
+        // The table may refuse a row; the plan is then made without it.
         (void)profiles.Put(row);
       }
     }
@@ -299,7 +300,7 @@ class Search {
   v1::PlanResponse& plan_;
   std::vector<v1::Candidate*> others_;  // In the order of the plan.
   std::set<std::pair<std::string, Kind>> noted_;
-  std::set<std::string> tried_;  // Specs.
+  std::set<std::string> tried_;  // By spec.
   int plans_ = 0;
   size_t devices_ = 0;
 };

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Drawn fleets and jobs: each change that a dry run tells is applied by a reader of its own, and
-// the fleet is planned again. Each seed is printed on a failure.
+// Drawn fleets and jobs: a separate reader applies each change that a dry run reports, and the
+// fleet is planned again. Each seed is printed on a failure.
 #include "coordinator/core/what_if_changes.h"
 
 #include <algorithm>
@@ -52,7 +52,7 @@ class Draws {
   std::mt19937 generator_;
 };
 
-// Half of a GiB, and so much for each example of a batch as the forms say.
+// Half a GiB, plus an amount for each example of a batch by the forms.
 int64_t DrawnMemory(const v1::JobSpec& spec, int64_t bytes_per_example) {
   const v1::FinetuneSpec& finetune = spec.finetune();
   const int batch = spec.has_finetune()   ? finetune.batch_size()
@@ -231,7 +231,7 @@ void LendProfile(const std::string& lender, const std::string& device, State& st
   }
 }
 
-// Does to the world what the text says. Returns the kind of the change.
+// Applies the text to the world. Returns the kind of the change.
 std::string Apply(const std::string& change, const std::string& device, World& world) {
   static const std::map<std::string, double> kLater = {
       {"10 min", 600}, {"1 h", 3600},         {"3 h", 10800},       {"12 h", 43200},

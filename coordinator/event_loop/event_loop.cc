@@ -28,7 +28,7 @@ void MoveInto(std::vector<T>& from, std::vector<T>& to) {
   std::move(from.begin(), from.end(), std::back_inserter(to));
 }
 
-// Sorts effects by kind and drops repetitions.
+// Sorts effects by kind and removes repetitions.
 class Sorter {
  public:
   explicit Sorter(Released& released) : released_(released) {}
@@ -57,7 +57,7 @@ class Sorter {
   std::map<std::pair<DeviceId, int64_t>, int64_t> acknowledged_;
 };
 
-// The plan as one text. Plans with equal placements and reasons have equal texts.
+// The plan as one string. Plans with equal placements and reasons have equal strings.
 std::string Fingerprint(const core::PlanComputed& plan) {
   std::string text;
   for (const scheduler::QueuePlacement& job : plan.jobs) {
@@ -67,7 +67,7 @@ std::string Fingerprint(const core::PlanComputed& plan) {
   return text;
 }
 
-// Only the audit reads it, so the core neither writes nor applies it.
+// Only the audit reads the caller, so the core neither writes nor applies it.
 void NoteCaller(const v1::EventCaller& caller, std::vector<v1::Event>& events) {
   if (caller.identity().empty() && caller.address().empty()) {
     return;
@@ -127,7 +127,7 @@ Ready EventLoop::Step(Request request, const core::Observations& observations,
 
 namespace {
 
-// Recovers from the snapshot; with `snapshot` 0 from the events alone.
+// Recovers from the snapshot; if `snapshot` is 0, only from events.
 absl::StatusOr<core::State> RecoverFrom(const Recorded& recorded, int64_t snapshot) {
   core::State state;
   if (snapshot > 0) {

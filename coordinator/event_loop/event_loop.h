@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The duties of the program around the pure core (coordinator/core/core.h), as types. The shape is
-// that of Ready and Advance in etcd's raft (rawnode.go): commands go in, and nobody hears of the
-// outcome before its events are durable. Both users of the event loop keep this order:
+// The duties of the program around the pure core (coordinator/core/core.h), as types. The shape
+// follows Ready and Advance in etcd's raft (rawnode.go): commands go in, and outcomes leave only
+// after their events are durable. Both users of the event loop keep this order:
 //   1. ready = loop.Step(request, observations, now), as often as there are commands;
 //      several Readys join into one batch with Ready::Add
 //   2. append ready.events() to the journal; on failure end the process (replay, never roll back)
@@ -45,12 +45,12 @@ using AnswerCallback = std::function<void(const Answer&)>;
 struct Request {
   core::Command command;
   AnswerCallback done;
-  // Whose call it is: each event of the command says so. Without fields: nobody's.
+  // The caller, which each event of the command records. Without fields: no caller.
   v1::EventCaller caller = {};
 };
 
-// The outcome that others may hear of, because all its events are durable. Each effect appears once
-// for its device or job, however often the batch asks for it.
+// The outcome that may leave the process, because all its events are durable. Each effect appears
+// once for its device or job, even if the batch repeats it.
 struct Released {
   struct Answered {
     AnswerCallback done;
@@ -58,9 +58,9 @@ struct Released {
   };
   std::vector<Answered> answers;  // in the order of the commands; `done` is never null
   std::vector<core::Acknowledge> acknowledgements;  // the highest of each device and incarnation
-  std::set<DeviceId> desired;  // devices to send their desired set, as core::DesiredFor says
-  std::set<JobId> jobs;        // jobs whose watchers shall look again
-  bool queue_changed = false;  // the next plan may differ
+  std::set<DeviceId> desired;                       // devices to send the set of core::DesiredFor
+  std::set<JobId> jobs;                             // jobs whose watchers should read them again
+  bool queue_changed = false;                       // the next plan may differ
 };
 
 // The outcome of one or more commands. Ready holds the outcome back until it is durable.
@@ -72,10 +72,10 @@ class Ready {
   [[nodiscard]] bool empty() const {
     return events_.empty() && answers_.empty() && effects_.empty();
   }
-  // Adds the outcome of later commands.
+  // Appends the outcome of later commands.
   void Add(Ready later);
-  // Releases the answers and effects, because every event up to and including `sequence` is
-  // durable. REQUIRES: `sequence` is at least the number of the last event.
+  // Releases the answers and effects, once every event up to and including `sequence` is durable.
+  // REQUIRES: `sequence` is at least the number of the last event.
   [[nodiscard]] Released Durable(SequenceNumber sequence) &&;
 
  private:
@@ -85,7 +85,7 @@ class Ready {
   std::vector<core::Effect> effects_;
 };
 
-// Owns the live state: the state that the journal gives once every stepped command is durable.
+// Owns the live state: the state of the journal once every stepped command is durable.
 class EventLoop {
  public:
   // state: the journal's state (Recover).
@@ -106,8 +106,8 @@ class EventLoop {
 using TakeRow = std::function<absl::Status(absl::string_view row)>;
 using GiveRows = std::function<absl::Status(const TakeRow& take)>;
 
-// The journal as a start finds it: snapshots, and the events after them. The runtime binds these
-// functions to store::Journal, so that the event loop knows no database.
+// The stored journal at a start: snapshots, and the events after them. The runtime binds these
+// functions to store::Journal, so that the event loop depends on no database.
 struct Recorded {
   std::vector<int64_t> snapshots;  // The sequence number of each one's last event, newest first.
   std::function<absl::Status(int64_t sequence, const TakeRow& take)> read_snapshot;
@@ -115,21 +115,21 @@ struct Recorded {
   std::function<absl::Status(int64_t after_sequence,
                              const std::function<absl::Status(const v1::Event&)>& take)>
       replay;
-  // Called when Recover passes over a snapshot, because the snapshot or an event after it is
-  // damaged. May be null.
+  // Called when Recover skips a snapshot because the snapshot or an event after it is damaged. May
+  // be null.
   std::function<void(int64_t sequence, const absl::Status& problem)> passed_over;
 };
 // The state after the last durable event: the newest snapshot from which all later events can be
-// read, and those events. Recover drops the effects of the past, because each worker gets its
-// desired set when its hello arrives. Errors: those of reading; kDataLoss when every snapshot leads
-// to damage, with the damage and the remedy.
+// read, plus those events. Recover drops the effects of the past, because each worker gets its
+// desired set after its hello. Errors: those of reading; kDataLoss, with the damage and the remedy,
+// if all snapshots are unusable.
 absl::StatusOr<core::State> Recover(const Recorded& recorded);
 
-// Checks that the rows of a stored snapshot give `state`. Errors: kDataLoss; those of `stored`.
+// Checks that the rows of a stored snapshot restore `state`. Errors: kDataLoss; those of `stored`.
 absl::Status CheckSnapshot(const core::State& state, const GiveRows& stored);
 
 // The first message to a worker once its hello is durable; the desired set follows. Welcome names
-// the journal, and the last report of the worker that the journal has.
+// the journal and the worker's last report in the journal.
 struct WelcomeSettings {
   absl::Time now;
   absl::Duration heartbeat_interval;
@@ -146,8 +146,8 @@ class PlanFilter {
  public:
   // Remembers `plan`. False: the caller drops the plan.
   bool WorthPosting(const core::PlanComputed& plan);
-  // Forgets the last plan, so that the next plan is posted. For a plan that did not arrive, and for
-  // a moment with nothing to plan.
+  // Forgets the last plan, so that the next plan is posted. Called for a plan that could not be
+  // posted, and when there is nothing to plan.
   void Forget() { last_.clear(); }
 
  private:

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests the event loop's promises: nobody hears of a change before it is durable, each effect comes
+// Tests the event loop's promises: no outcome leaves before it is durable, each effect appears
 // once, and a start recovers the journal's state.
 #include "coordinator/event_loop/event_loop.h"
 

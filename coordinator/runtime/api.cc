@@ -34,7 +34,7 @@ std::vector<DeviceId> DevicesOf(const v1::Job& job) {
   return devices;
 }
 
-// Which other projects have the same bytes is their business.
+// Hides the projects outside the scope that have the same bytes.
 v1::ArtifactInfo Shown(v1::ArtifactInfo info, const core::Scope& scope) {
   std::set<std::string> shown;
   for (const std::string& project : core::ProjectsOf(info)) {
@@ -258,7 +258,7 @@ absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(const v1::ResolveArtifactR
   const std::shared_ptr<const core::State> state = runtime_.Version();
   absl::StatusOr<ArtifactId> id = core::ResolveArtifact(*state, request.reference(), scope);
   if (absl::IsNotFound(id.status()) && absl::StartsWith(request.reference(), "job:")) {
-    // The job may have left the state; then the history knows its output.
+    // The job may have left the state; the history then has its output.
     const absl::string_view rest = absl::StripPrefix(request.reference(), "job:");
     const absl::StatusOr<v1::Job> job =
         runtime_.history().Job(JobId(std::string(absl::StripSuffix(rest, "/output"))));
@@ -301,8 +301,8 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& 
     reply(known);
     return;
   }
-  // The key of a durable job never reaches the core. The core may already have decided to archive
-  // that job; it then no longer knows the key, and would make a second job.
+  // A repeated key of a durable job must not reach the core. The core may already have decided to
+  // archive that job; it would then no longer find the key, and would make a second job.
   const std::shared_ptr<const core::State> state = runtime_.Version();
   const auto repeated = RepeatedSubmit(*state, request);
   if (!repeated.ok()) {
@@ -315,7 +315,7 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& 
   }
   core::SubmitJob command{request.spec(), request.idempotency_key(), {}};
   command.archived_sources = ArchivedSources(*state, request.spec());
-  // CheckPossible refuses only for lasting reasons, which no observation changes; so the
+  // CheckPossible refuses only for lasting reasons, independent of observations, so the
   // observations are empty. The core checks the rest.
   core::PlanningInputs inputs = runtime_.planning();
   inputs.archived_sources = command.archived_sources;
@@ -337,8 +337,9 @@ absl::StatusOr<v1::SubmitJobResponse> Api::Submitted(const JobId& job, bool exis
   return response;
 }
 
-// The caller took the state before the history is read: a job that left the state since then is in
-// the history. The first submit's job is the answer even if the fleet could no longer run it.
+// REQUIRES: the caller took the state before the history is read, because a job that has left the
+// state since then is in the history. The first submit's job is the answer even if the fleet could
+// no longer run it.
 absl::StatusOr<std::optional<v1::SubmitJobResponse>> Api::RepeatedSubmit(
     const core::State& state, const v1::SubmitJobRequest& request) const {
   std::optional<JobId> first;

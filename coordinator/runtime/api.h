@@ -34,7 +34,7 @@ class Api {
   explicit Api(Runtime& runtime) : runtime_(runtime) {}
 
   [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
-  // A scope: what is out of it is as if it were not there.
+  // Jobs out of the scope are treated as missing.
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request,
                                                               const core::Scope& scope) const;
   // The job, open or archived, with the progress of its current attempt and without explanations
@@ -54,13 +54,13 @@ class Api {
   [[nodiscard]] absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(
       const v1::ResolveArtifactRequest& r, const core::Scope& scope) const;
 
-  // The reply comes once. A request that is refused without a command is answered at once on this
+  // Replies exactly once. A request that is refused without a command is answered at once on this
   // thread; every other reply comes on another thread after the commit. caller: for the audit.
   void SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& caller,
                  Reply<v1::SubmitJobResponse> reply);
   // Posts no command.
   [[nodiscard]] absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request) const;
-  // Plans the queue anew and starts nothing.
+  // Plans the queue again and starts nothing.
   [[nodiscard]] absl::StatusOr<v1::Timetable> GetTimetable(
       const v1::TimetableRequest& request) const;
   void CancelJob(const v1::CancelJobRequest& request, const v1::EventCaller& caller,
@@ -75,7 +75,7 @@ class Api {
                    Reply<v1::Policy> reply);
   void DeletePolicy(const v1::DeletePolicyRequest& request, const v1::EventCaller& caller,
                     Reply<v1::DeletePolicyResponse> reply);
-  // by: id of who pushes it.
+  // by: id of the pusher.
   void PushForecast(const v1::PushForecastRequest& request, const std::string& by,
                     const v1::EventCaller& caller, Reply<v1::HarvestForecast> reply);
   void RemoveForecast(const v1::RemoveForecastRequest& request, const v1::EventCaller& caller,
@@ -86,16 +86,16 @@ class Api {
                               const v1::EventCaller& caller,
                               Reply<v1::RemoveImportedProfilesResponse> reply);
 
-  // Artifacts that open jobs or names need. Eviction spares them.
+  // Artifacts that open jobs or names need, which eviction spares.
   [[nodiscard]] std::set<ArtifactId> LiveArtifacts() const;
 
   Runtime& runtime() { return runtime_; }
 
  private:
-  // The jobs that the spec refers to and that only the history has.
+  // The jobs that the spec refers to and that exist only in the history.
   [[nodiscard]] std::vector<v1::Job> ArchivedSources(const core::State& state,
                                                      const v1::JobSpec& spec) const;
-  // The answer to a submit that made the job, or whose key did (existed).
+  // The response to a submit that made the job, or whose key did so earlier (existed).
   [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> Submitted(const JobId& job,
                                                                 bool existed) const;
   // nullopt: no job of the state or of the history has the request's key.

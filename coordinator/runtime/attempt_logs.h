@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The last log lines of recent attempts, in memory only. The memory is bounded: the oldest lines of
-// an attempt go first, then the attempt that was silent longest. Thread-safe.
+// The last log lines of recent attempts, kept only in memory. The memory is bounded: the oldest
+// lines of an attempt are dropped first, then the attempt that was silent longest. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_ATTEMPT_LOGS_H_
 #define WATTLE_COORDINATOR_RUNTIME_ATTEMPT_LOGS_H_
 

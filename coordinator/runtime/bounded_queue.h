@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A queue between threads with a capacity. On a full queue TryPush refuses, for a thread that must
-// tell its client; Push waits, for a thread that may wait on its consumer. Thread-safe.
+// A bounded queue between threads. On a full queue TryPush refuses, for a thread that must report
+// this to its client; Push waits, for a thread that may wait for its consumer. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_BOUNDED_QUEUE_H_
 #define WATTLE_COORDINATOR_RUNTIME_BOUNDED_QUEUE_H_
 
@@ -19,7 +19,7 @@ class BoundedQueue {
  public:
   explicit BoundedQueue(size_t capacity) : capacity_(capacity) { items_.reserve(capacity); }
 
-  // False when the queue is full or closed; `item` is then unchanged.
+  // Returns false if the queue is full or closed; `item` is then unchanged.
   bool TryPush(T& item) {
     absl::MutexLock lock(&mutex_);
     if (closed_ || items_.size() >= capacity_) {
@@ -29,7 +29,7 @@ class BoundedQueue {
     return true;
   }
 
-  // Waits for room. False when the queue is closed.
+  // Waits for room. Returns false if the queue is closed.
   bool Push(T item) {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(this, &BoundedQueue::HasRoomOrIsClosed));
@@ -41,7 +41,7 @@ class BoundedQueue {
   }
 
   // Waits for an item and takes all items in order. Clears `taken` first and gives its buffer to
-  // the queue. False when the queue is closed and empty.
+  // the queue. Returns false if the queue is closed and empty.
   bool PopAll(std::vector<T>& taken) {
     taken.clear();
     absl::MutexLock lock(&mutex_);
@@ -50,7 +50,7 @@ class BoundedQueue {
     return !taken.empty();
   }
 
-  // Closes the queue: consumers still take its items, and no new item comes in.
+  // Closes the queue: consumers still take its items, and new items are refused.
   void Close() {
     absl::MutexLock lock(&mutex_);
     closed_ = true;

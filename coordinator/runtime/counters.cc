@@ -71,8 +71,8 @@ void Counters::CountEvent(const v1::Event& event, const core::State& before) {
     values_.local_admin_tokens += token.created_by() == kLocalUser && token.role() == "admin";
   } else if (event.has_attempt_state_changed()) {
     const v1::AttemptStateChanged& changed = event.attempt_state_changed();
-    // A late receipt repeats the state that the attempt has had since its end; the attempt must not
-    // count twice.
+    // A late receipt repeats the state that the attempt has had since its end, so the attempt must
+    // not count again.
     const v1::Attempt* const attempt = core::FindAttempt(before, AttemptId(changed.attempt_id()));
     if (attempt == nullptr || attempt->state() != changed.state()) {
       ++values_.attempts_entered[changed.state()];

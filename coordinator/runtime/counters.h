@@ -21,7 +21,7 @@
 
 namespace wattle::runtime {
 
-// Who makes tokens over the socket of the coordinator's machine, in the journal.
+// The journal's user for tokens made over the socket of the coordinator's machine.
 inline constexpr char kLocalUser[] = "local";
 
 struct CounterValues {
@@ -30,13 +30,13 @@ struct CounterValues {
   uint64_t events = 0;
   uint64_t commits = 0;
   uint64_t plans = 0;
-  uint64_t proposals_dropped = 0;                 // As core::PlanComputed's.
+  uint64_t proposals_dropped = 0;                 // See core::PlanComputed.
   uint64_t snapshots = 0;                         // Written and verified.
   uint64_t local_admin_tokens = 0;                // By `wattle-coordinator access admin-token`.
   std::map<v1::JobState, uint64_t> jobs_entered;  // How often a job entered each state.
   std::map<v1::AttemptState, uint64_t> attempts_entered;
-  // Gross joules of attempts with a receipt, by energy source: joules of different sources are not
-  // comparable, so their sums stay apart.
+  // Gross joules of attempts with a receipt, by energy source. Joules of different sources are not
+  // comparable, so their sums stay separate.
   std::map<v1::EnergySource, double> receipt_energy_joules;
   WorkTotals work;  // of attempts with a receipt
   // Wall time from a job's queueing to the placement of its attempt.
@@ -54,7 +54,7 @@ class Counters {
   void CountRefusedCommand();
   void CountPlan(absl::Duration elapsed, int proposals_dropped);
   void CountSnapshot();
-  // before: the state that the events were applied to.
+  // before: the state before the events.
   void CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events,
                    const core::State& before);
   [[nodiscard]] CounterValues Values() const;

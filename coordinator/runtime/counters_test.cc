@@ -50,7 +50,7 @@ TEST(CountersTest, ALateReceiptCountsItsJoulesAndNoSecondEnd) {
   EXPECT_EQ(counters.Values().receipt_energy_joules.at(v1::ENERGY_SOURCE_UNSPECIFIED), 40);
 }
 
-// The coordinator ends the attempt with a receipt of its own; the worker's receipt comes later.
+// The coordinator ends the attempt with its own receipt; the worker's receipt comes later.
 TEST(CountersTest, AnAttemptThatTheCoordinatorEndsIsOneFailureOfItsSource) {
   core::State state;
   Counters counters;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The state as the journal has it, for readers. The commit thread publishes a version after each
-// durable batch, so that no reader sees a change that a crash could undo. A version never changes:
-// a reader takes one and reads it without a lock for as long as needed. Thread-safe.
+// The durable state, for readers. The commit thread publishes a version after each durable batch,
+// so that no reader sees a change that a crash could undo. A version never changes: a reader takes
+// one and reads it without a lock for as long as needed. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_DURABLE_VIEW_H_
 #define WATTLE_COORDINATOR_RUNTIME_DURABLE_VIEW_H_
 
@@ -34,7 +34,7 @@ class DurableView {
     return std::forward<Look>(look)(*version);
   }
 
-  // Publishes the state after events that are now durable.
+  // Publishes the state whose events are now durable.
   void Publish(core::State state) {
     auto next = std::make_shared<const core::State>(std::move(state));
     absl::MutexLock lock(&mutex_);

@@ -30,7 +30,7 @@ void AddSource(v1::EnergySource source, v1::EnergyRow* row) {
 
 void AddReceipt(const v1::Receipt& receipt, v1::EnergyRow* row) {
   const v1::EnergyMeasurement& total = receipt.total();
-  // The net energy of a sum is known only if it is known of every part.
+  // The net energy of a sum is known only if that of every part is known.
   row->set_net_known((row->attempts() == 0 || row->net_known()) && total.idle_known());
   row->set_gross_energy_joules(row->gross_energy_joules() + total.gross_energy_joules());
   row->set_net_energy_joules(row->net_energy_joules() + total.net_energy_joules());
@@ -99,7 +99,7 @@ void EnergyReportBuilder::Add(const LedgerSpan& span) {
     const v1::DeviceInfo unknown;
     const v1::DeviceInfo& info = device == devices_.end() ? unknown : device->second;
     v1::EnergyLedger& before = last[at.device_id];
-    // A ledger only grows. A smaller value means that the ledger began anew, so the whole value
+    // A ledger only grows. A smaller value means that the ledger was restarted, so the whole value
     // counts.
     const auto grown = [](double now, double then) { return now >= then ? now - then : now; };
     const double idle = grown(at.ledger.idle_energy_joules(), before.idle_energy_joules());

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Reports the use of energy: receipts and ledgers, grouped by job, owner, device, class or day.
-// Pure.
+// Reports energy use: receipts and ledgers, grouped by job, owner, device, class or day. Pure.
 #ifndef WATTLE_COORDINATOR_RUNTIME_ENERGY_REPORT_H_
 #define WATTLE_COORDINATOR_RUNTIME_ENERGY_REPORT_H_
 
@@ -29,8 +28,8 @@ class EnergyReportBuilder {
   EnergyReportBuilder(const v1::ReportEnergyRequest& request,
                       std::map<std::string, v1::DeviceInfo> devices);
 
-  // Adds every attempt of the job that ended within the span and has a receipt. REQUIRES: no job is
-  // added twice.
+  // Adds every attempt of the job that ended within the span and has a receipt. REQUIRES: each job
+  // is added once.
   void Add(const v1::Job& job);
   // Adds idle and overhead joules. Has no effect on a report by job or owner.
   void Add(const LedgerSpan& span);

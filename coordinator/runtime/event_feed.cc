@@ -44,8 +44,8 @@ void EventFeed::Stop() {
 
 absl::Status EventFeed::Look() {
   absl::MutexLock look_lock(&look_mutex_);
-  // Connections before the journal: a device connects after its registration is durable, so its
-  // registration is told first.
+  // Takes connections before the journal: a device connects after its registration is durable, so
+  // the feed lists the registration first.
   std::set<DeviceId> connected;
   for (const auto& [id, device] : runtime_.heartbeats().Snapshot().devices) {
     if (device.connected) {
@@ -105,11 +105,11 @@ absl::Status EventFeed::TellJournal() {
   return absl::OkStatus();
 }
 
-// What made the coordinator refuse, such as a revocation, is told before.
+// Events that caused the refusal, such as a revocation, come first.
 void EventFeed::TellRefusal(const std::string& line) {
   {
     absl::MutexLock look_lock(&look_mutex_);
-    (void)TellJournal();  // Without the journal the refusal alone is told.
+    (void)TellJournal();  // If the journal fails, the feed lists only the refusal.
   }
   v1::FleetEvent refusal;
   refusal.set_at_unix_seconds(core::ToUnix(runtime_.Now().wall));

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The latest events of the fleet as sentences, for those who follow them. The feed's own thread
-// reads the journal and the connections at intervals, so that no commit waits for the feed. The
-// memory is bounded: the oldest events go first. Refused calls have a memory of their own, so that
-// no flood of them displaces an event. Thread-safe.
+// The latest events of the fleet as sentences, for watchers. The feed's own thread reads the
+// journal and the connections at intervals, so that no commit waits for the feed. The memory is
+// bounded: the oldest events are dropped first. Refused calls have a separate memory, so that a
+// flood of them displaces no event. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_EVENT_FEED_H_
 #define WATTLE_COORDINATOR_RUNTIME_EVENT_FEED_H_
 
@@ -34,33 +34,33 @@ namespace wattle::runtime {
 struct EventContext {
   std::function<std::string(const std::string& device_id)> device_name;
   std::function<std::string(const std::string& attempt_id)> device_of_attempt;  // The device's id.
-  // When the attempt ended; 0: it has not, or its job has left the state.
+  // When the attempt ended; 0: it is live, or its job has left the state.
   std::function<double(const std::string& attempt_id)> ended_unix_seconds = nullptr;
 };
 
-// An event of the journal as one sentence for people. Pure. nullopt for events of bookkeeping:
+// An event of the journal as one sentence for people. Pure. nullopt for bookkeeping events:
 // acknowledged reports, ledgers, resolved inputs, learned profiles, jobs that moved to the history.
 std::optional<v1::FleetEvent> EventTextOf(const v1::Event& event, const EventContext& context);
 
 class EventFeed {
  public:
   static constexpr size_t kEventsMax = 1000;
-  static constexpr size_t kRefusalsMax = 200;  // Beside those.
+  static constexpr size_t kRefusalsMax = 200;  // In addition to the events.
 
   // runtime, journal: must outlive the feed.
   EventFeed(Runtime& runtime, store::JournalReader& journal)
       : runtime_(runtime), journal_(journal) {}
 
-  // Calls Look every `interval`, until Stop, and before each one `before_look`, which may be empty.
+  // Calls `before_look` (unless empty) and then Look every `interval` until Stop.
   void Run(absl::Duration interval, const std::function<void()>& before_look);
   void Stop();
-  // Adds the events since the last Look. All that was durable when Look began is in the feed when
-  // Look ends: who reads after Look sees what he did before. Errors: those of the journal; the next
-  // Look tries again.
+  // Adds the events since the last Look. Everything that was durable when Look began is in the feed
+  // when Look ends, so a caller that reads after Look sees its own earlier changes. Errors: those
+  // of the journal; the next Look tries again.
   absl::Status Look() ABSL_LOCKS_EXCLUDED(look_mutex_);
 
-  // Adds a call that was refused, which is no event of the journal, after the events that were
-  // durable by then. line: for people.
+  // Adds a refused call, which is not in the journal, after the events that are durable by then.
+  // line: for people.
   void TellRefusal(const std::string& line) ABSL_LOCKS_EXCLUDED(look_mutex_);
 
   struct Page {
@@ -70,39 +70,39 @@ class EventFeed {
   // Events numbered `from` or higher, oldest first, at most `events_max`.
   [[nodiscard]] Page Read(int64_t from, size_t events_max) const;
   // The number of the first of the latest `limit` events that are not older than
-  // `since_unix_seconds`. Refused calls do not count, so that more may follow.
+  // `since_unix_seconds`. Refused calls are not counted, so more than `limit` entries may follow.
   [[nodiscard]] int64_t FirstOf(size_t limit, double since_unix_seconds) const;
-  // The latest `limit` audited events of the whole journal, its latest counts of refused calls, at
-  // most kRefusalsMax beside them, and the refused calls that are still known, by their time; none
-  // older than `since_unix_seconds`. next: as Read's, for what follows. Errors: those of the
-  // journal.
+  // The latest `limit` audited events of the whole journal, its latest counts of refused calls (at
+  // most kRefusalsMax in addition), and the refused calls in memory, in order of time; none older
+  // than `since_unix_seconds`. next: see Read, for what follows. Errors: those of the journal.
   absl::StatusOr<Page> Audited(size_t limit, double since_unix_seconds)
       ABSL_LOCKS_EXCLUDED(look_mutex_);
-  // Waits for an event numbered `from` or higher. False: no such event came within `patience`.
+  // Waits for an event numbered `from` or higher. Returns false if none came within `patience`.
   [[nodiscard]] bool WaitFor(int64_t from, absl::Duration patience) const;
   [[nodiscard]] bool stopped() const;
 
  private:
-  // Adds the journal's events since it was last called.
+  // Adds the journal's events since its last call.
   absl::Status TellJournal() ABSL_EXCLUSIVE_LOCKS_REQUIRED(look_mutex_);
-  // Adds connections that came or went since the last Look, which are no events of the journal.
+  // Adds devices that connected or disconnected since the last Look; the journal has no such
+  // events.
   void TellConnections(std::set<DeviceId> connected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(look_mutex_);
-  // Those of the journal that are told, as sentences.
+  // The journal's events as sentences, without bookkeeping.
   [[nodiscard]] std::vector<v1::FleetEvent> Tell(const std::vector<v1::Event>& events) const;
   void Push(v1::FleetEvent event) ABSL_LOCKS_EXCLUDED(mutex_);
   struct Numbered {
     int64_t number = 0;
     v1::FleetEvent event;
   };
-  // Of both memories, in the order of their numbers.
+  // Entries of both memories, in the order of their numbers.
   [[nodiscard]] std::vector<const Numbered*> From(int64_t number) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Runtime& runtime_;
   store::JournalReader& journal_;
   absl::Mutex look_mutex_;  // One Look after another. Taken before mutex_.
-  int64_t told_sequence_ ABSL_GUARDED_BY(look_mutex_) = 0;  // The journal's last told event.
-  // What was there before the first Look is no news for the log.
+  int64_t told_sequence_ ABSL_GUARDED_BY(look_mutex_) = 0;  // The journal's last event in the feed.
+  // Events from before the first Look are not logged.
   bool looked_ ABSL_GUARDED_BY(look_mutex_) = false;
   // Devices that were connected at the last Look.
   std::set<DeviceId> connected_ ABSL_GUARDED_BY(look_mutex_);

@@ -273,7 +273,7 @@ TEST_F(EventFeedTest, CountedRefusalsDisplaceNothingInTheAudit) {
                                     "policy_applied"));
 }
 
-// As `access ls` is refused to them.
+// Others get no such event, just as `access ls` is refused to them.
 TEST_F(EventFeedTest, WhoMayEnterIsToldToWhoeverMayListIt) {
   Start();
   const auto overview = Overview::Open(*runtime_);

@@ -29,7 +29,7 @@ std::string Because(const std::string& reason) {
   return reason.empty() ? "" : absl::StrCat(": ", reason);
 }
 
-// A root's hash as people write it: the first digits do.
+// A root's hash for people, shortened to its first digits.
 std::string RootName(const std::string& sha256) {
   return absl::BytesToHexString(sha256.substr(0, 8));
 }
@@ -315,7 +315,7 @@ class EventText {
     Attempt(event.attempt_id(), event.device_id());
     Say(absl::StrCat("after the restore: ", event.text()));
   }
-  // People see these in other events, or nowhere.
+  // Other events show these, or people do not need them.
   void On(const v1::JobInputResolved& /*event*/) {}
   void On(const v1::JobArchived& /*event*/) {}
   void On(const v1::LedgerRecorded& /*event*/) {}
@@ -324,8 +324,8 @@ class EventText {
   void On(std::monostate /*event*/) {}
 
  private:
-  // A late receipt repeats the state that the attempt has had since its end. An adopted result
-  // comes after an end, too, and is one.
+  // A late receipt repeats the state that the attempt has had since its end. An adopted result also
+  // comes after an end, but counts as one.
   [[nodiscard]] bool EndedBefore(const v1::AttemptStateChanged& event) const {
     if (context_.ended_unix_seconds == nullptr || (event.state() != v1::ATTEMPT_STATE_FAILED &&
                                                    event.state() != v1::ATTEMPT_STATE_SUPERSEDED)) {
@@ -341,7 +341,7 @@ class EventText {
     told_.set_device_id(device_id);
     told_.set_device_name(device_id.empty() ? "" : context_.device_name(device_id));
   }
-  // The device of the attempt is unknown here if its job has left the state.
+  // The device of an attempt is unknown here if its job has left the state.
   void Attempt(const std::string& attempt_id) {
     Attempt(attempt_id, context_.device_of_attempt(attempt_id));
   }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// From which time on the history is kept. A wall clock that jumps ahead must not remove it: between
-// two looks only as much time counts as the monotonic clock has seen. Pure.
+// Age limit of the history. A wall clock that jumps ahead must not remove records, so between two
+// looks at most the time on the monotonic clock counts. Pure.
 #ifndef WATTLE_COORDINATOR_RUNTIME_HISTORY_AGE_H_
 #define WATTLE_COORDINATOR_RUNTIME_HISTORY_AGE_H_
 
@@ -14,20 +14,20 @@
 
 namespace wattle::runtime {
 
-// Between two looks at most; a short history is looked at eight times in its length.
+// Longest time between two looks; a short history is checked eight times in its length.
 inline constexpr absl::Duration kHistoryLookInterval = absl::Hours(6);
 inline constexpr int kHistoryLooks = 8;
 
 // One thread at a time.
 class HistoryAge {
  public:
-  // age_max: how long records are kept; infinite: for ever.
+  // age_max: how long records are kept; infinite: forever.
   HistoryAge(absl::Duration age_max, const core::Instant& started)
       : age_max_(age_max),
         look_interval_(std::min(kHistoryLookInterval, age_max / kHistoryLooks)),
         last_(started) {}
 
-  // Records from before the answer may be removed. nullopt: it is not time to look.
+  // Records older than the returned time may be removed. nullopt: the next look is not due.
   std::optional<absl::Time> RemovableBefore(const core::Instant& now) {
     const absl::Duration passed = now.monotonic - last_.monotonic;
     if (age_max_ == absl::InfiniteDuration() || passed < look_interval_) {

@@ -33,7 +33,7 @@ TEST(HistoryAgeTest, AClockThatJumpsAheadForAWhileRemovesNothingMore) {
   const absl::Duration ten_years = absl::Hours(24 * 3650);
   EXPECT_EQ(age.RemovableBefore(After(absl::Hours(6), ten_years)),
             After(absl::Hours(6)).wall - kTwoYears);
-  // Set right again before the next look.
+  // Corrected before the next look.
   EXPECT_EQ(age.RemovableBefore(After(absl::Hours(12))), After(absl::Hours(12)).wall - kTwoYears);
   EXPECT_EQ(age.RemovableBefore(After(absl::Hours(18), -ten_years)),
             After(absl::Hours(18)).wall - ten_years - kTwoYears);

@@ -60,7 +60,8 @@ int64_t NumberOf(const v1::Job& job) {
   return core::JobNumber(job.job_id()).value_or(0);
 }
 
-// The history has no column for projects: it is asked on until there are enough of the scope.
+// The history has no column for projects, so the query continues until enough jobs of the scope are
+// found.
 absl::StatusOr<std::vector<v1::Job>> ArchivedJobs(store::History& history,
                                                   store::HistoryQuery query,
                                                   const core::Scope& scope) {
@@ -89,8 +90,7 @@ absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& histo
                                  const v1::ListJobsRequest& request, const core::Scope& scope) {
   WATTLE_ASSIGN_OR_RETURN(store::HistoryQuery query, QueryOf(request));
   const auto limit = static_cast<size_t>(query.limit);
-  // Asks the state and the history for one job more than the limit, which shows whether there is a
-  // next page.
+  // Queries one job more than the limit, which shows whether there is a next page.
   ++query.limit;
   std::vector<v1::Job> jobs;
   auto live = state.jobs.lower_bound(query.before_number);

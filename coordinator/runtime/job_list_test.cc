@@ -88,7 +88,7 @@ class JobListTest : public RuntimeFixture {
   std::string token_;
 };
 
-// Of an attempt that never began, from an older worker.
+// An older worker's receipt for an attempt that never began.
 TEST(JobSummaryTest, AReceiptOfNoWorkIsNoEvidence) {
   v1::Job job;
   job.add_attempts()->mutable_receipt()->set_attempt_id("j1.1");

@@ -70,8 +70,8 @@ void JobWatchers::Run(absl::Duration progress_interval) {
   }
 }
 
-// TellNotified and TellProgress hold their watchers outside the lock, because the last pointer
-// destroys the watcher.
+// TellNotified and TellProgress hold their watchers outside the lock, because releasing the last
+// pointer destroys the watcher.
 void JobWatchers::TellNotified() {
   std::set<JobId> jobs;
   {

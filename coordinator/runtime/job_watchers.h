@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tells watchers that a job changed, progressed or logged. The call carries no data: a watcher
-// reads the job itself. Run tells the watchers on its own thread, so that neither commits nor
-// answers wait for a thousand watchers. Thread-safe.
+// Notifies watchers that a job changed, progressed or logged. A notification carries no data: the
+// watcher reads the job itself. Run notifies the watchers on its own thread, so that neither
+// commits nor answers wait for a thousand watchers. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_JOB_WATCHERS_H_
 #define WATTLE_COORDINATOR_RUNTIME_JOB_WATCHERS_H_
 
@@ -26,17 +26,17 @@ class JobWatcher {
   virtual ~JobWatcher() = default;
   // The job changed or logged. Any thread may call this method. The method must not block.
   virtual void LookAgain() = 0;
-  // Time to read the job's progress, which may be unchanged.
+  // The job's progress, which may be unchanged, should be read.
   virtual void LookAtProgress() = 0;
 };
 
 class JobWatchers {
  public:
-  // The watcher is told of the job until the watcher is destroyed.
+  // Notifies the watcher of the job until the watcher is destroyed.
   void Add(const JobId& job, std::weak_ptr<JobWatcher> watcher);
-  // Asks Run to tell the job's watchers.
+  // Asks Run to notify the job's watchers.
   void Notify(const JobId& job);
-  // Tells the watchers of notified jobs, and every `progress_interval` all watchers, until Stop.
+  // Notifies the watchers of changed jobs, and every `progress_interval` all watchers, until Stop.
   void Run(absl::Duration progress_interval);
   void Stop() { wake_.Stop(); }
   // The steps of Run.

@@ -17,10 +17,10 @@ void LatestHeartbeats::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
   Chart();
 }
 
-// A heartbeat's watts are taken for the whole time since the heartbeat before.
+// The power in a heartbeat applies to the whole time since the previous heartbeat.
 void LatestHeartbeats::Slot::Chart() {
   const auto& told = observation_.heartbeat.progress();
-  // Others wait for the link or behind it.
+  // The other attempts wait for the link or behind the running one.
   const auto running = std::find_if(told.begin(), told.end(), [](const auto& one) {
     return one.waiting_reason().empty() || one.step() > 0;
   });

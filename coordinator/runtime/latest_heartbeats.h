@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The latest word of each live stream: one slot for each device with the latest values only, never
-// stored. A stream writes its slot under the slot's own lock by swapping messages, so that a
-// heartbeat costs neither an allocation nor a command. A reader merges the slots when it needs
-// them. Thread-safe.
+// The latest values of each live stream, in one slot per device, never stored. A stream writes its
+// slot under the slot's own lock by swapping messages, so that a heartbeat costs neither an
+// allocation nor a command. Readers merge the slots on demand. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_
 #define WATTLE_COORDINATOR_RUNTIME_LATEST_HEARTBEATS_H_
 
@@ -29,7 +28,7 @@
 
 namespace wattle::runtime {
 
-// What a hello tells; see core::DeviceObservation.
+// Contents of a hello; see core::DeviceObservation.
 struct Greeting {
   bool caught_up = true;
   std::set<AttemptId> results_to_come;
@@ -45,20 +44,20 @@ class LatestHeartbeats {
     // Takes the heartbeat by a swap: `heartbeat` then holds its predecessor, which the caller
     // overwrites.
     void Take(v1::Heartbeat& heartbeat, const core::Instant& now);
-    // Begins a stream and returns its number. The device is connected until this very stream ends.
+    // Begins a stream and returns its number. The device is connected until this stream ends.
     uint64_t Connected(const core::Instant& now, Greeting greeting = {});
-    // The next three are of the stream with this number, and have no effect once a newer stream has
-    // begun. A further hello:
+    // The following calls concern the stream with this number, and have no effect once a newer
+    // stream has begun. Greeted: the stream sent another hello.
     void Greeted(uint64_t stream, Greeting greeting);
-    // The device's last report of before its hello was taken.
+    // The device has sent its last report from before its hello.
     void CaughtUp(uint64_t stream);
     // The device has reported the attempt's end.
     void EndCame(uint64_t stream, const AttemptId& attempt);
-    // The device has been told policies with which it promises a heartbeat this often. The longer
-    // of this and the promise before counts until its next heartbeat.
+    // The device has received policies with which it promises a heartbeat this often. The longer of
+    // this promise and the one before applies until the device's next heartbeat.
     void Promised(uint64_t stream, absl::Duration interval);
-    // Ends the stream with this number. False: a newer stream has begun, and the device is still
-    // connected.
+    // Ends the stream with this number. Returns false if a newer stream has begun, so that the
+    // device is still connected.
     bool Disconnected(uint64_t stream);
     // If the slot changed since `version`, copies the slot and advances `version`.
     bool CopyIfNewer(uint64_t& version, core::DeviceObservation& observation) const;
@@ -77,7 +76,7 @@ class LatestHeartbeats {
     uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;  // number of the latest stream
     core::DeviceObservation observation_ ABSL_GUARDED_BY(mutex_);
     absl::Duration promised_ ABSL_GUARDED_BY(mutex_){};  // the latest promise
-    // The chart of one attempt: a device runs one at a time.
+    // The chart of one attempt, because a device runs one at a time.
     std::string charted_attempt_ ABSL_GUARDED_BY(mutex_);
     int64_t charted_step_ ABSL_GUARDED_BY(mutex_) = 0;
     double charted_heldout_loss_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -105,11 +104,11 @@ class LatestHeartbeats {
         settings_(settings),
         standstill_(started.monotonic, settings.break_min) {}
 
-  // The process is at work at `now`; see core::StandstillDetector. A reader that counts silences
-  // calls this before its Refresh, so that the reader knows of a break before `now`.
+  // The process is running at `now`; see core::StandstillDetector. A reader that measures silences
+  // calls Listen before its Refresh, so that breaks before `now` are included.
   void Listen(Monotonic now);
 
-  // The device's slot, which the first call makes. The slot lives as long as the board or a holder.
+  // The device's slot, created by the first call. The slot lives as long as the board or a holder.
   std::shared_ptr<Slot> SlotFor(const DeviceId& device);
 
   [[nodiscard]] Reader MakeReader() const;
@@ -117,8 +116,8 @@ class LatestHeartbeats {
   void Refresh(Reader& reader) const;
   // A copy of all slots, for a reader that reads once.
   [[nodiscard]] core::Observations Snapshot() const;
-  // A copy of the slots of these devices alone, so that a look at one job does not cost a copy of
-  // the fleet.
+  // A copy of the slots of only these devices, so that reading one job does not cost a copy of the
+  // fleet.
   [[nodiscard]] core::Observations SnapshotOf(const std::vector<DeviceId>& devices) const;
 
   // The device's slot; null if there is none yet.
@@ -127,7 +126,7 @@ class LatestHeartbeats {
   void SetWaiting(std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting);
 
   void CountHeartbeat() { heartbeats_.fetch_add(1, std::memory_order_relaxed); }
-  // Counts a worker's message of a kind that this version does not know. Such a message is skipped.
+  // Counts a worker's message of a kind that this version does not know; such messages are skipped.
   void CountUnknownMessage() { unknown_messages_.fetch_add(1, std::memory_order_relaxed); }
   [[nodiscard]] uint64_t unknown_messages_total() const {
     return unknown_messages_.load(std::memory_order_relaxed);

@@ -24,7 +24,8 @@
 namespace wattle::runtime {
 namespace {
 
-// Short enough that a person sees no delay, long enough that an idle coordinator spends nothing.
+// Short enough that people notice no delay, long enough that an idle coordinator uses almost no
+// processor time.
 constexpr absl::Duration kLookInterval = absl::Milliseconds(250);
 constexpr size_t kRestoreFindingsMax = 100;
 constexpr int kArchivedAtOnce = 1000;  // Jobs read from the history at once.
@@ -46,7 +47,7 @@ void AddRestore(const core::State& state, v1::CoordinatorStatus& status) {
 }
 
 // Adds the jobs that left the state. The history may be newer than this version of the state; jobs
-// that are in both are skipped.
+// in both are skipped.
 absl::Status AddArchived(store::History& history, const core::State& state,
                          const core::Scope& scope, EnergyReportBuilder& builder) {
   store::HistoryQuery query{.limit = kArchivedAtOnce};
@@ -64,7 +65,7 @@ absl::Status AddArchived(store::History& history, const core::State& state,
   }
 }
 
-// Of an event's kind, which is named after what it is about: "token_created".
+// Matches the kind of an event, which begins with its subject: "token_created".
 bool StartsWithAnyOf(std::initializer_list<absl::string_view> beginnings,
                      const v1::FleetEvent& event) {
   return std::any_of(beginnings.begin(), beginnings.end(), [&event](absl::string_view begin) {
@@ -131,7 +132,7 @@ bool Overview::Covers(const core::Scope& scope, const v1::FleetEvent& event) con
   if (scope.all()) {
     return true;
   }
-  // Who tried what, who may enter, and who is shut out is the business of those who may list it.
+  // Only callers who may list tokens and identities see events about them, and refused calls.
   if (IsRefusal(event.kind()) || StartsWithAnyOf({"token", "identity", "authority"}, event)) {
     return false;
   }
@@ -146,7 +147,7 @@ bool Overview::Covers(const core::Scope& scope, const v1::FleetEvent& event) con
     const absl::StatusOr<v1::Job> archived = runtime_.history().Job(JobId(event.job_id()));
     return archived.ok() && scope.Covers(archived->spec());
   }
-  // What artifacts are named, and who is of which project, is no business of others.
+  // Names of artifacts and memberships of projects are hidden from other projects.
   return !StartsWithAnyOf({"artifact", "project", "member", "quota"}, event);
 }
 

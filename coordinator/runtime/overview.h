@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The coordinator as a whole, for people: its status, its events, its use of energy. Reads the
-// durable state, and the journal on its own connection. Thread-safe.
+// Status, events and energy use of the whole coordinator, for people. Reads the durable state, and
+// the journal on its own connection. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 #define WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 
@@ -32,11 +32,11 @@ class Overview {
   // The coordinator's status without the version and the heartbeat interval, which the caller adds.
   [[nodiscard]] absl::StatusOr<v1::CoordinatorStatus> GetCoordinator(
       const v1::GetCoordinatorRequest& request) const;
-  // Of the jobs of the scope; boards are everybody's. Errors: kInvalidArgument for a span that ends
+  // Reports the jobs of the scope and all boards. Errors: kInvalidArgument for a span that ends
   // before it begins.
   [[nodiscard]] absl::StatusOr<v1::EnergyReport> ReportEnergy(
       const v1::ReportEnergyRequest& request, const core::Scope& scope) const;
-  // Whether the scope may see the event: one of a job that it covers, or of the fleet.
+  // Whether the scope may see the event: it concerns a covered job or the fleet.
   [[nodiscard]] bool Covers(const core::Scope& scope, const v1::FleetEvent& event) const;
   EventFeed& feed() { return feed_; }
   // Stops the feed and wakes every caller that waits for an event.

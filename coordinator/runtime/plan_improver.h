@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The thread that searches for a better plan until the next one is made. It has at most one plan to
-// work on and one that waits; a newer one takes the place of the one that waits. Thread-safe.
+// The thread that searches for a better plan until the next one is made. At most one plan is in
+// work and one waits; a newer plan replaces the waiting one. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_PLAN_IMPROVER_H_
 #define WATTLE_COORDINATOR_RUNTIME_PLAN_IMPROVER_H_
 
@@ -20,11 +20,11 @@ namespace wattle::runtime {
 
 class PlanImprover {
  public:
-  // state: the snapshot's, which its profiles point into.
+  // state: the state of the snapshot, whose profiles point into it.
   void Offer(std::shared_ptr<const core::State> state, core::PlanToImprove plan);
   // The latest answer; nullopt: none since the last call.
   std::optional<core::ImprovedPlan> TakeAnswer();
-  // Works until Stop. on_better: called behind each answer that is cheaper than its plan.
+  // Works until Stop. on_better: called after each answer that is cheaper than its plan.
   void Run(const std::function<void()>& on_better);
   void Stop() { wake_.Stop(); }
 

@@ -21,17 +21,17 @@
 namespace wattle::runtime {
 namespace {
 
-// Outcomes that are decided but not yet durable. The core thread waits when there are more.
+// Outcomes that are decided but not yet durable. The core thread waits at this number.
 constexpr size_t kCommitQueueCapacity = 1024;
 // Requests that the core thread decides before it hands their outcome to the commit thread, if more
-// wait. One version of the state then serves them all.
+// wait. One version of the state then serves all of them.
 constexpr size_t kRequestsOfACommit = 64;
 constexpr absl::Duration kCheckpointInterval = absl::Seconds(1);
-// What thousands of boards that came or went at once have left goes back to the system so often,
-// where it is more than this.
+// Interval at which free memory above this amount, left by thousands of boards that came or went at
+// once, is returned to the system.
 constexpr absl::Duration kFreeMemoryInterval = absl::Minutes(1);
 constexpr size_t kFreeMemoryKept = size_t{32} << 20;
-// So many ticks late, the process stood still.
+// After this many missed ticks, the process stood still.
 constexpr int kTicksOfABreak = 5;
 
 void EndProcess(const absl::Status& status) {
@@ -41,8 +41,8 @@ void EndProcess(const absl::Status& status) {
   std::_Exit(1);
 }
 
-// What boards and timers send comes by the thousand after an outage. Nobody watches it, so it makes
-// way for people.
+// After an outage boards and timers send commands by the thousand. No person waits for them, so
+// commands of people go first.
 QueueLine LineOf(const core::Command& command) {
   return std::holds_alternative<core::WorkerHello>(command) ||
                  std::holds_alternative<core::WorkerReport>(command) ||
@@ -210,7 +210,7 @@ void Runtime::RunCore(core::State state) {
     counters_.CountCommands(requests.size());
     event_loop::Ready ready;
     for (event_loop::Request& request : requests) {
-      const core::Instant now = Now();  // Before the break, if the process stands still here.
+      const core::Instant now = Now();  // Taken before a possible standstill of the process here.
       if (event_loop::WantsFreshObservations(request.command)) {
         heartbeats_.Listen(now.monotonic);
         heartbeats_.Refresh(reader);
@@ -240,7 +240,7 @@ void Runtime::RunCommit() {
   released_.Close();
 }
 
-// Commits all waiting outcomes in one transaction. False after a failure.
+// Commits all waiting outcomes in one transaction. Returns false on failure.
 bool Runtime::Commit(event_loop::Ready ready, core::State state) {
   if (!ready.events().empty()) {
     const Monotonic start = options_.clock->Boottime();
@@ -303,7 +303,7 @@ void Runtime::CarryOut(const event_loop::Released& released) {
 }
 
 void Runtime::RunKeeper() {
-  absl::Status told;  // A full disk fails every look: the log has one line of it.
+  absl::Status told;  // A full disk fails every time, so the log gets one line about it.
   HistoryAge history_age(options_.history_age_max, started_);
   Monotonic next_return = options_.clock->Boottime() + kFreeMemoryInterval;
   while (keeper_wake_.WaitFor(kCheckpointInterval) != WakeSignal::Reason::kStopped) {
@@ -315,7 +315,7 @@ void Runtime::RunKeeper() {
     }
     const absl::Status copied = journal_->Checkpoint();
     if (!copied.ok() && copied != told) {
-      // A commit copies the log itself if Checkpoint does not.
+      // Without this checkpoint, commits copy the log themselves.
       LogWarning(copied.message());
     }
     told = copied;
@@ -356,8 +356,8 @@ void Runtime::WriteSnapshot() {
   }
 }
 
-// A change is seldom alone, and a plan that a change asked for is soon replaced. So the search goes
-// on from plans that nobody asked for.
+// Changes come in groups, so the plan for one is soon replaced. Only periodic plans are therefore
+// improved by the search.
 void Runtime::RunPlanner() {
   LatestHeartbeats::Reader reader = heartbeats_.MakeReader();
   WakeSignal::Reason why = WakeSignal::Reason::kWoken;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The eight threads around the event loop (coordinator/event_loop/event_loop.h):
-//   core      takes commands from a bounded queue, those of people ahead of those of boards and
+//   core      takes commands from a bounded queue, people's commands before those of boards and
 //             timers, and steps the event loop with each;
 //   commit    commits all waiting outcomes as one batch, publishes the state after it for readers,
 //             and hands the rest to `outbound`; the commit thread does no other work;
@@ -11,7 +11,7 @@
 //   planner   plans the queue over a published state when the state changed, and at intervals;
 //   improver  searches longer for a cheaper plan of that state (coordinator/core/standing_plan.h);
 //   timer     posts ticks, and the command that archives ended jobs;
-//   watchers  tells those who follow a job to look again (job_watchers.h).
+//   watchers  notifies those who follow a job (job_watchers.h).
 // Heartbeats go to the board and never through the queue. A failed commit ends the process, and the
 // next start replays the journal. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_RUNTIME_H_
@@ -68,26 +68,26 @@ struct RuntimeOptions {
   // For jobs that no device can ever run (core::Observations).
   absl::Duration impossible_grace = absl::Minutes(10);
   bool hold_impossible = false;
-  // Of models that jobs read (core::Observations); empty: every model will do.
+  // Checks models that jobs read (core::Observations); empty: every model is allowed.
   std::function<absl::Status(const v1::ArtifactInfo&)> check_model;
-  // Of a signature that somebody brings; empty: it is kept as it is.
+  // Checks a submitted signature; empty: signatures are stored unchecked.
   std::function<absl::Status(const std::string& artifact_id, const v1::ArtifactSignature&)>
       check_signature;
-  // Signs what the fleet makes of signed models; empty: nothing is signed.
+  // Signs the fleet's outputs of signed models; empty: nothing is signed.
   std::function<v1::ArtifactSignature(const std::string& artifact_id)> sign_output;
   int64_t epoch_min =
       0;  // The lowest epoch for a copy of a journal that is opened for the first time.
   int64_t snapshot_every_events = 20'000;
   core::Retention retention;
-  // How long the journal answers for jobs that left the state, and for energy.
+  // How long the journal keeps the energy records, and the jobs that have left the state.
   absl::Duration history_age_max = absl::InfiniteDuration();
   MetricSink* metric_sink =
       nullptr;  // Receives the samples that workers push; null: workers push none.
   const Clock* clock = &Clock::Real();
   // Called on the outbound thread when a tick has passed the timer, core, commit and outbound
-  // threads: none of the four hangs. Null: nobody asks.
+  // threads, so that none of the four hangs. Null: not called.
   std::function<void()> on_alive;
-  // Called once when a commit failed. Must not return to a running coordinator. Default: log and
+  // Called once after a failed commit. Must not return to a running coordinator. Default: log and
   // end the process with status 1.
   std::function<void(const absl::Status&)> on_commit_failure;
 };
@@ -96,10 +96,9 @@ struct RuntimeOptions {
 // kDataLoss; kFailedPrecondition for the journal of a newer version.
 absl::StatusOr<core::State> Replay(store::Journal& journal);
 
-// Appends the first event of a new journal, or the opening of a copy that nobody has opened yet,
-// which goes on under the next epoch and at least `command.epoch_min`. Appends nothing for any
-// other journal. command: its ids are drawn here, and a journal that knows that it is a copy is
-// one.
+// Appends the first event of a new journal, or the opening of a copy that was never opened, which
+// continues under the next epoch and at least `command.epoch_min`. Appends nothing for any other
+// journal. command: OpenLineage draws its ids; a journal marked as a copy counts as one.
 absl::Status OpenLineage(store::Journal& journal, const Clock& clock, core::OpenJournal command,
                          core::State& state);
 
@@ -112,8 +111,8 @@ class Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  // Takes the command. The outbound thread calls `done` once, after all events of the answer are
-  // durable. `done` must not block. caller: as event_loop::Request's. Errors: kUnavailable when the
+  // Accepts the command. The outbound thread calls `done` once, after all events of the answer are
+  // durable. `done` must not block. caller: see event_loop::Request. Errors: kUnavailable when the
   // queue is full or the runtime stops; `done` is then not called.
   absl::Status Post(core::Command command, AnswerCallback done, v1::EventCaller caller = {});
   // Posts the command and waits for the answer. Must not be called from a callback. Errors:
@@ -128,7 +127,7 @@ class Runtime {
     return view_.Read(std::forward<Look>(look));
   }
 
-  // Takes no more commands; commits and answers those that were taken; ends the threads.
+  // Refuses further commands, commits and answers the accepted ones, and ends the threads.
   void Stop();
   // Makes a consistent copy of the journal while the coordinator runs.
   absl::Status Backup(const std::string& destination) { return journal_->Backup(destination); }
@@ -167,7 +166,7 @@ class Runtime {
   void CarryOut(const event_loop::Released& released);
   void WriteSnapshot();
   void RemoveHistory(absl::Time before);
-  // may_improve: whether the plan is searched on until the next one.
+  // may_improve: whether the search continues until the next plan.
   void PlanOnce(LatestHeartbeats::Reader& reader, bool may_improve);
 
   const RuntimeOptions options_;
@@ -191,7 +190,7 @@ class Runtime {
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   event_loop::PlanFilter plan_filter_;  // Only the planner thread uses it.
-  core::StandingPlan standing_plan_;    // Likewise.
+  core::StandingPlan standing_plan_;    // Only the planner thread uses it.
   PlanImprover improver_;
   std::vector<std::thread> threads_;
 };

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the runtime asks of the folders around it. They implement these interfaces, and tests have
+// Interfaces through which the runtime uses the folders around it. Tests implement them with
 // recorders.
 #ifndef WATTLE_COORDINATOR_RUNTIME_RUNTIME_PORTS_H_
 #define WATTLE_COORDINATOR_RUNTIME_RUNTIME_PORTS_H_
@@ -13,8 +13,8 @@
 
 namespace wattle::runtime {
 
-// The way down to connected workers (coordinator/rpc). A message for a device without a stream is
-// dropped: it gets everything at its next hello.
+// Messages to connected workers (coordinator/rpc). A message for a device without a stream is
+// dropped, because the next hello of the device gets everything.
 class WorkerLinks {
  public:
   virtual ~WorkerLinks() = default;
@@ -28,8 +28,8 @@ class MetricSink {
  public:
   virtual ~MetricSink() = default;
   // Takes a batch of samples. Thread-safe; never blocks. done: called once from another thread when
-  // the worker need not send the batch again. A batch of the same device and number that already
-  // waits is not taken a second time.
+  // the worker need not send the batch again. A batch whose device and number equal those of a
+  // waiting one is ignored.
   virtual void Take(const DeviceId& device, v1::MetricBatch batch, std::function<void()> done) = 0;
   // Adds the sink's own counters to /metrics.
   virtual void AddMetrics(telemetry::MetricsPage& page) const = 0;

@@ -241,7 +241,7 @@ class StormTest : public RuntimeTest {
     const std::string device = absl::StrCat("device-", number);
     return Post(device, core::WorkerHello{HelloOf(device)});
   }
-  // The answers in their order, once all came.
+  // The answers in their order, once all have arrived.
   const std::vector<std::string>& Answered() {
     go_on_.Notify();
     runtime_->Stop();

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A queue between threads with two lines, each in its own order and with its own capacity. Items of
-// the first line go ahead of the second line's, which still gets half of each taking. Thread-safe.
+// A queue between threads with two lines, each with its own order and capacity. Items of the first
+// line go before those of the second, which still gets half of each batch. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_TWO_PRIORITY_QUEUE_H_
 #define WATTLE_COORDINATOR_RUNTIME_TWO_PRIORITY_QUEUE_H_
 
@@ -23,7 +23,7 @@ class TwoPriorityQueue {
  public:
   explicit TwoPriorityQueue(size_t capacity_of_a_line) : capacity_(capacity_of_a_line) {}
 
-  // False when the line is full or the queue closed; `item` is then unchanged.
+  // Returns false if the line is full or the queue closed; `item` is then unchanged.
   bool TryPush(QueueLine line, T& item) {
     absl::MutexLock lock(&mutex_);
     std::deque<T>& items = line == QueueLine::kAhead ? ahead_ : behind_;
@@ -34,8 +34,8 @@ class TwoPriorityQueue {
     return true;
   }
 
-  // Waits for an item and takes at most `items_max`. Clears `taken` first. False when the queue is
-  // closed and empty.
+  // Waits for an item and takes at most `items_max`. Clears `taken` first. Returns false if the
+  // queue is closed and empty.
   bool PopSome(std::vector<T>& taken, size_t items_max) {
     taken.clear();
     absl::MutexLock lock(&mutex_);
@@ -45,7 +45,7 @@ class TwoPriorityQueue {
     return !taken.empty();
   }
 
-  // Closes the queue: the consumer still takes its items, and no new item comes in.
+  // Closes the queue: the consumer still takes its items, and new items are refused.
   void Close() {
     absl::MutexLock lock(&mutex_);
     closed_ = true;

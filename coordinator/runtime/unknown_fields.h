@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The API accepts only fields that it honours: it refuses a field of a newer client instead of
-// ignoring it.
+// The API accepts only fields that it supports: an unknown field of a newer client is refused
+// instead of ignored.
 #ifndef WATTLE_COORDINATOR_RUNTIME_UNKNOWN_FIELDS_H_
 #define WATTLE_COORDINATOR_RUNTIME_UNKNOWN_FIELDS_H_
 

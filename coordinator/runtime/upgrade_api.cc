@@ -14,7 +14,7 @@
 namespace wattle::runtime {
 namespace {
 
-// Who did it and why, for people.
+// The reason with the name of the user, for people.
 std::string ReasonBy(const std::string& by, const std::string& reason) {
   return by.empty() ? reason : absl::StrCat("by ", by, reason.empty() ? "" : ": ", reason);
 }

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The calls about upgrades, as runtime/api.h has the others: each reads the durable view or posts a
-// command, and decides nothing. Thread-safe.
+// The calls about upgrades, built like those of runtime/api.h: each reads the durable view or posts
+// a command, and makes no decision. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_UPGRADE_API_H_
 #define WATTLE_COORDINATOR_RUNTIME_UPGRADE_API_H_
 
@@ -26,8 +26,7 @@ class UpgradeApi {
   [[nodiscard]] absl::StatusOr<v1::Upgrade> PlanUpgrade(
       const v1::StartUpgradeRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::Upgrade> GetUpgrade(const v1::GetUpgradeRequest& request) const;
-  // The reply comes once, as those of Api. caller: for the audit. by: for the reason that people
-  // read.
+  // Replies like the calls of Api. caller: for the audit. by: for the reason that people read.
   void StartUpgrade(const v1::StartUpgradeRequest& request, const v1::EventCaller& caller,
                     Reply<v1::Upgrade> reply);
   void PauseUpgrade(const v1::PauseUpgradeRequest& request, const std::string& by,

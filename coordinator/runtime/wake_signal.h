@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A periodic thread waits on a WakeSignal until somebody wakes it, its interval ends, or it must
-// stop. The interval is monotonic: a step of the wall clock neither shortens nor lengthens it.
-// absl::Mutex waits for a wall time and would not do. Thread-safe.
+// A periodic thread waits on a WakeSignal until it is woken, its interval ends, or it must stop.
+// The interval is monotonic: steps of the wall clock do not change it, unlike waits of absl::Mutex,
+// which use wall time. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_WAKE_SIGNAL_H_
 #define WATTLE_COORDINATOR_RUNTIME_WAKE_SIGNAL_H_
 

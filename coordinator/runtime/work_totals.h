@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Sums of the time and energy of attempts by kind of work, for metrics. The labels are closed sets
-// (kind, shape of the model, device class, energy source) and never name a job. A value without a
-// lock.
+// (kind, shape of the model, device class, energy source) and never name a job. Plain values
+// without a lock.
 #ifndef WATTLE_COORDINATOR_RUNTIME_WORK_TOTALS_H_
 #define WATTLE_COORDINATOR_RUNTIME_WORK_TOTALS_H_
 
@@ -51,8 +51,8 @@ struct WorkTotals {
   std::map<WorkKind, PredictionSum> predictions;
   std::map<v1::FailureClass, int64_t> failures;
 
-  // Adds an attempt that ended in `state` with this receipt, unless the receipt tells of no work.
-  // The failures are the caller's to count: the receipt may come after the end.
+  // Adds an attempt that ended in `state` with this receipt, unless the receipt has no work. The
+  // caller counts failures, because the receipt may come after the end.
   void Add(v1::AttemptState state, const v1::Receipt& receipt);
 };
 

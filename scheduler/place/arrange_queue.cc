@@ -12,7 +12,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// An arrangement is taken for a gain above 1 %: plans that flutter tell people nothing.
+// An arrangement needs a gain above 1 %, because plans that flutter are useless to people.
 constexpr int64_t kGainShare = 100;
 
 }  // namespace
@@ -46,9 +46,11 @@ std::vector<Rearrangement::Place> QueuePlanner::LatestOf(const Part& part,
                                                          const PlacesOfJobs& plan) const {
   const std::vector<size_t>& jobs = part.block.jobs;
   const std::vector<size_t>& devices = part.block.devices;
+  // A search of the whole fleet may assign every device; a part must not touch the devices of
+  // others.
   const bool is_whole_fleet = devices.size() == loads_.size();
   std::vector<Rearrangement::Place> places;
-  std::vector<size_t> turns;  // Of the jobs that waited, in `places`.
+  std::vector<size_t> turns;  // Positions in `places` of the jobs that waited.
   std::vector<Rearrangement::Place> waited;
   for (size_t job = 0; job < jobs.size(); ++job) {
     const std::optional<RunStart>& start = plan.starts[jobs[job]];
@@ -65,6 +67,7 @@ std::vector<Rearrangement::Place> QueuePlanner::LatestOf(const Part& part,
                      return jobs_[jobs[a.job]].view->last_place->start <
                             jobs_[jobs[b.job]].view->last_place->start;
                    });
+  // Permutes only the jobs that waited, so newer jobs keep the turns that they have in order.
   for (size_t i = 0; i < turns.size(); ++i) {
     places[turns[i]] = waited[i];
   }
@@ -76,7 +79,7 @@ std::vector<QueuePlanner::Proposal> QueuePlanner::LatestProposals(const std::vec
   std::vector<Proposal> proposals;
   for (const Part& part : parts) {
     std::vector<Rearrangement::Place> places = LatestOf(part, plan);
-    std::map<size_t, double> reached;  // Of each device: the start of the job before.
+    std::map<size_t, double> reached;  // By device: the start of the previous job.
     const bool differs = std::any_of(places.begin(), places.end(), [&](const auto& place) {
       const std::optional<RunStart>& start = plan.starts[part.block.jobs[place.job]];
       if (!place.device.has_value() || !start.has_value()) {
@@ -102,7 +105,7 @@ std::vector<QueuePlanner::Proposal> QueuePlanner::Proposals(std::vector<Part>& p
       continue;
     }
     const bool expects_gain = ExpectsGain(part, answer.price, plan);
-    // Of a large fleet a pass is worth its time for an expected gain alone.
+    // In a large fleet only an expected gain justifies the time of a pass.
     if (expects_gain || part.block.devices.size() == loads_.size()) {
       proposals.push_back({&part, std::move(answer.places), expects_gain, kGainShare});
     }
@@ -124,6 +127,7 @@ QueuePlanner::Arrangement QueuePlanner::ArrangedBy(const std::vector<Proposal>& 
                                                    const Outcome& plan) const {
   Arrangement trial = arrangement_;
   trial.order.clear();
+  // Pins the jobs outside the changed parts, so that no part takes devices from another.
   if (proposals.front().part->block.devices.size() < loads_.size()) {
     for (size_t i = 0; i < jobs_.size(); ++i) {
       const std::optional<RunStart>& start = plan.places.starts[i];
@@ -160,6 +164,7 @@ bool QueuePlanner::Arrange(Outcome& plan) {
   if (!HasTrialLeft(kTrialPlacementsMax)) {
     return false;
   }
+  // Promises refer to this plan, before any change of the search.
   in_order_ = plan.places.starts;
   const Promises promises = PromisesOf(plan);
   std::vector<Part> parts = PartsOf(plan, promises);
@@ -182,9 +187,11 @@ bool QueuePlanner::Take(std::vector<Proposal> proposals, const Promises& promise
       proposals_dropped_ += drops && proposal.expects_gain ? 1 : 0;
       return drops;
     });
+    // The remaining parts were judged beside the dropped ones, so they need a pass of their own.
     if (dropped > 0) {
       continue;
     }
+    // Also jobs outside the changed parts must keep their promises.
     if (!IsFair(arrangement_.order, promises, outcome)) {
       proposals_dropped_ += static_cast<int>(proposals.size());
       return false;

@@ -41,15 +41,15 @@ Seconds UnixSecondsDown(absl::Time moment) {
   return absl::ToUnixSeconds(moment);
 }
 
-// A run of the plan on a pack or a supply. Of a probe the rules promise less than what later runs
-// of the plan leave for it: its joules by their mean, and its time by the lower end.
+// A run of the plan on a pack or a supply. For a probe the rules promise less than the charge that
+// later runs of the plan leave it: its joules by their mean, and its time by the lower end.
 struct DrawnRun {
   std::vector<SettledRun> promised;
   std::vector<SettledRun> reserved;
   bool is_probe = false;
 };
 
-// One pack or one supply, what draws from it already, and the plan's runs on it.
+// A pack or a supply, its present draw, and the plan's runs on it.
 class PowerJudge {
  public:
   PowerJudge(const timetable::Instance& fleet, const InstanceDevice& device) {
@@ -70,7 +70,7 @@ class PowerJudge {
   // In the order in which the plan took them.
   void Add(DrawnRun run) { runs_.push_back(std::move(run)); }
 
-  // Beside a probe each run is judged by what the plan knew of the others at its turn.
+  // Next to a probe, each run is checked with the other runs that the plan had placed by then.
   std::optional<std::string> Check() {
     for (size_t at = 0; at < runs_.size();) {
       const auto run = runs_.begin() + static_cast<ptrdiff_t>(at);
@@ -98,7 +98,7 @@ class PowerJudge {
     return run;
   }
 
-  // Each piece on a board of its own, which draws from here.
+  // Each piece runs on a separate board that draws from here.
   [[nodiscard]] std::optional<std::string> CheckTogether(absl::Span<const DrawnRun> runs) const {
     timetable::Instance with = alone_;
     std::vector<timetable::Planned> plan;
@@ -119,9 +119,9 @@ class PowerJudge {
   std::vector<DrawnRun> runs_;
 };
 
-// Each run is stated up to three times: where it runs, what it draws from the pack, and what from
-// the supply. The three have lengths of their own: a paused run draws for less time than it has the
-// board, and a supply bears the burst.
+// Each run is stated up to three times: where it runs, its draw from the pack, and its draw from
+// the supply. The three differ in length: a paused run draws for less time than it occupies the
+// board, and a supply must carry the bursts.
 class PlacesInstance {
  public:
   PlacesInstance(const Snapshot& snapshot, const FleetLoads& loads)
@@ -134,7 +134,7 @@ class PlacesInstance {
     }
   }
 
-  // Errors: a place that is none.
+  // Errors: an invalid place.
   std::optional<std::string> Add(const JobPlace& one) {
     const v1::Placement& placement = one.placed.placement;
     if (placement.device_id().empty()) {
@@ -176,7 +176,7 @@ class PlacesInstance {
   }
 
  private:
-  // The judge of a pack or a supply, and the first of its boards that runs a job of the plan.
+  // The checker of a pack or a supply, and the first of its boards that runs a job of the plan.
   struct DrawnPower {
     PowerJudge judge;
     std::string device_id;
@@ -194,7 +194,7 @@ class PlacesInstance {
     one.options.push_back({.device = device, .draw = {.length = std::max<Seconds>(1, length)}});
     return one;
   }
-  // A board at the same place, which is always free.
+  // Adds a board at the same place that is always free.
   int AddCopyOf(size_t device) {
     copies_.push_back(device);
     fleet_.instance.devices.emplace_back();
@@ -202,11 +202,11 @@ class PlacesInstance {
   }
 
   void AddPlace(const JobView& job, size_t device, const v1::Candidate& run) {
-    // The moments went through double seconds.
+    // The moments were converted to double seconds.
     constexpr absl::Duration kRounding = absl::Milliseconds(1);
     const Seconds begin = UnixSecondsUp(At(run.start_in_seconds()) + kRounding);
     const Seconds length = UnixSecondsDown(At(run.finish_in_seconds())) - begin;
-    // Without a whole second of the board: the next run may begin in the same.
+    // A run without a whole second on the board: the next run may begin in the same second.
     timetable::InstanceJob& one =
         AddRun(length < 1 ? AddCopyOf(device) : static_cast<int>(device), begin, length);
     one.group = fleet_.GroupOf(job.spec);
@@ -215,7 +215,8 @@ class PlacesInstance {
     }
     const Seconds deadline = UnixSecondsDown(
         At(job.spec.deadline_seconds() - job.WaitedSeconds(snapshot_.now)) + kRounding);
-    if (run.probe()) {  // Its first steps tell whether it meets its deadline: it may.
+    if (run.probe()) {  // Only its first steps can show whether it meets its deadline, so it may
+                        // run.
       AddRun(AddCopyOf(device), begin, UnixSecondsDown(LowerEnd(device, run)) - begin).deadline =
           deadline;
     } else {
@@ -223,7 +224,7 @@ class PlacesInstance {
     }
   }
 
-  // The end by the lower quantile, at the latest the expected one.
+  // The end by the lower quantile, but no later than the expected end.
   [[nodiscard]] absl::Time LowerEnd(size_t device, const v1::Candidate& run) const {
     const policy::Limits limits =
         LimitsFor(snapshot_.policies, snapshot_.devices[device].device.info());
@@ -262,7 +263,8 @@ class PlacesInstance {
     const Seconds horizon =
         pack.first_hour + timetable::kHour * static_cast<Seconds>(pack.harvest.front().size());
     SettledRun reserved{.begin = UnixSecondsUp(At(run.start_in_seconds())), .draw = *draw};
-    if (reserved.begin + draw->length > horizon) {  // No sun is known for it, and no rule counts.
+    if (reserved.begin + draw->length >
+        horizon) {  // The sun is unknown there, and no rule applies.
       judge.AddSettled(reserved);
       return;
     }
@@ -307,11 +309,12 @@ class PlacesInstance {
   const Snapshot& snapshot_;
   const FleetLoads& loads_;
   FleetInstance fleet_;
-  std::vector<size_t> copies_;         // Of which boards, in order.
-  std::vector<InstanceDevice> power_;  // Of each board of the snapshot.
+  std::vector<size_t> copies_;         // Boards that they copy, in order.
+  std::vector<InstanceDevice> power_;  // By board of the snapshot.
   std::map<std::string, size_t> devices_;
   std::vector<timetable::Planned> plan_;
-  std::map<std::pair<int, int>, DrawnPower> powers_;  // By pack and supply, one of which is none.
+  std::map<std::pair<int, int>, DrawnPower>
+      powers_;  // By pack and supply, one of which is missing.
 };
 
 }  // namespace

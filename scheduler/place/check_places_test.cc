@@ -157,8 +157,8 @@ TEST(CheckPlacesTest, PlansOfBoardsWithPausesPass) {
   EXPECT_GT(waiting, 300);
 }
 
-// The pack of a probe has to bear its mean, and its deadline its lower end. Of another run they
-// bear more.
+// The pack of a probe has to supply its mean, and its deadline has to hold at its lower end. Other
+// runs must meet stricter bounds.
 TEST(CheckPlacesTest, ProbesAreJudgedByWhatTheyPromise) {
   int probes = 0;
   int too_wide = 0;
@@ -180,7 +180,7 @@ TEST(CheckPlacesTest, ProbesAreJudgedByWhatTheyPromise) {
   EXPECT_GT(too_wide, 20);
 }
 
-// One board for two jobs of one hour and a pack that lasts for both.
+// One board for two jobs of one hour and a pack that suffices for both.
 class CheckPlacesRulesTest : public testing::Test {
  protected:
   CheckPlacesRulesTest() {

@@ -10,7 +10,7 @@ namespace {
 
 using timetable::Seconds;
 
-// The index of what boards may share; is_new: none of them had it yet.
+// The index of what boards may share; is_new: it is the first board with it.
 template <typename Shared>
 int IndexOf(const Shared* shared, std::map<const Shared*, int>& known, bool& is_new) {
   const auto [entry, is_first] = known.emplace(shared, static_cast<int>(known.size()));
@@ -73,7 +73,7 @@ int FleetInstance::GroupOf(const v1::JobSpec& spec) {
   const auto [group, is_new] =
       groups_.emplace(AntiAffinityGroupOf(spec), static_cast<int>(instance.groups.size()));
   if (is_new) {
-    // A device that lacks the label is no way of these jobs.
+    // Jobs of this group cannot run on a device that lacks the label.
     std::map<std::optional<std::string>, int> known;
     std::vector<int>& places = instance.groups.emplace_back().places;
     for (const size_t i : devices) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The boards of a plan as an instance of the timetable: when each is free, the packs and supplies
-// that they share, and what draws from these already. Pure.
+// that they share, and the present draw from these. Pure.
 #ifndef WATTLE_SCHEDULER_PLACE_FLEET_INSTANCE_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_FLEET_INSTANCE_INTERNAL_H_
 
@@ -21,16 +21,16 @@ namespace wattle::scheduler {
 
 class FleetInstance {
  public:
-  // loads: before the first job of the plan. devices: of the snapshot, in the order in which the
-  // instance counts them. A board is closed until it is free.
+  // loads: before the first job of the plan. devices: indices in the snapshot, in the order of the
+  // instance. A board is closed until it is free.
   FleetInstance(const Snapshot& snapshot, const FleetLoads& loads,
                 absl::Span<const size_t> devices);
 
-  // Without jobs at first. The caller adds them.
+  // Without jobs; the caller adds them.
   timetable::Instance instance;
   std::vector<size_t> devices;
 
-  // The index of the job's group in the instance, which has it from then on.
+  // The index of the job's group in the instance, which is added if missing.
   int GroupOf(const v1::JobSpec& spec);
 
  private:

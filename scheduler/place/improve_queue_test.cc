@@ -117,7 +117,7 @@ class LatestPlanTest : public testing::Test {
       view.free_at = kTestNow + absl::Hours(2);
     }
   }
-  // Of both jobs on b, in seconds a token; on a they need 0.01.
+  // Paces of both jobs on b, in seconds a token; on a they need 0.01.
   void LearnPaces(double j1, double j2, ProfileTable& profiles) {
     Learn(snapshot_.devices[0], snapshot_.queue[0], {0.01, 10}, profiles);
     Learn(snapshot_.devices[1], snapshot_.queue[0], {j1, 10}, profiles);
@@ -139,7 +139,7 @@ TEST_F(LatestPlanTest, ADearerLatestPlanIsLeft) {
   EXPECT_THAT(Plan(), ElementsAre("j1 waits for id-b", "j2 waits for id-a"));
 }
 
-// By less than what the search looks for.
+// Dearer by less than the gain that the search needs.
 TEST_F(LatestPlanTest, ALatestPlanThatIsALittleDearerIsLeft) {
   ProfileTable profiles;
   LearnPaces(0.01005, 0.00998, profiles);

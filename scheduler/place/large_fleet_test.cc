@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Fleets that the search looks at in parts: plans that are cheaper than job by job, and fair.
+// Tests fleets that the search divides into parts: plans are fair, and cheaper than job by job.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -126,7 +126,7 @@ void ExpectCheaperPlansThatKeepThePromises(int priority) {
       jobs[job.id.value()] = &job;
     }
     std::map<std::string, v1::Candidate> in_order;
-    const auto price = [](const v1::Candidate& run) {  // As the default patience has it.
+    const auto price = [](const v1::Candidate& run) {  // With the default patience.
       return run.marginal_energy_joules() * (1 + run.start_in_seconds() / 360'000);
     };
     double total = 0;

@@ -26,13 +26,13 @@ namespace {
 
 constexpr unsigned kSeeds = 150;
 constexpr int kWorkloads = 4;
-// Of a job that has no place: more than all runs of a queue together.
+// Price of a job without a place: more than all runs of a queue together.
 constexpr double kLeftOutJoules = 1e9;
 
 // A board as a drawing: what it takes for a token of each workload, and its pack.
 struct DrawnBoard {
   std::string name;
-  std::vector<MeasuredPace> paces;  // Of each workload.
+  std::vector<MeasuredPace> paces;  // By workload.
   double pack_wh = 0;               // 0: on mains.
   double charge = 1;
   double noon_watts = 0;
@@ -46,7 +46,7 @@ struct DrawnJob {
 struct Drawing {
   std::vector<DrawnBoard> boards;
   std::vector<DrawnJob> jobs;
-  double joules = 1;  // What a joule counts.
+  double joules = 1;  // Value of a joule.
 };
 
 Drawing Draw(unsigned seed) {
@@ -62,7 +62,7 @@ Drawing Draw(unsigned seed) {
     for (int workload = 0; workload < kWorkloads; ++workload) {
       board.paces.push_back({between(0.005, 0.02), between(7, 15)});
     }
-    // With a board on mains every job has a place.
+    // If a board is on mains, every job has a place.
     if (i > 0 && dice() % 4 > 0) {
       board.pack_wh = between(40, 120);
       board.charge = between(0.3, 1);
@@ -83,7 +83,7 @@ Drawing Draw(unsigned seed) {
   return drawing;
 }
 
-// What a plan decides of a job.
+// A plan's decision about a job.
 struct Decision {
   std::string board;  // Empty: the job has no place.
   double start_hours = 0;

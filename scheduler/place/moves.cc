@@ -21,17 +21,17 @@
 namespace wattle::scheduler {
 namespace {
 
-// Counts and no time, so that the same snapshot gives the same moves.
+// Counts instead of times, so that the same snapshot gives the same moves.
 constexpr size_t kRestsMax = 32;
 constexpr size_t kFreeDevicesMax = 32;
 constexpr size_t kMovesOfAPlanMax = 4;
 constexpr double kGainShareMin = 0.1;
 constexpr double kGainOverWayMin = 3;
 constexpr double kStartRoundingSeconds = 1;
-// A shorter rest stays: what a move saves of it is less than people lose by looking for the job.
+// A shorter rest stays: people would lose more by looking for the job than a move saves.
 constexpr absl::Duration kRestMin = absl::Minutes(5);
 
-// What a rest costs by its job's objective.
+// Costs of a rest by its job's objective.
 struct Costs {
   [[nodiscard]] bool gain_is_worth_it() const {
     const double gain = here - (there_upper + way);
@@ -39,12 +39,12 @@ struct Costs {
   }
 
   double here = 0;
-  double there = 0;        // Without the way.
+  double there = 0;        // Without hand-over and transfers.
   double there_upper = 0;  // At the upper end of the prediction.
   double way = 0;          // Hand-over and transfers.
 };
 
-// So many of `all` at most, from another one on at each turn.
+// Keeps at most `most` elements, beginning with another one at each turn.
 template <typename T>
 void TakeTurns(int64_t turn, size_t most, std::vector<T>& all) {
   if (all.size() > most) {
@@ -59,7 +59,7 @@ bool IsIdle(const Snapshot& snapshot, const DeviceView& view, const DeviceLoad& 
          view.device.running_attempt_id().empty() && load.free_at <= snapshot.now;
 }
 
-// The devices on which the plan of the queue starts nothing now.
+// The devices on which the plan of the queue starts no job now.
 std::vector<size_t> FreeDevices(const Snapshot& snapshot, const FleetLoads& loads) {
   std::vector<size_t> devices;
   for (size_t i = 0; i < loads.size(); ++i) {
@@ -78,7 +78,7 @@ std::vector<size_t> FreeDevices(const Snapshot& snapshot, const FleetLoads& load
   return devices;
 }
 
-// Those that hand over already, then the longest rests.
+// First the attempts that are handing over, then the others by length of their rest.
 std::vector<const RunningRest*> RestsInOrder(const Snapshot& snapshot) {
   std::vector<const RunningRest*> rests;
   for (const RunningRest& rest : snapshot.running) {
@@ -117,7 +117,7 @@ class MoveFinder {
 
   [[nodiscard]] bool HasFreeDevice() const { return !free_.empty(); }
 
-  // The move, whose device is then taken. nullopt: the rest stays.
+  // The move; its device is then taken. nullopt: the rest stays.
   std::optional<GainfulMove> Find(const RunningRest& rest) {
     const absl::StatusOr<WorkAmount> work = WorkOfJob(rest.job, *snapshot_.profiles);
     if (!work.ok()) {
@@ -148,7 +148,7 @@ class MoveFinder {
   }
 
  private:
-  // No run may begin before the checkpoint is here.
+  // The loads in which no run may begin before the checkpoint has arrived.
   const FleetLoads& LoadsAfter(absl::Duration hand_over) {
     later_ = loads_;
     for (const size_t device : free_) {
@@ -158,7 +158,7 @@ class MoveFinder {
     return later_;
   }
 
-  // Not behind other work of the device.
+  // Whether the rest would not wait for other work of the device.
   static bool StartsInTime(const RunningRest& rest, const Option& option) {
     return option.run.start_in_seconds <=
            absl::ToDoubleSeconds(rest.hand_over) + kStartRoundingSeconds;

@@ -112,9 +112,9 @@ TEST_F(MovesTest, AShortRestStays) {
 }
 
 TEST_F(MovesTest, TheGainIsThreeTimesWhatTheWayTakes) {
-  rest().hand_over_energy = Joules(50'000);  // Of a gain of 106 kJ.
+  rest().hand_over_energy = Joules(50'000);  // Against a gain of 106 kJ.
   EXPECT_THAT(Moves(), IsEmpty());
-  rest().hand_over_energy = Joules(30'000);  // Of a gain of 126 kJ.
+  rest().hand_over_energy = Joules(30'000);  // Against a gain of 126 kJ.
   EXPECT_THAT(Moves(), SizeIs(1));
   // 40 GB over the board's link draw as much.
   rest().hand_over_energy = Joules(600);
@@ -149,9 +149,9 @@ TEST_F(MovesTest, TheDeadlineHoldsAtTheUpperEnd) {
 }
 
 TEST_F(MovesTest, NoPlaceOfTheQueueMovesForARest) {
-  snapshot_.queue = {TenHours("j2")};  // It starts on b now.
+  snapshot_.queue = {TenHours("j2")};  // The job starts on b now.
   EXPECT_THAT(Moves(), IsEmpty());
-  snapshot_.queue[0].avoided_devices = {DeviceId("id-b")};  // It waits for a.
+  snapshot_.queue[0].avoided_devices = {DeviceId("id-b")};  // The job waits for a.
   EXPECT_THAT(Moves(), SizeIs(1));
   // A job has its place on b in an hour: the rest does not fit in front of it.
   std::vector<DeviceLoad> loads = InitialLoads(snapshot_);
@@ -160,7 +160,7 @@ TEST_F(MovesTest, NoPlaceOfTheQueueMovesForARest) {
     return MovesByGain(snapshot_, loads, {}).size();
   };
   EXPECT_EQ(reserve(absl::Hours(1)), 0);
-  EXPECT_EQ(reserve(absl::Hours(5)), 0);  // It fits by its mean only.
+  EXPECT_EQ(reserve(absl::Hours(5)), 0);  // Fits only by its mean.
   EXPECT_EQ(reserve(absl::Hours(9)), 1);
 }
 
@@ -211,7 +211,7 @@ TEST_F(MovesTest, TheOrderOfDevicesAndRestsPlaysNoPart) {
   }
 }
 
-// A plan looks at some of many rests, and later plans at the others.
+// A plan evaluates some of many rests, and later plans the others.
 TEST_F(MovesTest, EachRestHasItsTurn) {
   snapshot_.running.clear();
   for (int job = 1; job <= 200; ++job) {

@@ -22,7 +22,7 @@ namespace wattle::scheduler {
 
 namespace {
 
-// Adds the choice of each objective on the same snapshot.
+// Adds the choice by each objective on the same snapshot.
 void AddChoices(const FleetView& fleet,
                 const std::function<EvaluatedDevices(const JobView& job)>& evaluate, JobView job,
                 v1::PlanResponse& plan) {
@@ -85,7 +85,7 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
   EvaluatedDevices evaluated = fleet.EvaluateDevices(job, work, loads);
   if (evaluated.feasible == 0 && job.spec.deadline_seconds() > 0) {
     evaluated = fleet.EvaluateDevices(job, work, loads, DeadlineBy::kMean);
-    if (evaluated.feasible == 0) {  // The refusal at the upper quantile says more.
+    if (evaluated.feasible == 0) {  // The refusal at the upper quantile is more informative.
       evaluated = fleet.EvaluateDevices(job, work, loads);
     }
   }
@@ -116,7 +116,7 @@ absl::StatusOr<v1::PlanResponse> PlanJobOrStartByMean(const Snapshot& snapshot,
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   FleetView fleet(snapshot, EvaluationOptions{.dry_run = true});
   if (fleet.EvaluateDevicesNowOrLater(job, work, InitialLoads(snapshot)).feasible > 0) {
-    return plan;  // A later start is sure.
+    return plan;  // A later start is certain.
   }
   WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse by_mean, PlanJobBy(DeadlineBy::kMean, snapshot, job));
   return by_mean.chosen_device_id().empty() ? std::move(plan) : std::move(by_mean);

@@ -118,7 +118,7 @@ TEST(PlanJobTest, WallSecondsFollowTheTimeScale) {
   const v1::PlanResponse plan = Plan(snapshot, job);
   EXPECT_NEAR(plan.candidates(0).finish_in_seconds(), 0.01 * real, 1e-6);
   EXPECT_NEAR(plan.candidates(0).prediction().run_seconds().mean(), 11726, 59);
-  // A deadline is wall time too: 600 s are too few for the real board alone.
+  // A deadline is wall time too: only for the real board are 600 s too few.
   JobView urgent = job;
   urgent.spec.set_deadline_seconds(600);
   EXPECT_TRUE(Plan(snapshot, urgent).candidates(0).feasible());

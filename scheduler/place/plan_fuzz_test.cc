@@ -154,13 +154,13 @@ void ExpectKeepsRules(const Snapshot& snapshot, const JobView& job, const v1::Ca
     }
     const v1::Prediction& prediction = chosen.prediction();
     const v1::Interval& seconds = prediction.run_seconds();
-    // Of a probe the lower end has to meet the deadline, and the battery to hold the mean.
+    // For a probe the lower end has to meet the deadline, and the battery has to supply the mean.
     const double sooner =
         chosen.probe() ? prediction.time_scale() * (seconds.mean() - seconds.low()) : 0;
     if (chosen.probe()) {
       EXPECT_GT(std::pow(seconds.high() / seconds.mean(), 2), 3);
     }
-    // What a shorter run spares of pauses the plan alone tells.
+    // Only the plan states which pauses a shorter run avoids.
     const policy::Limits limits = LimitsFor(snapshot.policies, info);
     const bool pauses = !limits.windows.empty() || limits.budget.has_value();
     if (job.spec.deadline_seconds() > 0 && !(chosen.probe() && pauses)) {
@@ -212,7 +212,7 @@ void SetAntiAffinity(unsigned seed, Snapshot& snapshot) {
   }
 }
 
-// Names a device's place by what it says of itself.
+// Names a device's place by its own labels.
 std::string PlaceName(const Snapshot& snapshot, const std::string& device, const std::string& by) {
   for (const DeviceView& view : snapshot.devices) {
     const v1::DeviceInfo& info = view.device.info();
@@ -307,7 +307,7 @@ void ExpectNever(const Snapshot& snapshot, const JobView& job) {
     free.committed_energy = Joules(0);
     const auto plan = PlanJob(alone, job);
     if (!plan.ok() || job.spec.finetune().has_model_shape()) {
-      return;  // There is no such work, or it is for dry runs alone.
+      return;  // There is no such work, or only for dry runs.
     }
     const v1::Candidate& candidate = plan->candidates(0);
     EXPECT_FALSE(candidate.feasible()) << candidate.ShortDebugString();
@@ -397,7 +397,7 @@ TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
   EXPECT_GT(never, 50);
 }
 
-// What a ledger may tell of the sun: nothing, hours, or nonsense.
+// Possible harvests in a ledger: none, hours, or nonsense.
 void AddHarvest(DeviceView* view, Dice* dice) {
   const double kNonsense[] = {std::nan(""), HUGE_VAL, -HUGE_VAL, -1, 0, 1e300};
   const int hours = dice->OneIn(5) ? dice->Below(30) : 24;

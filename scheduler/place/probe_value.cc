@@ -12,7 +12,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// A probe that starts now has told after so many wall seconds: start, warm-up and its steps.
+// Wall seconds until the result of a probe that starts now: start, warm-up and its steps.
 constexpr double kProbeToldSeconds = 60;
 
 // Share of a standard normal distribution below `deviations`.
@@ -20,7 +20,7 @@ double NormalBelow(double deviations) {
   return 0.5 * std::erfc(-deviations / std::sqrt(2.0));
 }
 
-// Of a 90 % interval: 1.645 deviations to each side.
+// For a 90 % interval: 1.645 deviations to each side.
 double DeviationOf(const v1::Interval& interval) {
   constexpr double kDeviationsOf90Percent = 3.2897;
   return interval.low() > 0 ? std::log(interval.high() / interval.low()) / kDeviationsOf90Percent
@@ -97,7 +97,7 @@ std::vector<bool> DevicesToTry(const Snapshot& snapshot, const PlacesOfJobs& pla
 
 std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool>& free,
                                 const WaitingPlace& planned, EvaluatedDevices* evaluated) {
-  std::optional<size_t> best;  // In the options.
+  std::optional<size_t> best;  // Index in the options.
   for (size_t i = 0; i < static_cast<size_t>(evaluated->feasible); ++i) {
     const Option& option = *evaluated->options[i];
     const size_t device = option.run.device;

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What the first steps of a job on a device tell, where the device's prediction is wide, and what
-// the answer is worth: the expected loss of a decision by the means, less that of a decision by the
-// answer (value of information; Howard, "Information Value Theory", 1966). A run's seconds and
-// joules are log-normal about their mean, as their intervals are. Pure.
+// Value of the first steps of a job on a device with a wide prediction: the expected loss of a
+// decision by the means, less that of a decision after the first steps (value of information;
+// Howard, "Information Value Theory", 1966). Seconds and joules of a run are log-normal about their
+// mean, like their intervals. Pure.
 #ifndef WATTLE_SCHEDULER_PLACE_PROBE_VALUE_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_PROBE_VALUE_INTERNAL_H_
 
@@ -19,19 +19,19 @@
 
 namespace wattle::scheduler {
 
-// To `jobs` jobs of one work that have the deadline: each of them would draw joules until its
-// deadline and then miss it, as often as the prediction lets expect. Without a
-// deadline or a deviation the value is 0.
+// The value to `jobs` jobs of one work with this deadline. Without the probe, each job that misses
+// its deadline, with the probability that the prediction gives, draws joules in vain until then.
+// Without a deadline or a deviation the value is 0.
 v1::ProbeValue ValueToDeadlines(const Option& probe, double deadline_in_seconds, int jobs);
 
-// To `jobs` other jobs of the same work, each of which would take its best known device for
-// `known_cost` without the answer. The present job is expected to cost `cost_of_trying` more than
-// there, if it stays to its end.
+// The value to `jobs` other jobs of the same work, each of which would otherwise take its best
+// known device for `known_cost`. The present job is expected to cost `cost_of_trying` more on the
+// tried device than there, if it stays to its end.
 v1::ProbeValue ValueToOthers(const Option& tried, double known_cost, int jobs);
 
-// Whether the job still waits when a probe that starts now has told.
+// Whether the job still waits when the first steps of a probe that starts now are known.
 [[nodiscard]] bool WaitsForProbe(const std::optional<RunStart>& start);
-// Devices that no job of the plan takes, of classes of which no board learns just now.
+// Devices that no job of the plan takes, and of whose class no board is probing now.
 std::vector<bool> DevicesToTry(const Snapshot& snapshot, const PlacesOfJobs& plan);
 
 // A waiting job in the plan: its device, its cost there, and the other waiting jobs of its work.
@@ -40,10 +40,10 @@ struct WaitingPlace {
   double cost = 0;
   int others = 0;
 };
-// Makes the device the choice of `evaluated` whose answer is worth most per joule to the others,
-// if the answer is worth more than the job is expected to cost more there. The device is one of
-// `free`, has a wide prediction, could start the job now, and may still explore today; the job's
-// device in the plan has a narrow one. Returns the device; nullopt: none pays.
+// Makes the device with the greatest value per joule to the other jobs the choice of `evaluated`,
+// if that value exceeds the expected extra cost of the job there. The device is one of `free`, has
+// a wide prediction, could start the job now, and has exploration budget left today; the job's
+// device in the plan has a narrow prediction. Returns the device; nullopt: no trial pays.
 std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool>& free,
                                 const WaitingPlace& planned, EvaluatedDevices* evaluated);
 

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a probe is worth, against drawn truths; and queues in which a job tries a board for others.
+// Compares the value of a probe with drawn truths; and queues in which a job tries a board for
+// others.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -39,7 +40,7 @@ Option WideOption(double mean_joules, double deviation) {
           .prediction = std::make_shared<const v1::Prediction>(std::move(prediction))};
 }
 
-// The mean loss of a decision by the means, less that of a decision that knows the truth.
+// The mean loss of a decision by the means, less that of a decision by the truth.
 double DrawnGain(double mean, double deviation, double known, std::mt19937& random) {
   std::lognormal_distribution<double> truth(std::log(mean) - deviation * deviation / 2, deviation);
   constexpr int kDraws = 200'000;
@@ -69,7 +70,7 @@ TEST(ProbeValueTest, CertaintyIsWorthNothing) {
   EXPECT_EQ(ValueToDeadlines(WideOption(1500, 1), /*deadline_in_seconds=*/0, 9).loss_avoided(), 0);
 }
 
-// A measured board, and one of a class that nobody measured, whose mean cost is so many times the
+// A measured board, and one of an unmeasured class, whose mean cost is this multiple of the
 // measured one's. Jobs of 2.8 h wait for the measured board.
 class TrialTest : public testing::Test {
  protected:

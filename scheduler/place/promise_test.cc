@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Who is put off for the joules of the queue, and for how long.
+// Tests which jobs are put off for the joules of the queue, and for how long.
 #include <limits>
 #include <map>
 #include <string>
@@ -84,7 +84,7 @@ TEST(PromiseOfADryRunTest, CountsFromNow) {
 }
 
 // One board. The cheap job, "j1", and the hungry ones run for about 10 h; a hungry one takes three
-// times the joules, and so its waiting costs three times as much.
+// times the joules, so its waiting costs three times as much.
 class PutOffTest : public testing::Test {
  protected:
   PutOffTest() {
@@ -133,7 +133,7 @@ TEST_F(PutOffTest, NotBeyondTheBoundSinceItsSubmission) {
   EXPECT_TRUE(PlacementOf("j1").wait());
   cheap().submitted = kTestNow - spare - absl::Minutes(1);
   EXPECT_FALSE(PlacementOf("j1").wait());
-  EXPECT_THAT(PlacementOf("j2").waits_for(), IsEmpty());  // It waits for its turn.
+  EXPECT_THAT(PlacementOf("j2").waits_for(), IsEmpty());  // The job waits for its turn.
 }
 
 TEST_F(PutOffTest, AJobThatIsWantedSoonIsNot) {
@@ -152,7 +152,7 @@ TEST_F(PutOffTest, AJobWithADeadlineIsNot) {
   }
 }
 
-// A hungry job of five hours comes each time before the board is free. Job by job j1 starts first.
+// A hungry job of five hours always arrives before the board is free. Job by job j1 starts first.
 TEST_F(PutOffTest, IsNotRepeatedWithoutEnd) {
   std::vector<JobView> jobs = {cheap()};
   for (int number = 2; number <= 9; ++number) {

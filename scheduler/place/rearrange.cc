@@ -19,9 +19,9 @@ namespace {
 using timetable::Millijoules;
 using timetable::Seconds;
 
-// How far the search looks on devices without a pack.
+// Horizon of the search on devices without a pack.
 constexpr Seconds kHorizon = Seconds{30} * 24 * timetable::kHour;
-constexpr double kJoulesMax = 1e10;  // Beyond it sums of millijoules could overflow.
+constexpr double kJoulesMax = 1e10;  // Beyond this, sums of millijoules could overflow.
 
 Millijoules MillijoulesOf(double joules) {
   return static_cast<Millijoules>(std::llround(1000 * std::clamp(joules, 0.0, kJoulesMax)));
@@ -31,7 +31,8 @@ double RunSeconds(const RunStart& start) {
   return std::max(1.0, start.finish_in_seconds - start.start_in_seconds);
 }
 
-// The run takes its mean time, and the joules of its upper quantile: the pack must bear them.
+// The run takes its mean time but the joules of its upper quantile, which the pack must be able to
+// supply.
 timetable::Draw DrawInMeanTime(timetable::Draw upper, const RunStart& start) {
   const Seconds length = static_cast<Seconds>(std::ceil(RunSeconds(start)));
   upper.power = upper.power * upper.length / length;
@@ -39,7 +40,7 @@ timetable::Draw DrawInMeanTime(timetable::Draw upper, const RunStart& start) {
   return upper;
 }
 
-// The search looks at a job's ways in the order of the boards' names.
+// The search visits a job's ways in the order of the boards' names.
 std::vector<size_t> ByName(const Snapshot& snapshot, absl::Span<const size_t> devices) {
   std::vector<size_t> sorted(devices.begin(), devices.end());
   std::sort(sorted.begin(), sorted.end(), [&snapshot](size_t a, size_t b) {
@@ -67,6 +68,7 @@ Rearrangement::Rearrangement(const Snapshot& snapshot, const FleetLoads& loads,
 }
 
 Rearrangement::Price Rearrangement::PriceFrom(size_t job, const RunStart& start) const {
+  // Prices in millijoules make jobs of different objectives comparable.
   const Scale& scale = scales_[job];
   const double joules = start.marginal_joules;
   switch (ObjectiveOf(jobs_[job]->spec.objective()).objective) {
@@ -92,7 +94,7 @@ Millijoules Rearrangement::PriceOf(size_t job, const RunStart& start) const {
 
 void Rearrangement::Add(const JobView& job, absl::Span<const Option* const> starts,
                         const std::optional<Promise>& promise) {
-  // A board that may do is no way for a job that has boards that do.
+  // An unproven board is no way for a job that has proven ones.
   const bool known = std::any_of(starts.begin(), starts.end(), [](const Option* start) {
     return start != nullptr && !start->probe;
   });
@@ -137,7 +139,7 @@ void Rearrangement::Add(const JobView& job, absl::Span<const Option* const> star
                                .cost_per_hour = price.per_hour});
     }
   }
-  // The search skips a job's ways by their number, so no name may decide on the number.
+  // The search skips a job's ways by their number, so the order must not depend on names.
   std::stable_sort(plain.options.begin(), plain.options.end(),
                    [](const timetable::JobOption& a, const timetable::JobOption& b) {
                      const auto rank = [](const timetable::JobOption& option) {
@@ -156,6 +158,7 @@ void Rearrangement::SetLeftOutPrices() {
     }
   }
   for (timetable::InstanceJob& job : fleet_.instance.jobs) {
+    // Above the sum of all other prices, so the search leaves out as few jobs as possible.
     job.left_out_price = dearest * static_cast<Millijoules>(fleet_.instance.jobs.size() + 1);
   }
 }
@@ -179,6 +182,7 @@ timetable::Schedule Rearrangement::FromLatest(absl::Span<const Place> latest) co
       others |= uint64_t{is_other} << i;
     }
     schedule.Insert(place.job, others);
+    // The former device may refuse the job by now.
     if (schedule.planned(place.job).device == timetable::Planned::kLeftOut) {
       schedule.Insert(place.job);
     }
@@ -199,6 +203,7 @@ Rearrangement::Answer Rearrangement::Search(const SearchEffort& effort,
       fleet_.instance, std::move(begin),
       {.moves = std::min(effort.moves_of_a_job * static_cast<int>(jobs_.size()), effort.moves_max),
        .seed = effort.seed});
+  // The check shares no code with the search, so it finds errors of the search.
   if (std::optional<std::string> broken = timetable::CheckPlan(fleet_.instance, best.plan())) {
     return {.places = {}, .broken_rule = *std::move(broken)};
   }

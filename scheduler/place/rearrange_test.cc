@@ -29,7 +29,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// A fine-tune of 3.6 million tokens: 10 h at 0.01 s a token. Its workload is told by the layers.
+// A fine-tune of 3.6 million tokens: 10 h at 0.01 s a token. The number of layers identifies its
+// workload.
 JobView LongJob(const std::string& id, int layers) {
   JobView job = RealJob(id, 18'000);
   *job.inputs[0].artifact.mutable_model_shape() = Gpt2Shape(layers);
@@ -61,7 +62,7 @@ TEST_F(RearrangeTest, AJobLeavesTheBoardThatAnotherJobNeedsMore) {
   EXPECT_THAT(plan[1].placement.reason(), HasSubstr("against b"));
 }
 
-// The search knows no windows: it would start j1 on b at once.
+// The search ignores windows: it would start j1 on b at once.
 TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
   Snapshot snapshot = TwoBoards();
   for (JobView& job : snapshot.queue) {
@@ -74,7 +75,7 @@ TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
   v1::Policy& policy = snapshot.policies.emplace_back();
   policy.set_name("barn");
   policy.add_selector("site=barn");
-  policy.add_work_windows("10:00-07:00");  // It is 08:00.
+  policy.add_work_windows("10:00-07:00");  // The time is 08:00.
   const QueueAndMoves plan = PlanQueueAndMoves(snapshot);
   EXPECT_THAT(Summary(plan.jobs), ElementsAre("j1 on id-a", "j2 waits for id-a"));
   EXPECT_EQ(plan.proposals_dropped, 1);
@@ -107,11 +108,11 @@ TEST_F(RearrangeTest, AnAnswerThatCheckPlanRefusesIsDroppedAndCounted) {
   EXPECT_EQ(found.places.at(JobId("j1")).device.value(), "id-b");
   EXPECT_EQ(found.proposals_dropped, 0);
   const QueueImprovement dropped = ImproveQueue(snapshot, broken);
-  EXPECT_THAT(dropped.places, IsEmpty());  // The plan that stands goes on.
+  EXPECT_THAT(dropped.places, IsEmpty());  // The present plan stays.
   EXPECT_EQ(dropped.proposals_dropped, 1);
 }
 
-// Of a plan in which j1 runs on b.
+// Refuses plans in which j1 runs on b.
 std::optional<std::string> RefuseB(const Snapshot& /*snapshot*/, const FleetLoads& /*loads*/,
                                    absl::Span<const JobPlace> places) {
   const bool is_on_b = std::any_of(places.begin(), places.end(), [](const JobPlace& one) {
@@ -120,7 +121,7 @@ std::optional<std::string> RefuseB(const Snapshot& /*snapshot*/, const FleetLoad
   return is_on_b ? std::optional<std::string>("floor: of b") : std::nullopt;
 }
 
-// What was found by the search, what goes on from the latest plan, and a start that stays.
+// Covers a result of the search, a kept latest plan, and a kept start.
 TEST_F(RearrangeTest, APlanThatCheckPlacesRefusesIsDroppedAndCounted) {
   for (const char* way : {"search", "latest", "stays"}) {
     SCOPED_TRACE(way);
@@ -163,7 +164,7 @@ TEST(RearrangeQueuesTest, TheOrderOfDevicesAndJobsInTheSnapshotPlaysNoPart) {
       }
     }
     const std::vector<QueuePlacement> plan = PlanQueue(snapshot);
-    // Job by job they come in the order of their ids.
+    // Job by job the order is that of their ids.
     moved += std::is_sorted(plan.begin(), plan.end(),
                             [](const auto& one, const auto& other) {
                               return one.job.value() < other.job.value();
@@ -187,7 +188,7 @@ TEST_F(RearrangeTest, AJobWhoseEndCountsKeepsItsBoard) {
   snapshot.queue[0].spec.set_deadline_seconds(100.0 * 3600);
   snapshot.queue[0].spec.set_priority(1);
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
-  // It ends in time on b too.
+  // The job ends in time on b too.
   snapshot.queue[0].spec.set_priority(0);
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-b", "j2 on id-a"));
 }

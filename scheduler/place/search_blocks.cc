@@ -10,18 +10,18 @@
 namespace wattle::scheduler {
 namespace {
 
-// A search bears so many jobs, and so many pairs of job and device.
+// Capacity of a search in jobs, and in pairs of job and device.
 constexpr size_t kJobsMax = 40;
 constexpr size_t kPairsMax = 1'000;
 constexpr size_t kDevicesMax = kPairsMax / kJobsMax;
 constexpr size_t kBlocksMax = 8;
 
-// Boards that stay together: one, or those of a power group.
+// Boards that stay together: a single one, or those of a power group.
 struct Unit {
   std::vector<size_t> devices;
-  int waiting = 0;  // Jobs.
+  int waiting = 0;  // Number of waiting jobs.
   double end_in_seconds = 0;
-  std::string name;  // Of the first device by name, and its id.
+  std::string name;  // First name of its devices, with the id.
 };
 
 bool Waits(const std::optional<RunStart>& start) {
@@ -76,7 +76,7 @@ SearchBlock FirstJobs(size_t devices, absl::Span<const size_t> order) {
   return block;
 }
 
-// Deals the units to blocks like cards, so that each block has busy ones and idle ones.
+// Deals the units to blocks like cards, so that each block has busy and idle ones.
 std::vector<SearchBlock> Deal(std::vector<Unit> units, absl::Span<const size_t> order,
                               const PlacesOfJobs& plan) {
   if (constexpr size_t kMost = kBlocksMax * kDevicesMax; units.size() > kMost) {

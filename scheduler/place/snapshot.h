@@ -30,32 +30,32 @@ namespace wattle::scheduler {
 
 class ProfileTable;
 
-// A running attempt that its device can hand over with its checkpoint, so that its job goes on
+// A running attempt that its device can hand over with its checkpoint, so that its job can continue
 // later or elsewhere.
 struct ReleasableAttempt {
   AttemptId id;
   JobId job;
   int32_t priority = 0;                             // The spec's.
-  absl::Time deadline = absl::InfiniteFuture();     // Of its job.
+  absl::Time deadline = absl::InfiniteFuture();     // Deadline of its job.
   absl::Duration remaining = absl::ZeroDuration();  // Wall time, at the run's upper quantile.
   absl::Duration hand_over = absl::ZeroDuration();  // From the release until the device is free.
-  absl::Duration resume = absl::ZeroDuration();     // Until the run goes on, once placed again.
+  absl::Duration resume = absl::ZeroDuration();     // Until the run resumes, once placed again.
 };
 
-// A running attempt whose guard may stop it at the reserve: its checkpoint keeps what it did.
+// A running attempt whose guard may stop it at the reserve; its checkpoint keeps the work.
 struct RestsAtReserve {
-  Joules held_back;                               // As policy::HeldBack.
-  absl::Duration restart = absl::ZeroDuration();  // Of the runner, behind each rest.
+  Joules held_back;                               // See policy::HeldBack.
+  absl::Duration restart = absl::ZeroDuration();  // Restart of the runner after each rest.
 };
 
-// What exploring may draw of a device (coordinator/core/exploration.h).
+// Exploration budget of a device (coordinator/core/exploration.h).
 struct ExplorationBudget {
   Joules left{std::numeric_limits<double>::infinity()};     // In the present day.
-  Joules per_day{std::numeric_limits<double>::infinity()};  // As far as it is known today.
+  Joules per_day{std::numeric_limits<double>::infinity()};  // As known today.
   absl::Time day_ends = absl::InfiniteFuture();
 };
 
-// What somebody expects of the sun of a device, as far as the latest days proved them right.
+// A forecast of a device's sun, with the trust that the latest days justify.
 struct SunForecast {
   std::string name;
   int64_t first_hour = 0;                    // Hours since 1970, UTC.
@@ -68,36 +68,36 @@ struct DeviceView {
   v1::Device device;
   // Wall time at which the device's running or placed attempt is expected to end; at or before
   // Snapshot::now: the device is free. A device that still runs an attempt after that time counts
-  // as busy for a little longer, never as free. The pause that the attempt has now is counted;
-  // those for a window or a budget to come are not: the plan adds them (device_load.h).
+  // as busy for a little longer, never as free. The present pause of the attempt is included;
+  // future pauses for a window or a budget are not, because the plan adds them (device_load.h).
   absl::Time free_at = absl::InfinitePast();
-  // When the paused attempt goes on; at or before Snapshot::now: it is not paused.
+  // When the paused attempt resumes; at or before Snapshot::now: it is not paused.
   absl::Time goes_on_at = absl::InfinitePast();
-  // Wall time of the attempt's work from now on, at the lower and the upper quantile of its run;
-  // both 0: not known, or a guess tells when its pause ends.
+  // Wall time of the attempt's remaining work, at the lower and the upper quantile of its run; both
+  // 0: unknown, or the end of its pause is a guess.
   absl::Duration remaining_low = absl::ZeroDuration();
   absl::Duration remaining_high = absl::ZeroDuration();
-  // The attempt only hands over until free_at, which no window and no budget stops.
+  // The attempt only hands over until free_at; no window and no budget stops a hand-over.
   bool hands_over = false;
   Joules committed_energy;  // Gross joules that the attempt is still expected to draw from the
                             // battery.
   Watts running_power;      // Mean gross watts that the attempt is expected to draw while it runs.
-  // Why the attempt does not go on now, one clause for people; empty: it does.
+  // Why the attempt does not run now, one clause for people; empty: it runs.
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;     // nullopt: it stays.
   std::optional<RestsAtReserve> rests_at_reserve;  // nullopt: the attempt does not rest.
   ExplorationBudget exploration;
-  // The artifacts that the attempt brings to the device, and for how long its fetch still takes the
+  // The artifacts that the attempt brings to the device, and how long its fetch still occupies the
   // link.
   std::vector<std::string> coming_artifact_ids;
   absl::Duration fetches_for = absl::ZeroDuration();
-  // The device runs an attempt of a wide prediction, whose first steps have not told yet.
+  // The device runs an attempt with a wide prediction, whose first steps are not known yet.
   bool probes = false;
-  // So many jobs more may wait on the device behind its attempt; negative: too many do.
+  // Number of further jobs that may wait on the device behind its attempt; negative: too many do.
   int queue_room = 0;
-  std::optional<SunForecast> sun_forecast;  // nullopt: none that is trusted.
-  // Runs on the device that were planned without rests: how many ended, as far back as anybody
-  // remembers, and how often its guard stopped one for want of charge.
+  std::optional<SunForecast> sun_forecast;  // nullopt: no forecast is trusted.
+  // Runs on the device that were planned without rests: how many ended, as far back as recorded,
+  // and how often its guard stopped one for lack of charge.
   int64_t runs_ended = 0;
   int64_t runs_stopped_by_charge = 0;
 };
@@ -108,24 +108,24 @@ inline constexpr char kFloorModelsField[] = "quality_floor.models";
 // A model that a job with a quality floor may run.
 struct ModelView {
   v1::ArtifactInfo artifact;
-  std::string reference;   // What a job file can write to mean it.
+  std::string reference;   // Its reference in a job file.
   bool is_parent = false;  // The model that the job names.
-  PeakMemory peak_memory;  // As JobView's, with this model.
+  PeakMemory peak_memory;  // See JobView; for this model.
 };
 
 // A form of a job that takes less memory and does the same work.
 struct LeanerForm {
-  std::string change;      // "activation_checkpointing: true", as a job file has it.
-  PeakMemory peak_memory;  // As JobView's.
+  std::string change;      // "activation_checkpointing: true", as written in a job file.
+  PeakMemory peak_memory;  // See JobView.
 };
 
 // Why a profile job makes no further run.
 struct ProfileEnd {
-  bool measured = false;  // What there was to measure; false: it measured nothing.
+  bool measured = false;  // True: it has measured everything; false: it measured nothing.
   std::string why;        // For people.
 };
 
-// Where the latest plan had a waiting job start.
+// The start of a waiting job in the latest plan.
 struct LastPlace {
   DeviceId device;
   absl::Time start;
@@ -145,55 +145,55 @@ struct JobView {
       absl::InfinitePast();  // Infinite past: a dry run, which counts as submitted now.
   std::vector<InputView> inputs;
   std::vector<DeviceId> avoided_devices;  // Devices on which an attempt failed.
-  // Devices on whose accelerator alone an attempt failed: their cores may take the job.
+  // Devices on which an attempt failed only on the accelerator: their cores may take the job.
   std::vector<DeviceId> avoided_accelerators = {};
-  // Estimated for the runner (models/memory_estimate.h, which the scheduler may not include); not
-  // known: memory is no reason to refuse.
+  // Estimated for the runner (models/memory_estimate.h, which the scheduler may not include); if
+  // unknown, memory is no reason to refuse.
   PeakMemory peak_memory;
-  // The memory of leaner forms, the largest first; nullopt: they were not looked at.
+  // The memory of leaner forms, the largest first; nullopt: not evaluated.
   std::optional<std::vector<LeanerForm>> leaner_forms = std::nullopt;
-  std::vector<ModelView> models;  // Of a job with a quality floor, all that it may run.
+  std::vector<ModelView> models;  // For a job with a quality floor: all models that it may run.
   Joules spent;                   // Gross, of the job's attempts so far.
-  // Optimizer steps that a checkpoint holds from which every device can go on; 0: none.
+  // Optimizer steps in a checkpoint from which every device can resume; 0: none.
   int64_t checkpoint_step = 0;
-  // Of a checkpoint that a device must fetch first; 0: that is not counted.
+  // Size of a checkpoint that a device must fetch first; 0: not counted.
   int64_t checkpoint_bytes = 0;
   // The device on which an attempt of the job waits behind another one and has not begun.
   std::optional<DeviceId> queued_on = std::nullopt;
   std::optional<LastPlace> last_place = std::nullopt;  // nullopt: it had none.
-  // Of a profile job: the run that `spec` is. It takes place in the point's mode and no other.
+  // For a profile job: the run that `spec` describes, which is possible only in the point's mode.
   std::optional<v1::ProfilePoint> profile_point = std::nullopt;
-  // Of that run: gross, with everything around it. The job's next run was judged by it. 0: no run
-  // was chosen.
+  // For that run: gross joules with everything around it, by which the job's next run was judged.
+  // 0: no run was chosen.
   Joules profile_demand = {};
-  // Of a profile job: the device that its label "device=" means, by name or id. The run was chosen
-  // for that device, and no other one takes it. Unset: the fleet has none.
+  // For a profile job: the device that its label "device=" names by name or id. The run was chosen
+  // for that device, and no other one takes it. Unset: the fleet lacks it.
   std::optional<DeviceId> profiled_device = std::nullopt;
-  std::optional<ProfileEnd> profile_end = std::nullopt;  // Of a profile job without a further run.
+  std::optional<ProfileEnd> profile_end = std::nullopt;  // For a profile job without a further run.
 };
 
-// What is left of a running attempt, which may cost less on another device (moves.h).
+// The rest of a running attempt, which may cost less on another device (moves.h).
 struct RunningRest {
   AttemptId attempt;
   DeviceId device;  // Where it runs.
-  // The rest as a job, behind the step that the attempt has reached. It avoids `device`.
+  // The rest as a job after the step that the attempt has reached. The job avoids `device`.
   JobView job;
-  absl::Duration remaining = absl::ZeroDuration();  // Where it runs: wall time, mean.
-  Joules marginal;                                  // Likewise, above idle.
-  absl::Duration hand_over = absl::ZeroDuration();  // Until its checkpoint is here.
+  absl::Duration remaining = absl::ZeroDuration();  // On its present device: mean wall time.
+  Joules marginal;                                  // On its present device: joules above idle.
+  absl::Duration hand_over = absl::ZeroDuration();  // Until its checkpoint has arrived.
   Joules hand_over_energy;
-  bool leaves = false;  // It was released for a gain and hands over.
+  bool leaves = false;  // The attempt was released for a gain and is being handed over.
 };
 
-// A job of a group whose jobs run apart (v1::Apart): one that is open, or has succeeded.
+// A job of a group whose jobs run apart (v1::Apart), which is open or has succeeded.
 struct AntiAffinityJob {
-  std::optional<DeviceId> device;  // Where it runs, waits or has succeeded; nullopt: it has none.
+  std::optional<DeviceId> device;  // Where it runs, waits or has succeeded; nullopt: no device.
   bool succeeded = false;
 };
 struct AntiAffinityGroup {
   v1::Apart anti_affinity;
   std::map<JobId, AntiAffinityJob> jobs;
-  // Boards of the fleet, or values of the group's label: no more of the jobs have a place.
+  // Number of boards of the fleet, or of values of the group's label: an upper bound for its jobs.
   size_t places = 0;
 };
 
@@ -203,7 +203,7 @@ struct Snapshot {
   std::vector<DeviceView> devices;
   std::vector<JobView> queue;        // In any order.
   std::vector<RunningRest> running;  // Attempts that may move for a gain, in any order.
-  int transfers_per_site = 2;        // Boards with one value of the label site that fetch at once.
+  int transfers_per_site = 2;        // Boards of one site (label "site") that fetch at once.
   std::map<std::string, AntiAffinityGroup>
       anti_affinity;  // Key: AntiAffinityGroupOf (anti_affinity.h).
   std::vector<v1::Policy>

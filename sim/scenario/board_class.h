@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The boards that a scenario can name: what the coordinator knows of such a board before it has
-// measured anything, and its idle draw. The figures are those of deploy/emulated. Thread-safe.
+// The boards that a scenario can name: the coordinator's knowledge about such a board before any
+// measurement, and its idle draw. The figures are those of deploy/emulated. Thread-safe.
 #ifndef WATTLE_SIM_SCENARIO_BOARD_CLASS_H_
 #define WATTLE_SIM_SCENARIO_BOARD_CLASS_H_
 
@@ -21,7 +21,7 @@ struct BoardClass {
   int cores = 0;
   std::string accelerator{};  // "cuda" or empty
   double flops_per_second = 0.0;
-  int64_t card_bytes{};  // of an accelerator with memory of its own; 0: it has the board's
+  int64_t card_bytes{};  // of an accelerator with its own memory; 0: it shares the board's
 };
 
 absl::Span<const BoardClass> BoardClasses();

@@ -19,11 +19,11 @@
 namespace wattle::sim {
 namespace {
 
-// Beyond the atmosphere the sun gives 1361 W/m2, and clouds beside it add a little for minutes.
+// Above the atmosphere the sun gives 1361 W/m2, and nearby clouds add a little for minutes.
 constexpr double kSunMax = 1500.0;
 // A file whose brightest hour is below this is in kW/m2.
 constexpr double kBrightestMin = 20.0;
-// Of a day's brightest hour, what its darkest may have.
+// Largest share of a day's brightest hour that its darkest hour may have.
 constexpr double kNightShare = 0.05;
 constexpr double kFullSun = 1000.0;
 constexpr double kLinkMbitMax = 1e5;
@@ -83,12 +83,12 @@ absl::Status CheckHour(const Line& line, size_t column, size_t wanted, absl::str
                      absl::StrCat(wanted, ", the hour after the one before"));
 }
 
-// Where the hours stand in a file.
+// Position of the hours in a file.
 struct SunTable {
   size_t first = 0;  // index of the first hour's line
   size_t column = 0;
   std::string field;
-  std::optional<size_t> hour_column{};  // it counts from 0
+  std::optional<size_t> hour_column{};  // counts from 0
 };
 
 absl::StatusOr<SunTable> FindSun(const std::vector<Line>& lines, absl::string_view file) {
@@ -115,8 +115,8 @@ absl::StatusOr<SunTable> FindSun(const std::vector<Line>& lines, absl::string_vi
                "a line hour,w_per_m2, or a file of PVGIS or PVWatts");
 }
 
-// Each day has an hour of night: a file that counts its hours from another one, or whose sun never
-// sets, is not what the scenario takes it for.
+// Checks that each day has an hour of night: otherwise the file counts its hours from another one,
+// or its sun never sets, and the scenario would misread it.
 absl::Status CheckNights(const std::vector<double>& watts, const std::vector<size_t>& lines,
                          absl::string_view file, absl::string_view field) {
   for (size_t day = 0; day + kHoursOfDay <= watts.size(); day += kHoursOfDay) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The tables that a scenario names: the sun and a link by the hour, and a trace of arrivals. Pure;
-// thread-safe. Errors are kInvalidArgument, one line with file, line, value and what is wanted.
+// Tables that a scenario names: the sun and a link by the hour, and a trace of arrivals. Pure;
+// thread-safe. Errors are kInvalidArgument, one line with file, line, value and the expected form.
 #ifndef WATTLE_SIM_SCENARIO_CSV_H_
 #define WATTLE_SIM_SCENARIO_CSV_H_
 
@@ -14,14 +14,14 @@
 
 namespace wattle::sim {
 
-// By hour, the sun on the panel as a share of 1000 W/m2. Three forms:
+// The sun on the panel by hour, as a share of 1000 W/m2. Three forms:
 //   hour,w_per_m2     a line for each hour, from 0 on
 //   PVGIS             a typical year or a series of hours, UTC: the column G(h)
 //   PVWatts           8760 hours of the place's own time: Plane of Array Irradiance
-// Night sun, kilowatts, gaps and numbers that are none are errors.
+// Errors also for night sun, kilowatts, gaps and malformed numbers.
 absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::string_view file);
 
-// By hour, the Mbit/s of a link: `hour,mbit` and a line for each hour, from 0 on.
+// The Mbit/s of a link by hour: `hour,mbit` and a line for each hour, from 0 on.
 absl::StatusOr<std::vector<double>> ParseLink(absl::string_view text, absl::string_view file);
 
 // Columns at_seconds and, if wanted, deadline_seconds (from submission), in order of time.

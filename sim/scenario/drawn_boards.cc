@@ -16,12 +16,12 @@
 namespace wattle::sim {
 namespace {
 
-// A day of drawn sun is at most this much brighter than the file's.
+// A day of drawn sun is brighter than the file's by at most this factor.
 constexpr double kSunFactorMax = 1.3;
-// A board's step, and the update of all, come in this part of the scenario.
+// A board's step, and the update of all boards, come after this share of the scenario.
 constexpr double kChangesFrom = 0.3;
 constexpr double kChangesUntil = 0.6;
-// The air about boards that `rates` lets throttle.
+// The air around boards that `rates` lets throttle.
 constexpr Celsius kAirMean{20.0};
 constexpr double kAirSwing = 15.0;
 
@@ -48,7 +48,7 @@ policy::Limits LimitsOfGroup(const Scenario& scenario, const BoardGroup& group) 
   return policy::LimitsOf(PoliciesOf(scenario, group));
 }
 
-// Of a shared pack one group may tell the panel for all.
+// In a shared pack one group may give the panel of all.
 Watts PanelOf(const Scenario& scenario, const BoardGroup& group) {
   Watts panel = group.panel;
   const std::string pack = SharedPackOf(scenario, group);

@@ -28,11 +28,11 @@ using formats::MessageText;
 using formats::ScalarText;
 
 constexpr double kBytesPerMegabitOfLink = 125'000.0;
-// Where neither the board nor its class tells.
+// If neither the board nor its class has a value.
 constexpr double kIdleWattsAssumed = 5.0;
-constexpr double kGaugeErrorMax = 0.2;  // As a scenario's boards may have.
+constexpr double kGaugeErrorMax = 0.2;  // The limit for a scenario's boards.
 constexpr const char* kOfFleet[] = {"fleet", "fleet_policies", "profiles"};
-// What a device has by itself; the simulation's boards get their own.
+// Labels that a device sets itself; the simulation's boards get their own.
 constexpr const char* kOwnLabels[] = {"device", "class", "isolation"};
 
 bool IsKnownClass(const std::string& name) {
@@ -46,10 +46,10 @@ double GaugeErrorOf(const v1::Device& device) {
                                                       : device.info().gauge_error_ratio();
 }
 
-// The lines of one board's entry, and what of it is assumed.
+// The lines of one board's entry, and its assumed values.
 class BoardText {
  public:
-  // gauge: the board that tells of the pack; itself, or another one on a shared pack.
+  // gauge: the board that measures the pack; itself, or another one on a shared pack.
   BoardText(const v1::Device& device, const v1::Device& gauge)
       : device_(device), gauge_(gauge), info_(device.info()) {}
 
@@ -145,10 +145,10 @@ class BoardText {
   bool has_pack_ = false;
 };
 
-// The boards whose field no change sets: "mast-1.link_mbit=5" is of one, "link_mbit=5" of all.
+// The boards whose field no change sets: "mast-1.link_mbit=5" applies to one, "link_mbit=5" to all.
 std::vector<std::string> NotSet(std::vector<std::string> boards,
                                 const std::vector<std::string>& set, absl::string_view field) {
-  // The fields that reach every board that lacks them without its name.
+  // Without a board's name, these fields apply to every board that lacks them.
   const bool of_all = field == "panel_watts" || field == "link_mbit";
   const auto is_set = [&](const std::string& board) {
     return std::any_of(set.begin(), set.end(), [&](const std::string& change) {
@@ -225,8 +225,8 @@ class FleetWriter {
     return text;
   }
 
-  // The board that tells of the pack of this one: of a shared pack the one with the best gauge, as
-  // plans have it.
+  // The board that measures this board's pack: on a shared pack the one with the best gauge, as in
+  // plans.
   const v1::Device& GaugeOf(const v1::Device& device) {
     for (const v1::Policy& policy : told_.policies) {
       if (!policy.power_group().shared_pack() || !policy::Selects(policy, device.info())) {
@@ -262,26 +262,26 @@ class FleetWriter {
       has_place_ = has_place_ || policy.has_place();
       policy.clear_place();
       if (policy.has_power_group() && shared_packs_.count(policy.power_group().name()) == 0) {
-        policy.mutable_power_group()->clear_shared_pack();  // Nobody knows its capacity.
+        policy.mutable_power_group()->clear_shared_pack();  // Its capacity is unknown.
       }
       if (policy.power_group().power_cap_watts() == 0.0 && !policy.power_group().shared_pack()) {
         policy.clear_power_group();
       }
-      if (core::ValidatePolicy(policy).ok()) {  // Else nothing is left of it.
+      if (core::ValidatePolicy(policy).ok()) {  // Otherwise the policy has become empty.
         absl::StrAppend(&text, "  - ", MessageText(policy), "\n");
       }
     }
     return text;
   }
 
-  // The measured rows of classes, and of single boards where their class has no such row. Those of
-  // real boards go before those of emulated ones, because the simulation's boards of a class are
-  // all alike.
+  // The measured rows of classes, and those of single boards whose class has no such row. Rows of
+  // real boards come before those of emulated ones, because all boards of a class are equal in the
+  // simulation.
   std::string Rows() {
     scheduler::ProfileTable table;
     std::set<std::string> origins = {""};  // The classes' own come first.
     for (const v1::ProfileRow& row : told_.rows) {
-      (void)table.Put(row);  // What is not valid serves no prediction, here or elsewhere.
+      (void)table.Put(row);  // The table rejects invalid rows, which no prediction may use.
       origins.insert(row.device_id());
     }
     std::map<std::string, v1::ProfileRow> chosen;
@@ -344,7 +344,7 @@ class FleetWriter {
     return text;
   }
 
-  // "links without cuts; no panel (panel_watts 0) on mast-1; …", without what `set` tells.
+  // "links without cuts; no panel (panel_watts 0) on mast-1; …", without the values in `set`.
   [[nodiscard]] std::string Assumed(const std::vector<std::string>& set) const {
     std::vector<std::string> lines = {"links without cuts"};
     const auto add = [&lines](const char* what, const std::vector<std::string>& names) {

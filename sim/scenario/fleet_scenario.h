@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Writes a real fleet, as its coordinator tells it, as the part of a scenario file that has boards,
-// policies, measured rows, models and data sets. scenario_file.h reads the text like any other
-// scenario. Pure; thread-safe.
+// Writes a real fleet, as listed by its coordinator, as the part of a scenario file that has
+// boards, policies, measured rows, models and data sets. scenario_file.h reads the text like any
+// other scenario. Pure; thread-safe.
 #ifndef WATTLE_SIM_SCENARIO_FLEET_SCENARIO_H_
 #define WATTLE_SIM_SCENARIO_FLEET_SCENARIO_H_
 
@@ -29,14 +29,14 @@ struct FleetTold {
 
 struct FleetScenario {
   std::string text;  // of a whole scenario file
-  // What neither the coordinator nor a change told: one line for people.
+  // Values that neither the coordinator nor a change gave: one line for people.
   std::string assumed;
 };
 
-// rest: the text of a scenario file without a fleet, which stands first in the whole one so that
-// its lines keep their numbers. Its own `models` and `data` go before the fleet's. Errors:
-// kInvalidArgument where the rest has a fleet, policies of a fleet or rows, or is no block of
-// fields; kFailedPrecondition where no board can work. set: of Changes; the text does not have it.
+// rest: the text of a scenario file without a fleet. It comes first in the whole file, so that its
+// lines keep their numbers. Its own `models` and `data` come before the fleet's. Errors:
+// kInvalidArgument if the rest has a fleet, policies of a fleet or rows, or is no block of fields;
+// kFailedPrecondition if no board can work. set: see Changes; it is not part of the text.
 absl::StatusOr<FleetScenario> ScenarioOfFleet(const FleetTold& told, absl::string_view rest,
                                               absl::string_view file,
                                               const std::vector<std::string>& set = {});

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a coordinator tells becomes the same boards, limits and rows of a scenario.
+// The lists of a coordinator become the same boards, limits and rows of a scenario.
 #include "sim/scenario/fleet_scenario.h"
 
 #include <string>
@@ -240,14 +240,14 @@ TEST(FleetScenarioTest, TrueRatesStandOnTheMeasuredRows) {
   const JobTruth before = TruthOf(*published, 1)[0].boards[0].jobs[0];
   const JobTruth after = TruthOf(*measured, 1)[0].boards[0].jobs[0];
   EXPECT_NEAR(after.seconds / before.seconds, 1.5, 0.01);
-  // And the coordinator of the simulation knows them: its first prediction is right.
+  // The simulation's coordinator has the rows too: its first prediction is right.
   const auto run = RunScenario(*measured, "ours", 1);
   ASSERT_THAT(run, IsOk());
   EXPECT_EQ(run->coverage.runs, 1);
   EXPECT_LT(run->coverage.log_error, 0.05);
 }
 
-// Of a class with rows of real and of emulated boards the real ones count.
+// In a class with rows of real and of emulated boards the real ones count.
 TEST(FleetScenarioTest, RowsOfEmulatedBoardsServeWhereThereAreNoOthers) {
   FleetTold told;
   told.devices = {BoardTold("nano-1")};
@@ -274,7 +274,7 @@ TEST(FleetScenarioTest, RowsOfEmulatedBoardsServeWhereThereAreNoOthers) {
   EXPECT_EQ(scenario->profiles.rows(0).seconds_per_unit().mean(),
             RowTold(1.1).seconds_per_unit().mean());
   EXPECT_EQ(scenario->profiles.rows(0).device_id(), "");
-  // A row that no fleet would take is left out, and that is said.
+  // A row that no fleet would accept is left out, with a note.
   told.rows = {RowTold(0.01)};
   std::string text;
   scenario = ScenarioOf(told, &text);

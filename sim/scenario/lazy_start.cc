@@ -11,17 +11,17 @@
 namespace wattle::sim {
 namespace {
 
-constexpr double kFullCharge = 0.99;  // What comes into a full pack is lost.
+constexpr double kFullCharge = 0.99;  // Energy for a full pack is lost.
 constexpr int64_t kHoursOfDay = 24;
 
-// What the board has seen come in at this hour of the day; 0 where it has not seen it yet.
+// The board's observed harvest in this hour of the day; 0 if it was never observed.
 double HarvestWatts(const v1::Device& device, int64_t unix_hour) {
   const auto& by_hour = device.ledger().harvest_power_watts_by_hour();
   const auto hour = static_cast<int>(unix_hour % kHoursOfDay);
   return hour < by_hour.size() ? std::max(0.0, by_hour[hour]) : 0.0;
 }
 
-// Joules that the sun of past days lets expect between two moments.
+// Joules expected between two moments from the sun of past days.
 double HarvestJoules(const v1::Device& device, absl::Time begin, absl::Time end) {
   double joules = 0.0;
   while (begin < end) {

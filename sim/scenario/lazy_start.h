@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // When the policy lsa lets a job begin: C. Moser, D. Brunelli, L. Thiele, L. Benini, "Real-time
-// scheduling for energy harvesting sensor nodes", 2007. The job waits as long as the board's energy
-// would not feed it without a break until its deadline. Pure.
+// scheduling for energy harvesting sensor nodes", 2007. The job waits while the board's energy
+// would not suffice to run it without a break until its deadline. Pure.
 #ifndef WATTLE_SIM_SCENARIO_LAZY_START_H_
 #define WATTLE_SIM_SCENARIO_LAZY_START_H_
 
@@ -13,9 +13,9 @@
 
 namespace wattle::sim {
 
-// The latest of now and the lazy start on the candidate's board. A board on mains, a full pack, a
-// job without a deadline and one that must begin now start at once. REQUIRES: the candidate is of a
-// plan of the snapshot.
+// The later of now and the lazy start on the candidate's board. A board on mains, a full pack, a
+// job without a deadline and a job that must begin now start at once. REQUIRES: the candidate is of
+// a plan of the snapshot.
 absl::Time LazyStart(const scheduler::Snapshot& snapshot, const v1::Candidate& candidate,
                      absl::Time deadline);
 

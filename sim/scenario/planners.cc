@@ -26,7 +26,7 @@ struct Row {
   const char* name;
   double (*cost)(const v1::Candidate&);  // null: the boards take turns
   Order order = Order::kByAge;
-  bool waits = false;    // also for a board that is busy, behind the jobs that wait for it already
+  bool waits = false;    // also waits for a busy board, after the jobs that already wait for it
   bool is_lazy = false;  // begins as late as the board's energy and the deadline allow
 };
 
@@ -48,16 +48,16 @@ constexpr Row kRows[] = {
     {"heft", Seconds, Order::kLongestFirst, /*waits=*/true},
     // Lazy scheduling: sim/scenario/lazy_start.h.
     {"lsa", Seconds, Order::kByDeadline, /*waits=*/false, /*is_lazy=*/true},
-    // The order and the choice of Wattle before plans looked at more than one job; its rules, its
-    // predictions and its rests are today's.
+    // Wattle's order and choice before plans considered more than one job, with today's rules,
+    // predictions and rests.
     {"greedy", NetJoules, Order::kByPriorityAndAge, /*waits=*/true},
 };
 
-// What the search between plans is measured against.
+// Baseline for the search between plans.
 constexpr char kWithoutImprover[] = "without_improver";
-// What the moves of running attempts are measured against.
+// Baseline for the moves of running attempts.
 constexpr char kWithoutMoves[] = "without_moves";
-// What knowing the boards' heat is measured against.
+// Baseline for the heat model of boards.
 constexpr char kWithoutHeat[] = "without_heat";
 
 absl::Time DeadlineOf(const scheduler::JobView& job) {
@@ -66,13 +66,13 @@ absl::Time DeadlineOf(const scheduler::JobView& job) {
              : absl::InfiniteFuture();
 }
 
-// A job with the answer of the planner's rules for the job alone.
+// A job with the answer of the planner's rules for only this job.
 struct Asked {
   const scheduler::JobView* job;
   absl::StatusOr<v1::PlanResponse> plan;
 };
 
-// The mean over the boards that take the job; 0: none does.
+// The mean over the boards that take the job; 0 if none does.
 double MeanRunSeconds(const Asked& asked) {
   if (!asked.plan.ok()) {
     return 0;
@@ -88,7 +88,7 @@ double MeanRunSeconds(const Asked& asked) {
   return boards == 0 ? 0 : sum / boards;
 }
 
-// Less goes first; then age and id.
+// Lower ranks go first; ties go by age and id.
 double RankOf(const Asked& asked, Order order, absl::Time now) {
   switch (order) {
     case Order::kByAge:
@@ -117,7 +117,7 @@ std::vector<Asked> InOrder(const scheduler::Snapshot& snapshot, Order order) {
   return jobs;
 }
 
-// The names of the boards after `last` come first, then those from the beginning.
+// Boards with names after `last` come first, then the others from the beginning.
 double Turn(const std::string& name, const std::string& last) {
   return name > last ? 0.0 : 1.0;
 }
@@ -137,7 +137,7 @@ class SimplePlanner {
   }
 
  private:
-  // How much later than it says a candidate starts, because this plan gave its board other jobs.
+  // Delay of a candidate's start, because this plan gave its board other jobs.
   [[nodiscard]] double BusySeconds(const v1::Candidate& candidate) const {
     const auto found = busy_seconds_.find(candidate.device_id());
     return found == busy_seconds_.end() ? 0 : found->second;

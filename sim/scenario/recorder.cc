@@ -20,7 +20,7 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kSampleSecondsMin = 900.0;
-// Of milliwatts, and of the trust in a forecast.
+// For milliwatts, and for the trust in a forecast.
 constexpr double kThousandths = 1000.0;
 
 double UnixSecondsAt(double at_seconds) {
@@ -31,7 +31,7 @@ int64_t UnixHourAt(double at_seconds) {
   return static_cast<int64_t>(std::floor(UnixSecondsAt(at_seconds) / kSecondsOfHour));
 }
 
-// Of the days before, and of a forecast as far as it is trusted.
+// From the days before, and from a forecast weighted by its trust.
 std::optional<Watts> ExpectedSun(Coordinator& coordinator, const std::string& device_id,
                                  double at_seconds) {
   const core::State& state = coordinator.durable();
@@ -120,8 +120,8 @@ Recorder::Recorder(const Scenario& scenario, uint64_t seed, Fleet& fleet, double
   }
 }
 
-// A board is advanced as it works. Sample looks at copies, because each stop of the board itself
-// would round its charge in another place.
+// Boards advance as they work. Sample uses copies, because an additional stop of the board itself
+// would change the rounding of its charge.
 void Recorder::Sample(double at_seconds) {
   recording_.events.push_back({at_seconds - begin_seconds_, fleet_.invariants().chain()});
   Coordinator& coordinator = fleet_.coordinator();

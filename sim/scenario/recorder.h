@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Records a run of a scenario (recording.h). The recorder looks at the run and changes nothing of
-// it: the same seed gives the same figures with and without it. Single-threaded.
+// Records a run of a scenario (recording.h). The recorder only observes the run: a seed gives the
+// same figures with and without it. Single-threaded.
 #ifndef WATTLE_SIM_SCENARIO_RECORDER_H_
 #define WATTLE_SIM_SCENARIO_RECORDER_H_
 
@@ -16,19 +16,19 @@
 
 namespace wattle::sim {
 
-// How the figures count a job.
+// The figures' view of a job.
 struct JobOutcome {
   bool done = false;
   bool missed = false;  // its deadline: it ended later, failed, or is still open after it
   bool failed = false;  // without a deadline
   bool open = false;    // when the scenario ends; missed too if its deadline has passed
-  double ended_unix_seconds = 0.0;  // the scenario's end where the job is still open
-  double late_seconds = 0.0;        // as LostJob's
+  double ended_unix_seconds = 0.0;  // the scenario's end if the job is still open
+  double late_seconds = 0.0;        // see LostJob
 };
 JobOutcome OutcomeOf(const v1::Job& job, double scenario_end_unix_seconds);
 
-// From one sample to the next: a quarter of an hour, and longer where a scenario is so long that a
-// board would have more than kSamplesMax of them.
+// The time between samples: a quarter of an hour, or longer for a scenario so long that a board
+// would have more than kSamplesMax of them.
 double SampleSeconds(double duration_seconds);
 inline constexpr int kSamplesMax = 3000;
 
@@ -39,10 +39,10 @@ class Recorder {
 
   [[nodiscard]] double step_seconds() const { return step_seconds_; }
   // Takes the packs' samples at this time of the simulation, which every board has reached or can
-  // be thought to.
+  // be extrapolated to.
   void Sample(double at_seconds);
-  // groups: the entry of jobs by a job's name. at_seconds: the simulation's time, when the scenario
-  // ends.
+  // groups: the entry of jobs by a job's name. at_seconds: the simulation's time at the end of the
+  // scenario.
   [[nodiscard]] Recording Finish(const std::map<std::string, std::string>& groups,
                                  double at_seconds) &&;
 

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What one run of a scenario leaves for drawings beside its figures: the attempts on each board,
-// the charge of its pack and the sun over time, the joules of each phase, and the jobs that were
-// late or failed. recorder.h makes it. Plain values.
+// The record of one run of a scenario for drawings: the attempts on each board, the charge of its
+// pack and the sun over time, the joules of each phase, and the jobs that were late or failed.
+// recorder.h makes it. Plain values.
 #ifndef WATTLE_SIM_SCENARIO_RECORDING_H_
 #define WATTLE_SIM_SCENARIO_RECORDING_H_
 
@@ -23,20 +23,20 @@ struct AttemptRecord {
   std::string job;             // its name
   std::string group;           // the entry of jobs that it belongs to
   double begin_seconds = 0.0;  // the board took it
-  double end_seconds = 0.0;    // the scenario's end where it still runs
+  double end_seconds = 0.0;    // the scenario's end if it still runs
   v1::AttemptState state = v1::ATTEMPT_STATE_UNSPECIFIED;
   std::string reason;              // of the state
-  std::optional<Joules> energy{};  // gross, by its receipt; absent: it has none yet
+  std::optional<Joules> energy{};  // gross, by its receipt; absent: no receipt yet
 };
 
-// The pack of a board at one moment; of a shared pack the same on each of its boards.
+// The pack of a board at one moment; equal on all boards of a shared pack.
 struct PackSample {
   double at_seconds = 0.0;
   Fraction charge{};  // in truth, not by the gauge
-  Watts sun{};        // what the panel gives
-  // What the planner counts on in this hour of the day; absent: nobody has seen this hour yet.
+  Watts sun{};        // power of the panel
+  // The planner's expectation for this hour of the day; absent: this hour was never observed.
   std::optional<Watts> expected_sun{};
-  // What the pushed forecast tells of this hour; absent: there is none.
+  // The pushed forecast for this hour; absent: there is none.
   std::optional<Watts> told_sun{};
 };
 
@@ -57,7 +57,7 @@ struct PhaseRecord {
   Joules energy{};
 };
 
-// What all boards drew since they are up, by the ledgers that they last reported.
+// Joules that all boards have drawn since their start, by the ledgers that they last reported.
 struct EnergyRecord {
   Joules idle{};
   Joules overhead{};
@@ -74,7 +74,7 @@ struct LostJob {
   double late_seconds = 0.0;  // from its deadline to its end, or to the scenario's; 0: not late
 };
 
-// All durable events until a moment, as a hash: what was submitted, heard and decided.
+// A hash of all durable events until a moment: submits, reports and decisions.
 struct EventsUntil {
   double at_seconds = 0.0;
   uint64_t hash = 0;

@@ -61,9 +61,9 @@ constexpr double kIntervalHigh = 0.95;
 // The air is warmest three hours after noon.
 constexpr double kWarmestHour = 15.0;
 
-// The periods are longer than a real fleet's where that changes no decision, so that a week costs
-// seconds. A guard takes no reading that is older than 30 s, and a gap of two minutes between
-// readings teaches a board nothing of its sun.
+// The periods are longer than a real fleet's if that changes no decision, so that a week costs
+// seconds. A guard rejects readings older than 30 s, and a gap of two minutes between readings
+// yields no data about the sun.
 Options OptionsFor(const Scenario& scenario, uint64_t seed) {
   Options options;
   options.seed = seed;
@@ -89,7 +89,7 @@ double SpanOf(const Scenario& scenario) {
   return kBeginSeconds + scenario.duration_seconds;
 }
 
-// The value at the share of the sorted values, between two of them by their distance.
+// The value at the share of the sorted values, interpolated between two of them.
 double Quantile(const std::vector<double>& sorted, double share) {
   const double place = share * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<size_t>(place);
@@ -97,8 +97,8 @@ double Quantile(const std::vector<double>& sorted, double share) {
   return sorted[below] + (sorted[above] - sorted[below]) * (place - std::floor(place));
 }
 
-// A plan asks for the memory of each waiting job. The jobs of a group are alike but for their name,
-// and their model and data never change.
+// A plan needs the memory of each waiting job. The jobs of a group differ only by name, and their
+// model and data never change.
 core::MemoryEstimator RememberMemory() {
   return
       [known = std::make_shared<std::map<std::string, PeakMemory>>()](
@@ -149,7 +149,7 @@ class ScenarioRun {
     if (recording != nullptr) {
       recorder.emplace(scenario_, seed_, fleet_, kBeginSeconds);
     }
-    // The loop stands still between two of its actions while the recorder looks.
+    // The loop stands still between two actions while the recorder works.
     double at = kBeginSeconds;
     while (recorder && at < SpanOf(scenario_)) {
       loop_.RunUntil(at, over);
@@ -246,7 +246,7 @@ class ScenarioRun {
     return machines;
   }
 
-  // The first board of a pack makes it.
+  // The first board of a pack creates it.
   static std::shared_ptr<SharedPack> SharedPackFor(const BoardSettings& board,
                                                    std::shared_ptr<SharedPack>& pack) {
     if (pack == nullptr) {
@@ -263,7 +263,7 @@ class ScenarioRun {
     return found == scenario_.artifacts.end() ? 0 : found->size_bytes();
   }
 
-  // place: of the command in the file, before the error.
+  // place: the command's place in the file, for the error.
   void Post(core::Command command, const std::string& place = "") {
     fleet_.coordinator().Post(std::move(command), [this, place](const event_loop::Answer& answer) {
       if (!answer.status.ok() && ended_.ok()) {
@@ -401,7 +401,7 @@ class ScenarioRun {
     }
   }
 
-  // Until the job first ran; of a job that never did, until it ended or the scenario did.
+  // Until the job first ran; for a job that never ran, until it or the scenario ended.
   static double WaitOf(const v1::Job& job, double ended) {
     for (const v1::Attempt& attempt : job.attempts()) {
       if (attempt.started_unix_seconds() > 0.0) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Runs a scenario: the real core, event loop, scheduler and agents on the simulated boards, and the
-// invariants of the simulation after every event. The same scenario, policy and seed give the same
-// figures on every machine. Pure.
+// Runs a scenario: the real core, event loop, scheduler and agents on the simulated boards, with
+// the invariants of the simulation checked after every event. Equal scenario, policy and seed give
+// equal figures on every machine. Pure.
 #ifndef WATTLE_SIM_SCENARIO_RUN_H_
 #define WATTLE_SIM_SCENARIO_RUN_H_
 
@@ -47,13 +47,13 @@ inline constexpr size_t kFigures = static_cast<size_t>(Figure::kCount);
 struct FigureRow {
   Figure figure;
   const char* key;   // in JSON
-  const char* head;  // of its column
+  const char* head;  // head of its column
   int decimals;
 };
 absl::Span<const FigureRow> FigureRows();
 
-// Undisturbed runs of one group's jobs on one class of boards, as their receipts tell: the run
-// itself, without fetch, start and upload.
+// Undisturbed runs of one group's jobs on one class of boards, by their receipts: the run itself,
+// without fetch, start and upload.
 struct ClassRuns {
   std::string device_class;
   std::string job;
@@ -63,7 +63,7 @@ struct ClassRuns {
   double watt_hours = 0.0;
 };
 
-// Why a job of the group failed: the reason of the first that did.
+// Why a job of the group failed: the reason of the first failed one.
 struct Failure {
   std::string job;
   std::string reason;
@@ -74,7 +74,7 @@ struct Coverage {
   int64_t runs = 0;
   int64_t inside = 0;      // seconds within the 90 % interval
   double log_error = 0.0;  // sum of |ln(seconds / predicted mean)|
-  // Of these, runs that began after their board's step or its new software.
+  // Those runs that began after their board's step or its new software.
   int64_t runs_after_change = 0;
   int64_t inside_after_change = 0;
   double log_error_after_change = 0.0;
@@ -94,7 +94,7 @@ struct RunFigures {
   Coverage coverage;
   std::vector<Failure> failures;      // one for each group, by name
   std::vector<ClassRuns> class_runs;  // by class and job
-  std::string plan_breach;            // the first of kPlanBreaches: which rule and its numbers
+  std::string plan_breach;            // first of kPlanBreaches: the rule and its numbers
   uint64_t fingerprint = 0;           // of all durable events
   int64_t steps = 0;                  // actions of the event loop
 
@@ -103,20 +103,20 @@ struct RunFigures {
   }
 };
 
-// Asked again and again during a run; true ends it.
+// Polled during a run; true ends it.
 using Stopped = std::function<bool()>;
 // recording: filled for the drawings, unless it is null; the figures are the same either way.
-// Errors: kInvalidArgument when the coordinator refuses a job or a policy of the scenario;
-// kInternal when an invariant broke, with what a report should say; kCancelled by `stopped`.
+// Errors: kInvalidArgument if the coordinator refuses a job or a policy of the scenario; kInternal
+// if an invariant broke, with the content of a report; kCancelled by `stopped`.
 absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,
                                        uint64_t seed, const Stopped& stopped = nullptr,
                                        Recording* recording = nullptr);
 
-// Whether every job of the scenario has an amount of work on every class of boards, and every
-// policy is one that the coordinator takes. Errors: kInvalidArgument.
+// Checks that every job of the scenario has an amount of work on every class of boards, and that
+// the coordinator accepts every policy. Errors: kInvalidArgument.
 absl::Status CheckScenario(const Scenario& scenario);
 
-// What is true in a run of this seed, for whoever compares it with a planner that knows all.
+// The truth in a run of this seed, for comparison with a clairvoyant planner.
 struct JobTruth {
   std::string job;       // the entry of jobs
   double seconds = 0.0;  // of the run itself, without fetch, start, checkpoints and upload
@@ -129,8 +129,8 @@ struct BoardTruth {
 struct GroupTruth {
   std::string group;
   std::optional<Joules> pack;  // absent: mains
-  // Of the boards' one pack, whose capacity, charge and sun these are; groups that name the same
-  // have the same. "": each board has a pack of its own.
+  // Name of the boards' shared pack, whose capacity, charge and sun these are; equal in all groups
+  // that name it. "": each board has its own pack.
   std::string shared_pack{};
   Fraction charge{};  // a quarter of an hour before hour 0
   Fraction reserve{};
@@ -138,10 +138,10 @@ struct GroupTruth {
   std::vector<double> sun{};  // watts of a board's panel, by hour; empty: none
   std::vector<BoardTruth> boards;
 };
-// In the fleet's order. REQUIRES: CheckScenario took the scenario.
+// In the fleet's order. REQUIRES: CheckScenario accepted the scenario.
 std::vector<GroupTruth> TruthOf(const Scenario& scenario, uint64_t seed);
 
-// The median over seeds, and the ends of the interval that holds nine seeds of ten.
+// The median over seeds, and the ends of the interval that contains nine of ten seeds.
 struct Spread {
   double median = 0.0;
   double low = 0.0;
@@ -156,15 +156,14 @@ struct PolicyResult {
   std::vector<ClassRuns> class_runs;  // means over the seeds
   Coverage coverage;                  // of all seeds
   std::vector<Failure> failures;      // of the first seed in which the group has one
-  std::string
-      plan_breach;  // RunFigures::plan_breach of the first seed that has one, with the seed.
+  std::string plan_breach;  // RunFigures::plan_breach of the first seed with one, with the seed.
   std::optional<Recording> recording;
 };
 
-// Of all seeds a recording would take a fleet's memory times their number.
+// Only the first seed can be recorded, because a recording takes a fleet's memory.
 enum class Recorded { kNothing, kFirstSeed };
 
-// All policies of the scenario, each on all seeds. stopped: as RunScenario's. Errors: those of
+// Runs all policies of the scenario, each on all seeds. stopped: see RunScenario. Errors: those of
 // CheckScenario and RunScenario.
 absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario,
                                                       const Stopped& stopped = nullptr,

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A scenario as data: a fleet, its sun, its links and its work, for the simulation to run
-// (run.h). scenario_file.h reads one. Hour 0 begins at 00:00 UTC. Plain values.
+// A scenario as data: a fleet, its sun, its links and its work, for the simulation to run (run.h).
+// scenario_file.h reads one. Hour 0 begins at 00:00 UTC. Plain values.
 #ifndef WATTLE_SIM_SCENARIO_SCENARIO_H_
 #define WATTLE_SIM_SCENARIO_SCENARIO_H_
 
@@ -33,18 +33,18 @@ struct BoardGroup {
   BoardClass board_class;
   int count = 1;
   std::vector<std::string> board_names{};  // of each board; empty: the group's name and a number
-  std::string power_mode{};                // that the boards are in; empty: they have one alone
+  std::string power_mode{};                // present mode of the boards; empty: they have only one
   std::optional<Joules> pack;              // absent: mains
   Fraction charge{1.0};                    // when the simulation begins
   Fraction gauge_error{0.02};
   Watts panel{};                 // at 1000 W/m2
-  std::optional<TrueHeat> heat;  // absent: the simulation's own, which bounds no work
+  std::optional<TrueHeat> heat;  // absent: the simulation's own, which limits no work
   double link_bytes_per_second = 1.25e6;
-  // In place of it, by hour from the scenario's hour 0 on. The hours repeat. A board does not tell
+  // Replaces it by hourly rates from the scenario's hour 0 on, in a cycle. A board does not report
   // such a rate: its worker measures it. Empty: the rate never changes.
   std::vector<double> link_by_hour{};
   std::vector<v1::Label> labels;
-  std::optional<v1::Policy> policy;  // of these boards alone
+  std::optional<v1::Policy> policy;  // of only these boards
 
   [[nodiscard]] std::string BoardName(int number) const {
     return board_names.empty() ? name + "-" + std::to_string(number)
@@ -57,12 +57,12 @@ struct Arrival {
   double deadline_seconds = 0.0;  // from submission; 0: the spec's
 };
 
-// Jobs of one spec.
+// Jobs with one spec.
 struct JobGroup {
   v1::JobSpec spec;   // its name is the group's
-  std::string place;  // "mast.yaml:12: job tune: ", before what the coordinator refuses it for
+  std::string place;  // "mast.yaml:12: job tune: ", before the coordinator's reason to refuse it
   std::vector<Arrival> arrivals;
-  // Drawn arrivals instead: so many a day on average, from `begin` to `end`.
+  // Drawn arrivals instead: this many a day on average, from `begin` to `end`.
   double per_day = 0.0;
   double begin_seconds = 0.0;
   double end_seconds = 0.0;
@@ -75,7 +75,7 @@ struct LinkCut {
   double end_seconds = 0.0;
 };
 
-// When the boards of a group have a fault: once, or at times that are drawn for each board.
+// When the boards of a group have a fault: once, or at times drawn for each board.
 struct FaultTimes {
   std::string group;
   double begin_seconds = 0.0;
@@ -84,13 +84,13 @@ struct FaultTimes {
   double length_seconds = 0.0;  // of a drawn one
 };
 
-// What else fails besides links and power.
+// Faults other than those of links and power.
 struct ScenarioFault {
   v1::ScenarioFaultKind kind = v1::SCENARIO_FAULT_KIND_UNSPECIFIED;
   FaultTimes times;
 };
 
-// A time of one board without power, or with a fault.
+// A period in which one board is without power, or has a fault.
 struct TimeOff {
   double begin_seconds = 0.0;
   double end_seconds = 0.0;
@@ -100,26 +100,26 @@ struct Scenario {
   std::string name;
   double duration_seconds = 0.0;
   std::vector<BoardGroup> fleet;
-  std::vector<v1::Policy> fleet_policies;  // of the boards that they select
-  // What is measured of boards' classes before the simulation begins, beside the published tables.
-  // True rates are drawn around it too. No rows: nothing.
+  std::vector<v1::Policy> fleet_policies;  // for the boards that they select
+  // Measured rows of board classes before the simulation begins, in addition to the published
+  // tables. True rates are drawn around them too. May be empty.
   v1::ProfileExport profiles;
   std::vector<v1::ArtifactInfo> artifacts;  // models and data sets
   std::vector<JobGroup> jobs;
   std::vector<LinkCut> cuts;
   std::vector<FaultTimes> power_cuts;
   std::vector<ScenarioFault> faults;
-  // By hour: what a panel gives for each watt that it gives at 1000 W/m2.
+  // By hour: watts of a panel for each watt that it gives at 1000 W/m2.
   std::vector<double> sun;
-  // Of a forecast that somebody pushes each midnight: how far its days are from the true sun, as
-  // the standard deviation of a logarithm. Absent: nobody pushes one.
+  // Error of a forecast that is pushed each midnight: deviation of its days from the true sun, as
+  // the standard deviation of a logarithm. Absent: no forecast is pushed.
   std::optional<double> forecast_error{};
   // Spreads: the standard deviation of a logarithm. 0: nothing is drawn.
   double sun_spread = 0.0;      // of a day's sun, the same for all boards
   double seconds_spread = 0.0;  // of a board's true seconds about the prediction's
   double watts_spread = 0.0;    // and of its watts
   double runs_spread = 0.0;     // of one run's seconds about the board's
-  // What becomes of a board's seconds, as factors; 1: nothing.
+  // Changes of a board's seconds, as factors; 1: none.
   double step = 1.0;                  // from a drawn time on
   double drift = 1.0;                 // until the end, at most, up or down
   double throttle = 1.0;              // while the board is hot, in the afternoon

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Changes that the command line makes in a scenario's file: --set and --add.
+// Changes of a scenario's file by the command line: --set and --add.
 #include <algorithm>
 #include <iterator>
 #include <string>
@@ -38,7 +38,7 @@ bool IsNamed(const YAML::Node& group, const std::string& name) {
          group["name"].Scalar() == name;
 }
 
-// A value that is only assigned to keeps its line of the file.
+// Keeps the value's line number in the file for errors.
 void Replace(YAML::Node& map, const std::string& key, const std::string& value) {
   map.remove(key);
   map[key] = value;

@@ -76,7 +76,7 @@ absl::Status ReadSun(const v1::ScenarioFile& file, const FilePart& top, const Re
   return absl::OkStatus();
 }
 
-// Whom a cut or a fault meets, and when; without `to` until the scenario's end.
+// The boards and times of a cut or a fault; without `to` until the scenario's end.
 template <typename Cut, typename Entry>
 absl::StatusOr<Cut> TimesOf(const Entry& entry, const FilePart& part, const Scenario& scenario) {
   const double duration = scenario.duration_seconds;
@@ -230,7 +230,7 @@ absl::StatusOr<Scenario> ParseScenario(absl::string_view text, absl::string_view
   WATTLE_ASSIGN_OR_RETURN(const YAML::Node root, formats::ParseYaml(text, file));
   try {
     absl::StatusOr<Scenario> scenario = ReadScenario(root, name, changes, read);
-    // Whatever the reason, the file is wrong.
+    // The file is invalid, whatever the reason.
     return scenario.ok() ? std::move(scenario)
                          : absl::InvalidArgumentError(scenario.status().message());
   } catch (const YAML::Exception& error) {

@@ -51,7 +51,7 @@ std::string Sun(int hours) {
   return text;
 }
 
-// So many hours of a rate, one after the other.
+// Hours of a rate, one after the other.
 std::string Link(const std::vector<std::pair<int, int>>& rates) {
   std::string text = "hour,mbit\n";
   int hour = 0;
@@ -357,7 +357,7 @@ TEST(ScenarioFileTest, ALinkByTheHourIsReadAndItsHoursWithoutARateAreCuts) {
   EXPECT_EQ(gaps->cuts[0].end_seconds, 24 * kSecondsOfHour);
 }
 
-// Whatever stands in a file, reading it ends with a scenario or an error.
+// Reading any file ends with a scenario or an error.
 TEST(ScenarioFileTest, DamagedFilesNeverCrash) {
   Random random(7);
   const std::string good(kGood);

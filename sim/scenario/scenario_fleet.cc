@@ -30,8 +30,8 @@ namespace {
 constexpr int kBoardsMax = 1000;
 constexpr double kBytesPerMegabit = 125'000.0;
 
-// One of the known classes, whose figures the group may replace; or another, whose figures it
-// tells.
+// A known class, whose figures the group may replace, or another one, whose figures the group must
+// give.
 absl::StatusOr<BoardClass> ClassOf(const v1::ScenarioBoards& boards, const FilePart& part) {
   BoardClass told;
   told.name = boards.class_();
@@ -57,7 +57,7 @@ absl::StatusOr<BoardClass> ClassOf(const v1::ScenarioBoards& boards, const FileP
   return told;
 }
 
-// The boards of the group: a number of them, or their names.
+// The boards of the group: their number or their names.
 absl::Status ReadBoards(const v1::ScenarioBoards& boards, const FilePart& part, BoardGroup& group) {
   group.count = boards.count();
   if (boards.boards().empty()) {
@@ -88,7 +88,7 @@ absl::Status ReadLabels(const v1::ScenarioBoards& boards, const FilePart& part, 
   return absl::OkStatus();
 }
 
-// A clear sky needs a date.
+// Refuses a place, because a clear sky needs a date.
 absl::Status RefusePlace(const v1::Policy& policy, const std::string& place,
                          absl::string_view field) {
   return policy.has_place() ? absl::InvalidArgumentError(absl::StrCat(
@@ -108,7 +108,7 @@ absl::Status ReadPolicy(const v1::ScenarioBoards& boards, const FilePart& part, 
     policy.set_reserve_state_of_charge_ratio(boards.reserve());
   }
   if (policy.ByteSizeLong() == 0) {
-    return absl::OkStatus();  // Nothing is demanded.
+    return absl::OkStatus();  // No place is set.
   }
   policy.set_name(group.name);
   policy.clear_selector();
@@ -143,7 +143,7 @@ absl::Status ReadHeat(const v1::ScenarioHeat& told, const FilePart& part, BoardG
   return absl::OkStatus();
 }
 
-// Hours without a rate, as cuts.
+// Adds hours without a rate as cuts.
 void AddCuts(const BoardGroup& group, Scenario& scenario) {
   bool is_cut = false;
   for (size_t hour = 0; static_cast<double>(hour) * kSecondsOfHour < scenario.duration_seconds;
@@ -271,7 +271,7 @@ absl::Status ReadFleetPolicies(const v1::ScenarioFile& file, const FilePart& top
 
 namespace {
 
-// What the groups of a shared pack tell of it, each by the group that told it first.
+// Values that the groups of a shared pack give for it, each with the first group that gave it.
 struct ToldPack {
   const BoardGroup* first = nullptr;
   const BoardGroup* with_panel = nullptr;
@@ -281,7 +281,7 @@ std::string WattHoursText(const BoardGroup& group) {
   return group.pack ? absl::StrFormat("%g", ToWattHours(*group.pack)) : "";
 }
 
-// The field that contradicts what the pack's other groups tell; "": none does.
+// The field that contradicts the values of the pack's other groups; "" if none does.
 std::string ContradictionOf(const BoardGroup& group, const ToldPack& told) {
   const auto contradiction = [](const char* field, const std::string& value,
                                 const std::string& wanted, const BoardGroup& of) {

@@ -52,7 +52,7 @@ v1::ArtifactInfo ModelNamed(const std::string& name, const v1::ModelShape& shape
   return model;
 }
 
-// The shape of the published tables' model with so many layers.
+// The shape of the published tables' model with this many layers.
 v1::ModelShape PublishedShape(int layers) {
   for (const v1::ProfileRow& row : scheduler::ProfileTable::Priors().Rows()) {
     if (row.signature().model().layers() == layers) {
@@ -62,7 +62,7 @@ v1::ModelShape PublishedShape(int layers) {
   return {};
 }
 
-// The times of one entry of jobs: once, every so often, drawn, or of a trace.
+// The times of one entry of jobs: once, periodic, drawn, or from a trace.
 absl::Status ReadTimes(const v1::ScenarioJobs& jobs, const FilePart& part, const ReadFile& read,
                        double duration, JobGroup& group) {
   group.begin_seconds = jobs.at();
@@ -147,7 +147,7 @@ absl::Status ReadArtifacts(const v1::ScenarioFile& file, const FilePart& top, Sc
     auto& known = scenario.artifacts;
     known.erase(std::remove_if(known.begin(), known.end(),
                                [&](const auto& one) { return one.name() == model.name(); }),
-                known.end());  // Its own gpt2 in place of the published one.
+                known.end());  // The file's gpt2 replaces the published one.
     known.push_back(ModelNamed(model.name(), model.shape()));
   }
   for (const v1::ScenarioDataSet& one : file.data()) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The parts of a scenario's file (scenario.proto). The one reader of files has checked each field
-// by itself; these functions check what fields say together, and make the scenario.
+// The parts of a scenario's file (scenario.proto). The common reader of files has checked each
+// field separately; these functions check combinations of fields, and build the scenario.
 #ifndef WATTLE_SIM_SCENARIO_SCENARIO_PARTS_INTERNAL_H_
 #define WATTLE_SIM_SCENARIO_SCENARIO_PARTS_INTERNAL_H_
 
@@ -19,15 +19,15 @@
 
 namespace wattle::sim {
 
-// A map of the file, for the places in errors. A field may be missing in the map; then the map's
-// own place stands for it.
+// A map of the file, for the places in errors. If the map lacks a field, the map's own place is
+// used for it.
 class FilePart {
  public:
   // path: of the map within the file, with dots; "" for the file's own.
   FilePart(const YAML::Node& node, std::string file, std::string path)
       : node_(node), file_(std::move(file)), path_(std::move(path)) {}
 
-  // A map in a field, and in a list. REQUIRES: it is there.
+  // A map in a field, and in a list. REQUIRES: the map exists.
   [[nodiscard]] FilePart Of(const std::string& field) const;
   [[nodiscard]] FilePart Of(const std::string& field, int index) const;
   // "FILE:LINE: " of the map and of a field.
@@ -46,18 +46,18 @@ class FilePart {
 };
 
 absl::Status ApplyChanges(YAML::Node& root, const Changes& changes);
-// The scenario has its duration already. Hours in which a link has no rate become cuts.
+// REQUIRES: the scenario has its duration. Hours in which a link has no rate become cuts.
 absl::Status ReadFleet(const v1::ScenarioFile& file, const FilePart& top, const ReadFile& read,
                        Scenario& scenario);
 absl::Status ReadFleetPolicies(const v1::ScenarioFile& file, const FilePart& top,
                                Scenario& scenario);
-// Boards are in one power group at most, and those of one pack tell the same of it. The scenario
-// has its fleet and policies already.
+// Checks that a board is in at most one power group, and that the boards of a pack agree about it.
+// REQUIRES: the scenario has its fleet and policies.
 absl::Status CheckPowerGroups(const FilePart& top, const Scenario& scenario);
-// Policies that together let no job run, ever. CheckPowerGroups comes before it.
+// Refuses policies that together let no job run, ever. REQUIRES: CheckPowerGroups returned OK.
 absl::Status CheckPoliciesLetWork(const FilePart& top, const Scenario& scenario);
 absl::Status ReadArtifacts(const v1::ScenarioFile& file, const FilePart& top, Scenario& scenario);
-// The scenario has its artifacts already.
+// REQUIRES: the scenario has its artifacts.
 absl::Status ReadJobs(const v1::ScenarioFile& file, const FilePart& top, const ReadFile& read,
                       Scenario& scenario);
 

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Policies of a scenario that contradict one another, or their boards: under them no job ever runs.
+// Finds policies of a scenario that contradict one another or their boards, so that no job could
+// ever run.
 #include <cstddef>
 #include <map>
 #include <string>

@@ -46,7 +46,7 @@ class BoardFaults {
   }
 
  private:
-  // What schedules times in which something is cut. Times may overlap: one's end ends no other.
+  // Returns a function that schedules cuts. Cuts may overlap: the end of one does not end another.
   std::function<void(double begin, double end)> CutIn(std::function<void(bool is_cut)> set) {
     return [&loop = loop_, set = std::move(set), cuts = std::make_shared<int>(0)](double begin,
                                                                                   double end) {
@@ -55,7 +55,7 @@ class BoardFaults {
     };
   }
 
-  // Of two faults of the disk at a time the earlier row counts.
+  // If two faults of the disk overlap, the earlier row counts.
   void ScheduleSickDisks(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
     static constexpr std::pair<v1::ScenarioFaultKind, Worker::Disk> kSickDisks[] = {
         {v1::SCENARIO_FAULT_KIND_DISK_ERROR, Worker::Disk::kError},

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What fails in a scenario, and when.
+// Schedules a scenario's faults.
 #ifndef WATTLE_SIM_SCENARIO_SCHEDULE_FAULTS_H_
 #define WATTLE_SIM_SCENARIO_SCHEDULE_FAULTS_H_
 
@@ -12,7 +12,7 @@
 
 namespace wattle::sim {
 
-// Cuts links and power, makes disks sick and lets runners crash, at the scenario's times. loop and
+// Cuts links and power, makes disks fail and lets runners crash, at the scenario's times. loop and
 // fleet: must outlive the run.
 void ScheduleFaults(const Scenario& scenario, uint64_t seed, EventLoop& loop, Fleet& fleet);
 

@@ -22,12 +22,13 @@ namespace wattle::sim {
 namespace {
 
 constexpr size_t kHoursTold = 2 * kHoursOfDay;
-// Nobody tells a day more than so many times as bright as it will be.
+// A forecast exceeds the true brightness of a day by at most this factor.
 constexpr double kBrighterMax = 4.0;
-// Of SeedOf, for the first day.
+// For SeedOf, for the first day.
 constexpr uint64_t kForecastStream = 3'000'000;
 
-// What is told when the day begins. All groups are one site: a day is told as wrong to each.
+// The forecast at the begin of a day. All groups are one site: the error of a day is equal for
+// each.
 core::PushForecast ForecastAt(const Scenario& scenario, const BoardGroup& group, uint64_t seed,
                               size_t day) {
   core::PushForecast push;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Somebody pushes a forecast of the sun each midnight, as `wattle forecast push` does.
+// Pushes a forecast of the sun each midnight, like `wattle forecast push`.
 #ifndef WATTLE_SIM_SCENARIO_SCHEDULE_FORECASTS_H_
 #define WATTLE_SIM_SCENARIO_SCHEDULE_FORECASTS_H_
 
@@ -12,10 +12,10 @@
 
 namespace wattle::sim {
 
-// The forecast of a group has its name, and tells the true sun of the present day and the next one,
-// as wrong as the scenario says. A run knows no sun of later days. One that the coordinator refuses
-// is as if nobody told it. Nothing without Scenario::forecast_error. scenario, loop and fleet: must
-// outlive the run.
+// The forecast of a group has its name, and contains the sun of the present day and the next one,
+// with the scenario's error. The sun of later days is unknown. A forecast that the coordinator
+// refuses has no effect. Does nothing without Scenario::forecast_error. scenario, loop and fleet:
+// must outlive the run.
 void ScheduleForecasts(const Scenario& scenario, uint64_t seed, EventLoop& loop, Fleet& fleet);
 
 }  // namespace wattle::sim

@@ -9,7 +9,7 @@
 namespace wattle::sim {
 namespace {
 
-constexpr uint64_t kFirstStream = 100;  // Those before are the boards'.
+constexpr uint64_t kFirstStream = 100;  // Earlier streams are for boards.
 
 std::vector<double> DrawnArrivals(const JobGroup& group, uint64_t seed) {
   std::vector<double> times;

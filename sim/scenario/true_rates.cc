@@ -18,11 +18,11 @@
 namespace wattle::sim {
 namespace {
 
-// Shorter steps are told in groups of about this length.
+// Shorter steps are reported in groups of about this length.
 constexpr double kFrameSeconds = 20.0;
-// As the predictor assumes: the start of a runner keeps one core busy.
+// The predictor makes the same assumption: the start of a runner keeps one core busy.
 constexpr double kStartPowerShare = 0.5;
-// The least that work draws above idle.
+// The least draw of work above idle.
 constexpr Watts kWorkAboveIdleMin(0.1);
 
 uint64_t HashOf(const std::string& text, uint64_t hash) {

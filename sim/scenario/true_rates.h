@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a scenario's jobs take in truth. A board's seconds and watts for a workload are those that
-// the published tables, datasheets and the scenario's own rows predict, times a factor that is
-// drawn once for the board and the workload. The factors depend on the seed alone, so every policy
-// meets the same boards. The coordinator knows the tables and rows and learns the rest. Pure.
+// The true cost of a scenario's jobs. A board's seconds and watts for a workload are those that the
+// published tables, datasheets and the scenario's own rows predict, times a factor that is drawn
+// once for the board and the workload. The factors depend only on the seed, so every policy gets
+// the same boards. The coordinator has the tables and rows and learns the rest. Pure.
 #ifndef WATTLE_SIM_SCENARIO_TRUE_RATES_H_
 #define WATTLE_SIM_SCENARIO_TRUE_RATES_H_
 
@@ -23,7 +23,7 @@
 
 namespace wattle::sim {
 
-// Of the scenario's rows, as those of an import.
+// Import name of the scenario's rows.
 inline constexpr char kProfilesName[] = "the scenario";
 
 // One draw of the normal distribution with mean 0 and deviation 1.
@@ -34,12 +34,12 @@ class TrueRates {
   // scenario: must outlive this object.
   TrueRates(const Scenario& scenario, uint64_t seed);
 
-  // What the job takes on a board. board: its number in the fleet. idle: its draw without work.
-  // Errors: kInvalidArgument when the spec and its inputs give no amount of work.
+  // The job's cost on a board. board: its number in the fleet. idle: its draw without work. Errors:
+  // kInvalidArgument if the spec and its inputs give no amount of work.
   [[nodiscard]] absl::StatusOr<Workload> WorkloadOf(const v1::JobSpec& spec, int board,
                                                     const v1::DeviceInfo& info, Watts idle) const;
 
-  // The factor of one run's seconds on the board. The job's name tells the runs apart.
+  // The factor of one run's seconds on the board. The job's name distinguishes the runs.
   [[nodiscard]] double OfRun(const v1::JobSpec& spec, int board) const;
 
  private:
@@ -49,7 +49,7 @@ class TrueRates {
 };
 
 // The artifacts that the job's section names. Errors: kInvalidArgument for a name that the scenario
-// does not have.
+// lacks.
 absl::StatusOr<std::vector<scheduler::InputView>> InputsOf(const Scenario& scenario,
                                                            const v1::JobSpec& spec);
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What is true in a run of a scenario, whatever the policy.
+// The truth of a run of a scenario, which does not depend on the policy.
 #include <cstdint>
 #include <vector>
 

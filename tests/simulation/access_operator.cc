@@ -13,7 +13,7 @@
 namespace wattle::sim {
 namespace {
 
-// The coordinator may end before it has answered.
+// The coordinator may stop before it answers.
 constexpr double kLookAgainSeconds = 5.0;
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Boards that lose their right to work, and an operator who gives it back a while later: revoked
-// boards, copied cards, and boards that enrol anew and wait for approval. Single-threaded.
+// Boards that lose their right to work, and an operator who restores it a while later: revoked
+// boards, copied cards, and boards that enrol again and wait for approval. Single-threaded.
 #ifndef WATTLE_TESTS_SIMULATION_ACCESS_OPERATOR_H_
 #define WATTLE_TESTS_SIMULATION_ACCESS_OPERATOR_H_
 
@@ -29,13 +29,13 @@ class LettingIn {
   };
   explicit LettingIn(const Parts& parts) : parts_(parts) {}
 
-  // Each is false where the coordinator does not run or knows no such board.
+  // Each returns false if the coordinator does not run or lacks the board.
   bool Revoke(Worker& worker);
   bool EnrolToWait(const Worker& worker);
   bool Double(const Worker& worker);
-  // Until the board may work: by a new key where it was revoked, else by an approval.
+  // Repeats until the board may work: by a new key if it was revoked, else by an approval.
   void LetIn(const DeviceId& device);
-  // The coordinator came back from an old backup, which may not know who was let in since.
+  // The coordinator was restored from an old backup, which may lack recent admissions.
   void AskAgain();
 
  private:

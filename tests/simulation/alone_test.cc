@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A board that is alone for weeks with jobs that wait on it, on the real coordinator and agent.
+// A board without a link for weeks, with jobs that wait on it, on the real coordinator and agent.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -30,7 +30,7 @@ constexpr double kAloneFrom = 1 * kHour;
 constexpr double kAloneUntil = 30 * kDay;
 constexpr int kJobs = 3;
 constexpr int kReboots = 200;
-// Of a job: 100 h of work at 12 W, 1200 Wh. A day's budget of 250 Wh lets it run for about 20 h.
+// Per job: 100 h of work at 12 W, 1200 Wh. A day's budget of 250 Wh allows about 20 h.
 constexpr int64_t kSteps = 18'000;
 constexpr double kStepSeconds = 20.0;
 constexpr double kBudgetWh = 250.0;
@@ -114,7 +114,7 @@ class AloneBoardTest : public ScriptedBoards {
     return bytes;
   }
 
-  // Counts the looks at which the board works, and those at which it idles over work.
+  // Counts the samples at which the board works, and those at which it idles over work.
   void Look() {
     if (board().alive()) {
       works_ += board().core()->busy() ? 1 : 0;
@@ -136,7 +136,7 @@ TEST_F(AloneBoardTest, ThirtyDaysThreeJobsTwoHundredReboots) {
   Begin();
   BeAlone();
   ASSERT_EQ(fleet_.invariants().breach(), "");
-  // All have ended alone, within each day's budget, which sim/policy_watch.cc checks.
+  // All jobs have ended without a link, within each day's budget, which sim/policy_watch.cc checks.
   EXPECT_FALSE(board().core()->busy());
   EXPECT_THAT(Phases(), ElementsAre("j1.1 upload", "j2.1 upload", "j3.1 upload"));
   EXPECT_GT(works_, 300 * 60 * 0.9) << "of 300 hours";
@@ -155,7 +155,7 @@ TEST_F(AloneBoardTest, ThirtyDaysThreeJobsTwoHundredReboots) {
   const v1::EnergyLedger& ledger =
       core::FindDevice(fleet_.coordinator().durable(), DeviceId(board().device_id()))->ledger();
   EXPECT_NEAR(ledger.attempt_energy_joules(), receipts, 1e-6 * receipts);
-  // Each reboot loses what came after the last save: 15 s of work or 5 min of idling.
+  // Each reboot loses everything after the last save: 15 s of work or 5 min of idling.
   const double drawn = board().board().energy().value();
   const double counted = ledger.attempt_energy_joules() + ledger.idle_energy_joules() +
                          ledger.overhead_energy_joules();

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Boards of tests that script what happens to them: nothing else does.
+// Boards for tests that script all events of their world.
 #ifndef WATTLE_TESTS_SIMULATION_BOARDS_FOR_TEST_H_
 #define WATTLE_TESTS_SIMULATION_BOARDS_FOR_TEST_H_
 
@@ -19,7 +19,7 @@
 
 namespace wattle::sim {
 
-// One board without users, on a link that loses nothing.
+// One board without users, on a lossless link.
 inline Options ScriptedOptions(uint64_t seed) {
   Options options;
   options.seed = seed;
@@ -48,7 +48,7 @@ inline Workload ScriptedWork(int64_t steps, double step_seconds) {
   return workload;
 }
 
-// An Orin Nano whose jobs all are this work.
+// An Orin Nano on which every job is this work.
 inline Machine ScriptedMachine(const std::string& name, const Workload& workload) {
   Machine machine;
   machine.info.set_name(name);
@@ -64,7 +64,7 @@ inline Machine ScriptedMachine(const std::string& name, const Workload& workload
   return machine;
 }
 
-// The coordinator and its boards, in a test that says what happens to them.
+// The coordinator and its boards, in a test that scripts all events.
 class ScriptedBoards : public testing::Test {
  protected:
   explicit ScriptedBoards(const Options& options) : options_(options), random_(options.seed) {}
@@ -75,7 +75,7 @@ class ScriptedBoards : public testing::Test {
       EXPECT_TRUE(answer.status.ok()) << answer.status;
     });
   }
-  // Until an invariant breaks at most.
+  // Stops early if an invariant breaks.
   void RunUntil(double seconds) {
     loop_.RunUntil(seconds, [this] { return !fleet_.invariants().breach().empty(); });
   }

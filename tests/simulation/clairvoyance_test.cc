@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Nobody in a simulated fleet knows what comes. Two scenarios are the same until a moment; behind
-// it the arrivals, deadlines, sun, links and cuts of one are drawn anew. Until that moment every
-// durable event of both runs is the same, byte for byte: all that was decided, and all that it was
-// decided from. A forecast that the scenario pushes tells of two days, and of no hour behind them.
+// Nothing in a simulated fleet may depend on the future. Two scenarios are equal until a moment;
+// after it the arrivals, deadlines, sun, links and cuts of one are drawn again. Until that moment
+// every durable event of both runs must be equal, byte for byte: all decisions and all their
+// inputs. A forecast that the scenario pushes covers two days, and no hour after them.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -134,7 +134,7 @@ TEST_P(NoClairvoyanceTest, WhatComesLaterChangesNothingBefore) {
   }
 }
 
-// A forecast is true sun that somebody told: behind what it told, nothing is known either.
+// A forecast is announced true sun: after its last hour the sun is unknown too.
 TEST(ForecastClairvoyanceTest, NobodyKnowsTheSunBehindTheDaysThatWereTold) {
   const auto parsed = ParseFleet({.set = {"duration=5d"}, .add = {}});
   ASSERT_THAT(parsed, IsOk());

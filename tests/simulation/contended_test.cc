@@ -22,7 +22,8 @@ namespace {
 
 constexpr double kLoadedHour = 3600.0;
 constexpr int kLoadedJobs = 6;
-// Of a job: an hour alone. The first three and the sixth are; the load ends in the fifth.
+// Per job: an hour without load. The first three and the sixth have none; the load ends in the
+// fifth.
 constexpr int64_t kLoadedSteps = 360;
 constexpr double kLoadedStepSeconds = 10.0;
 constexpr double kLoadFrom = 3.1 * kLoadedHour;
@@ -99,7 +100,7 @@ TEST_F(ContendedBoardTest, OtherLoadForTwoHoursLeavesTheRowWhereItWas) {
   ASSERT_EQ(fleet_.invariants().breach(), "");
   ASSERT_EQ(counts_.succeeded_jobs, kLoadedJobs);
   EXPECT_EQ(alone_.seconds_per_unit().count(), 3);
-  // The fourth job ran beside the load for nearly all of its time, and its receipt says so.
+  // The fourth job ran beside the load for nearly all of its time, and its receipt shows it.
   EXPECT_GT(Receipt(4).run().seconds(), 1.8 * kLoadedHour);
   EXPECT_NEAR(Receipt(4).contended_seconds() / Receipt(4).run().seconds(), 1.0, 0.1);
   for (const int job : {1, 2, 3, 6}) {

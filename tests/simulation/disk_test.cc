@@ -104,7 +104,7 @@ TEST(SqliteDiskTest, CommittedTransactionsSurviveEveryCutWhole) {
           "COMMIT;"));
       committed += 2;
     }
-    // Half a transaction is under way when the power goes.
+    // Half a transaction is under way at the power cut.
     ASSERT_TRUE(ledger->Run("BEGIN; INSERT INTO moves (amount) VALUES (7);"));
     mount.Unplug(true);
     ledger.reset();
@@ -132,7 +132,8 @@ TEST(SqliteDiskTest, WithoutSyncACutLosesCommittedTransactions) {
   EXPECT_TRUE(lost) << "the disk forgets nothing";
 }
 
-// A copy without its mark goes on under the epoch of the original, and gives out its tokens again.
+// A copy without its mark would continue under the epoch of the original, and give out its tokens
+// again.
 TEST(SqliteDiskTest, ABackupThatIsDoneIsWholeAndMarkedWhereverThePowerFails) {
   constexpr int64_t kEvents = 40;
   constexpr int kOperationsOfACopy = 40;
@@ -237,7 +238,7 @@ class MortalJournal {
 };
 
 // A process that dies between a write and its sync leaves events that the next process reads from
-// the kernel's memory. Whoever is told of them must not lose them with the power.
+// the kernel's memory. Once reported, these events must not be lost in a power cut.
 TEST(SqliteDiskTest, WhatAJournalReadsAtItsStartSurvivesACutOfThePower) {
   constexpr int kOperationsOfAnAppend = 12;
   int read_unconfirmed = 0;

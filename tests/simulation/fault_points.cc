@@ -6,7 +6,7 @@
 namespace wattle {
 namespace {
 
-// The mean time between two faults that a mutant needs.
+// Mean time between two faults that a mutant needs.
 constexpr double kOftenSeconds = 120.0;
 
 // One world runs at a time, on one thread.

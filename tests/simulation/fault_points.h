@@ -13,9 +13,9 @@
 
 namespace wattle::sim {
 
-// Turns one fault point on and all others off; empty: all off.
+// Enables one fault point and disables all others; empty: disables all.
 void TurnOnFaultPoint(const std::string& name);
-// How often the code reached the fault point that is on; 0: the mutant was never reached.
+// Number of times that the code reached the enabled fault point; 0: the mutant was never reached.
 int64_t FaultPointHits();
 
 // A mutant of the code under test.
@@ -24,12 +24,12 @@ struct MutantRow {
   const char* what = "";  // for people
   // Whether only worlds with the real journal have the code.
   bool in_real_journal = false;
-  // What its worlds see often, because it breaks nothing else; kCount: nothing more than others.
+  // A fault that is frequent in its worlds, because the mutant shows only with it; kCount: none.
   Fault often = Fault::kCount;
   bool in_liveness = false;  // whether only worlds with dead boards show it
 };
 const std::vector<MutantRow>& Mutants();
-// Puts the mutant of this name into the world; empty: none.
+// Enables the mutant of this name in the world; empty: none.
 void AddMutant(const std::string& name, Options& options);
 
 }  // namespace wattle::sim

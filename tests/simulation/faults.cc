@@ -15,26 +15,26 @@ namespace {
 
 constexpr double kTenDaysSeconds = 10.0 * 86400.0;
 constexpr double kLinksThatDie = 0.5;
-constexpr double kStuckOutages = 5.0;  // a sensor is stuck for longer than a link is down
+constexpr double kStuckOutages = 5.0;  // a sensor is stuck longer than a link is down
 constexpr double kLateSecondsMin = 120.0;
 constexpr int kLateDraws = 20;
 constexpr double kLateSecondsMax = 12.0 * 3600.0;
 constexpr double kLateOutages = 20.0;  // until a time service is found
-constexpr double kLateOffline = 0.5;   // share of these boards that have no link either
+constexpr double kLateOffline = 0.5;   // share of these boards that also lack a link
 constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
-constexpr double kSickOutages = 4.0;  // an idle board is to tell it in 90 s
-constexpr double kStrangers = 0.5;    // of the addresses that a coordinator leaves
+constexpr double kSickOutages = 4.0;  // an idle board must report it within 90 s
+constexpr double kStrangers = 0.5;    // share of the coordinator's former addresses
 constexpr double kStrangerOutages = 3.0;
 constexpr double kNarrowOutages = 8.0;
-constexpr double kNarrowBytesMin = 1e3;  // a second
+constexpr double kNarrowBytesMin = 1e3;  // per second
 constexpr double kNarrowBytesMax = 1e5;
 constexpr double kRoundTripsSeconds[] = {0.2, 1.0, 3.0};
-constexpr double kRareContacts = 0.3;  // of narrow links
+constexpr double kRareContacts = 0.3;  // share of narrow links
 constexpr int kContacts = 4;
-constexpr double kContactShare = 0.1;  // of the time
-constexpr double kLoadOutages = 5.0;   // other programs run through a job
-// About 13 months: some of the certificates ended less than 400 days before.
+constexpr double kContactShare = 0.1;  // share of the time
+constexpr double kLoadOutages = 5.0;   // other programs run longer than a job
+// About 13 months, so that some of the certificates ended less than 400 days ago.
 constexpr double kMonthsOfDaysMin = 390.0;
 constexpr double kMonthsOfDaysMax = 404.0;
 constexpr double kYearsSeconds = 40.0 * 365.0 * 86400.0;
@@ -102,7 +102,7 @@ bool Faults::MoveCoordinator() {
   return true;
 }
 
-// Some links die of it, as some keepalives end sooner than others.
+// Some links break during the standstill, because some keepalives end sooner than others.
 bool Faults::LetCoordinatorStandStill() {
   if (!parts_.coordinator.StandStill()) {
     return false;
@@ -177,7 +177,7 @@ bool Faults::HarmRail(Board::SensorFaults& sensors, Fault fault) {
   return true;
 }
 
-// The world does not wait for the board: its certificate is older when it is back.
+// The world does not wait for the board: its certificate is older when the board returns.
 bool Faults::BeAwayForMonths(Worker& worker) {
   const DeviceId device(worker.device_id());
   if (!worker.alive() || !parts_.certificates.Has(device)) {
@@ -214,7 +214,7 @@ bool Faults::Narrow(Worker& worker) {
   return true;
 }
 
-// The operator decides a while later.
+// The operator decides later.
 bool Faults::ShutOut(Worker& worker, Fault fault) {
   const bool done = fault == Fault::kRevocation ? letting_in_.Revoke(worker)
                     : fault == Fault::kApproval ? letting_in_.EnrolToWait(worker)
@@ -310,7 +310,7 @@ bool Faults::InjectWorkerFault(Fault fault) {
       });
       return worker.board().has_battery();
     }
-    // A gauge without a current is watched by the meter's joules, so the two are not stuck at once.
+    // The meter's joules check a gauge without current, so the two are not stuck at once.
     case Fault::kGaugeStuck:
       if (!worker.board().has_battery() || sensors.rail_is_ill() || sensors.gauge_says) {
         return false;
@@ -329,7 +329,7 @@ bool Faults::InjectWorkerFault(Fault fault) {
       return true;
     }
     case Fault::kClockLate: {
-      // Rather a board with a window that is closed now.
+      // Prefers a board with a window that is closed now.
       const absl::Time now = TrueTime(parts_.loop.now_seconds());
       for (const std::unique_ptr<Worker>& other : parts_.workers) {
         if (other->alive() && policy::OpensAt(other->windows(), now) > now) {

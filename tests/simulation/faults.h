@@ -45,7 +45,7 @@ class Faults {
         upgrading_(parts.random, parts.coordinator) {}
 
   void Start();
-  // Ends all faults and mends everything that is broken.
+  // Ends all faults and repairs everything.
   void Stop();
 
  private:
@@ -63,14 +63,14 @@ class Faults {
   bool HarmRail(Board::SensorFaults& sensors, Fault fault);
   bool BeAwayForMonths(Worker& worker);
   bool Narrow(Worker& worker);
-  // By how much the clock is late: if possible so that a closed window looks open.
+  // Delay of the clock: if possible one that makes a closed window look open.
   double LateSeconds(const Worker& worker);
   int AnyDevice() { return parts_.random.Below(parts_.options.devices); }
   Worker& AnyWorker() { return *parts_.workers[static_cast<size_t>(AnyDevice())]; }
   [[nodiscard]] double Outage() {
     return parts_.random.Between(0.5, parts_.options.outage_seconds_max);
   }
-  // Calls set(true), and set(false) after this time or when the faults stop.
+  // Calls set(true), and later set(false), after this time or when the faults stop.
   void For(double seconds, const std::function<void(bool on)>& set);
 
   Parts parts_;

@@ -26,10 +26,10 @@ constexpr char kNobody[] = "";
 constexpr char kGood[] = ", forecast_error: 0";
 constexpr char kBad[] = ", forecast_error: 2";
 
-// What the sun gives from 6 to 18 of each day, of days from 0 on.
+// Sun from 6 to 18 of each day, by day from 0 on.
 using SunOfDay = std::function<int(int day)>;
 
-// Bright and dull days take turns: the days before tell the opposite of the next one.
+// Bright and dull days alternate: the days before predict the opposite of the next one.
 int Alternating(int day) {
   return day % 2 == 0 ? 700 : 90;
 }
@@ -75,7 +75,7 @@ jobs:
   return {*figures, recording.boards[0].pack};
 }
 
-// The runs that several tests look at.
+// Runs that several tests share.
 const Outcome& WithoutForecast() {
   static const auto* const kRun = new Outcome(RunUnder(Alternating, kNobody));
   return *kRun;
@@ -85,7 +85,7 @@ const Outcome& WithGoodForecast() {
   return *kRun;
 }
 
-// Of the hours from 8 to 16 of these days: how far what the planner counted on was from the sun.
+// For the hours from 8 to 16 of these days: the error of the planner's expectation of the sun.
 double MeanError(const std::vector<PackSample>& pack, int first_day, int end_day) {
   double sum = 0.0;
   int count = 0;
@@ -151,8 +151,8 @@ TEST(ForecastsTest, AVeryWrongOneCostsNoJobWhereTheDaysBeforeMislead) {
   }
 }
 
-// Under steady sun the days before are right, and a forecast that tells some days four times as
-// bright and others dark is hardly believed, after its first days too.
+// Under steady sun the days before are right. A forecast with some days four times as bright and
+// others dark gets hardly any trust, even after its first days.
 TEST(ForecastsTest, AVeryWrongOneDoesNoLastingHarm) {
   const Outcome without = RunUnder(Steady, kNobody);
   for (uint64_t seed = 1; seed <= 2; ++seed) {

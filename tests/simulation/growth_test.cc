@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a coordinator writes for the boards of a fleet in ten days, on its real journal.
+// Measures what a coordinator writes for a fleet in ten days, on its real journal.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -82,7 +82,7 @@ TEST(LinksTest, AFetchEndsOnceTheNightBringsTheRate) {
   EXPECT_NEAR(WaitHours(OneFetch("23h"), good_at_night), 0.0, 0.1);
 }
 
-// Hours without a rate are cuts. What came before one stays.
+// Hours without a rate are cuts. Bytes from before a cut stay.
 TEST(LinksTest, AnHourWithoutALinkCostsThatHour) {
   const auto without_hour_13 = [](int hour) { return hour == 13 ? 0.0 : 0.25; };
   const double whole = WaitHours(OneFetch("12h"), [](int /*hour*/) { return 0.25; });
@@ -91,8 +91,8 @@ TEST(LinksTest, AnHourWithoutALinkCostsThatHour) {
   EXPECT_LT(broken, whole + 1.2);
 }
 
-// Nobody tells the coordinator the rates. Once both boards have measured their own, a model that
-// neither has goes to the slower board, whose link is so much better.
+// The coordinator gets no rates. Once both boards have measured their own, a model that neither has
+// goes to the slower board, whose link is so much better.
 TEST(LinksTest, TheCoordinatorLearnsTheRatesFromTheBoards) {
   const auto board_of_second = [](const std::string& first_jobs) -> std::string {
     const auto scenario = ParseWithLinks(absl::StrCat(R"(duration: 40h

@@ -17,21 +17,21 @@ constexpr double kHealthyShare = 0.5;
 constexpr double kTimesPrediction = 3.0;
 // Fetch, start, load, checkpoint and upload of one attempt.
 constexpr double kAroundRunSeconds = 60.0;
-// What nobody accepts for so long goes elsewhere (docs/design/fleet.md), and an attempt that failed
-// waits before it is repeated.
+// A job that no device accepts for this long goes elsewhere (docs/design/fleet.md), and a failed
+// attempt waits before its repetition.
 constexpr double kWithdrawnSeconds = 120.0;
 constexpr double kBackoffSeconds = 600.0;
-// A board that tests a release works on nothing: three starts in ten minutes, and again where the
-// power failed meanwhile.
+// A board that tests a release does no work: three starts in ten minutes, and again if the power
+// failed meanwhile.
 constexpr double kTrialSeconds = 1200.0;
-// Work waits so long after the last dip of a weak supply.
+// Work waits this long after the last dip of a weak supply.
 constexpr double kWeakSupplySeconds = 600.0;
 
 }  // namespace
 
 void Liveness::Begin() {
   begun_seconds_ = world_.loop.now_seconds();
-  // Numbers of its own, so that the world until now is the one of its seed.
+  // Separate random numbers, so that the world until now is the one of its seed.
   Random random(world_.options.seed * 32'452'843);
   const auto boards = static_cast<int>(world_.workers.size());
   const int healthy = random.Below(boards);
@@ -45,8 +45,8 @@ void Liveness::Begin() {
   }
 }
 
-// The job of a pair may have no other board than a dead one once its mate succeeded on the last
-// healthy one. A job that waits for the output of one that needs the dead does too.
+// A job of a pair may have only dead boards left once its mate succeeded on the last healthy one. A
+// job that waits for the output of such a job needs a dead board too.
 bool Liveness::NeedsTheDead(const v1::Job& job) const {
   const auto is_named = [&job](int board) {
     const auto& labels = job.spec().required_labels();
@@ -82,9 +82,9 @@ double Liveness::PredictedSeconds(const v1::JobSpec& spec) const {
   return run * slower_by_ + kAroundRunSeconds;
 }
 
-// Any order of the jobs keeps this bound on boards that are never idle while a job waits: the sum
-// over the boards, and the longest chain of jobs that wait for one another (Graham 1966, "Bounds
-// for certain multiprocessing anomalies"). A chain is at most all chained jobs.
+// On boards that are never idle while a job waits, every order of the jobs keeps this bound: the
+// sum over the boards, plus the longest chain of jobs that wait for one another (Graham 1966,
+// "Bounds for certain multiprocessing anomalies"). A chain contains at most all chained jobs.
 double Liveness::UntilSeconds() {
   double sum = 0.0;
   double longest = 0.0;

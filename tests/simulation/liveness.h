@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Liveness: whatever happened before, a part of the fleet that stays healthy finishes the work in
-// three times its prediction. At the end of a world's faults some boards are healthy from then on,
-// and the other ones are dead for good. A fleet that only waits for its dead boards breaks no other
+// Liveness: whatever happened before, the healthy part of the fleet finishes the work in three
+// times its prediction. At the end of a world's faults some boards are healthy from then on, and
+// the others are dead for good. A fleet that only waits for its dead boards breaks no other
 // invariant. Single-threaded.
 #ifndef WATTLE_TESTS_SIMULATION_LIVENESS_H_
 #define WATTLE_TESTS_SIMULATION_LIVENESS_H_
@@ -32,19 +32,19 @@ class Liveness {
   };
   explicit Liveness(const World& world) : world_(world) {}
 
-  // Ends the boards that are drawn to be dead. The time for the others begins. REQUIRES: no fault
-  // is left.
+  // Ends the boards that are drawn to be dead, and starts the time limit of the others. REQUIRES:
+  // no fault is left.
   void Begin();
-  // Whether the healthy boards have done all that they can do.
+  // Whether the healthy boards have done all their possible work.
   [[nodiscard]] bool done() const { return OpenJobs().empty(); }
-  // When they must have. The prediction counts the jobs that are open now: users still submit what
-  // the coordinator did not answer, and an input that became ready is work too.
+  // The time limit. The prediction counts the jobs that are open now: users still submit unanswered
+  // requests, and an input that became ready is work too.
   [[nodiscard]] double UntilSeconds();
-  // Reports a job that is still open.
+  // Reports each job that is still open.
   void Check(Invariants& invariants) const;
 
  private:
-  // Jobs that are not over, without those that need a dead board.
+  // Jobs that have not ended, without those that need a dead board.
   [[nodiscard]] std::vector<const v1::Job*> OpenJobs() const;
   [[nodiscard]] bool NeedsTheDead(const v1::Job& job) const;
   [[nodiscard]] double PredictedSeconds(const v1::JobSpec& spec) const;

@@ -50,8 +50,8 @@ TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
                                    "moves.yaml", "one-pack.yaml", "two-jetsons.yaml"}));
 }
 
-// On their first day the masts know too little sun to tell when a run that rests would end. Such a
-// run waits, and its job has not failed at once.
+// On their first day the masts have seen too little sun to predict the end of a run that rests.
+// Such a run waits, and its job does not fail at once.
 TEST(ScenarioFilesTest, TheMastsMissNoDeadline) {
   auto scenario = ReadScenarioAt("mast.yaml", {.set = {"seeds=1"}, .add = {}});
   ASSERT_THAT(scenario, IsOk());
@@ -110,7 +110,7 @@ TEST(CoverageTest, IntervalsHoldOnBoardsThatChange) {
 }
 
 // The planted fault: an old row outlives the change of its device. The spread of both parts widens
-// its interval, so its mean tells.
+// its interval, so the test checks its mean.
 TEST(CoverageTest, RowsThatOutliveAChangeAreSeen) {
   const std::string text = ChangingBoards(", step: 1.5");
   const auto error_after = [&text] {
@@ -125,7 +125,7 @@ TEST(CoverageTest, RowsThatOutliveAChangeAreSeen) {
   EXPECT_GT(broken, 1.5 * right);
 }
 
-// A board that works from 7 to 19 alone, a long job from `long_at` on, and a short one whose
+// A board that works only from 7 to 19, a long job from `long_at` on, and a short one whose
 // deadline it can meet if the long one leaves for it.
 double MissedByDay(const std::string& policy, const std::string& jobs) {
   return FiguresOf(absl::StrCat(R"(
@@ -166,7 +166,7 @@ TEST(PausesTest, ADeadlineIsMetBeforeTheAttemptPauses) {
   EXPECT_EQ(MissedByDay("daily_energy_budget_wh: 60", jobs(40'000)), 0);
 }
 
-// Of 20 W two boards cannot work at once. While one pauses for the night the other one works.
+// With 20 W two boards cannot work at once. While one pauses for the night the other one works.
 TEST(PausesTest, APausedAttemptLeavesItsWattsToOtherBoards) {
   const RunFigures figures = FiguresOf(R"(
 duration: 2d

@@ -30,7 +30,7 @@ constexpr MendedWorld kMendedWorlds[] = {
 
 TEST(ManyWorldsTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   const Counts sum = RunWorlds(Number("WATTLE_SIM_WORLDS", kDenseWorlds), false);
-  // A world in which nothing goes wrong proves nothing.
+  // A world without faults proves nothing.
   for (size_t i = 0; i < kFaults; ++i) {
     EXPECT_GT(sum.faults[i], 0) << FaultName(static_cast<Fault>(i));
   }

@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// Two boards may not work at once. `fastest` asks of each job alone.
+// Two boards may not work at once. `fastest` plans each job separately.
 TEST(PlanJudgeTest, PlansThatBreakARuleAreCounted) {
   const std::string text = R"(
 duration: 6h

@@ -37,7 +37,7 @@ Runs RunsOf(const std::vector<QueuePlacement>& plan) {
   return runs;
 }
 
-double Price(const v1::Candidate& run) {  // As the default patience has it.
+double Price(const v1::Candidate& run) {  // With the default patience.
   return run.marginal_energy_joules() * (1 + run.start_in_seconds() / 360'000);
 }
 
@@ -65,7 +65,7 @@ std::string BrokenPromise(const Snapshot& snapshot) {
 }
 
 struct PlannerMutant {
-  const char* name;  // Of its fault point.
+  const char* name;  // name of its fault point
   const char* what;
 };
 constexpr PlannerMutant kMutants[] = {
@@ -78,8 +78,8 @@ class PlannerMutantTest : public testing::TestWithParam<PlannerMutant> {
   void TearDown() override { TurnOnFaultPoint(""); }
 };
 
-// All jobs are wanted soon. A third of the boards works by day. The search knows no windows, so
-// some of its parts are refused.
+// All jobs are urgent. A third of the boards works by day. The search ignores windows, so some of
+// its parts are refused.
 Snapshot WithWindows(unsigned seed, scheduler::ProfileTable& profiles) {
   std::mt19937 dice(seed);
   Snapshot snapshot = scheduler::DrawnFleet(dice, profiles);

@@ -38,7 +38,7 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
       invariants.Break(absl::StrCat(job.job_id(), " is lost: ", v1::JobState_Name(job.state()),
                                     ", ", job.reason()));
     }
-    // The runs of a profile job make nothing.
+    // The runs of a profile job have no output.
     if (job.state() != v1::JOB_STATE_SUCCEEDED || KindOf(job.spec()).wraps_workload) {
       continue;
     }
@@ -53,7 +53,7 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
   }
 }
 
-// Bytes that were counted since the last save are lost with the process.
+// Bytes counted since the last save are lost with the process.
 void CheckBytes(const Resting& world, const Worker& worker, Invariants& invariants) {
   int64_t receipts_bytes = 0;
   for (const v1::Job& job : AllJobs(world)) {
@@ -72,7 +72,7 @@ void CheckBytes(const Resting& world, const Worker& worker, Invariants& invarian
 void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
   if (world.coordinator.restores() > 0 || worker.lost_something() ||
       invariants.HasUnbookedReceipts(worker.device_id())) {
-    return;  // A disk took reports or receipts with it, so the two sums differ.
+    return;  // A lost disk took reports or receipts with it, so the two sums differ.
   }
   const core::State& state = world.coordinator.durable();
   double receipts_joules = 0.0;
@@ -86,15 +86,15 @@ void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
   const v1::DeviceRecord* record = core::FindDevice(state, DeviceId(worker.device_id()));
   const double ledger_joules = record == nullptr ? 0.0 : record->ledger().attempt_energy_joules();
   // A stop of the process loses the joules since the last save from both sums, because one write
-  // has the ledger and the receipts.
+  // contains the ledger and the receipts.
   if (std::abs(ledger_joules - receipts_joules) > kEnergyTolerance * (1.0 + ledger_joules)) {
     invariants.Break(absl::StrCat(worker.device_id(), ": the ledger has ", ledger_joules,
                                   " J of attempts, their receipts ", receipts_joules));
   }
 }
 
-// An upgrade waits for a board until the board is back or removed. A board that lost its disk has
-// become another device, and nobody comes back by the old name.
+// An upgrade waits for a board until the board returns or is removed. A board that lost its disk
+// has become another device, so the old one never returns.
 bool WaitsForTheLostAlone(const Resting& world, const v1::Upgrade& upgrade) {
   bool waits = false;
   for (const v1::DeviceUpgrade& device : upgrade.devices()) {
@@ -112,7 +112,7 @@ bool WaitsForTheLostAlone(const Resting& world, const v1::Upgrade& upgrade) {
   return waits;
 }
 
-// The upgrade that goes on, and on which something is left to do; null: none.
+// The open upgrade with work left; null if there is none.
 const v1::Upgrade* OpenUpgradeOf(const Resting& world) {
   const v1::Upgrade* const upgrade = core::OpenUpgrade(world.coordinator.durable());
   const bool goes_on = upgrade != nullptr && upgrade->state() == v1::UPGRADE_STATE_RUNNING &&

@@ -22,7 +22,7 @@ struct Resting {
   const Users& users;
 };
 
-// Whether nothing is left to do.
+// Whether all work is done.
 bool IsAtRest(const Resting& world);
 // Reports each violation to `invariants`.
 void CheckAtRest(const Resting& world, Invariants& invariants);

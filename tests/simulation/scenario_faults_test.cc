@@ -31,7 +31,7 @@ TEST(ScenarioFaultsTest, NoWorkRunsWhileADiskIsSick) {
   }
 }
 
-// The first fault ends while the second one goes on.
+// The first fault ends while the second one continues.
 TEST(ScenarioFaultsTest, OneFaultsEndHealsNoOther) {
   Recording one;
   RecordedRun(OneLongJob("faults: [{group: mast, kind: disk_full, from: 2h, to: 8h}]\n"), 1, one);

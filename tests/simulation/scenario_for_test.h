@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// How tests read a scenario, of deploy/scenarios or of their own, and run it.
+// Reads and runs scenarios for tests, from deploy/scenarios or from the test itself.
 #ifndef WATTLE_TESTS_SIMULATION_SCENARIO_FOR_TEST_H_
 #define WATTLE_TESTS_SIMULATION_SCENARIO_FOR_TEST_H_
 
@@ -48,8 +48,8 @@ inline absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& ch
   });
 }
 
-// One job of some hours, which keeps checkpoints, on a board that draws 3 W while it is idle; and
-// other entries of the file.
+// One job of several hours with checkpoints, on a board that draws 3 W while idle; others: further
+// entries of the file.
 inline std::string OneLongJob(const std::string& others) {
   return absl::StrCat(R"(duration: 3d
 fleet:
@@ -76,7 +76,7 @@ inline RunFigures FiguresOf(const std::string& text, const std::string& policy =
   return figures.value_or(RunFigures());
 }
 
-// The run of a seed with its drawings.
+// Runs a seed with a recording.
 inline RunFigures RecordedRun(const std::string& text, uint64_t seed, Recording& recording) {
   const auto scenario = Parse(text);
   EXPECT_THAT(scenario, IsOk());

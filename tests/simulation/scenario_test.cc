@@ -87,7 +87,7 @@ TEST(RunTest, TheSameSeedGivesTheSameRunAndAnotherSeedAnother) {
   EXPECT_NE(first.fingerprint, FiguresOf(kSite, "fastest").fingerprint);
 }
 
-// The board is slower than the tables say, so a job that fitted into the pack does not.
+// The board is slower than the tables state, so a job that fitted into the pack does not.
 constexpr char kSlowBoard[] = R"(
 duration: 12h
 fleet:
@@ -145,7 +145,7 @@ jobs:
   EXPECT_EQ(figures.class_runs[0].device_class, "raspberry-pi-5");
 }
 
-// What the boards take in truth depends on the seed and not on the policy, and its spread is the
+// The true cost on the boards depends on the seed and not on the policy, and its spread is the
 // stated one.
 TEST(TrueRatesTest, TheFactorsHaveTheStatedSpread) {
   const auto scenario = Parse(kSite);
@@ -213,8 +213,8 @@ TEST(PlannersTest, WhoWaitsForABoardThatIsBusy) {
   EXPECT_EQ(RunsOn(FiguresOf(text, "ours"), "jetson-orin-nano"), 2);
 }
 
-// The long job begins on the worse board, because the better one is busy for too long. Once that
-// one is free, the rest goes on there.
+// The long job begins on the worse board, because the better one is busy for too long. Once the
+// better board is free, the rest continues there.
 TEST(PlannersTest, ARunningJobMovesToTheBetterBoardOnceItIsFree) {
   const std::string text = R"(
 duration: 60h
@@ -246,7 +246,7 @@ jobs:
   - {name: short, at: 1h, job: {finetune: {model: gpt2, data: short, sequence_length: 384}}}
   - {name: long, at: 1h, job: {finetune: {model: gpt2, data: long, sequence_length: 384}}}
 )";
-  // So the short one ends first on the other board. By age both would run on the faster board.
+  // The short job thus ends first on the other board. By age both would run on the faster board.
   const RunFigures heft = FiguresOf(text, "heft");
   EXPECT_EQ(RunsOn(heft, "jetson-xavier-nx"), 1);
   EXPECT_LT(heft[Figure::kWorkWattHours], 0.8 * FiguresOf(text, "fastest")[Figure::kWorkWattHours]);
@@ -267,7 +267,8 @@ jobs:
   EXPECT_EQ(RunsOn(FiguresOf(text, "fewest_joules"), "raspberry-pi-5"), 1);
 }
 
-// One board and two jobs of the same second: only who goes by deadlines keeps the second one's.
+// One board and two jobs of the same second: only policies that order by deadline meet the second
+// one's.
 TEST(PlannersTest, DeadlinesAreMetByThoseWhoLookAtThem) {
   const std::string text = R"(
 duration: 20h
@@ -287,7 +288,7 @@ jobs:
   EXPECT_EQ(FiguresOf(urgent, "greedy")[Figure::kMissed], 0);
 }
 
-// A board whose pack is too empty to start joins with the sun; until then nobody knows of it.
+// A board whose pack is too empty to start joins with the sun; until then it is unknown.
 TEST(PlannersTest, AJobWaitsForAFleetThatIsNotThereYet) {
   const std::string text = R"(
 duration: 20h
@@ -333,7 +334,7 @@ jobs:
   EXPECT_EQ(figures[Figure::kOpen], 2);
 }
 
-// What the sun gave is in the packs, in the boards' work and idle time, or lost.
+// Harvested energy is in the packs, in the boards' work and idle time, or lost.
 TEST(RunTest, SunThatFullPacksCannotTakeIsLost) {
   std::string text(kSite);
   text.replace(text.find("pack_wh: 60, charge: 0.6"), 24, "pack_wh: 60, charge: 0.9");
@@ -477,7 +478,7 @@ jobs:
       EXPECT_NEAR(pack[i].expected_sun.value_or(Watts(0)).value(), 0.0, 0.1);
     }
   }
-  // On the second day the planner knows what noon gives.
+  // On the second day the planner has seen the harvest at noon.
   ASSERT_TRUE(pack[36 * 4].expected_sun.has_value());
   EXPECT_NEAR(pack[36 * 4].expected_sun->value(), sun, 0.1 * sun);
   EXPECT_NEAR(pack[28 * 4].expected_sun.value_or(Watts(99)).value(), 0.0, 0.1 * sun);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-simulate: runs simulated worlds, seed after seed, and prints the first breach of an
-// invariant with one line to run that world again. See `./dev sim-test` and
+// invariant with one line that runs that world again. See `./dev sim-test` and
 // docs/design/simulation.md.
 #include <chrono>
 #include <cstdint>
@@ -31,7 +31,7 @@ struct Settings {
   int stride = 1;
   std::string pace = kBoth;
   std::string mutant;
-  double seconds_max = 0.0;  // of this machine's time; 0: no limit
+  double seconds_max = 0.0;  // real time of this machine; 0: no limit
   std::string json;
   bool go_on = false;
   bool liveness = false;
@@ -41,7 +41,7 @@ struct Settings {
 struct Sum {
   int64_t worlds = 0;
   int64_t violations = 0;
-  uint64_t found_after = 0;  // seeds, of a mutant
+  uint64_t found_after = 0;  // number of seeds until a mutant was found
   double device_seconds = 0.0;
   double seconds = 0.0;
   int64_t steps = 0;
@@ -55,7 +55,7 @@ std::string Replay(uint64_t seed, const std::string& pace, bool liveness,
                       mutant.empty() ? "" : absl::StrCat(" --mutant \"", mutant, "\""));
 }
 
-// True: an invariant broke.
+// Returns true if an invariant broke.
 bool RunOne(const Settings& settings, uint64_t seed, const std::string& pace, Sum& sum) {
   Options options =
       pace == kSparse ? DrawSparseOptions(seed) : DrawOptions(seed, /*slow=*/pace == kSlow);

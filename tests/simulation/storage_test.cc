@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Each sickness of a board's disk at each moment of a job, on the real coordinator and agent: the
-// coordinator names it, the job waits or goes elsewhere, nothing is deleted, and all heals alone.
+// Each failure of a board's disk at each moment of a job, on the real coordinator and agent: the
+// coordinator names it, the job waits or goes elsewhere, nothing is deleted, and everything
+// recovers by itself.
 #include <string>
 #include <tuple>
 #include <vector>
@@ -69,7 +70,7 @@ class SickDiskTest : public ScriptedBoards,
  protected:
   SickDiskTest() : ScriptedBoards(SickOptions()) {}
 
-  // False: the condition did not come true within so many seconds.
+  // Returns false if the condition did not become true within this many seconds.
   template <typename Condition>
   bool Until(double seconds, const Condition& condition) {
     const double end = loop_.now_seconds() + seconds;
@@ -89,7 +90,7 @@ class SickDiskTest : public ScriptedBoards,
     }
     return "";
   }
-  // What `wattle devices` shows.
+  // The output of `wattle devices`.
   std::string Named() {
     const auto& devices = fleet_.coordinator().observations().devices;
     const auto seen = devices.find(DeviceId(board().device_id()));
@@ -115,7 +116,7 @@ class SickDiskTest : public ScriptedBoards,
     spec.mutable_finetune()->set_checkpoint_every_steps(10);
     Post(core::SubmitJob{spec, "key"});
   }
-  // Until the moment has come at which the disk gets sick.
+  // Runs until the moment at which the disk fails.
   void Reach(Moment moment) {
     Begin();
     if (moment != Moment::kIdle) {
@@ -155,7 +156,7 @@ TEST_P(SickDiskTest, IsNamedAndTheJobWaitsAndAllHealsAlone) {
   }
   Until(sick_from + kSickSeconds - loop_.now_seconds(), [] { return false; });
   ASSERT_EQ(fleet_.invariants().breach(), "");
-  // A result that is complete may still come; anything else waits.
+  // A complete result may still arrive; anything else waits.
   if (moment != Moment::kReport) {
     EXPECT_FALSE(IsTerminal(Job().state())) << Job().reason();
     EXPECT_FALSE(board().core()->busy());
@@ -179,7 +180,7 @@ INSTANTIATE_TEST_SUITE_P(Rows, SickDiskTest,
                                                kMoments[static_cast<int>(std::get<1>(test.param))]);
                          });
 
-// With a second board the job does not wait.
+// If there is a second board, the job does not wait.
 TEST(SickDiskOfTwoTest, TheJobGoesElsewhere) {
   for (const Kind& kind : kKinds) {
     SCOPED_TRACE(kind.name);

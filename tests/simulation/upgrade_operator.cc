@@ -13,9 +13,9 @@
 namespace wattle::sim {
 namespace {
 
-constexpr double kFirstStage = 0.5;  // of the fleet
-constexpr double kPaused = 0.3;      // share of looks at which one that runs is paused
-constexpr double kResumed = 0.5;     // of those that stopped; the others end
+constexpr double kFirstStage = 0.5;  // share of the fleet
+constexpr double kPaused = 0.3;      // share of checks at which a running upgrade is paused
+constexpr double kResumed = 0.5;     // share of stopped upgrades that go on; the others end
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The operator who upgrades a simulated fleet by stages: pushes a release, starts the upgrade,
+// An operator who upgrades a simulated fleet by stages: pushes a release, starts the upgrade,
 // pauses it, and resumes or ends one that stopped. Single-threaded.
 #ifndef WATTLE_TESTS_SIMULATION_UPGRADE_OPERATOR_H_
 #define WATTLE_TESTS_SIMULATION_UPGRADE_OPERATOR_H_
@@ -15,7 +15,7 @@ class Upgrading {
   Upgrading(Random& random, Coordinator& coordinator)
       : random_(random), coordinator_(coordinator) {}
 
-  // Does what an operator does next. False: nothing, or the coordinator does not run.
+  // Takes an operator's next step. Returns false if there is none, or the coordinator does not run.
   bool Step();
 
  private:

@@ -35,10 +35,10 @@ constexpr const char* kQueuePolicy = "queue";
 constexpr const char* kLinkPolicy = "link";
 constexpr double kDaySeconds = 86400.0;
 constexpr int kMinutesOfDay = 1440;
-// Of a budget: what a board draws at work, about.
+// For budgets: about the draw of a board at work.
 constexpr Watts kWorkPower(12.0);
 
-// The fields whose limits depend on nothing of the world.
+// The fields whose limits do not depend on the world.
 std::vector<policy::Field> UsualFields() {
   std::vector<policy::Field> usual;
   for (const policy::Field& field : policy::Fields()) {
@@ -49,7 +49,7 @@ std::vector<policy::Field> UsualFields() {
   return usual;
 }
 
-// "23:05", so many minutes after midnight.
+// "23:05", this many minutes after midnight.
 std::string TimeOfDay(int minutes) {
   const int of_day = ((minutes % kMinutesOfDay) + kMinutesOfDay) % kMinutesOfDay;
   return absl::StrFormat("%02d:%02d", of_day / 60, of_day % 60);
@@ -79,7 +79,7 @@ v1::ArtifactInfo DataSet() {
   data.set_kind(v1::ARTIFACT_KIND_DATASET);
   data.set_size_bytes(1 << 16);
   data.mutable_dataset()->set_examples(1000);
-  data.mutable_dataset()->set_mean_byte_length(300);  // So that plans, like runners, count tokens.
+  data.mutable_dataset()->set_mean_byte_length(300);  // Makes plans count tokens, as runners do.
   return data;
 }
 
@@ -109,12 +109,12 @@ void Users::Start() {
   }
 }
 
-// In every second world a device may explore with about what one or two probes draw in a day.
+// In every second world a device may explore with about the joules of one or two probes a day.
 void Users::BoundExploring() {
   Random random(options_.seed * 15'485'863);
   if (random.Chance(0.5)) {
     v1::Policy policy;
-    policy.set_name("exploration_ratio");  // As a policy of that field alone is named (MakeUsual).
+    policy.set_name("exploration_ratio");  // As in MakeUsual.
     policy.set_exploration_ratio(random.Between(0.001, 0.004));
     policies_.insert(policy.name());
     Apply(policy);
@@ -140,7 +140,7 @@ void Users::Submit(int number) {
   if (answered_.contains(number)) {
     return;
   }
-  // As the API does: a key of a durable job never reaches the core.
+  // Like the API: a repeated key of a durable job never reaches the core.
   if (const v1::Job* job =
           coordinator_.alive() ? coordinator_.FindJobOfKey(absl::StrCat("key-", number)) : nullptr;
       job != nullptr) {
@@ -164,7 +164,7 @@ void Users::Submit(int number) {
   }
   coordinator_.Post(std::move(submit), [this, number](const event_loop::Answer& answer) {
     if (!answer.status.ok()) {
-      // The job's input has failed, or the coordinator no longer knows it.
+      // The job's input has failed, or the coordinator no longer has it.
       answered_.insert(number);
       refused_.insert(number);
       return;
@@ -205,17 +205,17 @@ v1::JobSpec Users::MakeSpec(int number) {
   finetune.set_batch_size(4);
   finetune.set_sequence_length(128);
   finetune.set_steps(5 + random_.Below(options_.job_steps_max));
-  if (number % 2 == 0) {  // The others leave it to their worker.
+  if (number % 2 == 0) {  // The other jobs leave the interval to their worker.
     finetune.set_checkpoint_every_steps(5);
   }
   finetune.set_seed(static_cast<uint64_t>(number));
   return spec;
 }
 
-// Groups of two: a world has at least two boards, of which none stays away.
+// Groups of two: a world has at least two boards that never stay away.
 void Users::AddAntiAffinity(int number, v1::JobSpec& spec) const {
   const int pair = number / 2;
-  // Random numbers of its own, and the same for both.
+  // Separate random numbers, equal for both jobs of the pair.
   Random random(options_.seed * 86'028'121 + static_cast<uint64_t>(pair));
   if (random.Chance(options_.apart)) {
     spec.mutable_apart()->set_group(absl::StrCat("pair-", pair));
@@ -223,7 +223,7 @@ void Users::AddAntiAffinity(int number, v1::JobSpec& spec) const {
 }
 
 std::optional<v1::JobSpec> Users::MakeProfile(int number) const {
-  // Random numbers of its own, so that the other jobs of a seed stay as they are.
+  // Separate random numbers, so that the other jobs of a seed are unchanged.
   Random random(options_.seed * 104'729 + static_cast<uint64_t>(number));
   if (!random.Chance(options_.profile_jobs)) {
     return std::nullopt;
@@ -327,7 +327,7 @@ void Users::RemoveDevice(const DeviceId& device) {
   });
 }
 
-// A hello that was on its way when the device ended registers it again.
+// A hello that was under way when the device ended registers it again.
 void Users::SeeWhetherGone(const DeviceId& device) {
   loop_.After(options_.outage_seconds_max + 2.0, [this, device] {
     const v1::DeviceRecord* const record = core::FindDevice(coordinator_.durable(), device);
@@ -396,7 +396,7 @@ v1::Policy Users::MakePolicy(Fraction reserve) {
           ToWattHours(kWorkPower * absl::Seconds(span_seconds * random_.Between(0.08, 0.4))));
       break;
     case kReserveAndUsual + 2: {
-      // Every second board, so that the others go on.
+      // Every second board, so that the others continue.
       policy.set_name(kWindowPolicy);
       policy.add_selector("half=odd");
       policy.add_work_windows(Window());
@@ -430,7 +430,7 @@ v1::Policy Users::MakeUsual(int draw) {
   return policy;
 }
 
-// For every second board, so that others go on.
+// For every second board, so that the others continue.
 v1::Policy Users::MakeLink() {
   v1::Policy policy;
   policy.set_name(kLinkPolicy);
@@ -489,7 +489,7 @@ void Users::StopFaults() {
   }
   names.insert(names.end(), {kBudgetPolicy, kWindowPolicy, kAlivePolicy, kLinkPolicy});
   for (const std::string& name : names) {
-    // Deletes also a policy that only a restored journal still has.
+    // Also deletes a policy that only a restored journal still has.
     policies_.erase(name);
     Delete(name);
   }

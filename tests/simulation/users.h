@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The people of a simulated world. They push artifacts, submit jobs of every kind (some with a
-// deadline, some apart from another one, some on the output of others), cancel jobs, drain devices
-// and set policies. A user without an answer asks again. Single-threaded.
+// deadline, some apart from another one, some with the output of others as input), cancel jobs,
+// drain devices and set policies. A user without an answer asks again. Single-threaded.
 #ifndef WATTLE_TESTS_SIMULATION_USERS_H_
 #define WATTLE_TESTS_SIMULATION_USERS_H_
 
@@ -30,13 +30,13 @@ class Users {
   void Start();
   void CancelSomeJob();
   void DrainAndResume(const DeviceId& device);
-  // Removes a device that will not come back, again and again until the coordinator lets it go.
+  // Removes a device that will not return, repeatedly until the coordinator accepts it.
   void RemoveDevice(const DeviceId& device);
   // reserve: the reserve of a new policy.
   void ChangePolicies(Fraction reserve);
   // Sets or deletes a policy for links.
   void ChangeLinkPolicy();
-  // The coordinator came back from an old backup: repeats every request since the backup.
+  // The coordinator was restored from an old backup: repeats every request since the backup.
   void AskAgain();
   // Ends cancels, drains and reserves, so that everything can come to rest.
   void StopFaults();
@@ -52,24 +52,24 @@ class Users {
   void Submit(int number);
   void Resume(const DeviceId& device);
   void SeeWhetherGone(const DeviceId& device);
-  // What a policy of the day is measured by: a day, or a dense world's half hour.
+  // The period of a daily policy: a day, or a dense world's half hour.
   [[nodiscard]] double SpanSeconds() const;
   [[nodiscard]] int NowMinutes() const;  // after midnight
   // A window of the day, which may be open now.
   std::string Window();
   v1::Policy MakePolicy(Fraction reserve);
   v1::Policy MakeLink();
-  // Applies the policy. One that is there already is deleted at times.
+  // Applies the policy. Sometimes deletes one that exists already.
   void Change(const v1::Policy& policy);
   v1::Policy MakeReserve(Fraction reserve);
-  // Of a field that has a usual range (policy/fields.h).
+  // Makes a policy of a field with a usual range (policy/fields.h).
   v1::Policy MakeUsual(int draw);
   void Apply(const v1::Policy& policy);
   void Delete(const std::string& name);
   v1::JobSpec MakeSpec(int number);
   std::string ChooseModel();
   void BoundExploring();
-  // A profile job of a board; nullopt: this job is none.
+  // A profile job of a board; nullopt: this job is another kind.
   std::optional<v1::JobSpec> MakeProfile(int number) const;
   void AddAntiAffinity(int number, v1::JobSpec& spec) const;
   void MakeShortJob(const std::string& model, v1::JobSpec& spec);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One simulated world from start to rest: coordinator, workers, users, faults. The options
-// determine everything: the same options give the same run on every machine.
+// One simulated world from start to rest: coordinator, workers, users, faults. Equal options give
+// equal runs on every machine.
 #ifndef WATTLE_TESTS_SIMULATION_WORLD_H_
 #define WATTLE_TESTS_SIMULATION_WORLD_H_
 

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Worlds of the simulation, one seed after the other. WATTLE_SIM_SEED=N is the first seed,
-// WATTLE_SIM_WORLDS=N how many dense worlds; `./dev sim-test` runs more of them and replays one.
+// WATTLE_SIM_WORLDS=N the number of dense worlds; `./dev sim-test` runs more of them and replays
+// one.
 #ifndef WATTLE_TESTS_SIMULATION_WORLDS_FOR_TEST_H_
 #define WATTLE_TESTS_SIMULATION_WORLDS_FOR_TEST_H_
 
@@ -32,7 +33,7 @@ inline std::string Replay(int seed, const char* pace) {
 
 enum class Ending { kAtRest, kWithDeadBoards };
 
-// A breach fails the test.
+// Fails the test at a breach.
 inline Outcome RunSeed(int seed, bool slow, Ending ending) {
   Options options = DrawOptions(static_cast<uint64_t>(seed), slow);
   options.liveness = ending == Ending::kWithDeadBoards;
@@ -42,7 +43,7 @@ inline Outcome RunSeed(int seed, bool slow, Ending ending) {
   return outcome;
 }
 
-// What happened in the worlds together. A world with a breach is the last one.
+// Sums the counts of the worlds. A world with a breach is the last one.
 inline Counts RunWorlds(int worlds, bool slow, Ending ending = Ending::kAtRest) {
   Counts sum;
   const int first = Number("WATTLE_SIM_SEED", kFirstSeed);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Boards whose speed is measured, for the tests of this folder that drive plans over hours with
-// reports, as boards would send them.
+// Boards with known speed, for tests of this folder that drive plans over hours with the reports
+// that boards would send.
 #ifndef WATTLE_COORDINATOR_CORE_TESTING_BOARDS_FOR_TEST_H_
 #define WATTLE_COORDINATOR_CORE_TESTING_BOARDS_FOR_TEST_H_
 
@@ -25,7 +25,7 @@
 
 namespace wattle::core {
 
-// A model, a data set, boards whose speed is measured, and a clock.
+// A model, a data set, boards with known speed, and a clock.
 class Boards {
  public:
   Boards() {
@@ -33,8 +33,8 @@ class Boards {
     Do(CommitArtifact{Questions(1'000'000)});
   }
 
-  // A board that needs `step_seconds` for a step of Finetune(). battery_wh: 0 for none; else a half
-  // full pack, and an idle draw of 1.5 W.
+  // Adds a board that needs `step_seconds` for a step of Finetune(). battery_wh: 0 for none; else a
+  // half full pack, and an idle draw of 1.5 W.
   void Add(const std::string& name, double step_seconds, double battery_wh = 0) {
     const DeviceId device(name);
     v1::Hello hello;
@@ -60,7 +60,7 @@ class Boards {
     Learn(info, step_seconds);
   }
 
-  // As Add, a board whose GPU needs `step_seconds` and whose cores need `cpu_step_seconds`.
+  // Adds a board whose GPU needs `step_seconds` and whose cores need `cpu_step_seconds`.
   void AddWithGpu(const std::string& name, double step_seconds, double cpu_step_seconds) {
     Add(name, step_seconds);
     v1::Hello hello;
@@ -78,7 +78,7 @@ class Boards {
     return {absl::FromUnixSeconds(1'800'000'000) + elapsed_, Monotonic(elapsed_)};
   }
 
-  // The job of `steps` steps.
+  // Submits a job of `steps` steps.
   std::string Submit(int steps, v1::JobSpec spec = Finetune()) {
     spec.mutable_finetune()->clear_epochs();
     spec.mutable_finetune()->set_steps(steps);
@@ -97,7 +97,7 @@ class Boards {
     return plan;
   }
 
-  // The board saw so many watts from 06:00 to 18:00 UTC, and none in the night.
+  // Reports a harvest of `watts` from 06:00 to 18:00 UTC, and none at night.
   void TellHarvest(const std::string& board, double watts) {
     v1::EnergyLedger& ledger = *NextReport(DeviceId(board)).mutable_ledger();
     for (int hour = 0; hour < 24; ++hour) {
@@ -119,7 +119,7 @@ class Boards {
     *Fact(attempt).mutable_paused() = paused;
     Send();
   }
-  // The board gives back an attempt that it has not begun.
+  // The board returns an attempt that it has not begun.
   void GiveBack(const std::string& attempt) {
     *Fact(attempt).mutable_stopped() = Named<v1::AttemptStopped>(attempt);
     Send();
@@ -154,7 +154,7 @@ class Boards {
     Accept(attempt);
     Start(attempt);
   }
-  // j1 takes 20 h. It has run for an hour.
+  // Submits j1, which takes 20 h, and runs it for an hour.
   void RunAnHourOfTwenty() {
     Submit(20 * 3600);
     Plan();
@@ -179,7 +179,7 @@ class Boards {
   Observations observations;
 
  private:
-  // As the attempt's board does.
+  // Uploads as the attempt's board would.
   v1::ArtifactInfo Upload(const std::string& attempt, v1::ArtifactKind kind,
                           const std::string& id) {
     v1::ArtifactInfo info;

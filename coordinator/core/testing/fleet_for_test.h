@@ -22,7 +22,7 @@ inline Instant Now(double seconds = 0) {
   return {absl::FromUnixSeconds(1'000'000) + absl::Seconds(seconds),
           Monotonic(absl::Seconds(1000 + seconds))};
 }
-// The same moment after somebody set the wall clock by `step`.
+// The same moment after a step of the wall clock.
 inline Instant Stepped(Instant now, absl::Duration step) {
   now.wall += step;
   return now;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A coordinator with one board of two power modes, whose law the tests of profile jobs know.
+// A coordinator with one board of two power modes, whose performance law the tests know.
 #ifndef WATTLE_COORDINATOR_CORE_TESTING_PROFILING_FOR_TEST_H_
 #define WATTLE_COORDINATOR_CORE_TESTING_PROFILING_FOR_TEST_H_
 
@@ -46,7 +46,7 @@ class ProfilingTest : public testing::Test {
     Connect();
   }
 
-  // The board tells what it is, also after a restart of the coordinator.
+  // The board's hello, also after a restart of the coordinator.
   void Connect() {
     v1::Hello hello;
     hello.set_incarnation(1);
@@ -80,7 +80,7 @@ class ProfilingTest : public testing::Test {
     Hear();
     Do(WorkerHello{hello});
   }
-  // As the board's own, with another id.
+  // The board's own hello, with another id.
   [[nodiscard]] v1::Hello HelloOfBoard(const std::string& device_id) const {
     v1::Hello hello;
     hello.set_incarnation(2);
@@ -88,7 +88,7 @@ class ProfilingTest : public testing::Test {
     hello.mutable_device()->set_device_id(device_id);
     return hello;
   }
-  // Another board of the name comes in, and is heard.
+  // Connects another board with the same name.
   void ConnectNamesake(const DeviceId& device) {
     Do(WorkerHello{HelloOfBoard(device.value())});
     observations_.devices[device] = observations_.devices[DeviceId(kProfiledBoard)];
@@ -142,7 +142,7 @@ class ProfilingTest : public testing::Test {
     Tell(started, &v1::Report::mutable_started);
     Send(started);
   }
-  // The receipt of the assigned run, by the board's law.
+  // The receipt of the assigned run by the board's law.
   v1::Receipt ReceiptOf(const v1::Attempt& attempt) {
     const v1::DesiredSet desired = DesiredFor(state_, DeviceId(kProfiledBoard));
     EXPECT_EQ(desired.assignments_size(), 1);
@@ -194,7 +194,7 @@ class ProfilingTest : public testing::Test {
     }
     return points;
   }
-  // Modes and batches of the device's own measured rows.
+  // Modes and batches in the device's own measured rows.
   [[nodiscard]] std::vector<std::string> MeasuredRows() const {
     std::vector<std::string> rows;
     for (const v1::ProfileRow& row : state_.profiles.Rows()) {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests of the core: a small model, its data, and the job that trains it.
+// Specs for tests of the core: a small model, its data, and the job that trains it.
 #ifndef WATTLE_COORDINATOR_CORE_TESTING_SPEC_FOR_TEST_H_
 #define WATTLE_COORDINATOR_CORE_TESTING_SPEC_FOR_TEST_H_
 

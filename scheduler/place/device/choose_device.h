@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which device a dry run chooses, without the other candidates and reasons of a plan: for many
-// plans that differ by one change. Pure; thread-safe.
+// Finds the device that a dry run chooses, without other candidates and reasons: for many plans
+// that differ by one change. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_CHOOSE_DEVICE_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_CHOOSE_DEVICE_H_
 
@@ -14,7 +14,8 @@
 
 namespace wattle::scheduler {
 
-// The candidate that PlanJob (place.h) chooses; nullopt: no device is feasible. Errors: as PlanJob.
+// The candidate that PlanJob (place.h) chooses; nullopt: no device is feasible. Errors: those of
+// PlanJob.
 absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapshot,
                                                           const JobView& job);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The end that a plan tells of a job on a board with ten minutes of contact a day, beside the end
-// that its files come to have.
+// Compares the planned end of a job on a board with ten minutes of contact a day with the end when
+// its files have come.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -35,7 +35,7 @@ class BoardWithContact {
     link.set_download_bytes_per_second(kBytesPerSecond);
     link.set_upload_bytes_per_second(kBytesPerSecond);
     link.mutable_contact_ratio_by_hour()->Resize(168, -1.0F);
-    // Each hour from the first contact to the third, which goes on.
+    // Each hour from the first contact to the third, which continues.
     for (absl::Time hour = now_ - 2 * kDay; hour + absl::Hours(1) <= now_; hour += absl::Hours(1)) {
       const absl::Time begin =
           absl::UnixEpoch() + absl::Floor(hour - absl::UnixEpoch(), absl::Hours(1));
@@ -45,7 +45,7 @@ class BoardWithContact {
     }
   }
 
-  // Of a job with these bytes of inputs, which is asked about now.
+  // For a job with these bytes of inputs that is planned now.
   v1::Candidate Told(int64_t bytes) {
     Snapshot snapshot = MakeSnapshot({view_}, profiles_);
     snapshot.now = now_;
@@ -122,7 +122,7 @@ TEST_P(ContactEndTest, AfterThreeContactsTheToldEndIsWithinAFifth) {
   }
 }
 
-// In the middle of an hour, over its end, and over the end of the week.
+// In the middle of an hour, across its end, and across the end of the week.
 INSTANTIATE_TEST_SUITE_P(EachTime, ContactEndTest,
                          testing::Values(absl::Hours(14) + absl::Minutes(5),
                                          absl::Hours(14) + absl::Minutes(55),

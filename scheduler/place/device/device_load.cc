@@ -23,24 +23,23 @@ namespace {
 using timetable::Pack;
 using timetable::Seconds;
 
-// An attempt that runs past its expected end is expected to need this much longer, at each plan
-// anew.
+// Further time expected for an attempt that runs past its expected end, counted from each new plan.
 constexpr absl::Duration kOverdue = absl::Seconds(30);
-// Beyond this no run is real, and integers of millijoules could overflow.
+// No real run is longer, and integers of millijoules could overflow.
 constexpr absl::Duration kRunMax = absl::Hours(24 * 366);
-// The upper end of an interval is so many standard deviations above the mean.
+// The upper end of an interval is this many standard deviations above the mean.
 constexpr double kUpperDeviations = 1.645;
-// Demands of packs and supplies: of the plan's runs, which are never taken out, and of each board's
-// running attempt. The search (rearrange_internal.h) counts its own jobs from 0.
+// Ids of demands of packs and supplies: the plan's runs, which are never removed, and the running
+// attempt of each board. The search (rearrange_internal.h) numbers its own jobs from 0.
 constexpr int kPlanned = std::numeric_limits<int>::max();
 int AttemptOn(size_t device) {
   return -1 - static_cast<int>(device);
 }
 
-// When the attempt of each board works.
+// When the attempt of a board works.
 using Pieces = std::vector<policy::WorkPiece>;
 
-// How long a later piece of an attempt can work before the pack would have to stop it.
+// Longest part of a later piece of an attempt that the pack can supply.
 Seconds BorneBy(const Pack& pack, timetable::Demand piece) {
   constexpr int kHalvings = 7;  // To a hundredth of the piece.
   const Seconds whole = piece.draw.length;
@@ -56,9 +55,9 @@ Seconds BorneBy(const Pack& pack, timetable::Demand piece) {
   return fits;
 }
 
-// A piece that begins later keeps the charge that the pack bears of it: where reserved work breaks
-// the floor already, others may take its charge. Its guard stops the rest of it, so
-// it is pausable.
+// Reserves only the charge that the pack can supply to a later piece: if reserved work already
+// breaks the floor, others may take the piece's charge. The board's guard stops the rest of the
+// piece, so the piece is pausable.
 void AddLaterPiece(const timetable::Demand& piece, Pack& pack) {
   timetable::Demand borne = piece;
   borne.draw.length = BorneBy(pack, piece);
@@ -73,8 +72,8 @@ void AddLaterPiece(const timetable::Demand& piece, Pack& pack) {
   }
 }
 
-// The attempt that the board runs, and what is above idle in its draw. An attempt that may rest
-// does so where the pack does not bear the rest of its work, and then has the board for longer.
+// Adds the attempt that the board runs, with its draw above idle. An attempt that may rest does so
+// if the pack cannot supply the rest of its work, and then occupies the board for longer.
 void AddAttempt(const DeviceView& view, size_t device, Pieces& pieces, Pack& pack) {
   std::vector<timetable::Demand> demands;
   Seconds work = 0;
@@ -126,7 +125,7 @@ void AddAttempt(const DeviceView& view, size_t device, const Pieces& pieces,
   }
 }
 
-// Shares the joules among the budget's days in which they are drawn.
+// Divides the joules among the budget days in which they are drawn.
 void AddJoulesOfDays(const Pieces& pieces, Joules joules, DeviceLoad& load) {
   if (load.times == nullptr || !load.times->budget.has_value()) {
     return;
@@ -141,7 +140,7 @@ void AddJoulesOfDays(const Pieces& pieces, Joules joules, DeviceLoad& load) {
   }
 }
 
-// Likewise, of a run that ends at `end`, its pauses included.
+// Divides the joules of a run that ends at `end`, including its pauses.
 void AddJoulesOfDays(const PlannedRun& run, Joules joules, DeviceLoad& load) {
   if (load.times == nullptr || !load.times->budget.has_value()) {
     return;
@@ -170,7 +169,7 @@ Joules DrawnToday(const DeviceView& view) {
   return Joules(view.device.heartbeat().budget_day_energy_joules());
 }
 
-// The load of a board that has its power to itself. attempt: gets when its attempt works.
+// The load of a board that shares no power. attempt: receives the pieces of its attempt.
 DeviceLoad LoadOf(const Snapshot& snapshot, const DeviceView& view, Pieces& attempt) {
   const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
   DeviceLoad load;
@@ -196,7 +195,7 @@ DeviceLoad LoadOf(const Snapshot& snapshot, const DeviceView& view, Pieces& atte
   return load;
 }
 
-// Null: charge, sun or an idle draw is not known. Puts off the end of an attempt that rests.
+// Null: charge, sun or an idle draw is unknown. Delays the end of an attempt that rests.
 std::shared_ptr<const Pack> PackOf(const PackBoards& on, std::vector<Pieces>& attempts,
                                    std::vector<DeviceLoad>& loads) {
   const auto is_known = [&on](size_t i) {
@@ -277,7 +276,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
       loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i]}, attempts, loads);
     }
   }
-  for (const auto& group : groups) {  // Behind the packs, which tell how long attempts rest.
+  for (const auto& group : groups) {  // After the packs, which determine how long attempts rest.
     if (group->cap.has_value()) {
       ShareSupply(snapshot, *group, attempts, loads);
     }
@@ -307,7 +306,7 @@ BoardHeat HeatAt(const v1::Device& device, const DeviceLoad& load, absl::Time st
 }
 
 DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run) {
-  // A start that went through double seconds.
+  // Tolerance for a start that was converted to double seconds.
   constexpr absl::Duration kRounding = absl::Milliseconds(1);
   DeviceLoad with = load;
   const Joules demand =

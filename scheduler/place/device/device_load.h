@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a device has to do already, at one point of a plan: when it is free, the runs that have a
-// place behind that time, and the charge of its battery under all of them. Pure.
+// The commitments of a device at one point of a plan: when it is free, the runs that have a place
+// after that time, and the charge of its battery under all of them. Pure.
 //
-// A place never moves for a job that is planned later. Such a job may run in the gap in front of a
-// place if its upper quantile ends before the place begins, and if the place keeps its charge. That
-// is conservative backfill.
+// A place never moves for a job that is planned later. Such a job may run in the gap before a place
+// if its upper quantile ends before the place begins, and if the place keeps its charge. This is
+// conservative backfill.
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_DEVICE_LOAD_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_DEVICE_LOAD_H_
 
@@ -36,7 +36,7 @@
 
 namespace wattle::scheduler {
 
-// The place of a run that begins behind the time when the device is free.
+// The place of a run that begins after the device becomes free.
 struct Reservation {
   absl::Time begin;
   absl::Time end;
@@ -50,54 +50,55 @@ struct Reservation {
 struct AntiAffinityHold {
   enum class How { kOpen, kSucceeded, kPlanned };
 
-  std::string group;  // As AntiAffinityGroupOf.
+  std::string group;  // See AntiAffinityGroupOf.
   JobId job;
-  size_t device = 0;  // Where it is: this device, or one with the same value of a label.
+  size_t device = 0;  // This device, or one in the same place.
   How how = How::kOpen;
 
   bool operator==(const AntiAffinityHold& other) const = default;
 };
 
-// The link of the boards with one value of the label site, on which few of them fetch at once.
+// The link of the boards with one value of the label site, on which only a few fetch at once.
 struct SiteLink {
   std::string site;
   std::vector<size_t> devices;
   timetable::Supply turns;  // A fetch draws 1 of the turns.
-  int fetches = 0;          // Of this plan.
+  int fetches = 0;          // Fetches of this plan.
 };
 
 struct DeviceLoad {
-  // With the pauses of its runs.
+  // Includes the pauses of its runs.
   absl::Time free_at;
-  // By the snapshot's policies; null: its runs have no pauses.
+  // From the snapshot's policies; null: its runs have no pauses.
   std::shared_ptr<const WorkTimes> times;
-  // Of a board with a daily budget, by the budget's day: the joules that work has drawn, as far as
-  // they are reported, and those that all runs below are still expected to draw.
+  // For a board with a daily budget, by day of the budget: the joules that work has drawn, as far
+  // as reported, plus those that all runs below are still expected to draw.
   std::map<int64_t, Joules> joules_of_day;
-  // Gross joules that the runs until free_at are still expected to draw.
+  // Gross joules that the runs before free_at are still expected to draw.
   Joules committed;
-  BoardHeat heat;  // At the end of these runs. Of a board without a heat model: nothing.
-  std::vector<Reservation> reserved;  // In order of time; they do not overlap.
-  // The charge under all these runs and the sun of past days. Null: no sun is known, and the
-  // charge then only falls.
+  BoardHeat heat;  // At the end of these runs. Empty for a board without a heat model.
+  std::vector<Reservation> reserved;  // In order of time, without overlap.
+  // The charge under all these runs and the sun of past days. Null: the sun is unknown, so the
+  // charge only falls.
   std::shared_ptr<const timetable::Pack> pack;
-  // Of a board that shares its pack or its supply; the boards of a group have the same pack and
-  // supply here. Null: the board has its power to itself.
+  // Set for a board that shares its pack or supply; the boards of a group have the same pack and
+  // supply here. Null: the board shares neither.
   std::shared_ptr<const PowerGroup> group;
-  std::optional<size_t> gauge;  // The board whose gauge tells of a shared pack; nullopt: itself.
-  Joules promised_by_others;    // As Promised, of the other boards of a shared pack.
-  Watts idle_of_others;         // Likewise.
-  std::shared_ptr<const timetable::Supply> supply;  // Null: nothing bounds what it draws.
+  std::optional<size_t> gauge;  // The board whose gauge measures a shared pack; nullopt: this one.
+  Joules promised_by_others;    // Promised, summed over the other boards of a shared pack.
+  Watts idle_of_others;         // Idle draw of those boards.
+  std::shared_ptr<const timetable::Supply> supply;  // Null: the draw is unbounded.
   std::vector<AntiAffinityHold> anti_affinity;
-  std::shared_ptr<const SiteLink> link;  // Null: no other board is in the way of a fetch.
-  // The artifacts that runs bring, and from when on; those that are there already are not told.
+  std::shared_ptr<const SiteLink> link;  // Null: no other board delays a fetch.
+  // The artifacts that runs will bring, with the time of arrival; those that are already on the
+  // board are omitted.
   std::map<std::string, absl::Time> files;
 
   bool operator==(const DeviceLoad& other) const = default;
 };
 
-// The loads of a fleet, in the order of Snapshot::devices. Copies share the loads that did not
-// change, so a pass over the queue costs what it changes.
+// The loads of a fleet, in the order of Snapshot::devices. Copies share unchanged loads, so the
+// cost of a pass over the queue depends on what it changes.
 class FleetLoads {
  public:
   FleetLoads() = default;
@@ -116,7 +117,7 @@ class FleetLoads {
   void Set(size_t device, std::shared_ptr<const DeviceLoad> load) {
     loads_[device] = std::move(load);
   }
-  // To change the load of one device, in these loads alone.
+  // For a change to one device in these loads only.
   DeviceLoad& Mutable(size_t device) {
     auto own = std::make_shared<DeviceLoad>(*loads_[device]);
     DeviceLoad& load = *own;
@@ -131,7 +132,7 @@ class FleetLoads {
 // The loads before the first job of a plan, in the order of Snapshot::devices.
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
-// A run that a plan gives a place.
+// A run with a place in a plan.
 struct PlannedRun {
   const JobView& job;
   const v1::Prediction& prediction;
@@ -139,53 +140,54 @@ struct PlannedRun {
   absl::Time end;  // By the mean.
 };
 
-// The load with one run more. It has the board and the watts of its supply until its mean end, so
-// places behind it begin when they are expected to. The rules ask for a new run to its upper end,
-// so that it delays no place. Whether the place then begins is asked again at that moment.
-// REQUIRES: the run fits (FleetView places it).
+// The load with one more run. The run occupies the board and its share of the supply until its mean
+// end, so that places after it begin when they are expected to. The rules check a new run up to its
+// upper end, so it delays no place. Whether the place may then begin is checked again at that
+// moment. REQUIRES: the run fits (FleetView places it).
 DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run);
 
-// The load of the device (its index in Snapshot::devices) whose attempt hands over until `free_at`
-// and then draws nothing more. REQUIRES: as InitialLoads has it.
+// The load of the device (an index in Snapshot::devices) whose attempt hands over until `free_at`
+// and draws nothing afterwards. REQUIRES: the load is unchanged since InitialLoads.
 DeviceLoad WithoutAttempt(const Snapshot& snapshot, const DeviceLoad& load, size_t device,
                           absl::Time free_at);
-// The load with that attempt again, which goes on at `begin` for `work` more.
-// REQUIRES: nothing is reserved behind free_at.
+// The load with that attempt added again: its remaining `work` begins at `begin`. REQUIRES: nothing
+// is reserved after free_at.
 DeviceLoad WithAttemptLater(const Snapshot& snapshot, const DeviceLoad& load, size_t device,
                             absl::Time begin, absl::Duration work);
 
-// Gives the device a new load, and the other boards of its pack and supply what they share of it.
+// Gives the device a new load, and updates the shared parts in the other boards of its pack and
+// supply.
 void SetLoad(size_t device, std::shared_ptr<const DeviceLoad> load, FleetLoads& loads);
 void SetLoad(size_t device, DeviceLoad load, FleetLoads& loads);
 
-// The device whose gauge, capacity and sun count for the view.
+// The device whose gauge, capacity and sun apply to the view.
 const v1::Device& GaugeDevice(const Snapshot& snapshot, const DeviceView& view,
                               const DeviceLoad& load);
 
-// What a run from `begin` to `end` draws from the board's supply: nothing while its windows are
-// closed. When a budget is spent is not known before, so its pauses count as work.
+// The draw of a run from `begin` to `end` from the board's supply: nothing while its windows are
+// closed. The time at which a budget is spent cannot be foreseen, so pauses for it count as work.
 std::vector<timetable::SupplyRun> SupplyRunsOf(const DeviceLoad& load, absl::Time begin,
                                                absl::Time end, timetable::Milliwatts power);
 
-// What a run of so many gross watts adds to the idle draw of the device.
+// Power that a run of `mean` gross watts adds to the idle draw of the device.
 timetable::Milliwatts SupplyPowerOf(const v1::Device& device, Watts mean);
 
-// All joules that are promised: of the runs until free_at, and of those behind.
+// All promised joules: of the runs until free_at, and of those after it.
 Joules Promised(const DeviceLoad& load);
 
-// What a run draws from the device's pack: its mean with its deviation, and what its guard holds
-// back. A run with rests (v1::Prediction.rest_seconds) is pausable.
-// nullopt: longer than any plan looks ahead.
+// The draw of a run from the device's pack: its mean with its deviation, and the charge that its
+// guard holds back. A run with rests (v1::Prediction.rest_seconds) is pausable. nullopt: the run is
+// longer than any plan looks ahead.
 std::optional<timetable::Draw> DrawOf(const v1::Device& device, const policy::SpecSteps& steps,
                                       const v1::Prediction& prediction);
-// Likewise, as if it never rested.
+// The draw of the run if it never rested.
 std::optional<timetable::Draw> WholeDrawOf(const v1::Device& device, const policy::SpecSteps& steps,
                                            const v1::Prediction& prediction);
 
-// What bounds the device's temperature, its policies included.
+// Bounds of the device's temperature, including its policies.
 std::optional<HeatLimit> HeatLimitFor(const v1::Device& device, const policy::Limits& limits);
-// How warm the board is at `start`, after the runs that have a place before it. REQUIRES: the
-// device knows its heat model.
+// Heat of the board at `start`, after the runs that have a place before it. REQUIRES: the device's
+// heat model is known.
 BoardHeat HeatAt(const v1::Device& device, const DeviceLoad& load, absl::Time start);
 
 // The joules of the daily budget that work has drawn by `start`, as far as they are reported, plus

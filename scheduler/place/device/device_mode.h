@@ -14,8 +14,8 @@ namespace wattle::scheduler {
 
 struct DeviceMode {
   std::string power_mode;
-  bool on_cpu = false;  // On the cores of a device that has an accelerator.
-  // Of a job with a quality floor: the models that it may run here, the choice first.
+  bool on_cpu = false;  // On the cores of a device with an accelerator.
+  // For a job with a quality floor: the models that it may run here, the choice first.
   std::vector<v1::ModelAlternative> alternatives{};
   std::optional<v1::ModelChoice> model_choice = std::nullopt;  // nullopt: none is offered here.
 };

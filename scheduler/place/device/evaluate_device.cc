@@ -23,10 +23,11 @@
 namespace wattle::scheduler {
 namespace {
 
-// Asks the rules of the load about a probe: a start of a run whose prediction is too wide to be
-// planned on. The run has to end in time at its lower end, and its battery has to hold its mean:
-// the guard keeps the reserve whatever the run draws. A refusal is for good only if it holds at the
-// lower end too. finish_lower: as DeviceEvaluation's upper end, at the run's lower quantile.
+// Evaluates the rules of the load for a probe: a start of a run whose prediction is too wide to be
+// planned on. The run has to end in time at its lower end, and its battery has to supply its mean:
+// the guard keeps the reserve whatever the run draws. A refusal is permanent only if it holds at
+// the lower end too. finish_lower: replaces DeviceEvaluation's upper end by the run's lower
+// quantile.
 Verdict CheckProbe(const DeviceEvaluation& on, double finish_lower) {
   const auto with_upper_end = [&](double (v1::Interval::*end)() const) {
     return AskAboutProbe(on, finish_lower, end, [](const DeviceEvaluation& probe) {
@@ -40,7 +41,7 @@ Verdict CheckProbe(const DeviceEvaluation& on, double finish_lower) {
   return verdict;
 }
 
-// Of two verdicts the one that counts: a permanent refusal; among equals that of the earlier rule.
+// The deciding verdict of two: a permanent refusal first; among equals that of the earlier rule.
 Verdict Stricter(const Verdict& a, const Verdict& b) {
   if (a.ok() || b.ok()) {
     return a.ok() ? b : a;
@@ -48,7 +49,7 @@ Verdict Stricter(const Verdict& a, const Verdict& b) {
   return std::make_tuple(!a.permanent(), a.rule) < std::make_tuple(!b.permanent(), b.rule) ? a : b;
 }
 
-// In Rules().
+// Index in Rules().
 size_t DeadlineRuleIndex() {
   static const size_t kIndex = [] {
     const absl::Span<const Rule> rules = Rules();
@@ -60,8 +61,8 @@ size_t DeadlineRuleIndex() {
   return kIndex;
 }
 
-// Shortens the run to what is left of it behind the job's checkpoint. A run that ends at its
-// checkpoint still makes a step.
+// Shortens the run to the steps after the job's checkpoint. A run whose checkpoint has all steps
+// still makes one step.
 void LeaveOutDoneSteps(const JobView& job, const WorkAmount& work, v1::Prediction& prediction) {
   if (job.checkpoint_step <= 0 || work.steps <= 0) {
     return;
@@ -81,8 +82,8 @@ void LeaveOutDoneSteps(const JobView& job, const WorkAmount& work, v1::Predictio
   prediction.set_work_units(left * prediction.work_units());
 }
 
-// Whether the wait for this start uses more than half of the time that the job can spare until its
-// deadline. Runs, links and sun differ from plans, and such a start is then soon too late.
+// Whether the wait for this start uses more than half of the job's spare time before its deadline.
+// Runs, links and sun differ from plans, so such a start is soon too late.
 bool IsTight(const JobView& job, absl::Time now, double start_in_seconds,
              double finish_in_seconds_upper) {
   const double left = job.spec.deadline_seconds() - job.WaitedSeconds(now);
@@ -202,6 +203,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
       chosen.has_value() ? *std::move(chosen)
                          : PredictToCompare(*snapshot_.profiles, in_mode, work, job.inputs);
   v1::Prediction& prediction = predicted.prediction;
+  // The prediction covers the whole job, but the run begins at the checkpoint.
   LeaveOutDoneSteps(job, work, prediction);
   if (job.checkpoint_bytes > 0) {
     AddCheckpointFetch(in_mode, job.checkpoint_bytes, &prediction);
@@ -221,6 +223,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
                                   described.marginal_joules
                             : 0;
   described.prediction = std::make_shared<const v1::Prediction>(std::move(prediction));
+  // Rules of the mode ask about a start now, on the board at its present heat.
   const std::optional<v1::Prediction> hot = HotNow(described, device);
   const DeviceLoad no_load;
   described.verdict = CheckRules(
@@ -275,7 +278,7 @@ DeviceEvaluation FleetView::DeviceEvaluationOf(const JobOnDevice& on, const Desc
   evaluated.start_in_seconds = option.run.start_in_seconds;
   evaluated.finish_in_seconds_upper = option.finish_in_seconds_upper;
   evaluated.finish_in_seconds_mean = option.run.finish_in_seconds;
-  if (!IsWide(*option.prediction)) {  // The first steps of a probe tell more than its mean.
+  if (!IsWide(*option.prediction)) {  // The first steps of a probe decide better than its mean.
     evaluated.deadline_by = on.deadline_by;
   }
   evaluated.steps = on.steps;
@@ -301,6 +304,7 @@ void FleetView::NoteFeasible(const JobOnDevice& on, const Described& described,
       on.deadline_by == DeadlineBy::kMean ||
       IsTight(on.job, snapshot_.now, option.run.start_in_seconds, option.finish_in_seconds_upper);
   const bool waiting_costs_extra = ObjectiveOf(on.job.spec.objective()).waiting_costs_extra;
+  // A tight start ranks by its end, which the deviation of its cost does not describe.
   option.deviation = waiting_costs_extra && !option.tight ? described.deviation : 0;
 }
 
@@ -311,6 +315,7 @@ Option FleetView::PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t 
   const DeviceEvaluation evaluated = DeviceEvaluationOf(on, described, option);
   Verdict verdict = CheckRules(RuleScope::kLoad, evaluated);
   bool probe = false;
+  // A wide prediction often fails at its upper end, so the run may still start as a probe.
   if (!verdict.ok() && IsWide(*option.prediction)) {
     verdict = CheckProbe(evaluated, FinishLower(on, option));
     probe = verdict.ok();
@@ -355,8 +360,9 @@ Option FleetView::WithDeadline(const JobOnDevice& on, const Described& described
   return option;
 }
 
-// The present mode stays unless another one is cheaper by more than the error of both predictions,
-// or the present one is refused. Without any feasible mode a refusal that may pass is shown.
+// The present mode is kept unless another one is cheaper by more than the error of both
+// predictions, or the present one is refused. Without any feasible mode, a temporary refusal is
+// preferred for display.
 size_t FleetView::ChooseMode(absl::Span<const Option> modes) {
   size_t choice = 0;
   for (size_t i = 1; i < modes.size(); ++i) {
@@ -374,6 +380,7 @@ size_t FleetView::ChooseMode(absl::Span<const Option> modes) {
       choice = i;
     }
   }
+  // Changing the mode must pay beyond the error of the predictions.
   return modes[0].feasible() && modes[0].probe == modes[choice].probe &&
                  modes[0].tight == modes[choice].tight && EqualWithinError(modes[choice], modes[0])
              ? 0
@@ -381,11 +388,12 @@ size_t FleetView::ChooseMode(absl::Span<const Option> modes) {
 }
 
 Option FleetView::PlaceAt(const JobOnDevice& on, const Modes& modes, BegunOnDevice* begun) const {
-  if (modes.empty()) {  // The device is not asked.
+  if (modes.empty()) {  // The device is not evaluated.
     return {.run = {.device = on.device}};
   }
   absl::InlinedVector<Option, 4> placed;
   for (size_t mode = 0; mode < modes.size(); ++mode) {
+    // A wide prediction may become a probe, which depends on the deadline.
     const bool shares = begun != nullptr && !IsWide(*begun->modes[mode].prediction);
     placed.push_back(shares ? WithDeadline(on, modes[mode], begun->modes[mode])
                             : PlaceInMode(on, modes, mode));

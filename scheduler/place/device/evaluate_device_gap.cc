@@ -20,14 +20,14 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
   const v1::Prediction& alone = *described.prediction;
   const bool on_its_way = HasTransferSchedule(job, load, alone, described.warm_start_seconds);
   const std::optional<LinkTimes>& link = links_[device];
-  std::shared_ptr<v1::Prediction> changed;  // Null: the start changes nothing.
+  std::shared_ptr<v1::Prediction> changed;  // Null: the start does not change the prediction.
   if (on_its_way || described.hot.has_value() || link.has_value()) {
     changed = std::make_shared<v1::Prediction>();
   }
   const v1::Prediction& prediction = changed != nullptr ? *changed : alone;
   std::optional<ReservePauses> rests;
   absl::Time start = std::max(load.free_at, snapshot_.now);
-  // Behind the last reservation there is always a gap.
+  // The time after the last reservation is always free.
   for (auto next = load.reserved.begin();; ++next) {
     option.run.start_in_seconds = absl::ToDoubleSeconds(start - snapshot_.now);
     if (changed != nullptr) {
@@ -47,6 +47,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     const double upper =
         prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
     option.finish_in_seconds_upper = FinishIn(snapshot_.now, limits, windows, run, upper);
+    // Rests depend on the start, so each gap computes them again.
     rests.reset();
     if (const auto resting =
             PausableRunOf({view.device, load, limits, steps, prediction}, job, snapshot_.now)) {
@@ -58,6 +59,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
               ? option.finish_in_seconds_upper + static_cast<double>(*rests->upper)
               : absl::ToDoubleSeconds(kNeverEnds);
     }
+    // The upper end decides, so that no reserved run is delayed (conservative backfill).
     if (next == load.reserved.end() ||
         snapshot_.now + absl::Seconds(option.finish_in_seconds_upper) <= next->begin) {
       option.run.finish_in_seconds =

@@ -17,14 +17,15 @@
 namespace wattle::scheduler {
 namespace {
 
-// Jobs and devices for which one pass looks for starts behind refusals: counts and no time, so that
-// the same snapshot gives the same plan. A start on a pack of many reservations takes milliseconds.
+// Bounds on the jobs and devices for which one pass searches later starts: counts instead of times,
+// so that the same snapshot gives the same plan. A start on a pack with many reservations takes
+// milliseconds.
 constexpr size_t kLaterJobsMax = 64;
 constexpr size_t kLaterDevicesMax = 2'000;
-// Devices on which a job that could start now looks for a cheaper start.
+// Devices on which a job that could start now searches for a cheaper start.
 constexpr size_t kCheaperDevicesMax = 4;
-// One refusal may end in another one: the window opens in the night, the sun rises, and then the
-// window closes.
+// The end of one refusal may lead to another one: the window opens at night, the sun rises, and
+// then the window closes.
 constexpr int kRefusalsInARow = 8;
 
 // Makes the start on its device the choice.
@@ -45,7 +46,7 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const S
                                                   size_t mode) const {
   const Modes& modes = ModesOf(on.job, shape, on.device);
   DeviceLoad load = on.load;
-  std::optional<size_t> refuses_now;  // A rule.
+  std::optional<size_t> refuses_now;  // Index of a rule.
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
     std::optional<absl::Time> allowed_from;
     Option option = PlaceInMode(On(on.device, on.job, load, shape), modes, mode, &allowed_from);
@@ -58,6 +59,7 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const S
         *allowed_from == absl::InfiniteFuture()) {
       return std::nullopt;
     }
+    // Searches again from the end of this refusal, because another rule may refuse that start.
     load.free_at = *allowed_from;
     if (refusals == 0) {
       refuses_now = option.verdict.rule;
@@ -134,6 +136,7 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const EvaluatedDevices& no
       devices.push_back(refused.run.device);
     }
   }
+  // A job that can start now searches only a few devices for a cheaper start.
   if (now.feasible > 0) {
     const auto rank = [&shape](size_t device) {
       const Option& option = shape.options[device];

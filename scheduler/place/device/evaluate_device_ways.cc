@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The ways in which a device may run a job: in which power mode, and on which processor.
+// The ways in which a device may run a job: power mode and processor.
 #include <optional>
 #include <vector>
 
@@ -10,14 +10,14 @@
 namespace wattle::scheduler {
 namespace {
 
-// On what a device would run the job.
+// The processors on which a device would run the job.
 struct Processors {
-  bool own = true;     // As the device runs its jobs: on its accelerator, if it has one.
+  bool own = true;     // The device's usual one: its accelerator, if it has one.
   bool cores = false;  // On the cores beside its accelerator.
 };
 
-// A run of a profile job measures one processor. kProcessorRule refuses a device without the one
-// that the job wants.
+// A run of a profile job measures one processor. kProcessorRule refuses a device without the
+// processor that the job wants.
 Processors ProcessorsFor(const JobView& job, const v1::DeviceInfo& info) {
   const bool offers_both = info.offers_cpu() && !info.accelerator().empty();
   if (offers_both && job.spec.accelerator() == v1::ACCELERATOR_CPU) {

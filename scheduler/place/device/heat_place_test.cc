@@ -100,7 +100,7 @@ TEST(HeatPlaceTest, AHotBoardIsNotTakenWhereItWouldMissTheDeadline) {
   EXPECT_GT(On(plan, "fast").heat_stretch_ratio(), 1.2);
   EXPECT_THAT(On(plan, "fast").provenance_note(),
               HasSubstr("times as long: the board holds 82 °C at 7.86 W and would draw 10.00 W"));
-  // No other board: it says no.
+  // Without another board, the refusal is shown.
   boards.snapshot.devices.pop_back();
   EXPECT_EQ(boards.Plan(job).chosen_device_id(), "");
 }
@@ -111,7 +111,7 @@ TEST(HeatPlaceTest, RowsOfThrottledRunsHaveTheHeatInThem) {
   EXPECT_EQ(On(boards.Plan(HotJob("j1")), "fast").heat_stretch_ratio(), 0);
 }
 
-// One hot run among many cool ones moves the row's mean little.
+// One hot run among many cool ones changes the row's mean little.
 TEST(HeatPlaceTest, OneHotRunAmongManyDoesNotSpeakForTheRow) {
   HotBoards boards;
   v1::Device& fast = boards.Add("fast", 3600, 10);
@@ -193,7 +193,7 @@ TEST(HeatPlaceTest, ACapOfASupplyCountsTheFullSpeed) {
   boards.snapshot.policies = {policy};
   EXPECT_LT(On(boards.Plan(HotJob("j1")), "fast").mean_power_watts(), 9.4);
   EXPECT_EQ(FindCandidate(boards.Plan(HotJob("j1")), "fast")->refused_by(), "power_cap");
-  // Two boards: each begins with 7 W above idle, and goes on with about 5 W.
+  // Two boards: each begins with 7 W above idle, and continues with about 5 W.
   SetHeat(boards.Add("other", 3600, 10));
   boards.snapshot.queue = {HotJob("j1"), HotJob("j2")};
   const auto starts_under = [&boards](double cap_watts) {

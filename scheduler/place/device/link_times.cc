@@ -14,8 +14,8 @@ namespace wattle::scheduler {
 namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
-// Windows and days of a transfer that are looked at one by one. What it takes beyond them goes on
-// as it did so far.
+// Windows and days of a transfer that are evaluated one by one. Beyond them the transfer is assumed
+// to continue at its average rate.
 constexpr int kPiecesMax = 400;
 
 // The worker counts bytes by days of UTC.
@@ -23,7 +23,7 @@ absl::Time DayOf(absl::Time time) {
   return absl::UnixEpoch() + absl::Floor(time - absl::UnixEpoch(), kDay);
 }
 
-// What a day leaves for artifacts.
+// Bytes per day for artifacts.
 double BytesADay(double limit) {
   return limit - std::min(0.5 * limit, static_cast<double>(policy::kIdleBytesPerDayMax));
 }

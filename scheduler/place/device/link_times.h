@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// When a device's link carries artifacts: in the hours of the week that have contact, in the
-// windows of its policies for the link and for work, and until a day's bytes of a policy are spent.
-// Pure; one thread owns an object.
+// Times at which a device's link carries artifacts: hours of the week with contact, windows of its
+// policies for the link and for work, and until a policy's bytes per day are spent. Pure; one
+// thread owns an object.
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_LINK_TIMES_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_LINK_TIMES_H_
 
@@ -21,7 +21,7 @@
 
 namespace wattle::scheduler {
 
-// Whether a policy limits what the link carries.
+// Whether a policy limits the link.
 inline bool HasLinkLimits(const policy::Limits& limits) {
   return !limits.link_windows.empty() || limits.link_bytes_per_day.has_value();
 }
@@ -31,33 +31,33 @@ class LinkTimes {
   // limits: the device's. nullopt: the link carries artifacts at any time.
   static std::optional<LinkTimes> Of(const v1::Device& device, const policy::Limits& limits);
 
-  // A transfer from `begin` on.
+  // A transfer that starts at `begin`.
   struct Transfer {
     double bytes = 0;
     double bytes_per_second = 0;  // While there is contact.
     absl::Time begin;
     bool here = false;  // There is contact at `begin`.
   };
-  // How long it takes; InfiniteDuration: it never ends.
+  // Duration of the transfer; InfiniteDuration: it never ends.
   [[nodiscard]] absl::Duration TimeFor(const Transfer& transfer) const;
 
   // The share of the week with contact.
   [[nodiscard]] double contact_ratio() const { return week_ ? week_->ratio() : 1; }
-  // "artifacts come and leave 01:00-05:00 UTC (policy night)"; "" without a policy's limit.
+  // "artifacts come and leave 01:00-05:00 UTC (policy night)"; "" if no policy sets a limit.
   [[nodiscard]] const std::string& words() const { return words_; }
 
  private:
-  // For artifacts, on the day of that time.
+  // Bytes that artifacts may still use on the day of that time.
   [[nodiscard]] double BytesLeftOn(absl::Time at) const;
   [[nodiscard]] absl::Duration InContact(absl::Duration contact, absl::Time at, bool here) const;
   [[nodiscard]] absl::Duration ContactIn(absl::Time at, absl::Time until, bool here) const;
 
   std::optional<ContactWeek> week_;  // nullopt: there is always contact.
-  // Of the link, and then of work: a transfer is work for its worker. Empty: no policy limits the
-  // link.
+  // Windows of the link, then those of work, because a transfer is work for its worker. Empty: no
+  // policy limits the link.
   policy::OpenTimes windows_{{}};
   std::optional<int64_t> bytes_per_day_;
-  double spent_bytes_ = 0;  // As the heartbeat told on the day of spent_on_.
+  double spent_bytes_ = 0;  // From the heartbeat, for the day of spent_on_.
   absl::Time spent_on_;
   std::string words_;
 };

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests of how long transfers take under the limits of policies, and that plans tell it.
+// Tests the length of transfers under the limits of policies, and that plans show it.
 #include "scheduler/place/device/link_times.h"
 
 #include <string>

@@ -20,7 +20,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// A model on the device, with what decides.
+// A model on the device, with the values that decide.
 struct Looked {
   v1::ModelAlternative alternative;
   ComparablePrediction predicted;
@@ -33,7 +33,7 @@ double CostPerUnit(v1::Objective objective, const v1::ModelAlternative& alternat
   return ObjectiveOf(objective).cost_per_unit(seconds, alternative.net_energy_joules_per_unit());
 }
 
-// Of the weights that a token reads, in the form of the files.
+// Bits per weight that a token reads, in the form of the files.
 double StoredBits(const v1::ArtifactInfo& artifact) {
   constexpr double kFloatBits = 32;
   const double floats =
@@ -64,7 +64,7 @@ v1::ModelAlternative Describe(const ModelView& model) {
   return alternative;
 }
 
-// Why the model may not run on the device; empty: it is offered.
+// Why the model may not run on the device; empty if it is offered.
 std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::DeviceInfo& device,
                           const Looked& looked) {
   const v1::QualityFloor& floor = job.spec.quality_floor();
@@ -124,7 +124,7 @@ Looked LookAt(const JobView& job, const ModelView& model, const ModelWork& work,
   return looked;
 }
 
-// Offered ones first, cheapest first; of equal cost the one nearer to the parent.
+// Offered models first, by cost; ties go to the one nearer to the parent.
 bool ComesBefore(const Looked& a, const Looked& b) {
   const auto rank = [](const Looked& looked) {
     return std::make_tuple(!looked.alternative.offered(), looked.cost,
@@ -159,7 +159,7 @@ std::string WhyChosen(const JobView& job, const std::vector<Looked>& looked) {
   return reason;
 }
 
-// The inputs of the job where it runs `model`: other models of its floor are left out.
+// The inputs of the job with `model`, without the other models of its floor.
 std::vector<InputView> InputsWith(const JobView& job, const v1::ArtifactInfo& model) {
   std::vector<InputView> inputs;
   for (const InputView& input : job.inputs) {

@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which of several models a job with a quality floor runs on a device. A model is offered there if
-// its quality meets the floor, it was run on the device or its class before, and it fits the
-// memory; of those the one with the least cost per unit of work is chosen: net joules for the
-// objective energy, seconds for time, their product for edp. The model that the job names is
-// offered without a measurement: it needs no probe to be as good as itself.
+// Chooses the model that a job with a quality floor runs on a device. A model is offered there if
+// its quality meets the floor, it has run on the device or its class before, and it fits the
+// memory. Of those, the choice has the least cost per unit of work: net joules for the objective
+// energy, seconds for time, their product for edp. The model that the job names is offered without
+// a measurement, because it is as good as itself.
 //
-// Quality is measured once, anywhere: quantized products are the same to the last bit on every
-// processor (docs/adr/0016). Speed and joules are each board's own. Pure.
+// Quality is measured once, on any board: quantized products are identical to the last bit on every
+// processor (docs/adr/0016). Speed and joules are measured per board. Pure.
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_MODEL_CHOICE_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_MODEL_CHOICE_INTERNAL_H_
 
@@ -24,16 +24,16 @@
 
 namespace wattle::scheduler {
 
-// What the job would be with one of its models.
+// The job's work with one of its models.
 struct ModelWork {
-  std::vector<InputView> inputs;  // The job's, with this model alone.
+  std::vector<InputView> inputs;  // The job's inputs with only this model.
   absl::StatusOr<WorkAmount> work;
 };
-// As JobView::models; empty for a job without a floor.
+// In the order of JobView::models; empty for a job without a floor.
 std::vector<ModelWork> WorksOfModels(const JobView& job, const ProfileTable& profiles);
 
-// Sets the alternatives of `mode`, the choice first, and where one is offered the choice.
-// Returns what the choice is predicted to take; nothing where none is offered.
+// Sets the alternatives of `mode`, the choice first, and the choice if one is offered. Returns the
+// prediction of the choice; nullopt if none is offered.
 std::optional<ComparablePrediction> ChooseModel(const JobView& job,
                                                 const std::vector<ModelWork>& works,
                                                 const ProfileTable& profiles,

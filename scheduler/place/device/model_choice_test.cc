@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs with a quality floor: which model each device is offered, which is chosen, and what is said.
+// Tests jobs with a quality floor: the models offered on each device, the choice, and the texts.
 #include <string>
 #include <vector>
 
@@ -223,8 +223,8 @@ TEST(ModelChoiceTest, TheObjectiveEdpTakesTheLeastProductOfJoulesAndSeconds) {
   EXPECT_EQ(of(v1::OBJECTIVE_EDP), "int8");
 }
 
-// An evaluation that generates answers, or has a second model beside it, takes another time: it
-// wants a probe of its own kind.
+// An evaluation that generates answers, or that has a second model beside it, takes another time
+// and needs a separate probe.
 TEST(ModelChoiceTest, AnEvaluationWantsAProbeOfItsOwnKind) {
   JobView job = FloorJob(3);
   v1::EvaluateSpec& evaluate = *job.spec.mutable_evaluate();
@@ -260,7 +260,7 @@ TEST(ModelChoiceTest, WithoutAProbeAPrecisionIsNotOffered) {
   EXPECT_EQ(candidate.model_choice().quantization(), "none");
   EXPECT_THAT(WhyNot(candidate, "int8"),
               HasSubstr("speed was not measured on this class; run: wattle probe gpt2"));
-  // A probe of another class says nothing, nor does one of a real board about an emulated one.
+  // A probe of another class does not count, nor does one of a real board for an emulated one.
   v1::ProfileRow real = Probe("jetson-orin-nano", "int8", 0.03, 8);
   real.set_emulated(false);
   const ProfileTable others = Probed({Probe("jetson-xavier-nx", "int8", 0.03, 8), real});

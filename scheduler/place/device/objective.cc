@@ -13,7 +13,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// Where no policy says: a job waits an hour for a device that saves more than 1 % of its joules.
+// If no policy says otherwise, a job waits an hour for a device that saves more than 1 % of its
+// joules.
 constexpr double kPatienceRatioPerHourUnsaid = 0.01;
 
 constexpr ObjectiveRow kObjectives[] = {
@@ -54,7 +55,8 @@ double PatienceRatioPerHour(const policy::Limits& limits) {
 double CostOf(const ObjectiveRow& objective, const RunStart& run, double waited_seconds,
               double patience_ratio_per_hour) {
   const double amount = objective.amount(run, waited_seconds);
-  // The time since the submission is the same on every device and is left out. A rest is a wait.
+  // The time since the submission is the same on every device and is left out. A rest counts as
+  // waiting.
   const double waits = run.start_in_seconds + run.rest_seconds;
   return objective.waiting_costs_extra ? amount * (1 + patience_ratio_per_hour * waits / 3600)
                                        : amount;

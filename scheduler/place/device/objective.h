@@ -15,25 +15,25 @@ namespace wattle::scheduler {
 
 struct ObjectiveRow {
   v1::Objective objective;
-  // What the objective makes small, of a run for a job that was submitted `waited_seconds` ago. At
-  // least 0.
+  // The quantity that the objective minimizes, for a run of a job that was submitted
+  // `waited_seconds` ago. At least 0.
   double (*amount)(const RunStart& run, double waited_seconds);
-  // True if time is no part of the amount. An hour of waiting then costs a share of the amount, so
-  // that a job does not wait for ever for a few joules (the policies' patience_ratio_per_hour).
+  // True if the amount does not include time. An hour of waiting then costs a share of the amount,
+  // so that a job does not wait forever for a few joules (the policies' patience_ratio_per_hour).
   bool waiting_costs_extra;
   std::string (*format)(double amount);  // "36.33 Wh": the amount for people.
   // The cost of one unit of work, by which two models on one device are compared.
   double (*cost_per_unit)(double seconds, double net_joules);
-  const char* unit;  // Of cost_per_unit: "J".
+  const char* unit;  // Unit of cost_per_unit: "J".
 };
 
 // The objective's row. OBJECTIVE_UNSPECIFIED means energy.
 const ObjectiveRow& ObjectiveOf(v1::Objective objective);
 
-// What an hour of waiting for a device with these limits costs, as a share of the amount.
+// Cost of an hour of waiting for a device with these limits, as a share of the amount.
 double PatienceRatioPerHour(const policy::Limits& limits);
 
-// By which two runs are compared; less is better. patience_ratio_per_hour: of the device.
+// Cost for comparing runs; less is better. patience_ratio_per_hour: of the device.
 double CostOf(const ObjectiveRow& objective, const RunStart& run, double waited_seconds,
               double patience_ratio_per_hour);
 

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a view keeps of earlier answers: by the keys of jobs, their shapes, what devices are
-// for their works, and the starts that they share.
+// The cache of a view: by the keys of jobs, their shapes, the descriptions of devices for their
+// works, and the starts that jobs share.
 #include <algorithm>
 #include <cstddef>
 #include <functional>
@@ -18,26 +18,27 @@
 namespace wattle::scheduler {
 namespace {
 
-// Devices described for works that a view keeps.
+// Device descriptions that a view keeps.
 constexpr size_t kDescribedKept = 100'000;
-// Options of which a view keeps the numbers, with predictions or without: 150 bytes each.
+// Options whose numbers a view keeps, with or without predictions: 150 bytes each.
 constexpr size_t kNumbersKept = 1'000'000;
 
 std::string KeyOf(const PeakMemory& peak) {
   return absl::StrCat(peak.cores_bytes, ",", peak.gpu_bytes, ",", peak.beside_gpu_bytes);
 }
 
-// Jobs of one key are the same to every prediction and to every rule but that of the deadline.
+// Jobs with equal keys have the same outcome under every prediction and every rule except that of
+// the deadline.
 std::string WorkKey(const JobView& job) {
   v1::JobSpec spec = job.spec;
-  if (!spec.has_quality_floor()) {  // With which the objective chooses the model.
+  if (!spec.has_quality_floor()) {  // With a floor, the objective chooses the model.
     spec.clear_objective();
   }
   spec.clear_name();
   spec.clear_owner();
   spec.clear_priority();
   spec.clear_deadline_seconds();
-  spec.clear_apart();  // It is of each job, and changes no prediction: ShapeOf.
+  spec.clear_apart();  // Differs by job and changes no prediction: ShapeOf handles it.
   std::string key = spec.SerializeAsString();
   absl::StrAppend(&key, "|", KeyOf(job.peak_memory), "|", job.checkpoint_step, "|",
                   job.checkpoint_bytes);
@@ -68,7 +69,8 @@ std::string WorkKey(const JobView& job) {
   return key;
 }
 
-// Jobs of one work and one key are the same to every rule, and with one objective also to the plan.
+// Jobs with equal work and equal keys have the same outcome under every rule, and with one
+// objective also the same cost.
 std::string DeadlineKey(const JobView& job) {
   return job.spec.deadline_seconds() > 0 ? absl::StrCat("|", job.spec.deadline_seconds(), " after ",
                                                         absl::ToUnixNanos(job.submitted))
@@ -111,9 +113,9 @@ const std::string& FleetView::WorkKeyOf(const JobView& job) {
 std::string FleetView::KeyWithoutDeadline(const JobView& job) {
   std::string key = absl::StrCat(job.spec.objective(), "|", WorkKeyOf(job));
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
-    absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
+    absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the wait.
   }
-  if (job.spec.has_apart()) {  // The job's own place does not refuse it.
+  if (job.spec.has_apart()) {  // A job's own place does not refuse it.
     absl::StrAppend(&key, "|apart ", job.id.value(), " ", AntiAffinityGroupOf(job.spec));
   }
   return key;
@@ -166,7 +168,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   if (shape.described == nullptr) {
     passing_work_ = work;
   }
-  if (!shape.is_whole) {  // Later starts are looked for anew.
+  if (!shape.is_whole) {  // Later starts are searched again.
     shape.later.clear();
   }
   PlaceChanged(asked, loads, shape);
@@ -176,7 +178,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
 FleetView::BegunOnDevice* FleetView::BegunAt(const JobOnDevice& on, const Modes& modes,
                                              const std::shared_ptr<const DeviceLoad>& load,
                                              Begun* begun) const {
-  if (begun == nullptr || load->pack != nullptr) {  // Whether it rests depends on the deadline.
+  if (begun == nullptr || load->pack != nullptr) {  // Rests on a pack depend on the deadline.
     return nullptr;
   }
   BegunOnDevice& on_device = begun->devices[on.device];

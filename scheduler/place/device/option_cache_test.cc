@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A plan keeps what it knows of a job on a device. The same plan comes out where it evaluates
-// each device anew for each job, in each pass.
+// A plan caches results about a job on a device. The plan must be the same if it evaluates each
+// device again for each job, in each pass.
 #include <cstddef>
 #include <random>
 #include <string>

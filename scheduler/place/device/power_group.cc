@@ -27,7 +27,7 @@ std::vector<PowerGroup> PowerGroupsOf(const Snapshot& snapshot) {
     PowerGroup& group = groups[limits.power_group->name];
     group.name = limits.power_group->name;
     group.shared_pack |= limits.power_group->shared_pack;
-    // A policy that selects some boards of a supply may alone name the supply's cap.
+    // A policy for only some boards of a supply may set the supply's cap.
     if (const std::optional<Watts>& cap = limits.power_group->cap; cap) {
       group.cap = std::min(group.cap.value_or(*cap), *cap);
     }

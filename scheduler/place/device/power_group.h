@@ -2,8 +2,8 @@
 //
 // Boards that share a pack or a supply (Policy.power_group). Pure; thread-safe.
 //
-// The boards of a shared pack have one charge, one capacity and one sun. The best gauge among them
-// tells these: of the boards that are heard the one with the smallest error.
+// The boards of a shared pack have the same charge, capacity and sun. These values come from the
+// best gauge: among the reachable boards, the one with the smallest error.
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_POWER_GROUP_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_POWER_GROUP_H_
 
@@ -21,18 +21,18 @@ namespace wattle::scheduler {
 struct PowerGroup {
   std::string name;
   bool shared_pack = false;
-  std::optional<Watts> cap;     // Of what the boards draw together; nullopt: none.
+  std::optional<Watts> cap;     // Limit of the joint draw; nullopt: none.
   std::vector<size_t> devices;  // Indices in Snapshot::devices, ascending.
 };
 
-// The groups that the snapshot's policies make, by name; a group of one board is one too.
+// The groups that the snapshot's policies define, by name; a single board may form a group.
 std::vector<PowerGroup> PowerGroupsOf(const Snapshot& snapshot);
 
-// The index of the board whose gauge tells of the pack; nullopt: none of them has a gauge. Boards
-// that are heard come first, then the smallest error, then the id.
+// The index of the board whose gauge measures the pack; nullopt: no board has a gauge. Reachable
+// boards come first, then the smallest error, then the id.
 std::optional<size_t> BestGauge(const Snapshot& snapshot, const std::vector<size_t>& devices);
 
-// What a device draws without work; 0: not known.
+// Draw of a device without work; 0: unknown.
 Watts IdlePowerOf(const v1::Device& device);
 
 }  // namespace wattle::scheduler

@@ -72,7 +72,7 @@ struct Boards {
     snapshot.devices.push_back(std::move(view));
     return snapshot.devices.back();
   }
-  // The same watts in each hour of the day.
+  // Equal watts in each hour of the day.
   static void SetSun(double watts, DeviceView& view) {
     for (int hour = 0; hour < 24; ++hour) {
       view.device.mutable_ledger()->add_harvest_power_watts_by_hour(watts);
@@ -162,7 +162,7 @@ TEST(PowerGroupTest, TheBestGaugeTellsOfThePack) {
     EXPECT_EQ(candidate.refused_by(), "battery_reserve") << candidate.device_name();
     EXPECT_DOUBLE_EQ(candidate.state_of_charge_ratio(), 0.4) << candidate.device_name();
   }
-  // A gauge that nobody hears tells what was.
+  // An unreachable gauge only has old values.
   boards.snapshot.devices[2].device.set_unreachable(true);
   EXPECT_EQ(BestGauge(boards.snapshot, all), 1U);
   EXPECT_EQ(boards.StartNow(), 1);
@@ -191,7 +191,7 @@ TEST(PowerGroupTest, TheIdleDrawOfTheOtherBoardsCounts) {
   }
 }
 
-// The gauge's board tells 10 W of sun. The other board draws 4 W, which that board does not know.
+// The gauge's board reports 10 W of sun, unaware of the 4 W that the other board draws.
 TEST(PowerGroupTest, WhatTheOtherBoardsDrawIsNoMissingSun) {
   const auto charge_after_ten_hours = [](double told_watts, bool is_heard) {
     Boards boards;
@@ -207,9 +207,9 @@ TEST(PowerGroupTest, WhatTheOtherBoardsDrawIsNoMissingSun) {
     EXPECT_THAT(plan.charge, SizeIs(2));
     return ToWattHours(Joules(static_cast<double>(plan.charge[0].at(10).median) / 1000));
   };
-  // A board that is not heard may be off.
+  // An unreachable board may be off.
   EXPECT_NEAR(charge_after_ten_hours(10, true) - charge_after_ten_hours(10, false), 10 * 4, 4);
-  // What a gauge tells at night may be its noise.
+  // A gauge's reading at night may be noise.
   EXPECT_NEAR(charge_after_ten_hours(0.1, true) - charge_after_ten_hours(0.1, false), 1, 0.1);
 }
 
@@ -319,7 +319,7 @@ TEST(PowerGroupTest, NoRunBeginsWhileAnOverdueOneHasItsWatts) {
   }
 }
 
-// The second board alone asks for a reserve that a run on the first one would spend.
+// Only the second board asks for a reserve that a run on the first one would use up.
 TEST(PowerGroupTest, TheLargestReserveOfTheBoardsCounts) {
   for (const double sun_watts : {0.0, 0.001}) {
     SCOPED_TRACE(sun_watts);
@@ -344,7 +344,7 @@ TEST(PowerGroupTest, TheLargestReserveOfTheBoardsCounts) {
   }
 }
 
-// Labels that came later may bring two policies together.
+// Labels that were added later may make two policies select one board.
 TEST(PowerGroupTest, ABoardInTwoGroupsTakesNoWork) {
   Boards boards;
   boards.Add("a");
@@ -367,8 +367,8 @@ struct RunTime {
   double end;
 };
 
-// Drawn masts of boards under a cap and on a pack without sun: whatever the plan says, at each
-// begin of a run the boards draw at most the cap, and all runs together leave the reserve.
+// Drawn masts of boards under a cap and on a pack without sun: at each begin of a run in the plan
+// the boards draw at most the cap, and all runs together leave the reserve.
 TEST(PowerGroupTest, NoDrawnPlanPassesTheCapOrSpendsTheReserve) {
   int placed = 0;
   int waited = 0;

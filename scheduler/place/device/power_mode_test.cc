@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Which power mode a device would run a job in, where its worker may set one.
+// Tests in which power mode a device runs a job if its worker may set one.
 #include <string>
 
 #include "gmock/gmock.h"
@@ -107,7 +107,7 @@ TEST(PowerModeChoiceTest, ForEnergyAMeasuredModeIsNotLeftForAGuess) {
   EXPECT_TRUE(candidate.other_power_modes(0).feasible());
 }
 
-// The clocks of two measured modes say what the third one costs.
+// The clocks of two measured modes determine the cost of the third.
 TEST(PowerModeChoiceTest, AModeThatNobodyMeasuredIsChosenByItsClock) {
   ProfileTable table;
   Learn("15W", 1000, 12, &table);

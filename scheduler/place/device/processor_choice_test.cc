@@ -101,7 +101,7 @@ TEST(ProcessorChoiceTest, EachObjectiveTakesItsProcessor) {
   EXPECT_FALSE(PlanFor(Board(), table, RealJob("j1", kExamples, v1::OBJECTIVE_TIME)).on_cpu());
 }
 
-// A guess is no reason to leave the GPU, and its rows say nothing of the cores.
+// A guess is no reason to leave the GPU, whose rows say nothing about the cores.
 TEST(ProcessorChoiceTest, WhatTheGpuMeasuredDoesNotStandForTheCores) {
   const ProfileTable table = TableOf({{200, 12, false, ""}});
   const v1::Candidate plan = PlanFor(Board(), table, RealJob("j1", kExamples));
@@ -225,7 +225,7 @@ TEST(ProcessorChoiceTest, Bf16OnAXavierIsForItsCores) {
   EXPECT_NE(PlanFor(card, table, job).refused_by(), "bf16");
 }
 
-// Likewise.
+// The same case for training on cores.
 TEST(ProcessorChoiceTest, AnOldWorkersCoresTrainWeightsInBf16) {
   const ProfileTable table = TableOf({{200, 12, false, ""}, {1000, 6, true, ""}});
   JobView job = RealJob("j1", kExamples);

@@ -26,10 +26,10 @@ using timetable::Seconds;
 using timetable::Supply;
 
 constexpr char kSiteLabel[] = "site";
-// Fetches of one plan that take turns of a site. Behind them fetches count as without the others,
-// so that the cost of a plan has a bound: each of them changes what all boards of the site may do.
+// Fetches of one plan that take turns of a site. Later fetches ignore the others, so that the cost
+// of a plan is bounded: each fetch changes the possible turns of all boards of the site.
 constexpr int kFetchesMax = 64;
-// For transfers that no window ever lets through.
+// Duration of transfers that no window ever allows.
 constexpr absl::Duration kNever = absl::Hours(24 * 366 * 100);
 
 Supply* Copied(std::shared_ptr<const SiteLink>& link) {
@@ -45,7 +45,7 @@ bool IsThere(const DeviceLoad& load, const std::string& artifact, absl::Time sta
   return brought != load.files.end() && brought->second <= start;
 }
 
-// Bytes of the prediction's fetch that an earlier run of the board brings.
+// Bytes of the prediction's fetch that an earlier run of the board fetches.
 double BytesBrought(const RunWithTransfers& run) {
   const auto& cached = run.view.device.heartbeat().cached_artifact_ids();
   std::set<std::string> counted;
@@ -71,7 +71,7 @@ timetable::SupplyRun TurnAt(absl::Time begin, absl::Duration length) {
           .power = 1};
 }
 
-// How long the fetch waits for a turn.
+// Time until the fetch has its turn.
 absl::Duration WaitForTurn(const RunWithTransfers& run, absl::Duration length) {
   if (run.load.link == nullptr) {
     return absl::ZeroDuration();
@@ -118,7 +118,7 @@ void AddTransferSchedules(const Snapshot& snapshot, std::vector<DeviceLoad>& loa
 bool HasTransferSchedule(const JobView& job, const DeviceLoad& load, const v1::Prediction& alone,
                          double warm_start_seconds) {
   if (!job.models.empty() || (load.files.empty() && load.link == nullptr)) {
-    return false;  // Of many models nobody knows which one it will be: WithTransferSchedule.
+    return false;  // With several models the fetch is not known yet: WithTransferSchedule.
   }
   if (alone.fetch_bytes() > 0) {
     return true;
@@ -132,7 +132,7 @@ v1::Prediction WithTransferSchedule(const RunWithTransfers& run, const v1::Predi
                                     double warm_start_seconds) {
   v1::Prediction prediction = alone;
   if (!run.job.models.empty()) {
-    return prediction;  // Which model it will be differs from board to board.
+    return prediction;  // The model differs from board to board.
   }
   if (HasModelInMemory(run) && warm_start_seconds < alone.start_seconds()) {
     prediction.set_start_seconds(warm_start_seconds);
@@ -175,7 +175,7 @@ void AwaitLink(const LinkTimes& times, const RunOverLink& run, v1::Prediction& p
   };
   const auto fetched = static_cast<double>(prediction.fetch_bytes());
   if (fetched > 0) {
-    // The wait for a turn came to the time of a mean hour.
+    // The wait for a turn was added to the time of a mean hour.
     const double mean = fetched / link.download_bytes_per_second;
     const double turn = std::max(0.0, prediction.fetch_seconds() - mean);
     const absl::Time begin = run.start + absl::Seconds(scale * turn);

@@ -20,7 +20,7 @@ namespace {
 
 using testing::ElementsAre;
 
-// Of RealJob: 504 MB at 10 MB/s.
+// For RealJob: 504 MB at 10 MB/s.
 constexpr double kFetchSeconds = 50.4;
 constexpr double kDataSeconds = 0.4;
 
@@ -175,7 +175,7 @@ TEST_F(TransferScheduleTest, AFetchThatGoesOnHasItsTurn) {
   for (const QueuePlacement& placed : PlanQueue(snapshot)) {
     EXPECT_EQ(placed.placement.device_id(), "") << placed.placement.reason();
   }
-  // What lies on the board needs no turn.
+  // Files on the board need no turn.
   snapshot.queue[0].spec.set_deadline_seconds(0);
   for (const char* const id : {"m", "d"}) {
     snapshot.devices[1].device.mutable_heartbeat()->add_cached_artifact_ids(id);
@@ -187,7 +187,7 @@ TEST_F(TransferScheduleTest, AFetchThatGoesOnHasItsTurn) {
 TEST_F(TransferScheduleTest, AFewFetchesOfASiteAreFollowed) {
   for (int i = 0; i < 70; ++i) {
     Add("n" + std::to_string(100 + i), "north");
-    // So long that each takes a board of its own.
+    // Long enough that each job takes its own board.
     snapshot.queue.push_back(RealJob("j" + std::to_string(1 + i), 100'000));
     snapshot.queue.back().spec.set_objective(v1::OBJECTIVE_TIME);
   }

@@ -11,7 +11,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// A date is written where the time of day alone could mean the day before.
+// A moment further away gets a date, because the time of day could mean another day.
 constexpr absl::Duration kSameDay = absl::Hours(20);
 
 void TakeLater(absl::Time at, const std::string& why, std::optional<WorkResumes>* latest) {
@@ -20,7 +20,7 @@ void TakeLater(absl::Time at, const std::string& why, std::optional<WorkResumes>
   }
 }
 
-// When the windows next leave work the time that it needs to stop; InfiniteFuture: never.
+// When the windows next leave enough time for work and its stop; InfiniteFuture: never.
 absl::Time WindowsOpen(const policy::Limits& limits, absl::Duration needed, absl::Time now) {
   const absl::Time opens = policy::OpensAt(limits.windows, now);
   if (opens == absl::InfiniteFuture()) {

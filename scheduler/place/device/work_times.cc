@@ -10,7 +10,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// With a window or two a day they reach beyond every pack's horizon and most runs.
+// With a window or two a day, these pieces reach beyond every pack's horizon and most runs.
 constexpr size_t kPiecesMax = 64;
 
 }  // namespace
@@ -69,7 +69,8 @@ double FinishIn(absl::Time now, const policy::Limits& limits, const policy::Open
   const absl::Time start = now + absl::Seconds(run.start_in_seconds);
   absl::Duration fetch;
   absl::Duration upload;
-  if (HasLinkLimits(limits)) {  // Then fetch and upload have their waits for work's windows, too.
+  if (HasLinkLimits(
+          limits)) {  // The times of fetch and upload then include their waits for work's windows.
     fetch = absl::Seconds(prediction.time_scale() * prediction.fetch_seconds());
     upload = absl::Seconds(prediction.time_scale() * prediction.upload_seconds());
   }

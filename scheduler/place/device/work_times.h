@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// When the work of a board goes on and when it stands still: an attempt that is paused now, and
-// runs that a window or a daily budget will stop. What work draws, it draws while it goes on. Pure.
+// When the work of a board runs and when it is stopped: an attempt that is paused now, and runs
+// that a window or a daily budget will stop. Work draws power only while it runs. Pure.
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_WORK_TIMES_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_WORK_TIMES_H_
 
@@ -21,45 +21,46 @@
 
 namespace wattle::scheduler {
 
-// What stops the work of a board at times that a clock or a sum of joules tells.
+// Limits that stop the work of a board at times that follow from a clock or a sum of joules.
 struct WorkTimes {
   policy::OpenTimes windows;
   std::optional<policy::BudgetLimit> budget;
 };
-// Null: nothing does.
+// Null: there are no such limits.
 std::shared_ptr<const WorkTimes> WorkTimesOf(const policy::Limits& limits);
 
-// Work that may be stopped, from its first second on.
+// Work that may be stopped at any second.
 struct WorkAhead {
   absl::Time begin;
   absl::Duration work = absl::ZeroDuration();  // Wall.
   Watts draw;                                  // In each wall second of work.
-  Joules spent;                                // Of the budget, in the day of `begin`.
+  Joules spent;                                // Part of the budget of `begin`'s day.
 };
-// When it goes on, in order of time; the last piece ends with it. times: null: at once and to its
-// end. Behind so many pieces that no plan looks there the rest counts as one. Empty: it never ends.
+// The pieces in which the work runs, in order of time; the last piece ends with the work. times:
+// null: one piece from `begin` on. After a number of pieces beyond every plan's horizon the rest
+// counts as one. Empty: the work never ends.
 std::vector<policy::WorkPiece> PiecesOf(const WorkTimes* times, const WorkAhead& ahead);
 
-// The work that the attempt of the device still has from `now` on, if it were stopped by nothing
-// but the pause that it has now. free_at: as DeviceView's. nullopt: none.
+// The remaining work of the device's attempt from `now` on, if only its present pause stopped it.
+// free_at: see DeviceView. nullopt: none.
 std::optional<WorkAhead> AttemptAhead(const DeviceView& view, absl::Time free_at, absl::Time now);
 
-// Leaves out what lies behind the moment.
+// Removes everything after `end`.
 void CutAt(absl::Time end, std::vector<policy::WorkPiece>& pieces);
-// What the attempt of the device draws in each wall second of work.
+// Draw of the device's attempt in each wall second of work.
 Watts DrawOfAttempt(const DeviceView& view);
 
 struct RunFromStart {
   const v1::Prediction& prediction;
   double start_in_seconds = 0;
-  Joules spent;  // Of the day's budget, at the start.
+  Joules spent;  // Part of the day's budget spent at the start.
 };
 // Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
 // device's windows and budget.
 double FinishIn(absl::Time now, const policy::Limits& limits, const policy::OpenTimes& windows,
                 const RunFromStart& run, double run_seconds);
 
-// A run or an attempt that takes a century never ends.
+// A run or an attempt longer than a century counts as endless.
 inline constexpr absl::Duration kNeverEnds = absl::Hours(100 * 366 * 24);
 
 }  // namespace wattle::scheduler

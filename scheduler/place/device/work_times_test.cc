@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests of boards whose attempt stands still for a while: they are busy until it ends, and what it
-// draws counts while it works.
+// Tests boards whose attempt is stopped for a while: they are busy until it ends, and its draw
+// counts while it works.
 #include "scheduler/place/device/work_times.h"
 
 #include <algorithm>
@@ -172,7 +172,7 @@ TEST_F(WorkTimesTest, AnAttemptDrawsWhileItWorks) {
     EXPECT_EQ(run.power, 8000);
   }
   EXPECT_THAT(supply, ElementsAre(Pair(16, 18), Pair(30, 31)));
-  // Another job's rest comes later, with all that it draws.
+  // Another job's rest comes later, with its whole draw.
   const DeviceLoad without = WithoutAttempt(snapshot_, loads[0], 0, Hour(8));
   EXPECT_THAT(without.pack->demands(), IsEmpty());
   EXPECT_THAT(without.supply->runs(), IsEmpty());
@@ -220,7 +220,7 @@ TEST_F(WorkTimesTest, APausedAttemptKeepsTheChargeThatThePackBearsOfIt) {
   const std::vector<DeviceLoad> loads = InitialLoads(snapshot_);
   EXPECT_TRUE(loads[1].pack->demands().back().draw.pausable);
   EXPECT_EQ(loads[1].pack->demands().back().end(), absl::ToUnixSeconds(Hour(24)));
-  // The pack bears nothing of it.
+  // The pack cannot supply any of it.
   charge(90 + 40);
   EXPECT_EQ(kept_hours(), 0);
 }
@@ -234,7 +234,7 @@ TEST_F(WorkTimesTest, APausedAttemptLeavesItsWattsToTheOthers) {
   view.goes_on_at = Hour(18);
   Run(absl::Hours(3), view);
   EXPECT_EQ(*StartOf(JobFor("b")), 0);
-  // This one would still run when the attempt goes on.
+  // This one would still run when the attempt resumes.
   EXPECT_NEAR(*StartOf(JobFor("b", 11'000)), 13, 0.01);
   EXPECT_THAT(reason_, HasSubstr("the boards of site draw 12.00 W"));
   // A run of the plan leaves its watts to others in the night.
@@ -268,7 +268,7 @@ TEST_F(WorkTimesTest, ADeadlineIsMissedForGoodOnlyWhereAFreeBoardMissesIt) {
   };
   EXPECT_FALSE(is_permanent(4));
   EXPECT_TRUE(is_permanent(1));
-  // The same where the budget stops it.
+  // The same for a stop by the budget.
   policy(0).clear_work_windows();
   policy(0).set_daily_energy_budget_wh(100);
   EXPECT_FALSE(is_permanent(4));

@@ -33,7 +33,7 @@ const std::string& NameOf(const v1::DeviceInfo& device) {
   return device.name().empty() ? device.device_id() : device.name();
 }
 
-// How many devices each rule refuses, by its name.
+// Number of devices that each rule refuses, by its name.
 std::map<absl::string_view, int> CountRefusals(const EvaluatedDevices& evaluated) {
   std::map<absl::string_view, int> counts;
   for (const Option* option : evaluated.options) {
@@ -44,14 +44,14 @@ std::map<absl::string_view, int> CountRefusals(const EvaluatedDevices& evaluated
   return counts;
 }
 
-// How near a device is to taking a job; the larger the nearer.
+// Nearness of a device to taking a job; larger is nearer.
 using Nearness = std::tuple<bool, bool, size_t>;
 
 Nearness NearnessOf(const Option& option) {
   return {option.feasible(), !option.verdict.permanent(), option.verdict.rule};
 }
 
-// How many rules the candidate passes before the rule that refuses it.
+// Number of rules that the candidate passes before the one that refuses it.
 size_t RulesPassed(const v1::Candidate& candidate) {
   const absl::Span<const Rule> rules = Rules();
   const auto refusing = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
@@ -61,14 +61,14 @@ size_t RulesPassed(const v1::Candidate& candidate) {
 }
 
 // The cheapest feasible option besides the choice. If the choice is the cheapest and must wait, the
-// cheapest option that is free.
+// cheapest option on a free device.
 const Option* RunnerUp(const EvaluatedDevices& evaluated) {
   const Option& chosen = *evaluated.options.front();
   const bool free_only = !evaluated.arranged && chosen.run.start_in_seconds > 0;
   for (size_t i = 1; i < static_cast<size_t>(evaluated.feasible); ++i) {
     const Option& other = *evaluated.options[i];
     if (other.probe != chosen.probe) {
-      return nullptr;  // It comes behind whatever it costs.
+      return nullptr;  // A probe ranks lower at any cost.
     }
     if (!free_only || other.run.start_in_seconds <= 0) {
       return &other;
@@ -77,20 +77,20 @@ const Option* RunnerUp(const EvaluatedDevices& evaluated) {
   return nullptr;
 }
 
-// A cost without the price of waiting, which is no joule.
+// A cost without the price of waiting, which is not measured in joules.
 double AmountOf(const Option& option, const ObjectiveRow& objective) {
   return objective.waiting_costs_extra ? objective.amount(option.run, /*waited_seconds=*/0)
                                        : option.cost;
 }
 
-// other_name: of the other option's device.
+// other_name: name of the other option's device.
 std::string Compare(const EvaluatedDevices& evaluated, const Option& other,
                     absl::string_view other_name, const ObjectiveRow& objective) {
   const Option& chosen = *evaluated.options.front();
   const double amount = AmountOf(other, objective);
   const double saved = amount - AmountOf(chosen, objective);
   const double percent = amount > 0 ? 100 * std::abs(saved) / amount : 0;
-  // The whole plan decides, not the two options' costs.
+  // Here the cost of the whole plan decides, not that of the two options.
   if (evaluated.arranged && saved <= 0) {
     return absl::StrFormat("%s would take %s less (%.1f %%), %s", other_name,
                            objective.format(-saved), percent,
@@ -101,7 +101,7 @@ std::string Compare(const EvaluatedDevices& evaluated, const Option& other,
     return absl::StrFormat("%s would take %s less (%.1f %%), and end later", other_name,
                            objective.format(-saved), percent);
   }
-  if (saved < 0) {  // The price of waiting decides.
+  if (saved < 0) {  // Here the price of waiting decides.
     return absl::StrFormat(
         "%s would take %s less (%.1f %%), and start %s later", other_name, objective.format(-saved),
         percent,
@@ -111,7 +111,7 @@ std::string Compare(const EvaluatedDevices& evaluated, const Option& other,
                          other_name);
 }
 
-// What a probe draws and what it tells.
+// Energy and value of a probe, in words.
 std::string ProbeWords(const Option& probe, const v1::ProbeValue& value) {
   const v1::Interval& seconds = probe.prediction->run_seconds();
   std::string words = absl::StrFormat(
@@ -127,7 +127,7 @@ std::string ProbeWords(const Option& probe, const v1::ProbeValue& value) {
   return words;
 }
 
-// That the run is in time by its mean alone.
+// Words for a run that is in time only by its mean.
 std::string LateWords(const Option& chosen, double deadline_in_seconds) {
   const double late = chosen.finish_in_seconds_upper - deadline_in_seconds;
   return deadline_in_seconds > 0 && late > 0
@@ -136,7 +136,7 @@ std::string LateWords(const Option& chosen, double deadline_in_seconds) {
              : "";
 }
 
-// Why the job tries a device that is expected to cost more than its best one.
+// Words for a trial of a device that is expected to cost more than the job's best one.
 std::string TrialWords(const v1::ProbeValue& trial) {
   return absl::StrFormat(
       "; tried here for %d other job%s like it: %.0f s and %s tell what they would take, which is "
@@ -173,8 +173,8 @@ std::string WhyNone(const FleetView& fleet, const JobView& job, const EvaluatedD
   const Option& nearest = **std::max_element(
       evaluated.options.begin(), evaluated.options.end(),
       [](const Option* a, const Option* b) { return NearnessOf(*a) < NearnessOf(*b); });
-  // A refusal that may pass is nearer than a permanent one: if the nearest refusal is permanent,
-  // all are.
+  // A temporary refusal is nearer than a permanent one: if the nearest refusal is permanent, all
+  // are.
   const size_t others = evaluated.options.size() - 1;
   return absl::StrCat(
       NeverFeasible(evaluated) ? "no device of this fleet can run it; "
@@ -255,7 +255,7 @@ v1::Placement PlacementOf(const FleetView& fleet, const JobView& job,
     if (const auto value = ValueOfProbe(evaluated); i == 0 && value.has_value()) {
       *best.mutable_probe_value() = *value;
     }
-    if (i > 0) {  // Bounded: the alternatives of the first candidate are enough.
+    if (i > 0) {  // Bounds the message: the alternatives of the first candidate are enough.
       best.clear_alternatives();
     }
   }

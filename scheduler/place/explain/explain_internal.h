@@ -14,13 +14,13 @@
 
 namespace wattle::scheduler {
 
-// What the first steps on the chosen device are worth; nullopt: the job starts there as any other.
+// The value of the first steps on the chosen device; nullopt: the job is no probe there.
 std::optional<v1::ProbeValue> ValueOfProbe(const EvaluatedDevices& evaluated);
 
 // Why no option is feasible: "no device can take it now; the nearest is orin: …".
 std::string WhyNone(const FleetView& fleet, const JobView& job, const EvaluatedDevices& evaluated);
 
-// "orin: 36.33 Wh; saves 21.49 Wh (37 %) against xavier". shown: the choice as people see it.
+// "orin: 36.33 Wh; saves 21.49 Wh (37 %) against xavier". shown: the choice as shown to people.
 // REQUIRES: there is a choice.
 std::string WhyChosen(const FleetView& fleet, const JobView& job, const EvaluatedDevices& evaluated,
                       const v1::Candidate& shown);
@@ -31,7 +31,7 @@ std::string WhyChosen(const FleetView& fleet, const JobView& job, const Evaluate
 v1::Placement PlacementOf(const FleetView& fleet, const JobView& job,
                           const EvaluatedDevices& evaluated);
 
-// Whether there are devices and each one's refusal is permanent.
+// Whether devices exist and every refusal is permanent.
 bool NeverFeasible(const EvaluatedDevices& evaluated);
 
 }  // namespace wattle::scheduler

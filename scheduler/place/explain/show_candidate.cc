@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Makes the message of an option that somebody is shown, with its sentences. What the search holds
-// is in option.h.
+// Makes the message of a shown option, with its sentences. The search uses option.h.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -22,7 +21,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Warns of a reserve that nothing guards.
+// Warns of a reserve that no gauge can guard.
 void WarnOfReserve(const policy::Limits& limits, const DeviceView& view, v1::Candidate* candidate) {
   if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(view.device)) {
     candidate->add_warnings(absl::StrCat("policy ", limits.reserve->policy,
@@ -31,14 +30,14 @@ void WarnOfReserve(const policy::Limits& limits, const DeviceView& view, v1::Can
   }
 }
 
-// The shares of a battery at the begin and at the end of a run.
+// The charge at the begin and at the end of a run, as shares of the battery.
 struct ChargeAround {
   double start = 0;
   double after = 0;
 };
 
-// Without sun the charge falls: by what runs before draw, by the idle draw until the start, and by
-// the run. gauge: the board whose gauge counts.
+// Without sun the charge falls: by the draw of earlier runs, by the idle draw until the start, and
+// by the run. gauge: the board whose gauge applies.
 ChargeAround ChargeWithoutSun(const DeviceView& view, const v1::Device& gauge,
                               const DeviceLoad& load, const Option& option, absl::Time now) {
   const absl::Time start = now + absl::Seconds(option.run.start_in_seconds);
@@ -64,8 +63,8 @@ ChargeAround ChargeWithoutSun(const DeviceView& view, const v1::Device& gauge,
           .after = ChargeAfter(battery, demand).value()};
 }
 
-// The median of the pack's paths; of a run that rests, at the latest where the pack looks no
-// further. nullopt: another run ends behind that.
+// The median of the pack's paths; for a run that rests, at the pack's horizon at the latest.
+// nullopt: another run ends after the horizon.
 std::optional<ChargeAround> ChargeUnderSun(const DeviceView& view, const DeviceLoad& load,
                                            const policy::SpecSteps& steps, const Option& option,
                                            absl::Time now) {
@@ -207,13 +206,13 @@ v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& of,
                                      OtherModes others) const {
   const size_t device = of.run.device;
   const Modes& modes = ModesOf(job, *latest_, device);
-  if (modes.empty()) {  // The device was not asked.
+  if (modes.empty()) {  // The device was not evaluated.
     return {};
   }
   const Option option = WithPrediction(job, *latest_, of);
   const JobOnDevice on = On(device, job, latest_->loads[device], *latest_);
   v1::Candidate candidate = CandidateAt(on, modes[option.mode], option);
-  // A plan of a queue follows no path for jobs that start as soon as their board is free.
+  // A plan of a queue follows no paths for jobs that start as soon as their board is free.
   const bool with_sun =
       others == OtherModes::kShow && (options_.dry_run || option.waits_for_rule.has_value());
   AddCharge(on, option, with_sun, candidate);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a plan shows of an option. No field of the message may be forgotten on its way from there.
+// Tests the message of an option: every field must be filled.
 #include <set>
 #include <string>
 #include <vector>
@@ -88,7 +88,7 @@ TEST_F(ShowCandidateTest, EachFieldIsShownOfSomeBoard) {
   JobView in_mode = RealJob("j4", 1000);
   in_mode.profile_point.emplace().set_power_mode("15W");
   Show(snapshot, in_mode);
-  // A board that nobody knows, for a job whose deadline its mean would just meet.
+  // An unmeasured board, for a job whose deadline its mean would just meet.
   snapshot.devices = {MakeDevice("board-unknown", "unknown")};
   JobView probing = RealJob("j5", 10'000);
   const double mean = PlanJob(snapshot, probing)->candidates(0).prediction().run_seconds().mean();

@@ -40,8 +40,8 @@ TEST(DeadlineOrderTest, TheJobThatCanWaitLetsTheOtherGoFirst) {
   EXPECT_LT(outcomes.at("j1").ended, 5.2);
 }
 
-// The job without a deadline was submitted first. Each could end in time behind the other, so only
-// a job that comes later may need the hours.
+// The job without a deadline was submitted first. Each job could end in time after the other, so
+// only a later job may need the hours.
 TEST(DeadlineOrderTest, ADeadlineOfTodayComesFirstAlsoWhereItIsInNoDanger) {
   const auto first = [](absl::Duration deadline, int priority_of_other) -> std::string {
     EventLoop loop;
@@ -70,7 +70,7 @@ TEST(DeadlineOrderTest, AJobGoesNoEarlierThanItsDeadlineNeeds) {
   EXPECT_LT(outcomes.at("j3").ended, 2.4);
 }
 
-// They share what is predicted for their work, and no verdict.
+// The jobs share the prediction of their work, but no verdict.
 TEST(DeadlineOrderTest, JobsOfOneWorkHaveTheirOwnDeadlines) {
   EventLoop loop;
   loop.Add(OrinNano(), 1);
@@ -131,8 +131,8 @@ TEST(DeadlineOrderTest, NoAttemptLeavesThatWouldMissItsOwnDeadline) {
   EXPECT_TRUE(outcomes.at("j2").failed);
 }
 
-// j1 and each of the next 44 jobs meet their deadlines alone, and no two of them together. The last
-// job may go in front of all.
+// j1 and each of the next 44 jobs would meet their deadlines if planned separately, but no two of
+// them together. The last job may go before all.
 TEST(DeadlineOrderTest, HopelessJobsUseUpNoTrialsOfAnother) {
   EventLoop loop;
   loop.Add(OrinNano(), 1);
@@ -153,8 +153,8 @@ TEST(DeadlineOrderTest, HopelessJobsUseUpNoTrialsOfAnother) {
   }
 }
 
-// The board is busy for too long for 300 jobs, in any order. The last job may go in front of all.
-// Whether another job holds the 300 up before that, or comes behind them, changes nothing.
+// The board is busy for too long for 300 jobs, in any order. The last job may go before all. The
+// result must not depend on whether another job holds the 300 up before that, or comes after them.
 TEST(DeadlineOrderTest, JobsThatNoOrderHelpsCostAPlacementEach) {
   for (const int priority_of_first : {20, 5}) {
     SCOPED_TRACE(priority_of_first);
@@ -181,8 +181,8 @@ TEST(DeadlineOrderTest, JobsThatNoOrderHelpsCostAPlacementEach) {
   }
 }
 
-// j101 to j220 would each be in time in front of j100, on whose board the last job would then be
-// late. So each trial for one of them goes through the whole queue.
+// j101 to j220 would each be in time before j100, on whose board the last job would then be late.
+// Each trial for one of them therefore goes through the whole queue.
 TEST(DeadlineOrderTest, LateJobsLeaveTheSearchHalfOfTheTrials) {
   ProfileTable profiles;
   Snapshot snapshot = BusyFleet(std::mt19937(1), profiles);

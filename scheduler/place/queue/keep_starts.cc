@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// People read the starts of the next hour, and boards fetch for them ahead. Each run that ends
-// moves the rows a little, so that of two boards that are nearly alike now one is cheaper and now
-// the other.
+// Keeps the starts of the next hour stable, because people read them and boards fetch for them
+// ahead. Each run that ends changes the rows slightly, so that the cheaper of two similar boards
+// would alternate.
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -17,7 +17,7 @@ namespace wattle::scheduler {
 namespace {
 
 constexpr absl::Duration kSoon = absl::Hours(1);
-// A start that soon moves for a gain above 2 %.
+// A start within kSoon moves only for a gain above 2 %.
 constexpr double kMovingGain = 0.02;
 
 struct Place {
@@ -25,9 +25,9 @@ struct Place {
   double cost;
 };
 
-// By how much the job's run costs more in its second place, as a share: each objective has its
-// unit. A job that loses its place, a start that would not be soon any more, or a later end of a
-// run that may be late already, outweighs every gain.
+// Share by which the job's run costs more in its second place; a share, because each objective has
+// its own unit. A job that loses its place, a start that would no longer be soon, and a later end
+// of a run that may already be late outweigh every gain.
 double LossOf(const Place& one, const Place& other, bool stays, bool by_mean) {
   if (!one.start.has_value()) {
     return 0;
@@ -60,8 +60,8 @@ std::vector<std::optional<size_t>> QueuePlanner::DevicesToKeep(const Outcome& pl
   for (size_t i = 0; i < jobs_.size(); ++i) {
     const std::optional<LastPlace>& last = jobs_[i].view->last_place;
     const std::optional<RunStart>& start = plan.places.starts[i];
-    // A start now is always taken: no job waits beside an idle board.
-    // Nor is a job put off whose end may be late already.
+    // A start now always happens, so that no job waits beside an idle board. A job whose end may
+    // already be late must not be delayed either.
     if (!last.has_value() || !start.has_value() || start->start_in_seconds <= 0 ||
         last->start > snapshot_.now + kSoon || arrangement_.deadline_by[i] == DeadlineBy::kMean) {
       continue;
@@ -86,7 +86,7 @@ bool QueuePlanner::KeepStarts(Outcome& plan) {
     }
     Outcome outcome = Pass(trial, loads_);
     double lost = 0;
-    std::pair<double, size_t> most = {-1, 0};  // Of the jobs that stay, the one that loses most.
+    std::pair<double, size_t> most = {-1, 0};  // The kept start with the greatest loss.
     for (size_t i = 0; i < jobs_.size(); ++i) {
       const double loss = LossOf({plan.places.starts[i], plan.costs[i]},
                                  {outcome.places.starts[i], outcome.costs[i]}, kept[i].has_value(),
@@ -99,6 +99,7 @@ bool QueuePlanner::KeepStarts(Outcome& plan) {
       plan = std::move(outcome);
       return true;
     }
+    // The job that loses most is the most likely cause of the excess.
     kept[most.second].reset();
   }
   return false;

@@ -101,7 +101,7 @@ TEST_F(KeepStartsTest, TheLossesOfOtherJobsCount) {
   EXPECT_THAT(Plan(), ElementsAre("j1 waits for id-b", "j2 waits for id-a"));
 }
 
-// j1 gains 1 % by a move, j2 5 %: j2 moves alone.
+// j1 gains 1 % by a move, j2 5 %: only j2 moves.
 TEST_F(KeepStartsTest, TheJobThatLosesMostMovesAlone) {
   snapshot_ = MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c"), OrinNano("d")}, profiles_);
   for (DeviceView& view : snapshot_.devices) {

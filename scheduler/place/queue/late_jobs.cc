@@ -51,11 +51,13 @@ QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t tri
   FleetLoads loads = loads_;
   fleet_.BeginPass();
   for (size_t turn = 0; turn < at && trial_placements_ < trials_end; ++turn) {
+    // Powers of two: few trials, and dense near the job's own turn, because small changes hurt
+    // least.
     if (turn == 0 || std::has_single_bit(at - turn)) {
       const EvaluatedDevices evaluated =
           fleet_.EvaluateDevicesNowOrLater(*jobs_[job].view, *jobs_[job].work, loads);
       trial_placements_ += PlacementCost();
-      if (evaluated.feasible == 0) {  // Nor is it in time behind more jobs.
+      if (evaluated.feasible == 0) {  // After more jobs it is not in time either.
         turns.is_hopeless = turn == 0 && !IsHeldUp(evaluated, loads);
         break;
       }
@@ -77,7 +79,7 @@ QueuePlanner::Arrangement QueuePlanner::MovedTo(size_t job, size_t turn) const {
 bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& plan) {
   const EarlierTurns turns = FindEarlierTurns(job, trials.end);
   const size_t end = std::min(trials.end, trial_placements_ + trials.share);
-  if (turns.is_hopeless) {  // It takes no place, so the others keep theirs.
+  if (turns.is_hopeless) {  // The job takes no place, so the others keep theirs.
     arrangement_ = MovedTo(job, 0);
     jobs_[job].is_hopeless = true;
     plan.late[job] = false;
@@ -105,8 +107,8 @@ DeviceLoad QueuePlanner::Released(size_t device, const DeviceLoad& load) const {
 DeviceLoad QueuePlanner::WithRest(const Job& job, const Option& chosen) const {
   const size_t device = chosen.run.device;
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
-  // On a board without windows and budget the rest's draw stays at the attempt's present time, in
-  // front of the job's: that is the more careful plan for a pack.
+  // On a board without windows and budget the rest's draw stays at the attempt's present time,
+  // before the job's draw: this plan is more cautious about the pack.
   const bool pauses = loads_[device].times != nullptr;
   DeviceLoad load = pauses ? Released(device, loads_[device]) : loads_[device];
   load.free_at = snapshot_.now + attempt.hand_over;
@@ -129,6 +131,7 @@ bool QueuePlanner::MayRelease(size_t device, const JobView& job) const {
 }
 
 std::optional<EvaluatedDevices> QueuePlanner::EvaluateReleases(const Job& job) {
+  // Releases all candidates at once: one evaluation compares their devices.
   FleetLoads released = loads_;
   for (size_t device = 0; device < released.size(); ++device) {
     if (MayRelease(device, *job.view)) {
@@ -172,7 +175,7 @@ void QueuePlanner::ReleaseForJob(size_t index, size_t trials_end, Outcome& plan)
   job.decided = PlacementOfJob(job, *evaluated);
   job.decided->releases = attempt.id;
   v1::Placement& placement = job.decided->placement;
-  Ahead hand_over{.runs = {RunAhead{}}};  // Nobody knows how long it takes.
+  Ahead hand_over{.runs = {RunAhead{}}};  // The length of the hand-over is uncertain.
   NotePlace(index, chosen, hand_over, placement);
   placement.set_releases_attempt_id(attempt.id.value());
   placement.set_reason(absl::StrCat(placement.reason(), "; ", attempt.id.value(),

@@ -28,15 +28,15 @@
 namespace wattle::scheduler {
 namespace {
 
-// An hour of waiting is worth a point of priority. So a job of priority -100 overtakes a new job of
+// An hour of waiting is worth a point of priority: a job of priority -100 overtakes a new job of
 // priority 100 after 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
 // A job without a deadline, or with a later one, has the turn of a job with this deadline.
 constexpr absl::Duration kLatestDeadlineOfATurn = absl::Hours(12);
-// Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
-// many devices then count as a placement.
+// In a fleet whose candidates are not cached, each placement of a trial evaluates every device
+// again. This many devices then count as one placement.
 constexpr size_t kDevicesOfAPlacement = 100;
-// A job that starts later than job by job by less is not told so.
+// A delay against the order job by job is reported from this length on.
 constexpr absl::Duration kPutOffTold = absl::Minutes(1);
 
 // The attempts that leave their devices for deadlines.
@@ -57,9 +57,9 @@ int64_t EffectivePriority(const JobView& job, absl::Time now) {
   return job.spec.priority() + (now - job.submitted) / kAgeing;
 }
 
-// Jobs have their turns in the order of these times, which never change while a job waits. So a
-// deadline of the next hours brings a job forward before the deadline is in danger: what comes
-// later then still finds time.
+// Jobs take turns in the order of these times, which never change while a job waits. A deadline
+// within hours thus brings a job forward before the deadline is in danger, and leaves time for jobs
+// that arrive later.
 absl::Time TurnOf(const JobView& job, absl::Time now) {
   const absl::Time submitted = job.submitted == absl::InfinitePast() ? now : job.submitted;
   absl::Duration deadline = kLatestDeadlineOfATurn;
@@ -76,7 +76,7 @@ bool IsSole(const EvaluatedDevices& evaluated) {
                      [](const Option* option) { return option->verdict.permanent(); });
 }
 
-// Whether the refusal depends on what else the device is to do.
+// Whether the refusal depends on the device's other commitments.
 bool DependsOnLoad(const Verdict& verdict) {
   return !verdict.ok() && !verdict.permanent() && Rules()[verdict.rule].scope == RuleScope::kLoad;
 }
@@ -114,24 +114,29 @@ QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
 
 std::vector<QueuePlacement> QueuePlanner::Plan(Wanted wanted) {
   std::vector<QueuePlacement> placements;
+  // 1. Job by job in order of turn: the baseline for every change.
   Outcome plan = Pass(arrangement_, loads_, wanted == Wanted::kPlacements ? &placements : nullptr);
   NoteHopeless(plan);
   const bool helped = std::find(plan.late.begin(), plan.late.end(), true) != plan.late.end();
   if (helped) {
     HelpLateJobs(plan);
   }
+  // 2. Changes for deadlines, and trials for other jobs. The search keeps what they achieve.
   const bool by_mean = StartByMean(plan);
   const bool tried = TryForOthers(plan);
+  // 3. Changes for cost. This arrangement is the fallback if they break a rule.
   const Arrangement in_order = arrangement_;
   const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
   const bool stayed = KeepStarts(plan);
   if (wanted == Wanted::kSearch && !arranged && !stayed) {
     return {};
   }
+  // 4. Trials make no placements, so a changed plan needs a last pass with explanations.
   if (helped || by_mean || tried || arranged || stayed) {
     placements.clear();
     Pass(arrangement_, loads_, &placements);
   }
+  // 5. An independent check guards against errors of the search and the passes.
   if ((arranged || stayed) && !KeepsTheRules(placements)) {
     ++proposals_dropped_;
     found_cheaper_ = false;
@@ -155,7 +160,7 @@ bool QueuePlanner::KeepsTheRules(const std::vector<QueuePlacement>& placements) 
   std::vector<JobPlace> places;
   for (size_t at = 0; at < placements.size(); ++at) {
     const Job& job = jobs_[arrangement_.order[at]];
-    if (!job.decided.has_value()) {  // What is settled is in the loads.
+    if (!job.decided.has_value()) {  // Settled jobs are part of the loads.
       places.push_back({*job.view, placements[at]});
     }
   }
@@ -205,6 +210,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement, FleetLo
     evaluated.probably_in_time = job.probably_in_time;
     outcome.late[i] =
         job.view->spec.deadline_seconds() > 0 && !job.is_hopeless && IsHeldUp(evaluated, loads);
+    // The trial has failed already, so the rest of the pass would be wasted.
     if (helped != nullptr && outcome.late[i] && Hurts(*helped, i)) {
       outcome.hurts = true;
       return outcome;
@@ -357,6 +363,7 @@ void QueuePlanner::Reserve(const JobView& job, const Option& chosen, FleetLoads&
 }
 
 size_t QueuePlanner::PlacementCost() const {
+  // Without cached candidates a placement costs time in proportion to the fleet.
   return fleet_.keeps_all() ? 1 : std::max<size_t>(1, loads_.size() / kDevicesOfAPlacement);
 }
 

@@ -221,7 +221,7 @@ TEST(PlanQueueTest, EnergyOfTheQueueEqualsTheBruteForceMinimum) {
     for (const QueuePlacement& placed : PlanQueue(snapshot)) {
       const v1::Candidate& chosen = placed.placement.best(0);
       planned += chosen.marginal_energy_joules();
-      // One attempt at a time.
+      // At most one attempt at a time.
       EXPECT_GE(chosen.start_in_seconds(), busy_until[chosen.device_id()] - 1e-6);
       busy_until[chosen.device_id()] = chosen.finish_in_seconds();
     }

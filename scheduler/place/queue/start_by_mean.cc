@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A job that would be late at the upper quantile of its run in every order may still be in time. A
-// deadline that is probably met counts more than the joules of a run that is late. Runs that rest
-// at a reserve have no such start: their end is that of a dark day.
+// probable success outweighs the joules of a late run. Runs that rest at a reserve have no such
+// start, because their end is that of a dark day.
 #include <algorithm>
 #include <cstddef>
 #include <optional>
@@ -25,7 +25,7 @@ bool QueuePlanner::MayStartByMean(const Job& job) {
 
 size_t QueuePlanner::OwnTurn(size_t job) const {
   size_t turn = 0;
-  size_t place = 0;  // Without the job itself.
+  size_t place = 0;  // Not counting the job itself.
   for (const size_t other : arrangement_.order) {
     if (other != job) {
       ++place;
@@ -37,7 +37,7 @@ size_t QueuePlanner::OwnTurn(size_t job) const {
 
 bool QueuePlanner::StartByMean(Outcome& plan) {
   bool any = false;
-  // Late jobs leave half of the trials at least, and what comes after has the last quarter.
+  // Late jobs leave at least half of the trials, and the later steps keep the last quarter.
   const size_t end = trial_placements_ + kTrialPlacementsMax / 4;
   Order all = arrangement_.order;
   std::sort(all.begin(), all.end(), [this](size_t a, size_t b) { return turns_[a] < turns_[b]; });
@@ -68,6 +68,7 @@ bool QueuePlanner::StartByMean(Outcome& plan) {
 }
 
 void QueuePlanner::StartOneByMean(size_t job, size_t trials_end, Outcome& plan) {
+  // By its mean the job is not hopeless, so the trial must count its lateness.
   const bool was_hopeless = std::exchange(jobs_[job].is_hopeless, false);
   for (size_t turn = OwnTurn(job); HasTrialLeft(trials_end); turn = 0) {
     Arrangement trial = MovedTo(job, turn);

@@ -139,7 +139,7 @@ TEST(StartByMeanTest, ABoardThatOpensLaterAndEndsSoonerIsTheChoice) {
   v1::Policy opens;
   opens.set_name("opens");
   opens.add_selector("device=b");
-  opens.add_work_windows("08:03-20:00");  // It is 08:00.
+  opens.add_work_windows("08:03-20:00");  // The time is 08:00.
   snapshot.policies = {opens};
   job.spec.set_deadline_seconds(a.mean + 1);
   snapshot.queue = {job};

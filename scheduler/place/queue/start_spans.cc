@@ -21,10 +21,10 @@
 namespace wattle::scheduler {
 namespace {
 
-// Of the paths, in percent: nine of ten lie between.
+// Percentiles of the paths: nine of ten lie between.
 constexpr size_t kDarkOfTwenty = 5;
 constexpr size_t kBrightOfTwenty = 95;
-// Moments that went through double seconds, or were rounded up to whole ones.
+// Tolerance for moments that were converted to double seconds, or rounded up to whole ones.
 constexpr absl::Duration kSameMoment = absl::Seconds(2);
 constexpr absl::string_view kBatteryRule = "battery_reserve";
 
@@ -60,7 +60,8 @@ RunAhead AttemptAheadOn(const Snapshot& snapshot, size_t device, const DeviceLoa
     return pieces.empty() ? snapshot.now + kNeverEnds : pieces.back().end;
   };
   if (!IsSame(end_of(ahead->work), load.free_at)) {
-    return attempt;  // It rests for charge, or leaves: then its own work does not tell.
+    return attempt;  // The attempt rests for charge, or leaves: its own work does not determine its
+                     // end.
   }
   attempt.span = {std::min(end_of(view.remaining_low), attempt.end),
                   std::max(end_of(view.remaining_high), attempt.end)};
@@ -104,7 +105,7 @@ std::optional<TimeSpan> FleetView::StartSpan(const JobOnDevice& on, const Option
     return on.windows.always() ? at : on.windows.OpensAt(at);
   };
   const TimeSpan free{opens(ahead.span->low), opens(ahead.span->high)};
-  if (IsSame(start, opens(ahead.end))) {  // Neither charge nor a budget puts it off further.
+  if (IsSame(start, opens(ahead.end))) {  // Neither charge nor a budget delays it further.
     return TimeSpan{std::min(free.low, start), std::max(free.high, start)};
   }
   if (!option.waits_for_rule.has_value() || on.load.pack == nullptr ||
@@ -112,7 +113,7 @@ std::optional<TimeSpan> FleetView::StartSpan(const JobOnDevice& on, const Option
     return std::nullopt;
   }
   std::optional<timetable::Draw> draw = DrawOf(on.view.device, on.steps, *option.prediction);
-  if (option.run.rest_seconds > 0) {  // The charge has to bear its first part alone.
+  if (option.run.rest_seconds > 0) {  // The charge only has to supply its first part.
     const auto resting = PausableRunOf(
         {on.view.device, on.load, on.limits, on.steps, *option.prediction}, on.job, snapshot_.now);
     draw = resting.has_value() ? std::optional(FirstPartOf(*resting)) : std::nullopt;
@@ -127,7 +128,7 @@ std::optional<TimeSpan> FleetView::StartSpan(const JobOnDevice& on, const Option
 void FleetView::AddSpans(const JobView& job, const Option& option, const RunAhead& ahead,
                          v1::Candidate& candidate) const {
   const size_t device = option.run.device;
-  if (option.prediction == nullptr) {  // The device was not asked.
+  if (option.prediction == nullptr) {  // The device was not evaluated.
     return;
   }
   const JobOnDevice on = On(device, job, latest_->loads[device], *latest_);

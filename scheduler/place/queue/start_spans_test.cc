@@ -127,7 +127,7 @@ TEST_F(StartSpansTest, AWindowOpensWhenItOpens) {
   EXPECT_NEAR(plan[1].placement.best(0).start_low_in_seconds(), first.finish_low_in_seconds(), 1);
 }
 
-// Nobody knows how long a hand-over may take, nor a pause without a clock.
+// The length of a hand-over is unknown, and so is that of a pause without a clock.
 TEST_F(StartSpansTest, WhatIsNotKnownHasNoSpan) {
   DeviceView hands_over = BusyBoard();
   hands_over.hands_over = true;
@@ -159,7 +159,7 @@ v1::Policy ReserveOf(double share) {
   v1::Policy policy;
   policy.set_name("north");
   policy.set_reserve_state_of_charge_ratio(share);
-  policy.add_work_windows("00:00-24:00");  // So that runs do not rest at the reserve.
+  policy.add_work_windows("00:00-24:00");  // Keeps runs from resting at the reserve.
   return policy;
 }
 
@@ -175,7 +175,7 @@ TEST_F(StartSpansTest, UnderSunTheStartIsBetweenThatOfABrightAndOfADarkDay) {
   EXPECT_GT(chosen.start_state_of_charge_ratio(), 0.3);
   EXPECT_LT(chosen.start_state_of_charge_ratio(), 1);
   EXPECT_LT(chosen.finish_low_in_seconds(), chosen.finish_in_seconds());
-  // A dry run says so in its words.
+  // A dry run has the same words.
   const v1::Candidate refused = Plan(board);
   EXPECT_FALSE(refused.feasible());
   EXPECT_THAT(refused.reason(),

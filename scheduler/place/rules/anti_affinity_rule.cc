@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A device, or another one with the same value of the group's label, has a job of the same group.
+// Refuses a device if it, or another one with the same value of the group's label, has a job of the
+// same group.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -35,7 +36,7 @@ std::string HoldWords(const DeviceEvaluation& on, const AntiAffinityHold& hold) 
   return absl::StrCat(" runs or waits on ", where);
 }
 
-// Which places the group needs, and that there are fewer; "" where there are enough, or nobody
+// The places that the group needs, if there are fewer; "" if there are enough, or they were not
 // counted.
 std::string TooFewWords(const DeviceEvaluation& on, const std::string& key) {
   const auto group = on.snapshot.anti_affinity.find(key);

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tests of jobs that run apart: what a plan gives the jobs of one group, and what it says of those
-// that find no place.
+// Tests jobs that run apart: the places of the jobs of one group, and the texts for those without a
+// place.
 #include "scheduler/place/rules/anti_affinity.h"
 
 #include <string>
@@ -50,7 +50,7 @@ class AntiAffinityTest : public testing::Test {
     snapshot.devices.push_back(std::move(view));
   }
 
-  // The job counts, as the coordinator tells it, besides those of the queue.
+  // The job counts, as reported by the coordinator, in addition to those of the queue.
   void Holds(const JobView& job, const std::string& device, bool succeeded = false) {
     Group(job).jobs[job.id] = {
         .device = device.empty() ? std::nullopt : std::optional(DeviceId(device)),
@@ -81,7 +81,7 @@ TEST_F(AntiAffinityTest, JobsOfAGroupGoToBoardsOfTheirOwn) {
   Queue(OfGroup("j1"));
   Queue(OfGroup("j2"));
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-fast", "j2 on id-slow"));
-  // Another group, or the same name in another project, knows nothing of them.
+  // Another group, or the same name in another project, is independent.
   snapshot.queue[1].spec.mutable_apart()->set_group("others");
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-fast", "j2 waits for id-fast"));
   snapshot.queue[1].spec.mutable_apart()->set_group("folds");

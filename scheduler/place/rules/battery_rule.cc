@@ -1,13 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Keeps the reserve over the whole predicted run. Counted are the upper quantile of the run's gross
-// joules, the joules that the running attempt still draws, and the joules that the guard holds back
-// (policy/held_back.h). Without a policy the only limit is an empty battery.
+// Keeps the reserve over the whole predicted run. The rule counts the upper quantile of the run's
+// gross joules, the joules that the running attempt still draws, and the joules that the guard
+// holds back (policy/held_back.h). Without a policy the only limit is an empty battery.
 //
-// The boards of a shared pack (Policy.power_group) have its charge once: the best gauge among them
-// tells the charge, and all their promised joules and all their idle draw count.
+// The boards of a shared pack (Policy.power_group) share one charge: the best gauge among them
+// measures it, and the promised joules and the idle draw of all boards count.
 //
-// Where the sun of past days is known, the device's pack decides (scheduler/timetable/pack.h): the
+// If the sun of past days is known, the device's pack decides (scheduler/timetable/pack.h): the
 // charge follows the sun, the idle draw and all planned runs. The guard itself never counts on sun.
 #include <algorithm>
 #include <optional>
@@ -34,9 +34,9 @@ namespace {
 constexpr int kHoursOfDay = 24;
 constexpr timetable::Seconds kDaysToEnd = 2 * kHoursOfDay * timetable::kHour;
 
-// What the run would ask of a battery without sun.
+// The run's demand on a battery without sun.
 struct Drain {
-  // A full battery, with nothing promised of it, would not do.
+  // Whether even a full battery without promises would not suffice.
   [[nodiscard]] bool lasting() const {
     return needed().value() - battery.committed / battery.capacity > 1;
   }
@@ -81,7 +81,7 @@ Refusal RefusalFor(const DeviceEvaluation& on, const Drain& drain) {
       on, [&] { return WordsOf(drain); }, drain.lasting());
 }
 
-// The device has no gauge. The policy says whether that refuses the device.
+// For a device without a gauge: the policy decides whether it is refused.
 std::optional<Refusal> WithoutGauge(const DeviceEvaluation& on) {
   const policy::Limits& limits = on.limits;
   if (limits.refuses_missing_gauge.empty()) {
@@ -97,8 +97,8 @@ std::optional<Refusal> WithoutGauge(const DeviceEvaluation& on) {
       true);
 }
 
-// The gauge reports no capacity, so the job's joules are no share of the battery. Only the guard's
-// own threshold can be checked.
+// The gauge reports no capacity, so the job's joules cannot be expressed as a share of the battery.
+// Only the guard's own threshold can be checked.
 std::optional<Refusal> WithoutCapacity(const DeviceEvaluation& on, const v1::Device& device,
                                        const policy::ReserveLimit& reserve) {
   const Fraction charge(device.heartbeat().state_of_charge_ratio());
@@ -119,7 +119,8 @@ timetable::Seconds StartOf(const DeviceEvaluation& on) {
   return timetable::SecondsUp(on.start() - absl::UnixEpoch());
 }
 
-// The run on the device's pack. nullopt: no sun is known, or the pack does not look so far ahead.
+// The run on the device's pack. nullopt: the sun is unknown, or the run ends after the pack's
+// horizon.
 std::optional<timetable::Demand> DemandOnPack(const DeviceEvaluation& on) {
   if (on.load->pack == nullptr) {
     return std::nullopt;
@@ -130,13 +131,13 @@ std::optional<timetable::Demand> DemandOnPack(const DeviceEvaluation& on) {
   }
   timetable::Demand demand{.begin = StartOf(on), .draw = *draw};
   const timetable::Seconds left = on.load->pack->horizon() - demand.begin;
-  if (draw->pausable && left > 0) {  // What lies behind the horizon rests if it must.
+  if (draw->pausable && left > 0) {  // Work after the horizon may rest if it must.
     demand.draw.length = std::min(demand.draw.length, left);
   }
   return demand.end() <= on.load->pack->horizon() ? std::optional(demand) : std::nullopt;
 }
 
-// The run if it may rest. It may then end behind the time to which the pack looks ahead.
+// The run if it may rest. Such a run may end after the pack's horizon.
 std::optional<PausableRun> PausableRunOn(const DeviceEvaluation& on) {
   return PausableRunOf({on.device.device, *on.load, on.limits, on.steps, on.prediction}, on.job,
                        on.snapshot.now);
@@ -154,13 +155,13 @@ std::optional<absl::Time> EarliestFit(const DeviceEvaluation& on) {
   return start.has_value() ? std::optional(absl::FromUnixSeconds(*start)) : std::nullopt;
 }
 
-// Whether the device tells its sun by the hour and has not seen each hour of a day yet.
+// Whether the device reports its sun by the hour and has not seen each hour of a day yet.
 bool SunIsNew(const v1::Device& device) {
   const auto& hours = device.ledger().harvest_power_watts_by_hour();
   return std::any_of(hours.begin(), hours.end(), [](double watts) { return watts < 0; });
 }
 
-// Nobody knows of a board's first day what sun it brings, so no refusal of that day is for good.
+// On its first day a board's sun is unknown, so no refusal of that day is permanent.
 Refusal UntilADayIsSeen(const DeviceEvaluation& on, const v1::Device& device, Refusal refusal) {
   if (refusal.permanent && SunIsNew(device)) {
     refusal.permanent = false;
@@ -172,7 +173,7 @@ Refusal UntilADayIsSeen(const DeviceEvaluation& on, const v1::Device& device, Re
 }
 
 // Whether the run, or the first part of one that rests, would fit into a full battery at some hour
-// of a day: of the one after its start, or of a day to which the pack looks ahead.
+// of a day: of the day after its start, or of a day within the pack's horizon.
 bool FitsWhenFull(const DeviceEvaluation& on) {
   if (on.load->pack == nullptr) {
     return false;
@@ -206,7 +207,7 @@ std::string SunSources(const DeviceEvaluation& on) {
                       " (", percent, " %)");
 }
 
-// " (90 %: 1 h 15 min to 2 h 55 min), when its pack has 54 %", of an earliest start.
+// " (90 %: 1 h 15 min to 2 h 55 min), when its pack has 54 %", for an earliest start.
 std::string StartWords(const DeviceEvaluation& on, absl::Time start) {
   const std::optional<PausableRun> resting = PausableRunOn(on);
   const timetable::Pack& pack = *on.load->pack;
@@ -226,9 +227,9 @@ std::string StartWords(const DeviceEvaluation& on, absl::Time start) {
   return words;
 }
 
-// The refusal where no start is found: the pack does not look so far ahead, or no day that it sees
-// is bright enough. It is for good only for a run that fits at no hour of a day into a battery that
-// brighter days have filled.
+// The refusal if no start is found: the start is beyond the pack's horizon, or no day within it is
+// bright enough. The refusal is permanent only for a run that fits at no hour of a day into a
+// battery that brighter days have filled.
 Refusal UntilBrighterDays(const DeviceEvaluation& on, Refusal refusal) {
   if (FitsWhenFull(on)) {
     refusal.permanent = false;
@@ -240,11 +241,10 @@ Refusal UntilBrighterDays(const DeviceEvaluation& on, Refusal refusal) {
   return refusal;
 }
 
-// The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
-// of a run.
+// The refusal if the sun counts. During a run the sun may supply more than the battery's capacity.
 Refusal RefusalUnderSun(const DeviceEvaluation& on, Refusal refusal) {
   if (!refusal.permanent && !on.dry_run) {
-    return refusal;  // A queue asks for the time by allowed_from.
+    return refusal;  // A queue gets the time from allowed_from.
   }
   if (const std::optional<absl::Time> start = EarliestFit(on); start.has_value()) {
     refusal.permanent = false;
@@ -268,8 +268,8 @@ Watts IdlePower(const DeviceEvaluation& on) {
   return Watts(on.prediction.mean_power_watts());
 }
 
-// The charge that the battery must hold at the end of the run: the reserve, and what the device
-// needs to stay alive. Of the boards of a shared pack the one that asks for most counts.
+// The charge that the battery must hold at the end of the run: the reserve, and the energy that the
+// device needs to stay alive. In a shared pack the board with the largest demand decides.
 std::optional<policy::ReserveLimit> FloorAtEnd(const DeviceEvaluation& on,
                                                std::optional<Joules> capacity) {
   const absl::Time end = on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper);
@@ -293,13 +293,13 @@ std::optional<policy::ReserveLimit> FloorAtEnd(const DeviceEvaluation& on,
 std::optional<Refusal> CheckBatteryReserve(const DeviceEvaluation& on) {
   const v1::Device& device = GaugeDevice(on.snapshot, on.device, *on.load);
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  // The guard of a board without a gauge guards nothing, whatever another board of the pack tells.
+  // The guard of a board without a gauge cannot guard, even if another board of the pack has one.
   if (!HasGauge(on.device.device)) {
     if (std::optional<Refusal> refusal = WithoutGauge(on); refusal.has_value()) {
       return refusal;
     }
   }
-  // A run that never begins drains no pack: the rule of windows tells why.
+  // A run that never begins drains no pack; the rule of windows gives the reason.
   const bool opens =
       on.windows.always() || on.windows.OpensAt(on.start()) != absl::InfiniteFuture();
   if (!HasGauge(device) || !opens) {
@@ -321,7 +321,7 @@ std::optional<Refusal> CheckBatteryReserve(const DeviceEvaluation& on) {
   if (!gauge.capacity) {
     return reserve ? WithoutCapacity(on, device, *reserve) : std::nullopt;
   }
-  // The other boards of the pack idle meanwhile.
+  // The other boards of the pack idle during the run.
   const Joules demand =
       GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high())) +
       on.load->idle_of_others *

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Requires that the upper quantile of the run, with everything around it, ends before the deadline.
-// Of a run that is to be probed the lower one. Where no device is in time so, the mean.
+// Requires that the upper quantile of the run, with everything around it, ends before the deadline;
+// for a probe the lower quantile; if no device is in time by that, the mean.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -15,8 +15,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// Wall seconds until the end of the run, were the board free and cool now. No later start ends
-// earlier, whatever the pauses, the waits and the heat of the start that is asked about.
+// Wall seconds until the end of the run if the board were free and cool now. No later start ends
+// earlier, whatever its pauses, waits and heat.
 double EarliestFinish(const DeviceEvaluation& on) {
   const auto finish = [&on](const v1::Prediction& run) {
     const v1::Interval& seconds = run.run_seconds();
@@ -51,7 +51,7 @@ std::optional<Refusal> CheckDeadline(const DeviceEvaluation& on) {
         },
         true);
   }
-  // The deadline only comes nearer.
+  // Time only brings the deadline nearer.
   const bool permanent = EarliestFinish(on) > left;
   const auto words = [&] {
     return absl::StrCat(on.probes ? "ends at the earliest in "

@@ -34,7 +34,7 @@ std::optional<Refusal> CheckEngine(const DeviceEvaluation& on) {
       on, [&] { return "has no engine; install wattle-runner beside its worker"; }, true);
 }
 
-// A worker skips what it does not know of a job, and would run another one.
+// An older worker ignores unknown parts of a job, and would run another one.
 std::optional<Refusal> CheckWorkerVersion(const DeviceEvaluation& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   std::string unknown = UnknownToWorker(on.job.spec, device.spec_revision());
@@ -62,7 +62,7 @@ std::optional<Refusal> CheckWorkerVersion(const DeviceEvaluation& on) {
       true);
 }
 
-// A job may name what computes it.
+// A job may name its processor.
 std::optional<Refusal> CheckProcessor(const DeviceEvaluation& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   switch (on.job.spec.accelerator()) {
@@ -104,7 +104,7 @@ bool GpuLacksBf16(const v1::DeviceInfo& device) {
          });
 }
 
-// Its runner would refuse the job, and that ends it: no other device is tried.
+// Its runner would refuse the job, which then fails without a try on another device.
 std::optional<Refusal> CheckBf16(const DeviceEvaluation& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   if (device.accelerator() != "cuda" || on.mode.on_cpu || !GpuLacksBf16(device) ||
@@ -120,8 +120,8 @@ std::optional<Refusal> CheckBf16(const DeviceEvaluation& on) {
       true);
 }
 
-// Older workers update weights that are held in BF16 on their cores alone: on a GPU their runner
-// would refuse the job, and that ends it. Frozen weights beside adapters may be BF16 there.
+// Older workers update BF16 weights only on their cores: on a GPU their runner would refuse the
+// job, which then fails. Frozen weights beside adapters may be BF16 there.
 std::optional<Refusal> CheckBf16Weights(const DeviceEvaluation& on) {
   const v1::FinetuneSpec& finetune = on.job.spec.finetune();
   const v1::DeviceInfo& device = on.device.device.info();
@@ -171,7 +171,7 @@ std::optional<Refusal> CheckLabels(const DeviceEvaluation& on) {
   return std::nullopt;
 }
 
-// An attempt of this job failed on the device, by the device's fault.
+// Refuses a device on which an attempt of this job failed by the device's fault.
 std::optional<Refusal> CheckAvoidedDevice(const DeviceEvaluation& on) {
   const std::string& device_id = on.device.device.info().device_id();
   for (const DeviceId& avoided : on.job.avoided_devices) {
@@ -193,7 +193,7 @@ std::optional<Refusal> CheckAvoidedDevice(const DeviceEvaluation& on) {
   return std::nullopt;
 }
 
-// A device that does not answer gets no new attempt.
+// A disconnected device gets no new attempt.
 std::optional<Refusal> CheckConnected(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   if (!device.connected()) {
@@ -221,7 +221,7 @@ std::optional<Refusal> CheckDrained(const DeviceEvaluation& on) {
   });
 }
 
-// Whoever enrolled by a token with --approve may be no board of the fleet.
+// A holder of a token with --approve may not be a board of the fleet.
 std::optional<Refusal> CheckApproval(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   if (!device.waits_for_approval()) {
@@ -233,8 +233,8 @@ std::optional<Refusal> CheckApproval(const DeviceEvaluation& on) {
   });
 }
 
-// The person at the board has it to themselves. The board counts the time, so a clock that differs
-// from the coordinator's does not matter.
+// The board's owner has reserved it. The board counts the time, so a clock that differs from the
+// coordinator's does not matter.
 std::optional<Refusal> CheckOwnerHold(const DeviceEvaluation& on) {
   const double left_seconds = on.device.device.heartbeat().owner_hold_seconds();
   if (left_seconds <= 0.0) {
@@ -247,7 +247,7 @@ std::optional<Refusal> CheckOwnerHold(const DeviceEvaluation& on) {
   });
 }
 
-// A device whose disk takes no writes can neither accept an attempt nor save its result.
+// A device with a read-only or failing disk can neither accept an attempt nor save its result.
 std::optional<Refusal> CheckStorage(const DeviceEvaluation& on) {
   const std::string& problem = on.device.device.heartbeat().storage_problem();
   if (problem.empty()) {
@@ -257,7 +257,7 @@ std::optional<Refusal> CheckStorage(const DeviceEvaluation& on) {
       on, [&] { return absl::StrCat(problem, "; feasible once its disk takes writes again"); });
 }
 
-// The board's programs wait for memory, and the worker lets its work give way.
+// Programs on the board wait for memory, and the worker yields.
 std::optional<Refusal> CheckMemoryPressure(const DeviceEvaluation& on) {
   const std::string& problem = on.device.device.heartbeat().memory_problem();
   if (problem.empty()) {
@@ -267,7 +267,7 @@ std::optional<Refusal> CheckMemoryPressure(const DeviceEvaluation& on) {
                 [&] { return absl::StrCat(problem, "; feasible after a minute without that"); });
 }
 
-// Work stops at the temperature that a policy names. The present temperature counts.
+// Work stops at the temperature that a policy sets. The present temperature decides.
 std::optional<Refusal> CheckMaxTemperature(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   const policy::Limits& limits = on.limits;
@@ -283,9 +283,9 @@ std::optional<Refusal> CheckMaxTemperature(const DeviceEvaluation& on) {
   });
 }
 
-// The agent stopped work by policy, or will: it takes no work under policies that it cannot read.
+// The agent stopped work by policy, or will: it accepts no work under policies that it cannot read.
 // If no policy limits the device any more, the last heartbeat refers to a removed policy and does
-// not count. A board whose supply is too weak needs no policy to idle.
+// not count. A board with a weak supply idles even without a policy.
 std::optional<Refusal> CheckGuard(const DeviceEvaluation& on) {
   const v1::Device& device = on.device.device;
   const std::string& reason = device.heartbeat().guard_reason();

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Requires that the mean of the run, with everything around it, fits into what is left of the job's
+// Requires that the mean of the run, with everything around it, fits into the rest of the job's
 // energy budget.
 #include "absl/strings/str_cat.h"
 
@@ -22,7 +22,7 @@ std::optional<Refusal> CheckEnergyBudget(const DeviceEvaluation& on) {
   if (on.job.spent + demand <= budget) {
     return std::nullopt;
   }
-  // The fetch falls away where the files are there already, so only the run refuses for good.
+  // The fetch is omitted if the files are already there, so only the run makes a refusal permanent.
   const bool permanent = on.job.spent + Joules(on.prediction.run_energy_joules().mean()) > budget;
   return Refuse(
       on,

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A probe starts only while the device may still explore in the day in which the probe would start.
-// The run of a profile job has its own budget (coordinator/core/profiling.h).
+// A probe starts only while the device has exploration budget left for the day in which the probe
+// would start. The run of a profile job has its own budget (coordinator/core/profiling.h).
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/rules/rule.h"

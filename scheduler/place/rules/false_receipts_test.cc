@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A board that was taken over tells what it likes of its runs. The plans of others stay.
+// A hijacked board reports false runs. The plans for other boards must not change.
 #include <string>
 #include <vector>
 
@@ -61,7 +61,7 @@ class FalseReceiptsTest : public testing::Test {
     }
   }
 
-  // On a board with runs of its own, and on one that knows its class alone.
+  // For a board with its own runs, and for one that has only runs of its class.
   v1::PlanResponse PlanOf(int layers) {
     v1::JobSpec spec = PublishedSpec(layers);
     spec.mutable_finetune()->set_batch_size(8);

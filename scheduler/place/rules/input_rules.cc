@@ -36,8 +36,8 @@ std::optional<Refusal> CheckCacheQuota(const DeviceEvaluation& on) {
       true);
 }
 
-// No model of the job is offered on the device. What a probe could change passes; what the memory
-// or the measured quality says does not.
+// No model of the job is offered on the device. The refusal is temporary if a probe could change
+// it, and permanent if it follows from memory or measured quality.
 std::optional<Refusal> CheckQualityFloor(const DeviceEvaluation& on) {
   if (!on.job.spec.has_quality_floor() || on.mode.model_choice.has_value()) {
     return std::nullopt;
@@ -47,7 +47,7 @@ std::optional<Refusal> CheckQualityFloor(const DeviceEvaluation& on) {
   const auto rank = [&floor](const v1::ModelAlternative& one) {
     const bool known = one.is_parent() || one.has_quality();
     const double shortfall = one.is_parent() ? 0 : Shortfall(one.quality(), floor);
-    // First what waits for a probe of its speed alone, then what lacks both measurements.
+    // First models that only lack a probe of their speed, then those that lack both measurements.
     return std::make_tuple(known ? shortfall : 0, !known, one.speed_measured());
   };
   for (const v1::ModelAlternative& one : on.mode.alternatives) {
@@ -72,7 +72,7 @@ std::optional<Refusal> CheckQualityFloor(const DeviceEvaluation& on) {
       /*permanent=*/!needs_probe);
 }
 
-// A job needs real files to run. Declared shapes can only be planned.
+// A job needs real files to run; declared shapes can only be planned.
 std::optional<Refusal> CheckInputs(const DeviceEvaluation& on) {
   if (on.dry_run) {
     return std::nullopt;

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Compares the runner's estimated peak memory with the board's memory, and with that of a GPU that
-// has its own. On an idle real board also with the free memory. Of a card's free memory nobody is
-// asked: that takes a context on it, so what other programs hold there counts as probe found it,
-// and a job for which too little is left ends with the leaner form.
+// Compares the runner's estimated peak memory with the board's memory, and with that of a GPU with
+// its own memory; on an idle real board also with the free memory. The free memory of a card is not
+// queried, because that needs a context on it: the use by other programs counts as the probe found
+// it, and a job that finds too little memory ends with the leaner form.
 #include <algorithm>
 #include <string>
 
@@ -18,17 +18,17 @@
 namespace wattle::scheduler {
 namespace {
 
-// The share of a memory that a runner may use. On a board the system and the agent use the rest; on
-// a card it is for what the tensor plan does not know, such as holes between tensors.
+// Share of a memory that a runner may use. On a board the system and the agent use the rest; on a
+// card the rest covers what the tensor plan ignores, such as holes between tensors.
 constexpr double kUsableShare = 0.95;
 
 // CUDA's context, cuBLAS and cuDNN (197, 281 and 412 MiB on a Jetson Nano,
 // github.com/wang-xinyu/tensorrtx/issues/1145) and libtorch's kernels (380 MB,
 // github.com/pytorch/pytorch/pull/86509). Published figures, for a board that was not probed.
 constexpr int64_t kCudaBytes = 1280LL << 20;
-// Of the host's memory beside a card: seen on an H200 (docs/operate/performance.md).
+// Part of the host's memory beside a card: measured on an H200 (docs/operate/performance.md).
 constexpr int64_t kCudaBytesBesideCard = 303LL << 20;
-// Over what `wattle-worker probe` measured: a job loads further kernels than the probe.
+// Factor above the measurement of `wattle-worker probe`: a job loads more kernels than the probe.
 constexpr double kOverMeasuredCuda = 1.25;
 
 enum class GpuMemory { kNone, kOfBoard, kOfCard, kNotKnown };
@@ -45,8 +45,8 @@ GpuMemory GpuMemoryOf(const v1::DeviceInfo& device) {
                                                             : GpuMemory::kNotKnown;
 }
 
-// Adds what a process's use of the GPU takes beside its tensors. measured: the field that tells it
-// of this memory.
+// Adds the memory that CUDA takes beside the tensors of a process. measured: the field with the
+// measurement for this memory.
 void AddCuda(const v1::DeviceInfo& device, int64_t (v1::MeasuredRates::*measured_bytes)() const,
              int64_t otherwise, MemoryNeed& need) {
   int64_t measured = 0;
@@ -65,14 +65,14 @@ MemoryNeeds NeedsOfCores(const v1::DeviceInfo& device, int64_t bytes) {
   return {.host = {.bytes = bytes, .total_bytes = device.memory_bytes()}, .card = {}};
 }
 
-// The job where it would run.
+// The needs of the job where it would run.
 MemoryNeeds NeedsHere(const DeviceEvaluation& on, const PeakMemory& peak) {
   const v1::DeviceInfo& device = on.device.device.info();
   return on.mode.on_cpu ? NeedsOfCores(device, peak.cores_bytes) : NeedsOn(device, peak);
 }
 
-// Of several models the one that would run here counts, and where its peak is not estimated that of
-// its runs.
+// Of several models, the one that would run here counts; without an estimate of its peak, the
+// measured peak of its runs.
 MemoryNeeds NeedsOfJob(const DeviceEvaluation& on) {
   if (on.job.models.empty()) {
     return NeedsHere(on, on.job.peak_memory);
@@ -87,7 +87,7 @@ MemoryNeeds NeedsOfJob(const DeviceEvaluation& on) {
   return NeedsOfCores(on.device.device.info(), on.prediction.peak_memory_bytes());
 }
 
-// The first leaner form whose needs pass; null: none does, or none is known.
+// The first leaner form whose needs pass; null if none does, or none is known.
 template <typename Passes>
 const LeanerForm* LeanerFormThat(const DeviceEvaluation& on, const Passes& passes) {
   if (!on.job.leaner_forms.has_value()) {
@@ -105,7 +105,7 @@ std::string WouldFitWith(const LeanerForm& form) {
   return absl::StrCat(", or would fit with ", form.change);
 }
 
-// What a person can change, behind "needs 1.4 GiB more".
+// The possible change by a person, to follow "needs 1.4 GiB more".
 std::string ChangeThatFits(const DeviceEvaluation& on) {
   if (!on.job.leaner_forms.has_value()) {
     return "";

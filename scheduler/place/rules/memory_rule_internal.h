@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A runner's peak memory beside the memories of a device, as the memory rule compares them. Pure.
+// Compares a runner's peak memory with the memories of a device, for the memory rule. Pure.
 #ifndef WATTLE_SCHEDULER_PLACE_RULES_MEMORY_RULE_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_RULES_MEMORY_RULE_INTERNAL_H_
 
@@ -11,32 +11,32 @@
 
 namespace wattle::scheduler {
 
-// Of one memory.
+// The need of one memory.
 struct MemoryNeed {
-  // What a runner can have of it; 0: not known.
+  // Part of it that a runner can use; 0: unknown.
   [[nodiscard]] int64_t usable_bytes() const;
-  // True where either is not known.
+  // True if either is unknown.
   [[nodiscard]] bool fits() const { return total_bytes <= 0 || bytes <= usable_bytes(); }
 
-  int64_t bytes = 0;          // 0: nothing, or not known.
-  int64_t total_bytes = 0;    // Of the memory; 0: not known.
-  int64_t assumed_bytes = 0;  // Of `bytes`: for CUDA, as long as nobody measured it here.
+  int64_t bytes = 0;          // 0: none, or unknown.
+  int64_t total_bytes = 0;    // size of the memory; 0: unknown
+  int64_t assumed_bytes = 0;  // Part of `bytes` assumed for CUDA until it is measured on the board.
 };
 
 struct MemoryNeeds {
   [[nodiscard]] bool fit() const { return host.fits() && card.fits(); }
 
   MemoryNeed host;
-  MemoryNeed card;  // Of a GPU with memory of its own.
+  MemoryNeed card;  // For a GPU with its own memory.
 };
 
-// What a runner of this estimated peak needs of the device as it meets it (ProcessorOf): with a GPU
-// also what CUDA itself takes. A GPU other than a Jetson's whose memory the worker does not tell,
-// as an older one, is judged as cores are.
+// Needs of a runner with this estimated peak on the device as it is used (ProcessorOf): with a GPU
+// also CUDA's own memory. A GPU other than a Jetson's, whose memory an older worker does not
+// report, is judged like cores.
 MemoryNeeds NeedsOn(const v1::DeviceInfo& device, const PeakMemory& peak);
 
-// What the runner's own memory is limited by (worker/sandbox/sandbox.h); 0: not known. Beside a
-// card it is all of the estimate: drivers have mappings of their own.
+// Limit of the runner's own memory (worker/sandbox/sandbox.h); 0: unknown. Beside a card the limit
+// is the whole estimate, because drivers have their own mappings.
 int64_t PeakMemoryOn(const v1::DeviceInfo& device, const PeakMemory& peak);
 
 }  // namespace wattle::scheduler

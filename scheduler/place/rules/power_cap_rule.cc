@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The boards of one supply (Policy.power_group.power_cap_watts) never draw more together than the
-// cap: the idle watts of all of them, and the mean watts of each run above its board's idle watts.
+// cap: the idle watts of all boards, plus each run's mean watts above its board's idle watts.
 #include <algorithm>
 #include <optional>
 #include <vector>
@@ -25,13 +25,13 @@ timetable::Milliwatts PowerOf(const DeviceEvaluation& on) {
   return SupplyPowerOf(on.device.device, policy::BurstPower(on.prediction));
 }
 
-// The run, if it begins at `begin`, and its pauses last as long as those of the start asked about.
+// The run if it begins at `begin`, with pauses as long as those of the evaluated start.
 std::vector<timetable::SupplyRun> RunsFrom(const DeviceEvaluation& on, absl::Time begin) {
   const absl::Duration length = absl::Seconds(on.finish_in_seconds_upper - on.start_in_seconds);
   return SupplyRunsOf(*on.load, begin, begin + length, PowerOf(on));
 }
 
-// The first of the pieces that does not fit; null: all do.
+// The first piece that does not fit; null if all do.
 const timetable::SupplyRun* FirstTooMuch(const timetable::Supply& supply,
                                          const std::vector<timetable::SupplyRun>& runs) {
   const auto first = std::find_if(
@@ -73,7 +73,7 @@ std::optional<Refusal> CheckPowerCap(const DeviceEvaluation& on) {
 
 std::optional<absl::Time> PowerIsFree(const DeviceEvaluation& on) {
   const timetable::Supply& supply = *on.load->supply;
-  std::vector<absl::Time> begins;  // Between two ends of other runs nothing becomes free.
+  std::vector<absl::Time> begins;  // Power becomes free only at the ends of other runs.
   for (const timetable::SupplyRun& other : supply.runs()) {
     const absl::Time end = absl::FromUnixSeconds(other.end());
     if (end > on.start()) {

@@ -22,7 +22,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Of a class without any row: the datasheet alone speaks.
+// A device of a class without rows: only the datasheet counts.
 DeviceView Unknown(const std::string& name) {
   return MakeDevice("board-" + name, name);
 }

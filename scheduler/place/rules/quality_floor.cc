@@ -16,15 +16,15 @@ namespace {
 
 constexpr int kModelsMax = 16;
 
-// What a floor may bound. at_least: the model's value must reach the bound, otherwise not exceed
-// it.
+// A quantity that a floor may bound. at_least: the model's value must reach the bound, otherwise
+// not exceed it.
 struct Bound {
   const char* name;
   const char* unit;
   bool at_least;
-  bool wanted;  // The floor has it.
+  bool wanted;  // The floor bounds it.
   double bound;
-  bool known;  // The model's was measured.
+  bool known;  // The model's value was measured.
   double value;
 };
 
@@ -134,7 +134,7 @@ double Shortfall(const v1::ModelQuality& quality, const v1::QualityFloor& floor)
     if (!bound.known) {
       return std::numeric_limits<double>::infinity();
     }
-    // Of an agreement the share that is left to 100 % counts.
+    // For an agreement, relative to the share that is left to 100 %.
     const double scale = std::max(bound.at_least ? 100 - bound.bound : bound.bound, 1e-6);
     largest = std::max(largest, std::abs(bound.value - bound.bound) / scale);
   }

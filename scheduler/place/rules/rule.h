@@ -22,76 +22,76 @@
 
 namespace wattle::scheduler {
 
-// Which end of a run must meet the job's deadline. The mean decides where no device meets the
+// The end of a run that must meet the job's deadline. The mean is used if no device meets the
 // deadline at the upper quantile: a start that is expected to be in time beats none.
 enum class DeadlineBy { kUpperQuantile, kMean };
 
-// One device that is evaluated for one job at the time when the job could start there. For a rule
-// of the scope kDevice or kMode the fields of the load are empty, for one of the scope kDevice also
-// mode and prediction.
+// One device, evaluated for one job at the time when the job could start there. For a rule of the
+// scope kDevice or kMode the fields of the load are empty, for one of the scope kDevice also mode
+// and prediction.
 struct DeviceEvaluation {
-  // When the run would start.
+  // Start of the run.
   [[nodiscard]] absl::Time start() const { return snapshot.now + absl::Seconds(start_in_seconds); }
 
   const Snapshot& snapshot;
   const JobView& job;
   const DeviceView& device;
-  const policy::Limits& limits;      // Of the device, by the snapshot's policies.
-  const policy::OpenTimes& windows;  // Of the limits, for work.
+  const policy::Limits& limits;      // For the device, by the snapshot's policies.
+  const policy::OpenTimes& windows;  // From the limits, for work.
   const v1::Prediction& prediction;
-  // Likewise on a free board that stays cool and whose link carries at once; null: as `prediction`.
+  // The prediction on a free board that stays cool and whose link carries at once; null:
+  // `prediction`.
   const v1::Prediction* alone = nullptr;
   bool dry_run = false;    // `wattle plan`: files may be declared instead of named.
-  const DeviceMode& mode;  // In which the device would run the job.
-  // A refusal is to say why. The planner asks for verdicts alone, and for the reasons of what is
-  // shown.
+  const DeviceMode& mode;  // The mode in which the device would run the job.
+  // A refusal must give its reason. The planner asks only for verdicts, and for the reasons of what
+  // it shows.
   bool explains = false;
   // The load.
-  double start_in_seconds = 0;  // Wall.
-  double finish_in_seconds_upper =
-      0;                              // Wall, at the run's upper quantile; of a probe at its lower.
-  double finish_in_seconds_mean = 0;  // Wall.
+  double start_in_seconds = 0;         // Wall.
+  double finish_in_seconds_upper = 0;  // Wall, upper quantile; of a probe the lower.
+  double finish_in_seconds_mean = 0;   // Wall.
   DeadlineBy deadline_by = DeadlineBy::kUpperQuantile;
-  // The rule is asked whether a start could do, for a prediction too wide to be planned on: what is
-  // above stands for the lower end.
+  // Asks whether a start might suffice although its prediction is too wide to be planned on: the
+  // fields above then hold the lower end.
   bool probes = false;
-  policy::SpecSteps steps{};         // As the job's spec has them.
-  const DeviceLoad* load = nullptr;  // What the device has to do already, this plan's included.
+  policy::SpecSteps steps{};         // By the job's spec.
+  const DeviceLoad* load = nullptr;  // The device's commitments, including this plan's.
 };
 
 struct Refusal {
-  // With the numbers, and the change that would make the device feasible. Empty: not asked for.
+  // With the numbers, and the change that would make the device feasible. Empty: not requested.
   std::string reason;
   bool permanent = false;  // True: waiting does not help. False: the refusal may pass.
 };
 
-// words: writes the reason, if it is asked for.
+// words: writes the reason, if requested.
 template <typename Words>
 Refusal Refuse(const DeviceEvaluation& on, const Words& words, bool permanent = false) {
   return {on.explains ? std::string(words()) : std::string(), permanent};
 }
 
-// The inputs of a rule besides the job. The planner asks a rule again only when these inputs have
-// changed.
+// The inputs of a rule besides the job. The planner evaluates a rule again only when these inputs
+// have changed.
 enum class RuleScope {
   kDevice,  // The device and its last heartbeat, which are fixed for the whole plan.
-  kMode,    // Also the mode in which it would run the job, and the prediction of a start now.
+  kMode,    // Also the mode of the job on the device, and the prediction of a start now.
   kLoad,    // Also the time when the device is free, and the promised joules of its battery.
 };
 
 struct Rule {
-  absl::string_view name;  // As in Candidate.refused_by; part of the API, never changed.
+  absl::string_view name;  // Value of Candidate.refused_by; part of the API, never changed.
   RuleScope scope = RuleScope::kDevice;
   // nullopt: the rule allows the device.
   std::optional<Refusal> (*check)(const DeviceEvaluation& on) = nullptr;
-  // The earliest later start that the rule may allow after it refused this one; nullopt: nobody
-  // knows. Null: nobody ever knows. Only rules of the scope kLoad have a time.
+  // The earliest later start that the rule may allow after it refused this one; nullopt: unknown.
+  // Null: always unknown. Only rules of the scope kLoad have such a time.
   std::optional<absl::Time> (*allowed_from)(const DeviceEvaluation& on) = nullptr;
-  // Why a job waits for that time, one clause about the device.
+  // Why a job waits until that time, one clause about the device.
   absl::string_view waits_for = "";
 };
 
-// All rules in their order. The first permanent refusal counts, else the first refusal.
+// All rules in their order. The first permanent refusal decides, else the first refusal.
 absl::Span<const Rule> Rules();
 
 }  // namespace wattle::scheduler

@@ -92,7 +92,7 @@ void AddLabel(const std::string& key, const std::string& value, Situation* s) {
   label.set_value(value);
 }
 
-// A job that may run one quantized model alone, whose quality nobody knows.
+// A job that may run only one quantized model, whose quality is unknown.
 void FloorWithoutProbe(Situation* s) {
   s->job.spec.Clear();
   s->job.spec.mutable_generate()->set_model("gpt2");
@@ -697,7 +697,7 @@ TEST(RuleTest, EveryRefusalHasARemedyAndNoIdentifier) {
   EXPECT_EQ(told.size(), Rules().size()) << "a rule whose text was not looked at";
 }
 
-// What must be fetched today may lie on the board tomorrow.
+// Files to fetch today may be on the board tomorrow.
 TEST(RuleTest, ABudgetThatOnlyTheFetchBreaksIsNoLastingRefusal) {
   const ProfileTable priors = ProfileTable::Priors();
   const Case free = {"", [](Situation*) {}, "", "", false};

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The list of rules: first the device's properties, then its present state, then the effects of
-// the run. The guard comes after the policies that it enforces, because these name the policy and
-// the remedy. The guard alone refuses only during its hysteresis.
+// The list of rules: first the device's properties, then its present state, then the effects of the
+// run. The guard comes after the policies that it enforces, because their rules name the policy and
+// the remedy. The guard is the only reason for a refusal during its hysteresis.
 #include "scheduler/place/rules/rule.h"
 
 namespace wattle::scheduler {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Daily windows and the daily energy budget: no job starts when the device's own guard would hold
-// it at once. The predicted end includes the pauses of a run (policy::FinishUnder).
+// Daily windows and the daily energy budget: no job starts if the device's own guard would stop it
+// at once. The predicted end includes the pauses of a run (policy::FinishUnder).
 #include <string>
 #include <vector>
 
@@ -18,21 +18,21 @@
 namespace wattle::scheduler {
 namespace {
 
-// How long a run must be able to go on, so that its guard does not stop it at once.
+// Time for which a run must be able to continue, so that its guard does not stop it at once.
 absl::Duration ShortestRun(const DeviceEvaluation& on) {
   return on.prediction.time_scale() *
          policy::StopLead(policy::PredictedStop(on.steps, on.prediction));
 }
 
-// what: what may never happen.
+// what: the condition that is never met.
 Refusal NeverOpen(const DeviceEvaluation& on, absl::string_view what,
                   const std::vector<policy::WindowLimit>& windows, absl::Time now) {
   return Refuse(
       on, [&] { return absl::StrCat(what, ": ", policy::DescribeNeverOpen(windows, now)); }, true);
 }
 
-// The device is never free again, so a job behind its work has no start there. limit: writes the
-// policy's, whose pauses keep that work from its end.
+// Refuses a device that is never free again, so that a job after its work has no start. limit:
+// writes the policy's limit, whose pauses keep that work from ending.
 template <typename Limit>
 std::optional<Refusal> BehindWorkWithoutEnd(const DeviceEvaluation& on, const Limit& limit) {
   if (on.start_in_seconds < absl::ToDoubleSeconds(kNeverEnds)) {
@@ -86,8 +86,8 @@ std::optional<absl::Time> WindowOpens(const DeviceEvaluation& on) {
   return on.windows.OpensAt(on.windows.ClosesAt(on.start()));
 }
 
-// Windows of the link hold back files, not work: they are in the times of fetch and upload. But a
-// transfer is work for its worker, so it needs a window of both.
+// Windows of the link limit files, not work: the times of fetch and upload include them. But a
+// transfer is work for its worker, so it needs both windows open.
 std::optional<Refusal> CheckLinkWindows(const DeviceEvaluation& on) {
   const bool needs_link = on.prediction.fetch_bytes() + on.prediction.upload_bytes() > 0;
   if (on.limits.link_windows.empty() || !needs_link) {

@@ -22,20 +22,21 @@ namespace {
 using timetable::kHour;
 using timetable::Seconds;
 
-// Where no policy says: one of the 64 paths may break the floor of a pack.
+// If no policy says otherwise: one of the 64 paths may break the floor of a pack.
 constexpr double kSunRiskUnsaid = 0.02;
-// The risk is a share of all runs, and most of them keep the floor in every path. So a bound on
-// each run alone would use little of it. A board that was stopped less often than its policy allows
-// plans more boldly, and one that was stopped more often less so: the step of adaptive conformal
-// inference (docs/design/prediction.md, "Calibration"). At a small risk it begins a stop ahead:
-// three of 64 paths in place of one. At kRiskOfItsOwn and above it begins with what is asked.
+// The risk is a share of all runs, and most of them keep the floor in every path, so a bound on
+// each run separately would use little of it. A board that was stopped less often than its policy
+// allows plans more boldly, and one that was stopped more often more cautiously: the step of
+// adaptive conformal inference (docs/design/prediction.md, "Calibration"). For a small risk the
+// count begins one stop ahead: three of 64 paths instead of one. From kRiskOfItsOwn on it begins
+// with the requested risk.
 constexpr double kRiskStep = 0.05;
 constexpr double kRiskOfItsOwn = 0.07;
-constexpr double kRiskMin = 0.5;  // Times the policy's.
+constexpr double kRiskMin = 0.5;  // Factors of the policy's risk.
 constexpr double kRiskMax = 3.0;
 
-// When the floor changes: it falls hour by hour towards each time to stay alive, and at that time
-// the next one begins to count.
+// When the floor changes: it falls hour by hour towards each stay-alive time, after which the next
+// one applies.
 std::vector<Seconds> FloorMoments(const std::vector<policy::Limits>& limits, Seconds now) {
   std::vector<Seconds> moments = {now};
   const Seconds end = now + kSunHours * kHour;
@@ -64,7 +65,7 @@ std::vector<Seconds> FloorMoments(const std::vector<policy::Limits>& limits, Sec
 }
 
 // The charge that work must leave from each moment on: reserve, charge to stay alive, gauge error.
-// Of several boards the one that asks for most counts.
+// Among several boards the largest demand decides.
 std::vector<timetable::FloorStep> FloorOf(const PackBoards& on, Joules capacity) {
   const Fraction error = GaugeOf(on.gauge).error;
   std::vector<policy::Limits> limits;
@@ -88,7 +89,7 @@ std::vector<timetable::FloorStep> FloorOf(const PackBoards& on, Joules capacity)
   return floor;
 }
 
-// The share of the paths in which work may break the floor.
+// The share of paths in which work may break the floor.
 double RiskOf(const PackBoards& on) {
   double asked = 1;
   double ended = 0;
@@ -106,7 +107,7 @@ double RiskOf(const PackBoards& on) {
   return std::clamp(asked + kRiskStep * ahead, kRiskMin * asked, std::min(1.0, kRiskMax * asked));
 }
 
-// The least that the other boards drew of late: a board that is not heard may be off.
+// The least recent draw of the other boards, because an unreachable board may be off.
 Watts IdleOfOthers(const PackBoards& on) {
   Watts sum(0);
   for (const size_t i : on.devices) {
@@ -118,9 +119,9 @@ Watts IdleOfOthers(const PackBoards& on) {
   return sum;
 }
 
-// What the gauge's board would tell of the sun if it knew what the other boards of the pack drew:
-// it takes that for sun which did not come. Where it tells little, noise of the gauge may be all of
-// it, so no hour becomes more than twice as bright.
+// The sun that the gauge's board would report if it knew the draw of the other boards of the pack,
+// which it mistakes for missing sun. In hours with little reported sun the gauge's noise may be all
+// of it, so no hour becomes more than twice as bright.
 DeviceView WithDrawOfOthers(const PackBoards& on, Watts others) {
   DeviceView view = on.view;
   const auto correct = [others]<typename Number>(Number& watts) {

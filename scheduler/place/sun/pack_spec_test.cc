@@ -14,7 +14,7 @@
 namespace wattle::scheduler {
 namespace {
 
-// Of a pack of 40 Wh whose board idles at 1 W and has to stay alive until that time of each day.
+// A pack of 40 Wh whose board idles at 1 W and has to stay alive until that time of each day.
 class FloorTest : public testing::Test {
  protected:
   timetable::Millijoules FloorAt(const std::string& alive_until, int utc_offset_minutes,
@@ -43,7 +43,7 @@ class FloorTest : public testing::Test {
   const ProfileTable table_ = ProfileTable::Priors();
 };
 
-// It is 08:00 UTC. At the moment itself the idle draw of the next day begins to count.
+// The time is 08:00 UTC. Exactly at that moment the idle draw of the next day begins to count.
 TEST_F(FloorTest, RisesAtEachTimeToStayAlive) {
   constexpr timetable::Millijoules kWattHour = 3'600'000;
   const absl::Time eight = kTestNow;
@@ -59,7 +59,7 @@ TEST_F(FloorTest, RisesAtEachTimeToStayAlive) {
   // Between such times it falls by the hour.
   EXPECT_EQ(difference("06:30", 0, absl::Hours(23)), -kWattHour / 2);
   EXPECT_EQ(difference("06:30", 0, absl::Hours(24)), -kWattHour);
-  // Behind a moment that does not come again nothing counts.
+  // After a moment that does not recur nothing counts.
   EXPECT_EQ(difference("2027-01-16T06:30:00Z", 0, absl::Hours(22.5)), -kWattHour / 2);
   EXPECT_EQ(difference("2027-01-16T06:30:00Z", 0, absl::Hours(46.5)), 0);
 }

@@ -44,7 +44,7 @@ JobView WithPriority(JobView job, int priority) {
   return job;
 }
 
-constexpr double kBegin = 8;  // Of the event loop, o'clock.
+constexpr double kBegin = 8;  // Begin of the event loop, o'clock.
 
 TEST(PlacesUnderSunTest, SmallJobsDoNotEatTheChargeThatALargeOneWaitsFor) {
   EventLoop loop;
@@ -102,8 +102,8 @@ TEST(PlacesUnderSunTest, AJobThatAFullPackHoldsByDayIsNotRefusedForGood) {
   }
 }
 
-// The first job rests by night and works for longer than a pack looks ahead. The second one begins
-// behind it: nobody knows that day's sun, and a bright day would do.
+// The first job rests by night and works beyond the pack's horizon. The second one begins after it:
+// the sun of that day is unknown, and a bright day would suffice.
 TEST(PlacesUnderSunTest, AJobBehindWorkOfManyDaysIsNotRefusedForGood) {
   EventLoop loop;
   loop.SetPolicies({Reserve(0.3)});
@@ -118,7 +118,7 @@ TEST(PlacesUnderSunTest, AJobBehindWorkOfManyDaysIsNotRefusedForGood) {
               HasSubstr("feasible by day once brighter days filled it"));
 }
 
-// On its first day a board has seen some hours alone: dark ones, and perhaps the first sun.
+// On its first day a board has seen only some hours: dark ones, and perhaps the first sun.
 TEST(PlacesUnderSunTest, OnTheFirstDayNoJobIsTooLargeForGood) {
   for (const double morning : {0.0, 12.0}) {
     for (const double noon : {-1.0, 0.0}) {  // -1: not seen yet.
@@ -143,7 +143,7 @@ TEST(PlacesUnderSunTest, OnTheFirstDayNoJobIsTooLargeForGood) {
 // The charge comes with the sun, some hours after the job. An hour's wait is worth 1 % of the
 // joules.
 TEST(PlacesUnderSunTest, AJobWaitsForChargeWhereTheFreeBoardCostsMore) {
-  for (const double speed : {0.33, 0.999}) {  // Of the board on mains.
+  for (const double speed : {0.33, 0.999}) {  // Speed of the board on mains.
     SCOPED_TRACE(speed);
     EventLoop loop;
     loop.SetPolicies({WithoutRests(Reserve(0.3))});
@@ -223,8 +223,8 @@ TEST(PlacesUnderSunTest, AStartKeepsTheReserveOnADarkDay) {
   EXPECT_LT(never, 150);
 }
 
-// Of two boards that differ only in how earlier runs went, the one whose runs were paused is more
-// careful.
+// Two boards differ only in the outcomes of earlier runs: the one whose runs were paused plans more
+// cautiously.
 TEST(PlacesUnderSunTest, ABoardThatWasStoppedPlansMoreCarefully) {
   const auto start = [](double charge_wh, int64_t stopped) {
     DeviceView board = OrinNano();
@@ -291,8 +291,8 @@ TEST(PlacesUnderSunTest, MoreRiskStartsEarlier) {
 }
 
 // A drawn board with a pack, half of them with a work window, and jobs of all sizes at once. The
-// first job in the order can lose its place to no other job; one behind it can lose its place to a
-// job in front whose charge comes sooner than expected.
+// first job in the order can lose its place to no other job; a later one can lose its place to a
+// job ahead of it whose charge comes sooner than expected.
 TEST(PlacesUnderSunTest, NoJobDelaysTheOneInFront) {
   int ended = 0;
   for (unsigned seed = 1; seed <= 24; ++seed) {

@@ -16,15 +16,15 @@ namespace {
 using timetable::Demand;
 using timetable::Seconds;
 
-constexpr size_t kDarkerUpper = 10;  // As kDarkerMean, of the upper end.
-// The charge bears so much of the run before its first rest: each rest costs a checkpoint and a
-// start of the runner.
+constexpr size_t kDarkerUpper = 10;  // kDarkerMean for the upper end.
+// The charge must supply this much of the run before its first rest, because each rest costs a
+// checkpoint and a start of the runner.
 constexpr Seconds kFirstMin = timetable::kHour / 3;
 constexpr Seconds kFirstOverRestart = 20;
-// A run rests if it then ends earlier by this share of its length.
+// A run rests only if it then ends earlier by this share of its length.
 constexpr Seconds kEarlierShare = 10;
 
-// The end of the run with its rests; nullopt: it does not begin so, or nobody knows its end.
+// The end of the run with its rests; nullopt: it cannot begin, or its end is unknown.
 std::optional<Seconds> EndWithRests(const PausableRun& run, Seconds begin) {
   return run.pack.Fits({.begin = begin, .draw = FirstPartOf(run)})
              ? run.pack.EndIfPaused({.begin = begin, .draw = run.whole}, run.restart, kDarkerMean)
@@ -109,6 +109,7 @@ std::optional<ReservePauses> ReservePausesFrom(const PausableRun& run, Seconds b
   if (!end.has_value() || !IsEarlier(run, end, run.pack.EarliestFit(run.whole, begin))) {
     return std::nullopt;
   }
+  // The deadline must hold on a dark day, although the expected end is that of a median day.
   const ReservePauses rests = RestsUntil(run, begin, *end);
   return IsInTime(run, begin, rests) ? std::optional(rests) : std::nullopt;
 }
@@ -125,6 +126,7 @@ Seconds ReservePauseOnceBegun(const PausableRun& run) {
 std::optional<Seconds> EarliestStart(const PausableRun& run, Seconds after) {
   const std::optional<Seconds> whole = run.pack.EarliestFit(run.whole, after);
   const std::optional<Seconds> begin = run.pack.EarliestFit(FirstPartOf(run), after);
+  // Without an earlier begin, rests gain nothing.
   if (!begin.has_value() || begin == whole) {
     return whole;
   }

@@ -115,8 +115,9 @@ TEST(RestsTest, ADeadlineInTheNightRefusesARunThatWouldRestThen) {
   EXPECT_EQ(loop.FirstPlan()[0].placement.device_id(), "");
 }
 
-// On the darkest day of ten this run would rest for good, so nobody knows its upper end. A fuller
-// battery would bear it whole, in time for its deadline: so the job waits, and has not failed.
+// On the darkest day of ten this run would rest forever, so its upper end is unknown. A fuller
+// battery would suffice for the whole run, in time for its deadline: the job waits and has not
+// failed.
 TEST(RestsTest, RestsWithoutAKnownEndFailNoJobThatHasADeadline) {
   EventLoop loop = Board(/*charge_wh=*/38, /*sun_wh=*/35);
   JobView job = JobOf("j1", absl::Hours(3));

@@ -27,13 +27,13 @@ using Day = std::array<Milliwatts, kHoursOfDay>;
 
 // An hour below this share of the brightest one is night.
 constexpr Milliwatts kNightShare = 64;
-// How today began is told by its latest hours: by so many, each of which is no dawn, and which were
-// to bring a share of the day's sun together. bench/day_factors.py counts likewise.
+// Hours that show how today began: this many of the latest hours, excluding dawn, with at least
+// this share of the day's expected sun. bench/day_factors.py uses the same rule.
 constexpr int kSeenHours = 3;
 constexpr Milliwatts kDawnShare = 16;
 constexpr Milliwatts kSeenShare = 32;
-// The panel's size follows from hours in which a clear sky gives this much at least. Days before
-// may have been dull, so a clear sky gives a quarter more than the brightest of them.
+// The panel's size follows from hours in which a clear sky gives at least this much. Days before
+// may have been dull, so a clear sky may give a quarter more than the brightest of them.
 constexpr int64_t kBrightSky = 300;
 constexpr int64_t kClearer = 1250;
 
@@ -41,7 +41,7 @@ size_t OfDay(int64_t hour) {
   return static_cast<size_t>(hour % kHoursOfDay);
 }
 
-// The sky of each hour of the next day; the sky of three days later is the same.
+// The sky of each hour of the next day; it changes little within three days.
 class Sky {
  public:
   Sky(const std::optional<v1::Place>& place, int64_t hour_now) : known_(place.has_value()) {
@@ -59,7 +59,8 @@ class Sky {
   std::array<ClearHour, kHoursOfDay> clear_{};
 };
 
-// Hours that the gauge never saw are as bright as a level panel lets expect of those that it saw.
+// Fills hours that the gauge never saw with the sun of a level panel, scaled to the hours that it
+// saw.
 void FillUnseen(const v1::EnergyLedger& ledger, const Sky& sky, Day& day) {
   const auto is_unseen = [&ledger](int64_t hour) {
     return ledger.harvest_power_watts_by_hour(static_cast<int>(hour)) < 0;
@@ -73,7 +74,7 @@ void FillUnseen(const v1::EnergyLedger& ledger, const Sky& sky, Day& day) {
     }
   }
   if (clear < kOne) {
-    return;  // Less than an hour of full sun tells nothing.
+    return;  // Less than an hour of full sun is no basis.
   }
   for (int64_t hour = 0; hour < kHoursOfDay; ++hour) {
     if (is_unseen(hour)) {
@@ -95,7 +96,7 @@ Day MeanDayOf(const v1::EnergyLedger& ledger, const Sky& sky) {
   return day;
 }
 
-// What came in an hour that is over; nullopt: not observed.
+// The harvest of a past hour; nullopt: not observed.
 std::optional<Milliwatts> ObservedIn(const v1::RecentHarvest& recent, int64_t hour) {
   const int64_t size = recent.power_watts_size();
   if (hour > recent.last_hour() || recent.last_hour() - hour >= size) {
@@ -128,8 +129,8 @@ class Outlook {
     return (history * (kOne - forecast_->trust) + forecast * forecast_->trust) / kOne;
   }
 
-  // Of two sources whose errors are independent, the mean that has the least error has the error of
-  // the worse one times the root of its own share.
+  // For two sources with independent errors, the mean with the least error has the error of the
+  // worse one times the root of its own share.
   [[nodiscard]] int64_t Spread() const {
     return forecast_.has_value() ? static_cast<int64_t>(std::sqrt(
                                        static_cast<double>(kOne * (kOne - forecast_->trust))))
@@ -148,6 +149,7 @@ class Outlook {
     int hours = 0;
     for (int64_t hour = hour_now_ - 1; hour >= first_ && hours < kSeenHours; --hour) {
       const std::optional<Milliwatts> power = ObservedIn(recent_, hour);
+      // Ratios of small numbers are noise, so hours of dawn do not count.
       if (power.has_value() && ExpectedIn(hour) > peak / kDawnShare) {
         observed += *power;
         expected += ExpectedIn(hour);
@@ -158,7 +160,7 @@ class Outlook {
                                                        : std::nullopt;
   }
 
-  // What a clear sky gives in each hour; empty: place or panel are not known.
+  // Harvest under a clear sky in each hour; empty: place or panel is unknown.
   [[nodiscard]] std::vector<Milliwatts> MostIn(int64_t hours) const {
     Milliwatts panel = 0;
     for (int64_t hour = hour_now_ - kHoursOfDay; sky_.known() && hour < hour_now_; ++hour) {
@@ -176,12 +178,14 @@ class Outlook {
   }
 
  private:
-  // Takes this day's sun out of the means, back to the last night: the worker halved the weight of
-  // the days before and added what it saw. An hour of which the ledger does not tell yet stays.
+  // Removes this day's sun from the means, back to the last night: the worker halved the weight of
+  // the days before and added this day's value. An hour that the ledger does not include yet is
+  // unchanged.
   void TakeTodayOut(const v1::EnergyLedger& ledger) {
     const Milliwatts peak = *std::max_element(history_.begin(), history_.end());
     for (int64_t hour = hour_now_ - 1; hour > hour_now_ - kHoursOfDay; --hour) {
       Milliwatts& expected = history_[OfDay(hour)];
+      // Night separates this day from the one before.
       if (expected <= peak / kNightShare) {
         return;
       }
@@ -189,6 +193,7 @@ class Outlook {
       const std::optional<Milliwatts> observed = ObservedIn(recent_, hour);
       const auto over = static_cast<double>((hour + 1) * kHour);
       if (observed.has_value() && ledger.at_unix_seconds() >= over) {
+        // Inverts mean = (before + observed) / 2.
         expected = std::max<Milliwatts>(0, 2 * expected - *observed);
       }
     }
@@ -197,9 +202,9 @@ class Outlook {
   const v1::RecentHarvest& recent_;
   const std::optional<SunForecast>& forecast_;
   int64_t hour_now_;
-  int64_t first_ = hour_now_;  // Of this day.
+  int64_t first_ = hour_now_;  // First hour of this day.
   Sky sky_;
-  Day history_;  // As it was before this day.
+  Day history_;  // Means before this day.
 };
 
 }  // namespace

@@ -111,7 +111,7 @@ TEST(SunOutlookTest, OldOrFutureOrAbsurdHoursCountAsNotSeen) {
   }
 }
 
-// A plan of 10 o'clock does not know the sun of 11 o'clock, whatever a device claims.
+// A plan at 10 o'clock must not use the sun of 11 o'clock, whatever a device claims.
 TEST(SunOutlookTest, TheFutureIsNotSeen) {
   const SunOutlook outlook = SeenBy(GaugeAfter(10, 1), kMidnight + 10);
   v1::Device clairvoyant = GaugeAfter(10, 1);
@@ -169,7 +169,7 @@ TEST(SunOutlookTest, NoHourIsBrighterThanAClearSkyAndNoNightHasSun) {
   }
 }
 
-// A board that came at ten o'clock of its first day has seen two hours.
+// A board that joined at ten o'clock of its first day has seen two hours.
 TEST(SunOutlookTest, HoursNeverSeenAreNotDarkWhereThePlaceIsKnown) {
   DeviceView view;
   view.device = GaugeAfter(12, 1);

@@ -29,7 +29,7 @@ inline Runs RunsOf(const std::vector<QueuePlacement>& plan) {
   return runs;
 }
 
-// The places as the coordinator hands them on.
+// Passes on the places as the coordinator does.
 inline void GivePlaces(const Runs& runs, Snapshot& snapshot) {
   for (JobView& job : snapshot.queue) {
     const v1::Candidate& run = runs.at(job.id.value());

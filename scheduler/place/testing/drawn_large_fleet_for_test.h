@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Fleets that the search looks at in parts, drawn by a test's generator.
+// Fleets that the search divides into parts, drawn by a test's generator.
 #ifndef WATTLE_SCHEDULER_PLACE_TESTING_DRAWN_LARGE_FLEET_FOR_TEST_H_
 #define WATTLE_SCHEDULER_PLACE_TESTING_DRAWN_LARGE_FLEET_FOR_TEST_H_
 
@@ -15,7 +15,8 @@
 
 namespace wattle::scheduler {
 
-// A fine-tune of 3.6 million tokens: 10 h at 0.01 s a token. Its workload is told by the layers.
+// A fine-tune of 3.6 million tokens: 10 h at 0.01 s a token. The number of layers identifies its
+// workload.
 inline JobView TenHourJob(const std::string& id, int layers) {
   JobView job = RealJob(id, 18'000);
   *job.inputs[0].artifact.mutable_model_shape() = Gpt2Shape(layers);

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A fleet over hours for the tests of this folder: jobs arrive, the shipped PlanQueue plans after
-// each event, boards run what the plan starts and hand over what it releases. Truth is the
-// planner's own mean, so no outcome comes from a wrong prediction. The sun of each day is the sun
-// of past days. A run that the plan has rest does so at the reserve. A fleet with packs plans every
-// quarter of an hour while jobs wait, for a week at most.
+// each event, boards run what the plan starts and hand over what it releases. The truth is the
+// planner's own mean, so no outcome comes from a wrong prediction. The sun of each day equals that
+// of past days. A run that the plan lets rest does so at the reserve. A fleet with packs plans
+// every quarter of an hour while jobs wait, for a week at most.
 #ifndef WATTLE_SCHEDULER_PLACE_TESTING_EVENT_LOOP_FOR_TEST_H_
 #define WATTLE_SCHEDULER_PLACE_TESTING_EVENT_LOOP_FOR_TEST_H_
 
@@ -34,7 +34,7 @@
 namespace wattle::scheduler {
 
 inline constexpr double kLoopWatts = 10;
-// Of the jobs that JobOf makes.
+// For the jobs of JobOf.
 inline constexpr double kExamplesPerHour = 1000;
 
 // A job that takes `length` on a board of speed 1, when nothing has to be fetched.
@@ -44,7 +44,7 @@ inline JobView JobOf(const std::string& id, absl::Duration length,
                  objective);
 }
 
-// Watt-hours of a day, evenly from 08:00 to 16:00 UTC.
+// Watt-hours per day, evenly from 08:00 to 16:00 UTC.
 inline std::array<double, 24> DaySun(double watt_hours) {
   std::array<double, 24> watts{};
   for (size_t hour = 8; hour < 16; ++hour) {
@@ -55,7 +55,7 @@ inline std::array<double, 24> DaySun(double watt_hours) {
 
 class EventLoop {
  public:
-  // What became of a job, in hours since the begin.
+  // The outcome of a job, in hours since the begin.
   struct Outcome {
     std::vector<std::pair<std::string, double>> starts;  // Board, hour.
     double ended = -1;                                   // -1: it did not end.
@@ -67,7 +67,7 @@ class EventLoop {
     double capacity_wh = 0;
     double charge_wh = 0;
     double idle_watts = 0;
-    std::array<double, 24> watts_by_hour{};  // Of the day, UTC. The begin is 08:00.
+    std::array<double, 24> watts_by_hour{};  // By hour of the day, UTC. The begin is 08:00.
   };
   void SetPolicies(std::vector<v1::Policy> policies) { policies_ = std::move(policies); }
   void Add(DeviceView view, const Sun& sun) {
@@ -105,7 +105,7 @@ class EventLoop {
     End();
     return PlanQueue(Now());
   }
-  // Until nothing is left to do.
+  // Runs until no work is left.
   std::map<std::string, Outcome> Run() {
     while (true) {
       End();
@@ -145,7 +145,7 @@ class EventLoop {
     ASSERT_THAT(work, IsOk());
     const v1::Receipt receipt =
         MeasuredReceipt(*work, 3600.0 / kExamplesPerHour / speed * work->examples, kLoopWatts);
-    // Measured often: the interval is narrow.
+    // Measured often, so that the interval is narrow.
     for (int i = 0; i < 20; ++i) {
       for (const v1::ProfileRow& row :
            LearnFromReceipt(profiles_, view.device.info(), receipt, kTestNow)) {
