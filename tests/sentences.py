@@ -21,12 +21,12 @@ GUIDE_WORDS, CHANGELOG_WORDS, CHANGELOG_SENTENCES, CELL_WORDS = 35, 30, 2, 40
 
 # kind: (most in pages, most in comments)
 BOUNDS = {
-    "alone": (218, 443),  # the word where "only" is meant
-    "of": (48, 756),  # a comment, or a sentence of a page, that begins with "Of"
-    "pronoun": (274, 321),  # a sentence that begins with It, That, So or They
+    "alone": (3, 443),  # the word where "only" is meant
+    "of": (0, 756),  # a comment, or a sentence of a page, that begins with "Of"
+    "pronoun": (2, 321),  # a sentence that begins with It, That, So or They
     "fragment": (0, 270),  # "As place.h does.", "The same for a class.", "Likewise …"
-    "person": (111, 333),  # a verb of people for a program: see PERSON
-    "cell": (24, 0),  # a cell of a table above CELL_WORDS
+    "person": (0, 333),  # a verb of people for a program: see PERSON
+    "cell": (0, 0),  # a cell of a table above CELL_WORDS
 }
 
 ITEM = re.compile(r"^\s*(?:[-*]|\d+\.) ")
