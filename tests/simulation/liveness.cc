@@ -17,7 +17,7 @@ constexpr double kHealthyShare = 0.5;
 constexpr double kTimesPrediction = 3.0;
 // Fetch, start, load, checkpoint and upload of one attempt.
 constexpr double kAroundRunSeconds = 60.0;
-// What nobody accepts for so long goes elsewhere (docs/design/fleet.md), and an attempt that failed
+// What nobody accepts for so long goes elsewhere, and an attempt that failed
 // waits before it is repeated.
 constexpr double kWithdrawnSeconds = 120.0;
 constexpr double kBackoffSeconds = 600.0;
