@@ -126,7 +126,7 @@ def python_comments(text):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.strip("#! "), not token.line[: token.start[1]].strip()
         elif token.type == tokenize.STRING and statement:
-            for number, line in enumerate(token.string.strip("rf\"'").splitlines(), token.start[0]):
+            for number, line in enumerate(re.sub(r"^\w*[\"']+|[\"']+$", "", token.string).splitlines(), token.start[0]):
                 yield number, line.strip(), True
         statement = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.NL, tokenize.ENCODING) or (
             statement and token.type == tokenize.COMMENT
