@@ -126,7 +126,7 @@ def python_comments(text):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.strip("#! "), not token.line[: token.start[1]].strip()
         elif token.type == tokenize.STRING and statement:
-            for number, line in enumerate(token.string.strip("rf\"'").splitlines(), token.start[0]):
+            for number, line in enumerate(re.sub(r"^\w*[\"']+|[\"']+$", "", token.string).splitlines(), token.start[0]):
                 yield number, line.strip(), True
         statement = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.NL, tokenize.ENCODING) or (
             statement and token.type == tokenize.COMMENT
@@ -168,7 +168,7 @@ def found_in(path):
 
 def files_with_words():
     for top in sorted(ROOT.iterdir()):
-        if top.name in ("shared", "build") or top.name in (".git",):
+        if top.name in ("build", "shared", ".git"):
             continue
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             relative = path.relative_to(ROOT)
@@ -179,7 +179,9 @@ def files_with_words():
 
 
 def folder(relative):
-    return "/".join(relative.parts[: 2 if relative.parts[0] == "docs" else 1][: max(1, len(relative.parts) - 1)])
+    """The folder at the root, a subfolder of docs, or the file at the root."""
+    depth = 2 if relative.parts[0] == "docs" else 1
+    return "/".join(relative.parts[:-1][:depth] or relative.parts)
 
 
 def check_kinds(counts):
@@ -188,6 +190,14 @@ def check_kinds(counts):
             number = counts.get((kind, place), 0)
             if number > most:
                 yield f"{number} of the kind '{kind}' in {place}, at most {most}: tests/sentences.py --list {kind} prints them"
+
+
+def print_counts(folders, counts):
+    for place in ("pages", "comments"):
+        folders[f"all {place}"] = {kind: counts.get((kind, place), 0) for kind in BOUNDS}
+    print(f"{'':<24}" + "".join(f"{kind:>10}" for kind in BOUNDS))
+    for name, row in folders.items():
+        print(f"{name:<24}" + "".join(f"{row[kind]:>10}" for kind in BOUNDS))
 
 
 def main():
@@ -209,11 +219,7 @@ def main():
         row = folders.setdefault(f"{folder(relative)} ({place})", dict.fromkeys(BOUNDS, 0))
         row[kind] += 1
     if "--count" in arguments:
-        folders["all pages"] = {kind: counts.get((kind, "pages"), 0) for kind in BOUNDS}
-        folders["all comments"] = {kind: counts.get((kind, "comments"), 0) for kind in BOUNDS}
-        print(f"{'':<32}" + "".join(f"{kind:>10}" for kind in BOUNDS))
-        for name, row in folders.items():
-            print(f"{name:<32}" + "".join(f"{row[kind]:>10}" for kind in BOUNDS))
+        print_counts(folders, counts)
         return 0
     problems = [problem for name, text in texts.items() for problem in faults(name, text)] + list(check_kinds(counts))
     print("\n".join(problems) or f"{len(texts)} pages: every sentence is short")
