@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Checks that every test named in docs/ exists: `Suite.Name` in a C++ test, `name_test.py` in tests/integration. Each row of the threat
-model names one."""
+"""Every test that a page of docs/ names is there: `Suite.Name` in a C++ test, `name_test.py` in tests/integration. Each row of the threat
+model names one. Every link between pages leads to a file, and its anchor to a heading.
+"""
 
 import pathlib
 import re
@@ -33,6 +34,34 @@ def threats_without_a_test(suites):
             yield f"{page}: no test that is there in the row: {row[:90]}"
 
 
+def anchors(page):
+    """Anchors of the headings, as GitHub makes them; a repeated heading gets a number."""
+    found, fenced = [], False
+    for line in page.read_text().splitlines():
+        fenced ^= line.startswith("```")
+        if line.startswith("#") and not fenced:
+            text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line.lstrip("#").strip())
+            anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+            found.append(anchor if anchor not in found else f"{anchor}-{found.count(anchor)}")
+    return found
+
+
+def broken_links():
+    for page in sorted(ROOT.rglob("*.md")):
+        relative = page.relative_to(ROOT)
+        if relative.parts[0] in ("build", "shared"):
+            continue
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            if target.startswith(("http:", "https:")):
+                continue
+            if not file.exists():
+                yield f"{relative}: the link {target} leads to no file"
+            elif anchor and anchor not in anchors(file):
+                yield f"{relative}: the link {target} leads to no heading"
+
+
 def main():
     tests = tests_of_the_tree()
     programs = {path.name for path in (ROOT / "tests/integration").glob("*_test.py")}
@@ -50,7 +79,8 @@ def main():
                 known = word in tests
             if not known:
                 problems.append(f"{page}: names the test {word}, which is not in the tree")
-    problems += threats_without_a_test({name.split(".")[0] for name in tests} | {"Attacks"})  # Attacks: suites of attacks_test.py.
+    problems += threats_without_a_test({name.split(".")[0] for name in tests} | {"Attacks"})  # Attacks: of attacks_test.py.
+    problems += broken_links()
     print("\n".join(problems))
     return 1 if problems else 0
 

@@ -189,7 +189,7 @@ class SignedModels(Scene):
         key = self.key("ann")
         signers = fleet.directory / "signers"
         fleet.start_coordinator(extra=["--signers", signers])
-        # As docs/operate/security.md says: the coordinator's own key among those of the board.
+        # As docs/operate/isolation.md says: the coordinator's own key among those of the board.
         shutil.copytree(signers, fleet.directory / "board-signers")
         shutil.copy(fleet.directory / "coordinator/authority/signer.pem", fleet.directory / "board-signers/coordinator")
         self.plain_worker("board", extra=["--signers", str(fleet.directory / "board-signers")])

@@ -17,8 +17,8 @@ constexpr double kHealthyShare = 0.5;
 constexpr double kTimesPrediction = 3.0;
 // Fetch, start, load, checkpoint and upload of one attempt.
 constexpr double kAroundRunSeconds = 60.0;
-// A job that no device accepts for this long goes elsewhere (docs/design/fleet.md), and a failed
-// attempt waits before its repetition.
+// A job that no device accepts for this long goes elsewhere, and a failed attempt waits before its
+// repetition.
 constexpr double kWithdrawnSeconds = 120.0;
 constexpr double kBackoffSeconds = 600.0;
 // A board that tests a release does no work: three starts in ten minutes, and again if the power
