@@ -97,13 +97,11 @@ class TlsTerminator::Counts {
     absl::MutexLock lock(&mutex_);
     int& of_share = by_share_[share];
     if (limits_.connections_per_address > 0 && of_share >= limits_.connections_per_address) {
-      return absl::StrCat(limits_.connections_per_address, " of it are open, its most; where as ",
-                          "many boards have one address raise --connections-per-address");
+      return absl::StrCat(limits_.connections_per_address, " of it are open, its most");
     }
     if (limits_.connections > 0 && open_ >= limits_.connections) {
       Leave(share, by_share_, /*count=*/0);
-      return absl::StrCat(limits_.connections, " are open, the most that leave files for the ",
-                          "journal; raise LimitNOFILE of the coordinator's service");
+      return absl::StrCat(limits_.connections, " are open in all, the most");
     }
     ++of_share;
     ++open_;

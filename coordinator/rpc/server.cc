@@ -224,7 +224,9 @@ TlsTerminator::Callbacks Server::CallbacksFor(
       .on_refused =
           [this](const std::string& share, const std::string& why) {
             limits_->NoteRefusedConnection();
-            LogWarning(absl::StrCat("--listen: a connection from ", share, " was closed: ", why));
+            LogWarning(absl::StrCat("--listen: a connection from ", share, " was closed: ", why,
+                                    "; where as many boards are ours raise ",
+                                    "--connections-per-address, or LimitNOFILE of the service"));
           },
       .on_stranger =
           [](const std::string& share) {
