@@ -95,9 +95,11 @@ absl::Status FrameChecker::TakePreface(absl::string_view& bytes, std::string& pa
   if (!absl::StartsWith(bytes, wanted)) {
     return Wrong("the client begins with another text than PRI * HTTP/2.0");
   }
-  absl::StrAppend(&passed, wanted);
   preface_bytes_ += wanted.size();
   bytes.remove_prefix(wanted.size());
+  if (preface_bytes_ == kPreface.size()) {
+    absl::StrAppend(&passed, kPreface);
+  }
   return absl::OkStatus();
 }
 
