@@ -23,6 +23,20 @@ from scheduler_bugs import SCHEDULER_BUGS  # noqa: E402
 
 PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch", "wattle_fake_runner", "wattle_failing_files")
 BUGS = (
+    Bug("a caller names a connection", "coordinator/rpc/gate.cc", "const bool named = names == 1 && PeerOf(metadata) != nullptr;",
+        "const bool named = names >= 1;", "wattle_rpc_test", "GateTest.WhoeverNamesAConnectionIsRefused"),
+    Bug("a header block without an end", "base/http2/frame_checker.cc", "if (block_.size() + fragment.size() > kHeaderBlockBytesMax) {",
+        "if (fragment.size() > kHeaderBlockBytesMax) {", "wattle_http2_test", "FrameCheckerTest.ABlockWithoutAnEndIsBroken"),
+    Bug("continuations without an end", "base/http2/frame_checker.cc", "if (++continuations_ > kContinuationsMax) {", "if (continuations_ > kContinuationsMax) {",
+        "wattle_http2_test", "FrameCheckerTest.ABlockOfEmptyContinuationsIsBroken"),
+    Bug("an integer without an end", "base/http2/header_block.cc", "constexpr int kIntegerBytesMax = 4;", "constexpr int kIntegerBytesMax = 9;",
+        "wattle_http2_test", "HeaderBlockTest.AnIntegerEndsSoon"),
+    Bug("a string beyond its block", "base/http2/header_block.cc", "if (length > left_.size()) {", "if (length > left_.size() && length == 0) {",
+        "wattle_http2_test", "HeaderBlockTest.AStringIsWithinTheBlock"),
+    Bug("fields without an end", "base/http2/header_block.cc", "if (fields == kFieldsMax) {", "if (fields == 1'000'000) {",
+        "wattle_http2_test", "HeaderBlockTest.ABlockHasFewFields"),
+    Bug("control frames without a rate", "base/http2/frame_checker.cc", "  left_ -= 1;\n", "",
+        "wattle_http2_test", "FrameCheckerTest.FramesThatMoveNoDataHaveARate"),
     Bug("a tensor is read as a whole beside its place", "worker/engine/models/tensor_files.cc", "= RowsOfPiece(entry->size_bytes() / rows, unit);", "= rows;",
         "wattle_load_memory_test", "Forms/LoadMemoryTest.*"),
     Bug("a GPU's memory of a training pass is taken tensor by tensor", "worker/engine/train/trainer.cc", "  OperationsOn(device).MakeRoom(arena_.capacity_bytes(), device);\n", "",
