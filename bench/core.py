@@ -21,11 +21,11 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 
+import texts  # noqa: E402
 from figures import write_figures  # noqa: E402
 from fleet import BIN, Fleet, FleetError, leave_no_fleet_behind, receipt_of  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
-SHARED = ROOT.parent / "shared"
 SEEDS = 5
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -169,9 +169,9 @@ class Bench:
                  f"{inside} of {len(errors)} inside their 9-in-10 interval")
 
     def predict_time(self):
-        model, data = SHARED / "models/gpt2-30m", SHARED / "data/squad/squad-v1.1-dev-other-13-articles.json"
+        model, data = texts.FOLDER / "models/gpt2-30m", texts.FOLDER / "data/squad/squad-v1.1-dev-other-13-articles.json"
         if not model.exists():
-            print("  predict_time_error_percent: skipped, ../shared/models/gpt2-30m is not here")
+            print(f"  predict_time_error_percent: skipped, {model} is not here (bench/data/README.md)")
             return
         runs = []
         for seed in self.seeds:

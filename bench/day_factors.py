@@ -5,13 +5,14 @@
 A worker's expectation of an hour halves the weight of earlier days with each new day (telemetry/battery/forecast.h). On the evening before, only the expectation
 is known. By day the latest three hours are known too: `seen` is their sun as a share of the expectation.
 
-Reads a year of hours at two places: PVGIS's (global irradiance) and PVWatts's (AC output), from ../shared/data/energy.
+Reads a year of hours at two places: PVGIS's (global irradiance) and PVWatts's (AC output), from bench/data/sun.
 """
 
+import csv
 import pathlib
 import statistics
 
-FOLDER = pathlib.Path(__file__).resolve().parent.parent.parent / "shared/data/energy"
+FOLDER = pathlib.Path(__file__).resolve().parent / "data/sun"
 PATHS = 64
 PAST_DAYS = 20  # Older ones weigh less than a millionth.
 SEEN_HOURS = 3
@@ -20,9 +21,9 @@ KNOTS = [(0, 0.125), (0.25, 0.125), (0.5, 0.125), (0.75, 0.125), (1, 0.125), (1.
 DULL, BRIGHT = 0.5, 1.0  # The spread around the median is printed for mornings up to the first value and from the second.
 
 
-def hours(file, column, columns):
-    rows = (line.strip().split(",") for line in (FOLDER / file).read_text().splitlines())
-    return [float(row[column]) for row in rows if len(row) == columns and row[0][:1].isdigit()]
+def hours(file, column):
+    with open(FOLDER / file, encoding="utf-8") as rows:
+        return [float(row[column]) for row in csv.DictReader(rows)]
 
 
 def days_of(values):
@@ -67,7 +68,7 @@ def show(name, factors):
 
 
 def main():
-    places = [days_of(hours("pvgis_tmy_45N_8E.csv", 3, 10)), days_of(hours("pvwatts_8760_denver_roofmount_4kw.csv", 10, 11))]
+    places = [days_of(hours("45n_8e.csv", "w_per_m2")), days_of(hours("denver.csv", "ac_watts_of_4_kw"))]
     show("kDayFactors", quantiles([sum(day) / sum(expected) for days in places for day, expected in days]))
     seen = [morning for days in places for morning in mornings(days)]
     knots = [knot for knot, _ in KNOTS]

@@ -4,7 +4,7 @@
 
 Draws models (80 to 160 million parameters, random weights), methods (METHODS below, each at least once in as many jobs, with and
 without activation checkpointing), batches, lengths and data: a text, with or without a held-out one, short questions beside a held-out
-text in windows of the whole context, and for LARGE_JOBS of the jobs a SQuAD file of 43 MB (the dev set of ../shared eleven times; left
+text in windows of the whole context, and for LARGE_JOBS of the jobs a SQuAD file of 43 MB (the dev set eleven times; left
 out where that is absent). Each is trained for two steps in a fresh wattle-runner; its peak is VmHWM from start to written result, mapped
 pages included. Then it draws generate and evaluate jobs in the same way (FORMS below). The tokens are bytes, and the estimate knows that,
 as a coordinator does after a job. Writes build/bench/memory.json.
@@ -23,6 +23,7 @@ import subprocess
 import tempfile
 import typing
 
+import texts
 from figures import write_figures
 from random_model import ROOT, TEXT, make_model, result_of, run_task
 
@@ -30,7 +31,7 @@ ESTIMATE = ROOT / "build/release/bin/wattle-job-memory"
 PARAMETERS = (80e6, 160e6)
 EVALUATED_BYTES = 4096  # a token each: several windows of 1,024
 ROWS_MAX = 1024  # tokens of one forward pass: keeps a run short
-SQUAD = ROOT.parent / "shared/data/squad/squad-v2.0-dev-full.json"
+SQUAD = texts.FOLDER / "data/squad/squad-v2.0-dev-full.json"
 LARGE_JOBS, LARGE_COPIES = 3, 11
 LARGE_VOCABULARY = 128256
 # By name: fields of the job beside batch and length.
@@ -196,7 +197,7 @@ def compare(options):
     methods = draw.sample(list(METHODS), len(METHODS)) + draw.choices(list(METHODS), k=options.jobs)
     large = set(draw.sample(range(options.jobs), min(LARGE_JOBS, options.jobs)))
     if not SQUAD.exists():
-        print(f"{SQUAD} is absent: no job reads a large file")
+        print(f"{SQUAD} is absent (bench/data/README.md): no job reads a large file")
         large = set()
     trained = [draw_training(draw, method, number in large) for number, method in enumerate(methods[:options.jobs])]
     figures = bounds(errors_of(trained, options))

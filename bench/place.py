@@ -73,7 +73,7 @@ from figures import seed_of_head, write_figures
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build/release/bin/wattle-place-load"
 FLEET_PROGRAM = ROOT / "build/release/bin/wattle-fleet-plan-load"
-SUN = ROOT.parent / "shared/data/energy/pvgis_tmy_45N_8E.csv"
+SUN = ROOT / "bench/data/sun/45n_8e.csv"
 SLOT, SLOTS = 1800, 96
 CLOSED = 0.005  # An instance is closed when a solver's plan is no farther above its bound.
 UNIT = 1e6  # The solver counts kilojoules.
@@ -83,8 +83,7 @@ BLIND = ("shipped", "edf_as_jobs_arrive", "edf_at_risk")  # Planners without for
 
 def irradiance():
     """W/m2 on a horizontal plane, for each hour of a year."""
-    rows = (line.split(",") for line in SUN.read_text().splitlines())
-    return [row[3] for row in rows if len(row) == 10 and row[0].startswith("20")]
+    return [line.split(",")[1] for line in SUN.read_text().splitlines()[1:]]
 
 
 class Model:
@@ -392,8 +391,6 @@ def main():
     parser.add_argument("--jobs", type=int, default=100_000)
     options = parser.parse_args()
     seed = seed_of_head() if options.seed is None else options.seed
-    if not SUN.exists():
-        sys.exit(f"skipped: {SUN} is not here; the instances need a year of sun")
     print(f"seed {seed}; again: ./dev bench place --seed {seed} --instances {options.instances} --large {options.large}", flush=True)
     figures = Figures()
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

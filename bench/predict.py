@@ -2,7 +2,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench predict: how near predictions are after few measurements, and how soon they follow a board that has changed.
 
-On boards that others measured (../shared/data/profiles) one board, or one quantization on it, is new: the first probe is drawn, the scheduler's
+On boards that others measured (bench/data/boards) one board, or one quantization on it, is new: the first probe is drawn, the scheduler's
 regression (wattle-predict-modes) chooses the others, and the error counts over all cells that were not probed. Peers have probes that are drawn.
 
   loudva.p10|p20.…           a new Jetson with 10 and 20 probes, beside the other one
@@ -42,7 +42,7 @@ import subprocess
 
 from figures import ROOT, add, write_figures
 from predict_first import measure_first_jobs
-from predict_measured import DATA, loudva, measure_all
+from predict_measured import loudva, measure_all
 from predict_two_modes import measure_two_modes, play_runs
 
 BOARDS, COOL_RUNS, HOT_RUNS, STILL_RUNS = 20, 50, 100, 10
@@ -120,11 +120,8 @@ def main():
         peers_of(lambda means: abs(means[-1] / COOL_SECONDS - 1) * 100, still))
     measure_first_jobs(draw, options.seeds, figures)
     measure_pairs(figures)
-    if DATA.exists():
-        measure_all(draw, options.seeds, figures)
-        measure_two_modes(loudva(), draw, options.seeds, figures)
-    else:
-        print("  boards that others measured: skipped, ../shared/data/profiles is not here")
+    measure_all(draw, options.seeds, figures)
+    measure_two_modes(loudva(), draw, options.seeds, figures)
     write_figures("predict", figures)
 
 

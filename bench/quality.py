@@ -27,14 +27,14 @@ import subprocess
 import sys
 import tempfile
 
+import texts
 from figures import write_figures
 from random_model import metrics_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "build/release/bin/wattle-runner"
-SHARED = pathlib.Path(os.environ.get("WATTLE_SHARED", ROOT.parent / "shared"))
 MODELS = {
-    "gpt2-30m": (SHARED / "models/gpt2-30m", SHARED / "data/wikitext2/valid.txt", SHARED / "data/wikitext2/test.txt"),
+    "gpt2-30m": (texts.FOLDER / "models/gpt2-30m", texts.FOLDER / "data/wikitext2/valid.txt", texts.FOLDER / "data/wikitext2/test.txt"),
     "demo": (ROOT / "deploy/demo/model", ROOT / "deploy/demo/fleet-qa-train.json", ROOT / "deploy/demo/fleet-qa-heldout.json"),
 }
 OUTLIER_CHANNELS, OUTLIER_FACTOR = (5, 60, 101, 190, 250, 333), 50.0
@@ -261,15 +261,13 @@ class Bench:
             chosen = {self.options.model.name: (self.options.model, self.options.calibration, self.options.evaluation)}
         with tempfile.TemporaryDirectory(prefix="wattle-quality-") as directory:
             work = pathlib.Path(directory)
-            for number, (name, (parent, *texts)) in enumerate(chosen.items()):
-                if not all(path.exists() for path in (parent, *texts)):
-                    print(f"{name}: {parent} or its texts are not there; left out")
-                    continue
+            for number, (name, (parent, *of_parent)) in enumerate(chosen.items()):
+                texts.need(parent, *of_parent)
                 prefix = "" if number == 0 else f"{name}."
-                self.one_model(prefix, Model(name, parent, texts, work, self.options), True)
+                self.one_model(prefix, Model(name, parent, of_parent, work, self.options), True)
                 outliers = work / f"{name}-outliers"
                 make_outliers(parent, outliers)
-                self.one_model(f"{prefix}outlier.", Model(f"{name}, outliers", outliers, texts, work, self.options), False)
+                self.one_model(f"{prefix}outlier.", Model(f"{name}, outliers", outliers, of_parent, work, self.options), False)
         return self.figures
 
 

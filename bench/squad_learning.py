@@ -1,5 +1,5 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""How far trainings lower the loss of ../shared/models/gpt2-30m on SQuAD 2.0's answers: shared by the benches that compare methods.
+"""How far trainings lower the loss of models/gpt2-30m (texts.py) on SQuAD 2.0's answers: shared by the benches that compare methods.
 
 Each method trains on the training articles; the held-out loss is that of questions of the evaluation articles. A method's rate is the
 one of its list that leaves the lowest held-out loss after a run of the first seed drawn. Its losses are those of runs at that rate with
@@ -8,18 +8,17 @@ the other seeds: no run that a figure tells has chosen anything.
 
 import dataclasses
 import json
-import os
 import pathlib
 import random
 import statistics
 import tempfile
 
-from random_model import ROOT, metrics_of, result_of, run_task
+import texts
+from random_model import metrics_of, result_of, run_task
 
-SHARED = pathlib.Path(os.environ.get("WATTLE_SHARED", ROOT.parent / "shared"))
-SQUAD = SHARED / "data/squad/squad-v2.0-dev-full.json"
-SPLIT = SHARED / "data/squad/split-by-article.json"
-TRAINED = SHARED / "models/gpt2-30m"
+SQUAD = texts.FOLDER / "data/squad/squad-v2.0-dev-full.json"
+SPLIT = texts.FOLDER / "data/squad/split-by-article.json"
+TRAINED = texts.FOLDER / "models/gpt2-30m"
 LENGTH = 256
 
 
@@ -83,7 +82,7 @@ def compare(methods, options, batch=8, heldout=600):
     """{name: Learned} of {name: Method}; empty, with a message, if a file is missing. batch: examples of a step; heldout: questions, 0: all;
     options: those of add_arguments, and threads."""
     if missing():
-        print(f"held-out losses: left out, {missing()} is not there")
+        print(f"held-out losses: left out, {missing()} is not there (bench/data/README.md)")
         return {}
     drawn = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     chooser, *seeds = random.Random(drawn).sample(range(1_000_000), 1 + options.seeds)

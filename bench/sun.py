@@ -3,7 +3,7 @@
 """./dev bench sun: how much of the work that real sun allows the planner does. Writes build/bench/sun.json.
 
 Fine-tunes of 6 h, one each 8 h for each board, at 4 sites in 3 seasons, for 14 days each. A site has the sun of PVGIS (45 N 8 E) or PVWatts
-(Denver) in ../shared/data/energy, and an Orin Nano alone or with a Xavier NX; each board has a panel of 60 W and a pack of 150 Wh with a
+(Denver) in bench/data/sun, and an Orin Nano alone or with a Xavier NX; each board has a panel of 60 W and a pack of 150 Wh with a
 reserve of 30 %. A seed draws the first day of each season and the boards' true rates, which differ from the tables.
 
 The clairvoyant plan knows the true sun and the true rates. It may split work at will, has each job from the first day on, and knows no start, no
@@ -41,8 +41,8 @@ import cbc
 from figures import ROOT, add, seed_of_head, write_figures
 
 PROGRAM = ROOT / "build/release/bin/wattle"
-FOLDER = ROOT.parent / "shared/data/energy"
-SUNS = {"45N": "pvgis_tmy_45N_8E.csv", "denver": "pvwatts_8760_denver_roofmount_4kw.csv"}
+FOLDER = ROOT / "bench/data/sun"
+SUNS = {"45N": "45n_8e.csv", "denver": "denver.csv"}
 BOARDS = {"one": ("jetson-orin-nano",), "two": ("jetson-orin-nano", "jetson-xavier-nx")}
 SITES = [(sun, boards) for sun in SUNS for boards in BOARDS]
 SEASONS = {"spring": 75, "summer": 166, "autumn": 245}  # The earliest first day of each season.
@@ -202,9 +202,6 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--risks", type=int, nargs="+", choices=RISKS, default=RISKS)
     arguments = parser.parse_args()
-    for file in SUNS.values():
-        if not (FOLDER / file).exists():
-            sys.exit(f"skipped: {FOLDER / file} is not here; the sites need a year of sun")
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     print(f"seeds {seeds[0]} to {seeds[-1]}", flush=True)
     instances = [(site, season, seed, arguments.risks) for site in SITES for season in SEASONS for seed in seeds]

@@ -33,7 +33,7 @@ def missing():
     """The part's requirements that this machine lacks; empty: the part can run."""
     for path in (SQUAD, TRAINED / "merges.txt"):
         if not path.exists():
-            return f"{path.relative_to(ROOT.parent)} is not there"
+            return f"{path} is not there (bench/data/README.md)"
     done = subprocess.run([PEER_PYTHON, "-c", "import torch, transformers"], capture_output=True, check=False) if PEER_PYTHON.exists() else None
     return "" if done is not None and done.returncode == 0 else "build/venv-torch has no PyTorch with transformers"
 

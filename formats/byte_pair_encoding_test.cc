@@ -32,18 +32,18 @@ std::string ReadText(const std::string& path) {
 
 absl::StatusOr<BytePairEncoding> LoadGpt2() {
   return BytePairEncoding::ParseVocabularyAndMerges(
-      ReadText(SharedPath("data/tokenizer/gpt2-encoder.json")),
-      ReadText(SharedPath("data/tokenizer/gpt2-vocab.bpe")), "gpt2-encoder.json");
+      ReadText(TextPath("data/tokenizer/gpt2-encoder.json")),
+      ReadText(TextPath("data/tokenizer/gpt2-vocab.bpe")), "gpt2-encoder.json");
 }
 
 TEST(BytePairEncodingTest, AgreesWithGpt2OnAllVectors) {
-  if (SharedPath("data/tokenizer").empty()) {
-    GTEST_SKIP() << "no ../shared/data here";
+  if (TextPath("data/tokenizer").empty()) {
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with data/";
   }
   const auto tokenizer = LoadGpt2();
   ASSERT_THAT(tokenizer, IsOk());
-  const std::string inputs = ReadText(SharedPath("data/tokenizer/ggml-vocab-gpt-2.gguf.inp"));
-  const std::string outputs = ReadText(SharedPath("data/tokenizer/ggml-vocab-gpt-2.gguf.out"));
+  const std::string inputs = ReadText(TextPath("data/tokenizer/ggml-vocab-gpt-2.gguf.inp"));
+  const std::string outputs = ReadText(TextPath("data/tokenizer/ggml-vocab-gpt-2.gguf.out"));
   const std::vector<std::string> texts = absl::StrSplit(inputs, "\n__ggml_vocab_test__\n");
   const std::vector<std::string> lines = absl::StrSplit(outputs, '\n');
   int compared = 0;
@@ -63,8 +63,8 @@ TEST(BytePairEncodingTest, AgreesWithGpt2OnAllVectors) {
 }
 
 TEST(BytePairEncodingTest, EndOfTextIsTextUnlessAskedFor) {
-  if (SharedPath("data/tokenizer").empty()) {
-    GTEST_SKIP() << "no ../shared/data here";
+  if (TextPath("data/tokenizer").empty()) {
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with data/";
   }
   const auto tokenizer = LoadGpt2();
   ASSERT_THAT(tokenizer, IsOk());

@@ -275,9 +275,9 @@ TEST(SafetensorsTest, HeaderLengthOfAnotherFormatIsRefused) {
 }
 
 TEST(SafetensorsTest, ReadsAModelWrittenByTheReferenceImplementation) {
-  const std::string path = SharedPath("models/gpt2-30m/model.safetensors");
+  const std::string path = TextPath("models/gpt2-30m/model.safetensors");
   if (path.empty()) {
-    GTEST_SKIP() << "no ../shared/models here";
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with models/";
   }
   const auto file = SafetensorsFile::Open(path);
   ASSERT_THAT(file, IsOk());

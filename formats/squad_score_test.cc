@@ -1,17 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "formats/squad_score.h"
 
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
 #include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 
 namespace wattle::formats {
 namespace {
@@ -58,9 +57,9 @@ TEST(SquadScoreTest, AnAnswerEndsWithItsLine) {
 
 // Whole predictions of another model; the expected scores follow the official script's definition.
 TEST(SquadScoreTest, PublishedPredictionsHaveTheirPublishedScores) {
-  const std::string directory = absl::StrCat(WATTLE_SOURCE_DIR, "/../shared/data/squad/");
-  if (!std::filesystem::exists(directory)) {
-    GTEST_SKIP() << directory << " is not there";
+  const std::string directory = TextPath("data/squad/");
+  if (directory.empty()) {
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with data/squad";
   }
   const auto json = [&](const char* name) {
     std::ifstream file(directory + name);

@@ -251,9 +251,9 @@ TEST(SquadTest, ReadsTheDemosData) {
 }
 
 TEST(SquadTest, ReadsTheOfficialDevelopmentSet) {
-  const std::string path = SharedPath("data/squad/squad-v2.0-dev-full.json");
+  const std::string path = TextPath("data/squad/squad-v2.0-dev-full.json");
   if (path.empty()) {
-    GTEST_SKIP() << "no ../shared/data here";
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with data/";
   }
   const auto data = ReadSquad(path);
   ASSERT_THAT(data, IsOk());
@@ -265,9 +265,9 @@ TEST(SquadTest, ReadsTheOfficialDevelopmentSet) {
 }
 
 TEST(SquadTest, ReadsVersionOneAndTheOtherCopies) {
-  const std::string directory = SharedPath("data/squad");
+  const std::string directory = TextPath("data/squad");
   if (directory.empty()) {
-    GTEST_SKIP() << "no ../shared/data here";
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with data/";
   }
   const auto first = ReadSquad(directory + "/squad-v1.1-dev-other-13-articles.json");
   ASSERT_THAT(first, IsOk());

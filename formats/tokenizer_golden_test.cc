@@ -197,7 +197,7 @@ TEST(NfcTest, HangulAndOrderOfMarks) {
 
 std::string SharedText(const std::string& name) {
   std::ostringstream content;
-  content << std::ifstream(SharedPath(name), std::ios::binary).rdbuf();
+  content << std::ifstream(TextPath(name), std::ios::binary).rdbuf();
   return content.str();
 }
 
@@ -205,11 +205,11 @@ std::string SharedText(const std::string& name) {
 class LlamaCppVectorsTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(LlamaCppVectorsTest, TheVocabularyAgreesOnAllVectors) {
-  if (SharedPath("data/tokenizer").empty()) {
-    GTEST_SKIP() << "no ../shared/data here";
+  if (TextPath("data/tokenizer").empty()) {
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with data/";
   }
   const std::string file = GetParam();
-  const auto tokenizer = TokenizerOfGguf(SharedPath(file));
+  const auto tokenizer = TokenizerOfGguf(TextPath(file));
   ASSERT_THAT(tokenizer, IsOk());
   const std::vector<std::string> texts =
       absl::StrSplit(SharedText(file + ".inp"), "\n__ggml_vocab_test__\n");

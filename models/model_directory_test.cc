@@ -333,9 +333,9 @@ TEST_F(ModelDirectoryTest, PackedDirectoryNamesItsRecipe) {
 }
 
 TEST(SharedModelTest, Gpt2With30MillionParametersIsComplete) {
-  const std::string path = SharedPath("models/gpt2-30m");
+  const std::string path = TextPath("models/gpt2-30m");
   if (path.empty()) {
-    GTEST_SKIP() << "no ../shared/models here";
+    GTEST_SKIP() << "WATTLE_TEXTS names no folder with models/";
   }
   const auto model = InspectModelDirectory(path);
   ASSERT_THAT(model, IsOk());

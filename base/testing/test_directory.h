@@ -42,10 +42,17 @@ class TestDirectory {
   std::string path_;
 };
 
-// ../shared of a developer's checkout; empty if absent.
-inline std::string SharedPath(const std::string& name) {
-  const std::string path = std::string(WATTLE_SOURCE_DIR) + "/../shared/" + name;
-  return std::filesystem::exists(path) ? path : "";
+// A table of figures of bench/data/.
+inline std::string FiguresPath(const std::string& name) {
+  return std::string(WATTLE_SOURCE_DIR) + "/bench/data/" + name;
+}
+
+// A text or a model that the repository may not hold, in the folder that WATTLE_TEXTS names
+// (bench/data/README.md); empty where it is absent.
+inline std::string TextPath(const std::string& name) {
+  const char* const folder = std::getenv("WATTLE_TEXTS");  // NOLINT(concurrency-mt-unsafe)
+  const std::string path = std::string(folder == nullptr ? "" : folder) + "/" + name;
+  return folder != nullptr && std::filesystem::exists(path) ? path : "";
 }
 
 }  // namespace wattle

@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 
 #include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/place/testing/fleet_for_test.h"
@@ -83,12 +84,9 @@ double NumberOf(const std::string& object, const std::string& field) {
   return std::strtod(ValueOf(object, field).c_str(), nullptr);
 }
 
-// Compares with the figures in the file beside the repository, if the file exists.
-TEST(PublishedRowsTest, AgreeWithTheSeedFile) {
-  std::ifstream file(WATTLE_SOURCE_DIR "/../shared/seed_profiles.json");
-  if (!file) {
-    GTEST_SKIP() << "no ../shared/seed_profiles.json beside the repository";
-  }
+TEST(PublishedRowsTest, AgreeWithTheFileOfPublishedFigures) {
+  const std::ifstream file(FiguresPath("boards/published_training.json"));
+  ASSERT_TRUE(file.is_open());
   std::stringstream text;
   text << file.rdbuf();
   const std::string json = text.str();

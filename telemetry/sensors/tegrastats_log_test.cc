@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests lines of tegrastats, and complete recordings of boards under load if the checkout has them
-// (../shared/data/profiles/tegrastats).
+// (bench/data/tegrastats).
 #include "telemetry/sensors/tegrastats_log.h"
 
 #include <string>
@@ -96,11 +96,7 @@ TEST(TegrastatsLogTest, RealBoardsUnderLoad) {
                 {"loudva_nx0.log", "VDD_IN", 1031, 2.78399, 8.683}};
   for (const auto& board : boards) {
     SCOPED_TRACE(board.file);
-    const std::string file = SharedPath(absl::StrCat("data/profiles/tegrastats/", board.file));
-    if (file.empty()) {
-      GTEST_SKIP() << board.file << " is not there";
-    }
-    const auto source = Only(Play(file));
+    const auto source = Only(Play(FiguresPath(absl::StrCat("tegrastats/", board.file))));
     ASSERT_NE(source, nullptr);
     EXPECT_EQ(source->info().channels.size(), 3U + 5U);
     double sum = 0;

@@ -10,7 +10,6 @@ import unittest
 from fleet import ROOT, Fleet
 
 DEMO = ROOT / "deploy/demo"
-SHARED = ROOT.parent / "shared"
 # A run that takes a few seconds on one core: dropout and accumulation on, several checkpoints.
 FINETUNE = {"model": "base", "data": "train", "heldout_data": "heldout", "steps": 12, "batch_size": 4, "gradient_accumulation_steps": 2,
             "sequence_length": 96, "learning_rate": 5e-4, "warmup_steps": 2, "checkpoint_every_steps": 3, "limit_examples": 80, "seed": 11}
@@ -116,10 +115,3 @@ class Scene(unittest.TestCase):
     def terminal_events(self, job_id):
         """The events that tell the job's end: more than one is a fault."""
         return [event for event in self.events() if tells_the_end(event, job_id)]
-
-    def shared(self, path):
-        """A file of ../shared, or the test is skipped."""
-        found = SHARED / path
-        if not pathlib.Path(found).exists():
-            self.skipTest(f"../shared/{path} is not here")
-        return found

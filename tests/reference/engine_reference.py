@@ -3,11 +3,11 @@
 
 training    five steps of AdamW from the same weights on the same batch: every loss agrees, and so does the saved model
 last_layers the same with the lower layers and the embedding frozen, in packed batches; frozen weights stay unchanged
-curve       50 steps of AdamW of a trained model, ../shared/models/gpt2-30m, over other text at each step: the loss of every step; skipped where
+curve       50 steps of AdamW of a trained model, models/gpt2-30m of WATTLE_TEXTS, over other text at each step: the loss of every step; skipped where
             the model is absent
 shapes      GPT-2 Small and DistilGPT2 (random weights) load, train one step, and transformers loads the result
 perplexity  a text in overlapping windows: the same value
-perplexity_gpt2_30m  the same of a trained model, ../shared/models/gpt2-30m; skipped where that is absent
+perplexity_gpt2_30m  the same of a trained model, models/gpt2-30m of WATTLE_TEXTS; skipped where that is absent
 generation  greedy continuations are the same tokens
 comparison  KL divergence, top-1 agreement and perplexity of one model against another
 calibration error-compensated int4 against the textbook's GPTQ in numpy: the first matrix of a model, from the same inputs
@@ -34,9 +34,9 @@ from transformers.models.gpt2.tokenization_gpt2 import GPT2Tokenizer, bytes_to_u
 torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
+import texts
 from squad_data import epoch_order
 
-SHARED = ROOT.parent / "shared"
 SKIPPED = 77  # ctest counts this exit status as skipped.
 END_TOKEN = 256
 TOLERANCE = 1e-4  # relative; single precision, sums in another order
@@ -218,9 +218,9 @@ def perplexity(runner, work):
 
 
 def trained_model():
-    directory = SHARED / "models" / "gpt2-30m"
+    directory = texts.FOLDER / "models" / "gpt2-30m"
     if not directory.exists():
-        print("../shared is not there: gpt2-30m is not compared")
+        print(f"{directory} is not there (bench/data/README.md): gpt2-30m is not compared")
         sys.exit(SKIPPED)
     return directory
 
@@ -230,7 +230,7 @@ def curve(runner, work):
     shutil.copytree(trained_model(), work / "model")
     config = json.loads((work / "model" / "config.json").read_text())
     (work / "model" / "config.json").write_text(json.dumps({**config, "attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0}))
-    text = (SHARED / "data" / "wikitext2" / "valid.txt").read_text()[:80000]
+    text = (texts.FOLDER / "data" / "wikitext2" / "valid.txt").read_text()[:80000]
     examples = windows(GPT2Tokenizer.from_pretrained(str(work / "model")).encode(text), length)
     order = epoch_order([[i] for i in range(len(examples))], seed, epoch=0)
     assert len(order) >= steps * batch, "one epoch holds every step"
@@ -246,7 +246,7 @@ def curve(runner, work):
 
 def perplexity_gpt2_30m(runner, work):
     directory = trained_model()
-    text = (SHARED / "data" / "wikitext2" / "test.txt").read_text()[:12000]
+    text = (texts.FOLDER / "data" / "wikitext2" / "test.txt").read_text()[:12000]
     tokenizer = GPT2Tokenizer.from_pretrained(str(directory))
     model = GPT2LMHeadModel.from_pretrained(directory).float().eval()
     result = evaluate(runner, work, directory, text)

@@ -1,15 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Figures of a trained model (../shared/models/gpt2-30m): the loss in its README, and the cost of
-// quantization, also with outlier channels, which make it hard. Calibration reads wikitext2's
-// valid.txt, quality is measured on its test.txt.
+// Figures of a trained model (models/gpt2-30m of WATTLE_TEXTS): the loss in its README, and the
+// cost of quantization, also with outlier channels, which make it hard. Calibration reads
+// wikitext2's valid.txt, quality is measured on its test.txt.
 #include <cmath>
-#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 #include "base/testing/status_matchers.h"
+#include "base/testing/test_directory.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/model_files.h"
@@ -24,13 +24,12 @@ constexpr int64_t kWindow = 512;
 class TrainedModelTest : public testing::Test {
  protected:
   void SetUp() override {
-    const std::string shared = absl::StrCat(WATTLE_SOURCE_DIR, "/../shared");
-    model_ = shared + "/models/gpt2-30m";
-    calibration_ = shared + "/data/wikitext2/valid.txt";
+    model_ = TextPath("models/gpt2-30m");
+    calibration_ = TextPath("data/wikitext2/valid.txt");
     settings_.model.directory = model_;
-    settings_.data = shared + "/data/wikitext2/test.txt";
-    if (!std::filesystem::exists(settings_.data)) {
-      GTEST_SKIP() << shared << " is not there";
+    settings_.data = TextPath("data/wikitext2/test.txt");
+    if (model_.empty() || calibration_.empty() || settings_.data.empty()) {
+      GTEST_SKIP() << "WATTLE_TEXTS names no folder with models/gpt2-30m and data/wikitext2";
     }
     ASSERT_THAT(SetThreads(1), IsOk());
     settings_.window_tokens = kWindow;
