@@ -21,11 +21,11 @@ GUIDE_WORDS, CHANGELOG_WORDS, CHANGELOG_SENTENCES, CELL_WORDS = 35, 30, 2, 40
 
 # kind: (most in pages, most in comments)
 BOUNDS = {
-    "alone": (3, 443),  # the word where "only" is meant
-    "of": (0, 756),  # a comment, or a sentence of a page, that begins with "Of"
-    "pronoun": (2, 321),  # a sentence that begins with It, That, So or They
-    "fragment": (0, 270),  # "As place.h does.", "The same for a class.", "Likewise …"
-    "person": (0, 333),  # a verb of people for a program: see PERSON
+    "alone": (2, 69),  # the word where "only" is meant
+    "of": (0, 89),  # a comment, or a sentence of a page, that begins with "Of"
+    "pronoun": (0, 64),  # a sentence that begins with It, That, So or They
+    "fragment": (0, 37),  # "As place.h does.", "The same for a class.", "Likewise …"
+    "person": (0, 56),  # a verb of people for a program: see PERSON
     "cell": (0, 0),  # a cell of a table above CELL_WORDS
 }
 
