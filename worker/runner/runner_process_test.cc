@@ -410,6 +410,7 @@ INSTANTIATE_TEST_SUITE_P(
         FailureCase{"PromptTooLong", v1::FAILURE_CLASS_DATA,
                     "tokens leave no room in this model's context of ",
                     [](v1::RunnerTask& task) {
+                      task.clear_data_file();
                       v1::GenerateSpec& generate = *task.mutable_spec()->mutable_generate();
                       generate.set_model("tiny");
                       for (int i = 0; i < 300; ++i) {
