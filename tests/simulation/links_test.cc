@@ -68,7 +68,7 @@ double WaitHours(const std::string& text, const std::function<double(int hour)>&
   const auto figures = RunScenario(*scenario, "ours", 1);
   EXPECT_THAT(figures, IsOk());
   EXPECT_EQ((*figures)[Figure::kDone], 1);
-  return figures->waits_hours.at(0);
+  return (*figures)[Figure::kWaitMeanHours];  // of the only job
 }
 
 TEST(LinksTest, AFetchEndsOnceTheNightBringsTheRate) {
