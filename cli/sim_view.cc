@@ -107,7 +107,8 @@ std::string SimHeadLine(const sim::Scenario& scenario) {
                          "; median (90 % of the seeds)");
   return absl::StrCat(Printable(scenario.name), ": ", scenario.boards(),
                       scenario.boards() == 1 ? " board, " : " boards, ",
-                      FormatElapsed(absl::Seconds(scenario.duration_seconds)), ", ", seeds);
+                      FormatElapsed(absl::Seconds(scenario.duration_seconds)), ", ", seeds,
+                      scenario.sun_clock.empty() ? "" : "\n", Printable(scenario.sun_clock));
 }
 
 std::vector<std::string> FigureCells(const sim::PolicyResult& result) {

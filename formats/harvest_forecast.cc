@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
 #include "base/status_macros.h"
@@ -21,11 +22,17 @@ namespace {
 constexpr absl::string_view kHead = "time,watts";
 constexpr int kHoursMax = 384;
 constexpr size_t kShownMax = 40;
-constexpr int64_t kHourMax = 1'000'000'000;  // "infinite-future" is a time too.
+constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";  // Excel writes one.
+constexpr int64_t kHourMax = 1'000'000'000;                   // "infinite-future" is a time too.
+
+absl::Time FloorToHour(absl::Time time) {
+  return absl::UnixEpoch() + absl::Floor(time - absl::UnixEpoch(), absl::Hours(1));
+}
 
 class Reader {
  public:
   Reader(absl::string_view text, absl::string_view file) : file_(file) {
+    (void)absl::ConsumePrefix(&text, kByteOrderMark);
     lines_ = absl::StrSplit(text, '\n');
     while (!lines_.empty() && absl::StripAsciiWhitespace(lines_.back()).empty()) {
       lines_.pop_back();
@@ -40,11 +47,11 @@ class Reader {
       return Error(lines_.size() - 1, "hours", absl::StrCat(lines_.size() - 1),
                    absl::StrCat("1 to ", kHoursMax));
     }
-    v1::HarvestForecast forecast;
+    std::vector<double> watts;
     for (size_t line = 1; line < lines_.size(); ++line) {
-      WATTLE_RETURN_IF_ERROR(ReadHour(line, forecast));
+      WATTLE_RETURN_IF_ERROR(ReadHour(line, watts));
     }
-    return forecast;
+    return InHoursOfUtc(watts);
   }
 
  private:
@@ -56,7 +63,7 @@ class Reader {
                      "\"; wanted ", wanted));
   }
 
-  absl::Status ReadHour(size_t line, v1::HarvestForecast& forecast) {
+  absl::Status ReadHour(size_t line, std::vector<double>& watts) {
     const std::vector<absl::string_view> cells = absl::StrSplit(lines_[line], ',');
     if (cells.size() != 2) {
       return Error(line, "line", lines_[line], "a time and a number of watts");
@@ -67,34 +74,56 @@ class Reader {
                          &problem)) {
       return Error(line, "time", cells[0], "RFC 3339, for example 2026-11-26T12:00:00Z");
     }
-    const int64_t hour = absl::ToInt64Hours(time - absl::UnixEpoch());
-    if (time < absl::UnixEpoch() || hour > kHourMax ||
-        absl::UnixEpoch() + absl::Hours(hour) != time) {
-      return Error(line, "time", cells[0], "the begin of an hour, UTC");
+    if (time < absl::UnixEpoch() || time > absl::UnixEpoch() + absl::Hours(kHourMax) ||
+        !BeginsAnHour(time, cells[0])) {
+      return Error(line, "time", cells[0], "the start of an hour, UTC or of the time's own offset");
     }
     if (line == 1) {
-      first_hour_ = hour;
-      forecast.set_first_hour_unix_seconds(static_cast<double>(absl::ToUnixSeconds(time)));
+      first_ = time;
     }
-    if (const int64_t next = first_hour_ + static_cast<int64_t>(line) - 1; hour != next) {
-      return Error(
-          line, "time", cells[0],
-          absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::UnixEpoch() + absl::Hours(next),
-                                        absl::UTCTimeZone()),
-                       ", the hour after the one before, without a gap"));
+    if (const absl::Time next = first_ + absl::Hours(static_cast<int64_t>(line) - 1);
+        time != next) {
+      return Error(line, "time", cells[0],
+                   absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", next, absl::UTCTimeZone()),
+                                ", the hour after the one before, without a gap"));
     }
-    double watts = 0;
-    if (!absl::SimpleAtod(absl::StripAsciiWhitespace(cells[1]), &watts) || !std::isfinite(watts) ||
-        watts < 0) {
+    double mean = 0;
+    if (!absl::SimpleAtod(absl::StripAsciiWhitespace(cells[1]), &mean) || !std::isfinite(mean) ||
+        mean < 0) {
       return Error(line, "watts", cells[1], "a number of watts, 0 or more");
     }
-    forecast.add_power_watts(watts);
+    watts.push_back(mean);
     return absl::OkStatus();
+  }
+
+  // In India, Nepal and parts of Australia a whole hour of the local clock is none of UTC.
+  static bool BeginsAnHour(absl::Time time, absl::string_view cell) {
+    const size_t minutes = cell.find(':');
+    return FloorToHour(time) == time ||
+           (minutes != absl::string_view::npos && cell.substr(minutes, 6) == ":00:00");
+  }
+
+  // Each hour of the file gives its energy to the two hours of UTC in which it lies, by the time in
+  // each. What the file leaves open of the first and the last hour of UTC counts as without sun.
+  [[nodiscard]] v1::HarvestForecast InHoursOfUtc(const std::vector<double>& watts) const {
+    const absl::Time begin = FloorToHour(first_);
+    const double later = absl::FDivDuration(first_ - begin, absl::Hours(1));
+    v1::HarvestForecast forecast;
+    forecast.set_first_hour_unix_seconds(static_cast<double>(absl::ToUnixSeconds(begin)));
+    double carried = 0;
+    for (const double mean : watts) {
+      forecast.add_power_watts(carried + (1 - later) * mean);
+      carried = later * mean;
+    }
+    if (later > 0 && forecast.power_watts_size() < kHoursMax) {
+      forecast.add_power_watts(carried);
+    }
+    return forecast;
   }
 
   absl::string_view file_;
   std::vector<absl::string_view> lines_;
-  int64_t first_hour_ = 0;
+  absl::Time first_;
 };
 
 }  // namespace

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A forecast of sunlight as a CSV file: the header `time,watts`, then one line per hour, in order
-// and without gaps. A time is the beginning of the hour in RFC 3339 with its offset from UTC; watts
-// are the hour's mean power into each device's battery. Pure; thread-safe.
+// and without gaps. A time is the start of the hour in RFC 3339 with its offset from UTC; watts are
+// the hour's mean power into each device's battery. Hours of a clock that is a part of an hour away
+// from UTC are split into those of UTC. Pure; thread-safe.
 #ifndef WATTLE_FORMATS_HARVEST_FORECAST_H_
 #define WATTLE_FORMATS_HARVEST_FORECAST_H_
 

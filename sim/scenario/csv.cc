@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -13,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
 
@@ -28,6 +30,11 @@ constexpr double kNightShare = 0.05;
 constexpr double kFullSun = 1000.0;
 constexpr double kLinkMbitMax = 1e5;
 constexpr size_t kShownMax = 40;
+constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";  // Excel writes one.
+constexpr double kDegreesOfZone = 15.0;
+constexpr double kLongitudeMax = 180.0;
+// Of PVWatts; the unit follows as W/m2 or W/m^2.
+constexpr absl::string_view kPlaneOfArray = "Plane of Array Irradiance (W/m";
 
 struct Line {
   size_t number = 0;  // from 1
@@ -37,10 +44,15 @@ struct Line {
 std::vector<Line> LinesOf(absl::string_view text) {
   std::vector<Line> lines;
   size_t number = 0;
+  (void)absl::ConsumePrefix(&text, kByteOrderMark);
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     lines.push_back({++number, {}});
-    for (const absl::string_view cell : absl::StrSplit(line, ',')) {
-      lines.back().cells.push_back(absl::StripAsciiWhitespace(cell));
+    for (absl::string_view cell : absl::StrSplit(line, ',')) {
+      cell = absl::StripAsciiWhitespace(cell);
+      if (cell.size() >= 2 && absl::StartsWith(cell, "\"") && absl::EndsWith(cell, "\"")) {
+        cell = absl::StripAsciiWhitespace(cell.substr(1, cell.size() - 2));
+      }
+      lines.back().cells.push_back(cell);
     }
   }
   return lines;
@@ -85,38 +97,78 @@ absl::Status CheckHour(const Line& line, size_t column, size_t wanted, absl::str
 
 // Position of the hours in a file.
 struct SunTable {
-  size_t first = 0;  // index of the first hour's line
-  size_t column = 0;
+  size_t first = 0;             // index of the first hour's line
+  std::vector<size_t> columns;  // whose sum is the sun on the panel
   std::string field;
   std::optional<size_t> hour_column{};  // counts from 0
+  bool is_local_time = false;
 };
+
+// The columns of PVGIS: what the panel gets, whole or in parts; otherwise what level ground gets.
+std::optional<SunTable> PvgisTable(const Line& head, size_t first) {
+  if (const auto whole = ColumnOf(head, "G(i)")) {
+    return SunTable{first, {*whole}, "G(i)"};
+  }
+  const auto beam = ColumnOf(head, "Gb(i)");
+  const auto diffuse = ColumnOf(head, "Gd(i)");
+  const auto reflected = ColumnOf(head, "Gr(i)");
+  if (beam && diffuse && reflected) {
+    return SunTable{first, {*beam, *diffuse, *reflected}, "Gb(i) + Gd(i) + Gr(i)"};
+  }
+  if (const auto level = ColumnOf(head, "G(h)")) {
+    return SunTable{first, {*level}, "G(h)"};
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<SunTable> FindSun(const std::vector<Line>& lines, absl::string_view file) {
   for (size_t i = 0; i < lines.size(); ++i) {
     const Line& line = lines[i];
     if (line.cells[0] == "hour") {
       if (const auto column = ColumnOf(line, "w_per_m2")) {
-        return SunTable{i + 1, *column, "w_per_m2", 0};
+        return SunTable{i + 1, {*column}, "w_per_m2", 0};
       }
       return Error(file, line.number, "columns", line.cells.back(), "hour,w_per_m2");
     }
     if (absl::StartsWith(line.cells[0], "time")) {
-      if (const auto column = ColumnOf(line, "G(h)")) {
-        return SunTable{i + 1, *column, "G(h)"};
+      if (std::optional<SunTable> table = PvgisTable(line, i + 1)) {
+        return *std::move(table);
       }
     }
     if (line.cells[0] == "Month") {
-      if (const auto column = ColumnOf(line, "Plane of Array Irradiance (W/m^2)")) {
-        return SunTable{i + 1, *column, "Plane of Array Irradiance (W/m^2)"};
+      for (size_t column = 0; column < line.cells.size(); ++column) {
+        if (absl::StartsWith(line.cells[column], kPlaneOfArray)) {
+          return SunTable{.first = i + 1,
+                          .columns = {column},
+                          .field = std::string(line.cells[column]),
+                          .is_local_time = true};
+        }
       }
     }
   }
   return Error(file, 1, "columns", lines[0].cells[0],
-               "a line hour,w_per_m2, or a file of PVGIS or PVWatts");
+               "a line hour,w_per_m2, or a file of PVGIS with G(i), Gb(i), Gd(i) and Gr(i), or "
+               "G(h), or an hourly file of PVWatts");
 }
 
-// Checks that each day has an hour of night: otherwise the file counts its hours from another one,
-// or its sun never sets, and the scenario would misread it.
+// The zone of the longitude above the table of PVWatts: "Long (deg W):,105.18", in degrees East
+// since version 8. A clock that the law of a place has moved from its sun is an hour off.
+std::optional<double> OffsetOfLongitude(const std::vector<Line>& lines, size_t end) {
+  for (size_t i = 0; i < end; ++i) {
+    const Line& line = lines[i];
+    double degrees = 0.0;
+    if (line.cells.size() < 2 || !absl::StartsWithIgnoreCase(line.cells[0], "lon") ||
+        !absl::SimpleAtod(line.cells[1], &degrees) || std::abs(degrees) > kLongitudeMax) {
+      continue;
+    }
+    const bool is_west = absl::StrContains(absl::AsciiStrToLower(line.cells[0]), "deg w");
+    return std::round((is_west ? -degrees : degrees) / kDegreesOfZone);
+  }
+  return std::nullopt;
+}
+
+// Checks that each day has an hour of night: otherwise lines without a time are of other lengths
+// than an hour, and the scenario would misread the file.
 absl::Status CheckNights(const std::vector<double>& watts, const std::vector<size_t>& lines,
                          absl::string_view file, absl::string_view field) {
   for (size_t day = 0; day + kHoursOfDay <= watts.size(); day += kHoursOfDay) {
@@ -134,7 +186,7 @@ absl::Status CheckNights(const std::vector<double>& watts, const std::vector<siz
 
 }  // namespace
 
-absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::string_view file) {
+absl::StatusOr<SunFile> ParseSun(absl::string_view text, absl::string_view file) {
   const std::vector<Line> lines = LinesOf(text);
   WATTLE_ASSIGN_OR_RETURN(const SunTable table, FindSun(lines, file));
   std::vector<double> watts;
@@ -147,10 +199,14 @@ absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::strin
     if (table.hour_column) {
       WATTLE_RETURN_IF_ERROR(CheckHour(line, *table.hour_column, watts.size(), file));
     }
-    WATTLE_ASSIGN_OR_RETURN(const double sun, NumberAt(line, table.column, file, table.field,
-                                                       "a number of W/m2, 0 to 1500"));
+    double sun = 0.0;
+    for (const size_t column : table.columns) {
+      WATTLE_ASSIGN_OR_RETURN(const double part, NumberAt(line, column, file, table.field,
+                                                          "a number of W/m2, 0 to 1500"));
+      sun += part;
+    }
     if (sun < 0.0 || sun > kSunMax) {
-      return Error(file, line.number, table.field, line.cells[table.column],
+      return Error(file, line.number, table.field, line.cells[table.columns[0]],
                    "W/m2 on the panel, 0 to 1500");
     }
     watts.push_back(sun);
@@ -164,11 +220,31 @@ absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::strin
     return Error(file, numbers.front(), table.field, absl::StrCat("at most ", brightest),
                  "W/m2; these look like kW/m2, so multiply them by 1000");
   }
-  WATTLE_RETURN_IF_ERROR(CheckNights(watts, numbers, file, table.field));
+  if (table.hour_column) {  // In June the sun of the far north does not set.
+    WATTLE_RETURN_IF_ERROR(CheckNights(watts, numbers, file, table.field));
+  }
   for (double& one : watts) {
     one /= kFullSun;
   }
-  return watts;
+  return SunFile{
+      std::move(watts), table.is_local_time,
+      table.is_local_time ? OffsetOfLongitude(lines, table.first) : std::optional<double>{}};
+}
+
+std::vector<double> InHoursOfUtc(const std::vector<double>& hours, double utc_offset_hours) {
+  const auto size = static_cast<ptrdiff_t>(hours.size());
+  const double whole = std::floor(utc_offset_hours);
+  const double later = utc_offset_hours - whole;
+  const auto at = [&](ptrdiff_t hour) {
+    return hours[static_cast<size_t>(((hour % size) + size) % size)];
+  };
+  std::vector<double> utc(hours.size());
+  for (ptrdiff_t hour = 0; hour < size; ++hour) {
+    // An hour of UTC lies in two hours of a clock that is a part of an hour ahead.
+    const ptrdiff_t local = hour + static_cast<ptrdiff_t>(whole);
+    utc[static_cast<size_t>(hour)] = (1.0 - later) * at(local) + later * at(local + 1);
+  }
+  return utc;
 }
 
 absl::StatusOr<std::vector<double>> ParseLink(absl::string_view text, absl::string_view file) {

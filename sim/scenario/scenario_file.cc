@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include <yaml-cpp/yaml.h>
 
@@ -52,7 +53,17 @@ absl::Status ReadSun(const v1::ScenarioFile& file, const FilePart& top, const Re
   const v1::ScenarioSun& sun = file.sun();
   const FilePart part = top.Of("sun");
   WATTLE_ASSIGN_OR_RETURN(const std::string text, read(sun.file()));
-  WATTLE_ASSIGN_OR_RETURN(std::vector<double> hours, ParseSun(text, sun.file()));
+  WATTLE_ASSIGN_OR_RETURN(const SunFile file_hours, ParseSun(text, sun.file()));
+  double offset = file_hours.utc_offset_hours.value_or(0.0);
+  if (sun.has_utc_offset_hours()) {
+    offset = sun.utc_offset_hours();
+  } else if (file_hours.is_local_time) {
+    scenario.sun_clock = absl::StrCat(
+        sun.file(), " counts hours of UTC", absl::StrFormat("%+g", offset),
+        file_hours.utc_offset_hours ? ", by its longitude" : ", for it has no longitude",
+        "; sun.utc_offset_hours changes it");
+  }
+  std::vector<double> hours = InHoursOfUtc(file_hours.hours, offset);
   const auto days = static_cast<int>(hours.size() / kHoursOfDay);
   if (sun.from_day() > std::max(days, 1)) {
     return part.Wrong("from_day", absl::StrCat("a day of ", sun.file(), ", 1 to ", days));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -64,28 +65,32 @@ std::string Link(const std::vector<std::pair<int, int>>& rates) {
 }
 
 absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& changes = {}) {
-  return ParseScenario(text, "site.yaml", changes,
-                       [](const std::string& name) -> absl::StatusOr<std::string> {
-                         if (name == "sun.csv") {
-                           return Sun(48);
-                         }
-                         if (name == "night.csv") {
-                           return Link({{22, 1}, {2, 8}});
-                         }
-                         if (name == "gaps.csv") {
-                           return Link({{20, 4}, {4, 0}, {24, 4}});
-                         }
-                         if (name == "short.csv") {
-                           return Link({{30, 1}});
-                         }
-                         if (name == "fast.csv") {
-                           return std::string("hour,mbit\n0,8\n1,200000\n");
-                         }
-                         if (name == "trace.csv") {
-                           return std::string("at_seconds\n10\n5\n");
-                         }
-                         return absl::NotFoundError(absl::StrCat(name, ": no such file"));
-                       });
+  return ParseScenario(
+      text, "site.yaml", changes, [](const std::string& name) -> absl::StatusOr<std::string> {
+        if (name == "sun.csv") {
+          return Sun(48);
+        }
+        if (name == "denver.csv") {
+          return absl::StrCat("Long (deg W):,105.18\nMonth,Plane of Array Irradiance (W/m^2)\n",
+                              absl::StrReplaceAll(Sun(48), {{"hour,w_per_m2\n", ""}}));
+        }
+        if (name == "night.csv") {
+          return Link({{22, 1}, {2, 8}});
+        }
+        if (name == "gaps.csv") {
+          return Link({{20, 4}, {4, 0}, {24, 4}});
+        }
+        if (name == "short.csv") {
+          return Link({{30, 1}});
+        }
+        if (name == "fast.csv") {
+          return std::string("hour,mbit\n0,8\n1,200000\n");
+        }
+        if (name == "trace.csv") {
+          return std::string("at_seconds\n10\n5\n");
+        }
+        return absl::NotFoundError(absl::StrCat(name, ": no such file"));
+      });
 }
 
 // The sun behind a second group, all boards on one pack.
@@ -323,6 +328,20 @@ TEST(ScenarioFileTest, AChangeReachesAFieldOfASectionUnlessAGroupHasItsName) {
   EXPECT_EQ(of_group->fleet[0].link_bytes_per_second, 375'000.0);
 }
 
+TEST(ScenarioFileTest, TheHoursOfPvWattsAreMovedToUtcAndTheAnswerSaysSo) {
+  const auto moved = Parse(kGood, {.set = {"sun.file=denver.csv"}, .add = {}});
+  ASSERT_THAT(moved, IsOk());
+  EXPECT_EQ(moved->sun[12], 0.0) << "05:00 in Denver";
+  EXPECT_EQ(moved->sun[13], Parse(kGood)->sun[6]) << "sunrise";
+  EXPECT_EQ(moved->sun_clock,
+            "denver.csv counts hours of UTC-7, by its longitude; sun.utc_offset_hours changes it");
+  const auto said =
+      Parse(kGood, {.set = {"sun.file=denver.csv", "sun.utc_offset_hours=0"}, .add = {}});
+  ASSERT_THAT(said, IsOk());
+  EXPECT_EQ(said->sun, Parse(kGood)->sun);
+  EXPECT_EQ(said->sun_clock, "");
+}
+
 TEST(ScenarioFileTest, BoardsOfASiteHaveTheSameWeather) {
   const auto scenario = Parse(absl::StrReplaceAll(
       kGood, {{"sun: {file: sun.csv}\n",
@@ -392,20 +411,69 @@ TEST(ScenarioFileTest, DamagedFilesNeverCrash) {
 TEST(SunTest, ThreeFormsAreRead) {
   const auto hours = ParseSun(Sun(24), "sun.csv");
   ASSERT_THAT(hours, IsOk());
-  EXPECT_EQ(hours->size(), 24);
-  EXPECT_EQ((*hours)[12], 0.6);
+  EXPECT_EQ(hours->hours.size(), 24);
+  EXPECT_EQ(hours->hours[12], 0.6);
   const auto pvgis = ParseSun(
       "Latitude (decimal degrees): 45.000\r\n\r\ntime(UTC),T2m,G(h)\r\n20180101:0000,2.0,-0.0\r\n"
       "20180101:0100,2.0,250.0\r\n\r\nG(h): Global irradiance\r\n",
       "pvgis.csv");
   ASSERT_THAT(pvgis, IsOk());
-  EXPECT_EQ(*pvgis, (std::vector<double>{0.0, 0.25}));
+  EXPECT_EQ(pvgis->hours, (std::vector<double>{0.0, 0.25}));
   const auto pvwatts = ParseSun(
       "PVWatts: Hourly PV Performance Data,,\n,,\n"
       "Month,Day,Plane of Array Irradiance (W/m^2)\n1,1,0\n1,1,500\nTotals,,500\n",
       "pvwatts.csv");
   ASSERT_THAT(pvwatts, IsOk());
-  EXPECT_EQ(*pvwatts, (std::vector<double>{0.0, 0.5}));
+  EXPECT_EQ(pvwatts->hours, (std::vector<double>{0.0, 0.5}));
+  EXPECT_TRUE(pvwatts->is_local_time);
+  EXPECT_EQ(pvwatts->utc_offset_hours, std::nullopt);
+}
+
+TEST(SunTest, TheColumnsOnThePanelComeFirst) {
+  const auto whole =
+      ParseSun("Slope: 35 deg.\n\ntime,G(h),G(i),T2m\n20200601:0010,1,0,5\n20200601:0110,2,400,5\n",
+               "hourly.csv");
+  ASSERT_THAT(whole, IsOk());
+  EXPECT_EQ(whole->hours, (std::vector<double>{0.0, 0.4}));
+  const auto parts =
+      ParseSun("time,Gb(i),Gd(i),Gr(i),T2m\n20200601:0010,0,0,0,5\n20200601:0110,250,100,50,5\n",
+               "parts.csv");
+  ASSERT_THAT(parts, IsOk());
+  EXPECT_EQ(parts->hours, (std::vector<double>{0.0, 0.4}));
+  EXPECT_FALSE(parts->is_local_time);
+}
+
+TEST(SunTest, PvWattsOfVersionEightHasQuotesAndDegreesEast) {
+  const std::string text =
+      "\xEF\xBB\xBF\"PVWatts: Hourly PV Performance Data\"\n\"Longitude (deg E)\",\"-105.18\"\n"
+      "\"Month\",\"Day\",\"Plane of Array Irradiance "
+      "(W/m2)\"\n\"1\",\"1\",\"0\"\n\"1\",\"1\",\"500\"\n";
+  const auto east = ParseSun(text, "v8.csv");
+  ASSERT_THAT(east, IsOk());
+  EXPECT_EQ(east->hours, (std::vector<double>{0.0, 0.5}));
+  EXPECT_EQ(east->utc_offset_hours, -7.0);
+  const auto west = ParseSun(
+      absl::StrReplaceAll(text, {{"Longitude (deg E)\",\"-", "Long (deg W):\",\""}}), "v5.csv");
+  ASSERT_THAT(west, IsOk());
+  EXPECT_EQ(west->utc_offset_hours, -7.0);
+}
+
+TEST(SunTest, LocalHoursBecomeThoseOfUtc) {
+  std::vector<double> local(24, 0.0);
+  local[12] = 0.8;
+  EXPECT_EQ(InHoursOfUtc(local, -7.0)[19], 0.8) << "noon in Denver";
+  EXPECT_EQ(InHoursOfUtc(local, 14.0)[22], 0.8) << "noon in Kiribati, of the day before";
+  const std::vector<double> kolkata = InHoursOfUtc(local, 5.5);
+  EXPECT_EQ(kolkata[6], 0.4);
+  EXPECT_EQ(kolkata[7], 0.4);
+}
+
+TEST(SunTest, TheSunOfTheFarNorthNeedNotSet) {
+  std::string text = "time(UTC),G(h)\n";
+  for (int hour = 0; hour < 24; ++hour) {
+    absl::StrAppendFormat(&text, "20200621:%02d00,%d\n", hour, 200 + 10 * hour);
+  }
+  EXPECT_THAT(ParseSun(text, "tromso.csv"), IsOk());
 }
 
 TEST(SunTest, WhatNoSunGivesIsRefused) {
