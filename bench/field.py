@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench field: what a worker alone keeps of its work, what it sends and writes, and how soon its faults are known.
+"""./dev bench field: what a worker without its coordinator keeps of its work, what it sends and writes, and how soon its faults are known.
 
 `--only GROUP` measures one group of keys. build/bench/field.json has the latest figure of each key with the tree that it is of, and those of
 `./dev soak` and `./dev chaos` beside them.
@@ -24,7 +24,7 @@ these two minutes 720 times, and the reports of its 96 quarters of an hour.
   link.bytes_per_job_ratio                from submit to end of a fine-tune, the bytes handed to TCP by those of its artifacts [goal: 1.05]
   flash.record_mb_per_day                 /proc/PID/io of a real worker for five minutes of a job without checkpoints, times 288 [goal: 100]
   health.detect_s.KIND                    from the moment at which a real worker's writes fail until `wattle devices` names it [goal: 90]
-  alone.idle_while_work_held_percent      of AloneBoardTest, 30 days alone with 3 jobs and 200 reboots: minutes idle, by minutes of work [goal: 1]
+  alone.idle_while_work_held_percent      of AloneBoardTest, 30 days without a coordinator, with 3 jobs and 200 reboots: minutes idle, by minutes of work [goal: 1]
   disk.growth_mb_per_month.worker         of the same board's files, from its first day to its 30th [goal: 1]
   disk.growth_mb_per_month.coordinator    of the journal of 40 boards that report and run a job a day (growth_test.cc), from its first day to its tenth [goal: 100]
   sensor.stuck_detect_s                   a frozen gauge of 60 Wh at 12 W, by the worst of three ways to find it (stuck_test.cc) [goal: 300]

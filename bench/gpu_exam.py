@@ -4,7 +4,7 @@
 
 Every test of wattle-gpu-exam runs on the GPU, beside the host: kernels, families' goldens, generations, ways of training, resume bit for bit. Then
 a real job decodes and one trains, directly and in a runner's box; decoding and training are timed beside PyTorch, eager and by torch.compile, and
-beside llama.cpp and bitsandbytes where they are (./dev gpu-exam --pack-peers brings them). What takes too long or fails is told and left out.
+beside llama.cpp and bitsandbytes where they are (./dev gpu-exam --pack-peers brings them). What takes too long or fails is reported and left out.
 What the machine lacks (BF16 before Ampere, memory for a model) is left out and is no failure. Writes build/bench/gpu-exam.json and a table.
 
   --programs DIR   where wattle-gpu-exam, wattle-gpu-decode, wattle-runner and wattle-box-load are (default build/gpu-exam/bin)

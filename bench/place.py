@@ -6,7 +6,7 @@ Draws small fleets (4 to 6 boards, 12 to 20 jobs, 96 half hours, real sun, a pac
 Costs are compared with the lower bound that CBC proves for the model of docs/design/timetable.md within --seconds. Where CBC's own plan
 is more than 0.5 % above its bound, HiGHS looks for a better bound within --highs-seconds. The bound knows the sun, all arrivals and all
 deadlines; so do the lists and the search (scheduler/timetable/improve.h), which begins with the best of them and makes --moves moves. The shipped planner is asked at each half hour, as the coordinator asks
-it: it knows no later arrivals, and of the sun what the days before brought. So its gap holds what foresight is worth too. Beside it stands
+it: it knows no later arrivals, and of the sun what the days before brought. Its gap therefore includes the value of foresight. Beside it stands
 EDF without foresight: the same list at each half hour, of the jobs that have arrived, under the mean sun of the days before and no risk;
 and once more under the shipped planner's paths of the sun and its risk. None of these three knows that an instance ends after two days.
 
@@ -15,19 +15,19 @@ the fleet as bytes, and small random fleets.
 
   gap_vs_milp_mean_percent, _max_percent     of the search (insertion and improvement, with all known) to the bound, over all
                                              instances, closed or not
-  gap_vs_cbc_mean_percent                    the same to the bound of CBC alone
+  gap_vs_cbc_mean_percent                    the same to the bound of only CBC
   shipped.gap_vs_milp_mean_percent, _max_percent  of the shipped planner, which decides without foresight
   gap_*_mean_percent                         the same of EDF, of EDF without foresight (edf_as_jobs_arrive; with the risk: edf_at_risk), and of the
                                              best of four lists (priority, EDF, slack, longest)
-  shipped.unmet_share_percent, .unmet_20x60_share_percent  of the cost of all its plans, the price of jobs that did not run or not in time;
+  shipped.unmet_share_percent, .unmet_20x60_share_percent  of the cost of all its plans, the price of jobs that ran late or not at all;
                                              beside it the mean cost of a plan in Wh and that share, of each planner without foresight
   instances_closed                           a solver's own gap is at most 0.5 %
   cbc_bounds_refuted                         instances where the search's plan costs less than the bound that CBC proved; HiGHS's bound counts
   gap_vs_lp_20x60_mean_percent               of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
-  gap_vs_milp_closed_mean_percent, _max_percent  the same over the closed instances alone
+  gap_vs_milp_closed_mean_percent, _max_percent  the same over only the closed instances
   search_seconds_max, search_20x60_seconds_max  of one core's processor time
   violations                                 plans of the shipped planner (both) and the search that CheckPlan refuses; those of
-                                             the shipped planner by the paths of the sun that it was told, at each half hour
+                                             the shipped planner by the paths of the sun that it gets, at each half hour
   guard_stops_percent                        runs of the shipped planner on packs that the real sun, which it does not know, leaves below
                                              the floor, where a guard stops them; the plan's risk is 2 %.
                                              edf_as_jobs_arrive.guard_stops_percent, edf_at_risk.…: the same of those lists

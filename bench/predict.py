@@ -6,7 +6,7 @@ On boards that others measured (bench/data/boards) one board, or one quantizatio
 regression (wattle-predict-modes) chooses the others, and the error counts over all cells that were not probed. Peers have probes that are drawn.
 
   loudva.p10|p20.…           a new Jetson with 10 and 20 probes, beside the other one
-  orin_llm.p10.…, .p4.…      a new quantization from 10 probes of it alone, and from 4 beside the others
+  orin_llm.p10.…, .p4.…      a new quantization from only its own 10 probes, and from 4 beside the others
   pi5_llm.p2.…               a new model or number of threads from two benchmarks
   profile.regret_p10_percent joules of a request in the cell that looks best after 10 probes, above those in the best one
   two_modes.…_error_percent  other clocks of a Jetson from two drawn ones, under one number of requests

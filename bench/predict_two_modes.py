@@ -1,9 +1,10 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Predicts the other clocks of a measured Jetson from two, as two measured power modes predict a third (scheduler/predict/unmeasured_mode.h).
 
-A board under one number of requests is a workload, and its clocks are the modes. In each draw both boards are one fleet whose workloads come in a drawn order.
-Of each workload two drawn clocks are given, then the others are predicted, and then they are measured too. So an interval is calibrated by the errors of
-the workloads before it alone. The given runs score no prediction, because first runs are of another kind and share the level. The fleet is played to the predictor of the scheduler (wattle-predict-runs).
+A board under one number of requests is a workload, and its clocks are the modes. In each draw both boards are one fleet whose workloads come in a
+drawn order. Of each workload two drawn clocks are given, then the others are predicted, and then they are measured too. This order calibrates an
+interval by only the errors of the workloads before it. The given runs score no prediction, because first runs are of another kind and share the
+level. The fleet is played to the predictor of the scheduler (wattle-predict-runs).
 """
 
 import math

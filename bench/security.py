@@ -153,7 +153,7 @@ def measure_tests(figures):
 def measure_box(figures, options):
     starts = [load("start", 30) for _ in range(options.rounds)]
     add(figures, "box_start_ms", [start["full"] - start["none"] for start in starts], "ms",
-        f"seccomp alone {sorted(start['seccomp'] - start['none'] for start in starts)[len(starts) // 2]:.2f} ms")
+        f"seccomp only {sorted(start['seccomp'] - start['none'] for start in starts)[len(starts) // 2]:.2f} ms")
     ratios, without = [], []
     for number in range(options.rounds):
         levels = ("none", "full") if number % 2 == 0 else ("full", "none")  # Alternating, so that neither side always has the warmer machine.

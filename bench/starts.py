@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench starts: from the start of a wattle-runner to its first step, with the model on the disk alone and in memory.
+"""./dev bench starts: from the start of a wattle-runner to its first step, with the model only on the disk, and with the model in memory.
 
 Models of GPT-2 Small's shape and of a small one (random weights, FP32), cold and warm starts in turn, --runs of each. The medians are printed;
 the line goes through the shortest ones, because other work on the machine only adds to a start. Before a cold

@@ -3,17 +3,18 @@
 """./dev bench sun: how much of the work that real sun allows the planner does. Writes build/bench/sun.json.
 
 Fine-tunes of 6 h, one each 8 h for each board, at 4 sites in 3 seasons, for 14 days each. A site has the sun of PVGIS (45 N 8 E) or PVWatts
-(Denver) in bench/data/sun, and an Orin Nano alone or with a Xavier NX; each board has a panel of 60 W and a pack of 150 Wh with a
+(Denver) in bench/data/sun, and an Orin Nano, with or without a Xavier NX; each board has a panel of 60 W and a pack of 150 Wh with a
 reserve of 30 %. A seed draws the first day of each season and the boards' true rates, which differ from the tables.
 
-The clairvoyant plan knows the true sun and the true rates. It may split work at will, has each job from the first day on, and knows no start, no
-fetch and no margin of a guard, so no planner does more. It works whenever the pack is above the reserve. No other plan has done more work at
-any time: at the first moment at which one had, both had done the same work so far, and the other one had worked later. So its pack was never emptier, it
-lost no less sun, and it has no more charge now. The clairvoyant plan rests now, so its pack is at the reserve, and the other plan must rest too.
+The clairvoyant plan knows the true sun and the true rates. This plan may split work at will, has each job from the first day on, and knows no start,
+no fetch and no margin of a guard, so no planner does more. The plan works whenever the pack is above the reserve. No other plan has done more work at
+any time: at the first moment at which one had, both had done the same work so far, and the other one had worked later. Hence its pack was never
+emptier, it lost no less sun, and it has no more charge now. The clairvoyant plan rests now, so its pack is at the reserve, and the other plan must
+rest too.
 
-A linear program over hours, which CBC solves, bounds the same from above. It is looser, because a board that works for half of an hour keeps half of its
-reserve there. Its only integers say in which hours a pack is empty. Each run of the bench checks that the clairvoyant plan does not do more.
-Whole jobs count: what each does, rounded down, and no more jobs than come.
+A linear program over hours, which CBC solves, bounds the same from above. The bound is looser, because a board that works for half of an hour keeps
+half of its reserve there. Its only integers say in which hours a pack is empty. Each run of the bench checks that the clairvoyant plan does not do
+more. Whole jobs count: what each does, rounded down, and no more jobs than come.
 
   work_vs_clairvoyant_percent   finished jobs in percent of the clairvoyant plan's, over all sites, seasons and seeds
   worst_site_percent            the same of the site that does worst

@@ -7,8 +7,8 @@ ours, ours in the lean mode (train_lean.py), PyTorch of the same libtorch and a 
 fastest: eager or, the newer one, by torch.compile; with waiting threads of OpenMP that spin or that sleep. Three runs of each before the
 rounds decide. The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the
 warm-up ones; the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from
-start to written checkpoint for ours. Each round also measures the best product of both PyTorches: what products alone could reach. The
-same in BF16 follows: our products of rounded factors beside autocast. Then fine-tuning on SQuAD beside the transformers script
+start to written checkpoint for ours. Each round also measures the best product of both PyTorches: what only the products could reach.
+A comparison in BF16 follows: our products of rounded factors beside autocast. Then fine-tuning on SQuAD beside the transformers script
 (train_squad.py), MeZO's memory, the lean mode's, and the figures of ./dev bench adapters and ./dev bench memory; last the lean mode's
 quality and QLoRA's. The whole takes hours: after each part build/bench/train.json is written anew.
 
@@ -72,7 +72,7 @@ def config_of(layers, dropout):
 
 
 def flops_per_token(layers):
-    """Of training: six for each weight that is multiplied (the head once, no positions), and causal attention."""
+    """Operations of a training step: six for each weight that is multiplied (the head once, no positions), and causal attention."""
     width, vocabulary = 768, 50257
     return 6 * (layers * 12 * width * width + vocabulary * width) + 6 * LENGTH * width * layers
 
@@ -162,7 +162,7 @@ def told(played):
 def add_bound(figures, key, ours, theirs, bound):
     """The share of `bound`, the tokens per second of only the products, that Wattle reaches, beside the peer."""
     add(figures, key, ratios(ours, bound, 100.0), "%",
-        f"products alone: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(theirs, bound, 100.0)):.1f} %")
+        f"the products: {statistics.median(bound):.0f} tokens/s; the peer reaches {statistics.median(ratios(theirs, bound, 100.0)):.1f} %")
 
 
 def bench_fp32(shape, work, options, figures):

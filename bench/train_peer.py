@@ -71,7 +71,7 @@ def peak_mib():
 
 
 def gemm_flops(threads, precision):
-    """The best of several products of each size: the limit for products alone."""
+    """The best of several products of each size: the limit for products without the rest of a step."""
     torch.set_num_threads(threads)
     best = 0.0
     for size in (1024, 2048, 4096):

@@ -95,8 +95,8 @@ class Client {
                                                 const std::string& project);
   // The bytes of one small file of an artifact. Each chunk is compared with its SHA-256.
   absl::StatusOr<std::string> ReadArtifactFile(const v1::ManifestFile& file);
-  // Writes the artifact's files into `directory`, which must not exist yet. It appears whole or not
-  // at all.
+  // Writes the artifact's files into `directory`, which must not exist yet. The directory appears
+  // whole or not at all.
   absl::Status PullArtifact(const std::string& artifact_id, const std::string& directory);
 
   // HOST:PORT that the calls go to.

@@ -61,7 +61,7 @@ v1::EnergySource PowerSource(const v1::Device& device);
 std::string DeviceCountWords(const FleetSummary& summary);
 // "1 active, 2 queued"; "no open jobs".
 std::string QueueWords(const FleetSummary& summary);
-// "21.30 W emulated"; "3.10 W measured (2 of 3 devices tell it)"; "" if no device reports its
+// "21.30 W emulated"; "3.10 W measured (2 of 3 devices report it)"; "" if no device reports its
 // power.
 std::string PowerNowWords(const FleetSummary& summary);
 // "12.40 Wh emulated"; "" if unknown.

@@ -82,7 +82,8 @@ absl::StatusOr<models::ModelDirectory> StageModel(const std::string& path,
 }
 
 // The values that a plan needs for conversations. Left out for a model without a chat template, or
-// with one that this version cannot run or that refuses a plain conversation: chat jobs say why.
+// with one that this version cannot run or that refuses a plain conversation; the error of a chat
+// job gives the reason.
 void DescribeChatTemplate(const std::string& directory, v1::ArtifactInfo& info) {
   const auto chat_template = formats::ChatTemplate::LoadDirectory(directory);
   const auto tokenizer = formats::BytePairEncoding::LoadDirectory(directory);

@@ -82,7 +82,7 @@ constexpr char kExamples[] =
     "  wattle-coordinator backup --data-dir /var/lib/wattle --to /backup/wattle-monday\n"
     "  wattle-coordinator restore --from /backup/wattle-monday --data-dir /var/lib/wattle\n";
 
-// Keys, prompts and results lie there: its user alone may read it.
+// Only its user may read it, because keys, prompts and results are there.
 absl::Status MakeDataDirectory(const std::string& path) {
   const absl::Status made = wattle::tls::MakePrivateDirectory(path);
   if (!made.ok()) {
@@ -252,8 +252,7 @@ absl::StatusOr<std::unique_ptr<wattle::Revocations>> HoldRevocations(
   return revocations;
 }
 
-// A stranger's address is refused before any worker is told it. The coordinator there may start
-// later.
+// A stranger's address is refused before any worker gets it. The coordinator there may start later.
 absl::Status CheckWhereItMoved(const CoordinatorOptions& options,
                                const wattle::authority::Authority* authority,
                                const wattle::runtime::Runtime& runtime) {
@@ -340,7 +339,7 @@ struct AdminTokenOptions {
   std::string address;
 };
 
-// Asks the running coordinator over a socket that its user alone can open.
+// Asks the running coordinator over a socket that only its user can open.
 absl::Status PrintAdminToken(const AdminTokenOptions& options) {
   const std::string socket = std::filesystem::absolute(wattle::LocalSocket(options.data_directory))
                                  .lexically_normal()
@@ -388,7 +387,7 @@ struct Commands {
   std::string backup_from;
   std::string backup_to;
   bool backup_with_authority = false;
-  std::string passphrase_file;  // Of the backup, or of the restore.
+  std::string passphrase_file;  // For the backup or the restore.
   CLI::App* restore = nullptr;
   wattle::RestoreOptions restore_options;
   bool restore_report = false;
@@ -464,7 +463,7 @@ void AddAccess(CLI::App& app, Commands& commands) {
       ->required();
 }
 
-// Of its file; empty without one.
+// The passphrase in the file that the flag names; empty without the flag.
 absl::StatusOr<std::string> PassphraseOf(const Commands& commands) {
   return commands.passphrase_file.empty()
              ? absl::StatusOr<std::string>("")
@@ -520,7 +519,7 @@ int main(int argc, char** argv) {
         absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));
   }
 
-  // What this program writes is for its user alone.
+  // Only its user may read what this program writes.
   umask(S_IRWXG | S_IRWXO);
   wattle::LeaveNoCoreFile();
   wattle::LeaveDeadlockDetectionToTests();

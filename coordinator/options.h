@@ -48,7 +48,7 @@ struct CoordinatorOptions {
 // Declares the flags, in the order in which --help lists them. `options` must outlive the parsing.
 void AddRunFlags(CLI::App& app, CoordinatorOptions& options);
 
-// Checks what one flag alone cannot tell. Errors: kInvalidArgument, with the flag and the remedy.
+// Checks that the flags fit together. Errors: kInvalidArgument, with the flag and the remedy.
 absl::Status Validate(const CoordinatorOptions& options);
 
 }  // namespace wattle

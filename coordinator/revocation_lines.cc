@@ -21,7 +21,7 @@ constexpr char kRevoked[] = "revoked";
 constexpr char kWaits[] = "waits";
 constexpr char kSpent[] = "spent";
 constexpr char kUsed[] = "used";  // And how often, behind the token's end.
-constexpr char kNoKey[] = "-";    // Of a board that the journal did not know when it was revoked.
+constexpr char kNoKey[] = "-";    // The journal did not know the board when it was revoked.
 constexpr char kTimeFormat[] = "%Y-%m-%dT%H:%M:%SZ";
 
 std::string TimeText(absl::Time time) {

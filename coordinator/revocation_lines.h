@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A line of the file that a restore does not set back: who was revoked or waits for approval, which
-// token works no more or how often it was used, and where the journal says so. Pure.
+// token is no longer valid or how often it was used, and at which place of the journal. Pure.
 #ifndef WATTLE_COORDINATOR_REVOCATION_LINES_H_
 #define WATTLE_COORDINATOR_REVOCATION_LINES_H_
 
@@ -29,7 +29,7 @@ bool Has(const core::State& state, const JournalPosition& position);
 
 struct KeptLine {
   enum class Kind {
-    kOldRevoked,  // Of earlier versions, which wrote neither time nor position.
+    kOldRevoked,  // Written by earlier versions, without time and position.
     kRevoked,
     kWaits,
     kToken,
@@ -37,13 +37,13 @@ struct KeptLine {
   Kind kind = Kind::kRevoked;
   absl::Time at = {};  // When it was written. Not of kOldRevoked.
   JournalPosition position = {};
-  // Of a revocation: kind, id, key and reason. Of a board that waits: the whole record.
+  // For a revocation only kind, id, key and reason; for a board that waits the whole record.
   v1::IdentityRecord identity = {};
-  // Of a token.
+  // Set in a token's line.
   std::string token_id = {};
   absl::Time token_ends = {};
   bool token_revoked = false;
-  int token_used = 0;  // Of one that is neither revoked nor spent; else 0.
+  int token_used = 0;  // 0 if the token is revoked or spent.
 };
 
 // What the line is about: a later line about the same replaces it.

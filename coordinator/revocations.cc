@@ -57,7 +57,7 @@ bool IsForgotten(const core::State& state, const KeptLine& line) {
          (line.token_used == 0 || token->used() < line.token_used);
 }
 
-// Of two lines of a token: uses only grow, then it is spent, or revoked.
+// Orders two lines of a token: its uses only grow, until it is spent or revoked.
 bool IsNews(const KeptLine& line, const KeptLine& known) {
   const auto rank = [](const KeptLine& one) {
     const bool is_spent = !one.token_revoked && one.token_used == 0;

@@ -40,7 +40,7 @@ class Revocations {
 
   // What the journal lacks, because an older backup was restored, holds in it again when this
   // returns: whoever has the name of a later revocation is revoked, whatever their key. Keeps what
-  // the journal alone knows, and drops tokens that have ended. Returns how many lines of the file
+  // only the journal knows, and drops tokens that have ended. Returns how many lines of the file
   // hold again.
   absl::StatusOr<int> Agree(runtime::Runtime& runtime) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -51,7 +51,7 @@ class Revocations {
   static absl::StatusOr<Lines> ReadLines(const std::string& path);
   // One line holds in the journal again. False: it held.
   static absl::StatusOr<bool> HoldAgain(runtime::Runtime& runtime, const KeptLine& line);
-  // What the journal says of somebody or a token takes the place of the lines about it.
+  // The journal's state of a person, a board or a token replaces the lines about it.
   void Take(const core::State& state, absl::Time now, const v1::IdentityRecord& identity)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Take(absl::Time now, const v1::EnrolmentToken& token) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -64,8 +64,8 @@ class Revocations {
   const std::string path_;
   absl::Mutex mutex_;
   Lines lines_ ABSL_GUARDED_BY(mutex_);
-  int64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of the lines.
-  int64_t written_ ABSL_GUARDED_BY(mutex_) = 0;  // That many changes are in the file.
+  int64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // Changes of the lines.
+  int64_t written_ ABSL_GUARDED_BY(mutex_) = 0;  // Changes that are in the file.
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -53,7 +53,7 @@ class RevocationsTest : public testing::Test {
   void Do(core::Command command) {
     ASSERT_THAT(runtime_->PostAndWait(std::move(command), kPatience).status, IsOk());
   }
-  // Of a device.
+  // Makes a token for a device.
   void MakeToken(const std::string& token_id, bool approve = false, int uses = 1) {
     v1::EnrolmentToken token;
     token.set_token_id(token_id);
@@ -95,7 +95,7 @@ class RevocationsTest : public testing::Test {
     return *runtime_->Version()->tokens.Find(id);
   }
   [[nodiscard]] std::string File() const { return *ReadWholeFile(data_ + "/revocations"); }
-  // As the service does it.
+  // Revokes by the same steps as the service.
   void Revoke(const std::string& kind, const std::string& id) {
     Do(core::RevokeIdentity{kind, id, "left in a train", "ann"});
     EXPECT_THAT(revocations_->Keep(*runtime_, kind, id), IsOk());

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The folder of an identity, which its user alone may read:
+// The folder of an identity, which only its user may read:
 //   key.pem          made here; never leaves the folder, and stays the same when it is renewed
 //   request.pem      the signing request, sent again when an answer was lost
 //   roots.pem        by which the coordinator is judged
@@ -31,7 +31,7 @@ struct Identity {
   std::string coordinator;  // HOST:PORT
   std::string uri;          // "spiffe://FLEET/device/ID"
   std::string roots_pem;
-  absl::Time not_before;  // Of the certificate. It was signed then, so it cannot be earlier now.
+  absl::Time not_before;  // The certificate's begin: the present time is not earlier.
   absl::Time not_after;
   bool renewal_asked = false;  // The file renew is there.
 
@@ -43,8 +43,8 @@ struct Identity {
 // read, or that is not the certificate's.
 absl::StatusOr<Identity> Load(const std::string& folder);
 
-// "spiffe://FLEET/person/ID" of the certificate alone: also where its key cannot be used. Errors:
-// kNotFound before the enrolment is complete; kInvalidArgument for what is no certificate.
+// "spiffe://FLEET/person/ID" of the certificate, which needs no usable key. Errors: kNotFound
+// before the enrolment is complete; kInvalidArgument for what is no certificate.
 absl::StatusOr<std::string> UriIn(const std::string& folder);
 
 // The files of the key and of the certificate, which is replaced when it is renewed.
@@ -60,15 +60,15 @@ struct HandshakeCallbacks {
 };
 
 // Credentials that show the certificate and judge the coordinator: its chain, its name, and its
-// expiry at the later of the clock and the begin of the own certificate. So a board whose clock
-// stands at 1970 connects. Roots that a renewal brought count from the next handshake on. Where the
-// coordinator shows a certificate of another issuer than the own one, the fleet's root was changed:
-// the handshake makes the file renew. clock: must outlive the credentials.
+// expiry at the later of the clock and the begin of the own certificate. This lets a board connect
+// whose clock stands at 1970. Roots that a renewal brought count from the next handshake on. Where
+// the coordinator shows a certificate of another issuer than the own one, the fleet's root was
+// changed: the handshake makes the file renew. clock: must outlive the credentials.
 std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
                                                         const Clock& clock,
                                                         HandshakeCallbacks callbacks = {});
 
-// kTpm: the file key.pem has what this machine's TPM alone can open.
+// kTpm: only this machine's TPM can open what the file key.pem has.
 enum class KeyPlace { kFile, kTpm };
 
 // The folder's key and signing request; makes them at the first call. Errors: kFailedPrecondition

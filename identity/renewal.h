@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Renews an identity while its program runs: looks at once, then about every hour, and when it is
-// asked to. A failure is told and tried again; it ends nothing else. One thread of its own.
+// Renews an identity while its program runs: checks at once, then about every hour, and on request.
+// A failure is reported and the renewal tried again; nothing else ends. One thread of its own.
 // Thread-safe.
 #ifndef WATTLE_IDENTITY_RENEWAL_H_
 #define WATTLE_IDENTITY_RENEWAL_H_
@@ -39,7 +39,7 @@ class Renewal {
   void Run();
   void TryToRenew(const std::string& coordinator);
 
-  Identity identity_;  // The thread's, as told_ is: the latest failure that was told.
+  Identity identity_;  // Used by the thread, as is told_, the latest reported failure.
   std::string told_;
   const Clock& clock_;
   const Told on_note_;

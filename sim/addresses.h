@@ -14,7 +14,7 @@ namespace wattle::sim {
 
 class Addresses {
  public:
-  // The coordinator's first address, where uninformed boards look.
+  // The coordinator's first address, to which boards connect that know no other.
   static constexpr const char* kFirst = "farm-0:7410";
 
   [[nodiscard]] const std::string& coordinator() const { return coordinator_; }

@@ -129,7 +129,7 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] int64_t stream() const { return stream_; }  // 0: none
   // The present address in its rounds over the known coordinator addresses.
   [[nodiscard]] const std::string& address() const { return addresses_[address_]; }
-  // Whether the worker itself can tell another journal from its own, and then disconnects.
+  // Whether the worker itself recognizes another journal than its own, and then disconnects.
   [[nodiscard]] bool tells_strangers() const;
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
   [[nodiscard]] int64_t incarnation() const { return incarnation_; }

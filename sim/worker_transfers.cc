@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The transfers of a simulated worker: fetches, and uploads of results and checkpoints. They cross
+// The transfers of a simulated worker: fetches, and uploads of results and checkpoints. Files cross
 // the link in pieces. Received bytes stay, and the next try continues after them.
 #include <algorithm>
 #include <string>

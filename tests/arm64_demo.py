@@ -5,7 +5,7 @@
 A coordinator and one emulated Raspberry Pi 5, all of them arm64 programs that qemu runs on this machine: a person logs in, a board
 enrols, model and data are pushed, a job is planned, the model is fine-tuned for a few steps, evaluated before and after, and answers in
 int8. What the demo does on three boards and in full would take hours under qemu. Then this machine's own programs do the same, and the
-figures have to agree. It shows that the programs work on arm64, not how fast they are.
+figures have to agree. This shows that the programs work on arm64, not how fast they are.
 
 The runner is not shut off from the machine here (--isolation=none): a filter would see qemu's system calls.
 Wants build/arm64 and build/arm64-sysroot, which ./dev arm64 makes, and for the comparison the programs of ./dev build.
@@ -27,7 +27,7 @@ WRAPPERS = ROOT / "build/arm64/under-qemu"
 OWN = ROOT / "build/release/bin"
 DEMO = ROOT / "deploy/demo"
 PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner")
-CPU = "cortex-a76"  # Of the Raspberry Pi 5.
+CPU = "cortex-a76"  # The Raspberry Pi 5's.
 QUESTIONS = 8
 ANSWERED = 3
 FINETUNE = {"finetune.steps": 6, "finetune.batch_size": 2, "finetune.warmup_steps": 1, "finetune.checkpoint_every_steps": 3}

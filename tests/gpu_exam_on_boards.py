@@ -55,7 +55,7 @@ if sys.argv[-1] == "full":
 print("step_seconds=0.25")
 """,
 }
-# As on JetPack 6: the GPU has no memory of its own.
+# JetPack 6 prints this: the GPU has no memory of its own.
 NVIDIA_SMI = """
 import sys
 print("[N/A]" if sys.argv[1] == "--query-gpu=memory.used" else "Orin (nvgpu), 540.3.0, [N/A], [N/A], [N/A]")

@@ -21,11 +21,11 @@ GUIDE_WORDS, CHANGELOG_WORDS, CHANGELOG_SENTENCES, CELL_WORDS = 35, 30, 2, 40
 
 # kind: (most in pages, most in comments)
 BOUNDS = {
-    "alone": (2, 69),  # the word where "only" is meant
-    "of": (0, 89),  # a comment, or a sentence of a page, that begins with "Of"
-    "pronoun": (0, 64),  # a sentence that begins with It, That, So or They
-    "fragment": (0, 37),  # "As place.h does.", "The same for a class.", "Likewise …"
-    "person": (0, 56),  # a verb of people for a program: see PERSON
+    "alone": (0, 3),  # the word where "only" is meant
+    "of": (0, 0),  # a comment, or a sentence of a page, that begins with "Of"
+    "pronoun": (0, 0),  # a sentence that begins with It, That, So or They
+    "fragment": (0, 0),  # "As place.h does.", "The same for a class.", "Likewise …"
+    "person": (0, 1),  # a verb of people for a program: see PERSON
     "cell": (0, 0),  # a cell of a table above CELL_WORDS
 }
 
@@ -141,7 +141,7 @@ def comments(path, text):
 
 def kinds(sentence):
     """The kinds of a sentence, as BOUNDS names them."""
-    yield from ["alone"] * len(re.findall(r"(?<!let )\balone\b", sentence))
+    yield from ["alone"] * len(re.findall(r"(?<!let )\balone\b(?!\.\w)", sentence))
     if re.match(r"(?:It|That|So|They)\b", sentence):
         yield "pronoun"
     if re.match(r"As [^,]*$|Likewise\b|The same(?:[.,:;]| (?:for|as|of|in|on|with|from|at|to|by|but)\b)", sentence):

@@ -19,7 +19,7 @@ struct PeerPatience {
 
 struct ConnectionLimits {
   size_t connections_max = 512;              // Open at once.
-  size_t connections_per_address_max = 128;  // Of them from one address.
+  size_t connections_per_address_max = 128;  // From one address.
   PeerPatience patience;
 };
 

@@ -75,7 +75,7 @@ class SocketStream final : public httplib::Stream {
   std::unique_ptr<tls::ServerSession> session_;  // Null: plain text.
   absl::Duration waited_;                        // For this request.
   bool in_handshake_ = false;  // Until the first request begins, which goes on with that wait.
-  size_t head_bytes_ = 0;      // Of this request, as far as read.
+  size_t head_bytes_ = 0;      // Read so far of this request's head.
   int line_ends_ = 0;          // In a row, as far as read; 2: the head is at its end.
   std::array<char, 4096> buffer_ = {};
   size_t begin_ = 0;  // What is unread of buffer_.

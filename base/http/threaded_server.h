@@ -3,8 +3,8 @@
 // The HTTP library's server with a thread for each connection. While the most connections are open,
 // a new one takes the place of the connection whose request has kept the server waiting the
 // longest: whoever drips bytes into many connections, or stops in the middle of the handshake of
-// TLS, holds up nobody else. Beyond its share an address takes the place of its own connections
-// alone. Thread-safe.
+// TLS, holds up nobody else. An address beyond its share only takes the place of its own
+// connections. Thread-safe.
 #ifndef WATTLE_BASE_HTTP_THREADED_SERVER_H_
 #define WATTLE_BASE_HTTP_THREADED_SERVER_H_
 
@@ -34,8 +34,9 @@ struct Accepted {
 
 class ThreadedServer final : public httplib::Server {
  public:
-  // context: of HTTPS, must outlive the server; a request then has its connection in Request::ssl,
-  // and null there for a peer that spoke plain text, which wants to be told. Null: HTTP.
+  // context: null serves HTTP. Otherwise the server speaks HTTPS with it, and it must outlive the
+  // server; Request::ssl is the request's connection, or null for a peer that spoke plain text and
+  // needs an answer that says so.
   ThreadedServer(const ConnectionLimits& limits, tls::ServerContext* context);
 
   // The library listens with a backlog of five, beyond which the kernel drops new connections for a
@@ -56,7 +57,7 @@ class ThreadedServer final : public httplib::Server {
   struct Connection {
     int socket = -1;
     std::unique_ptr<tls::ServerSession> session = nullptr;  // The handshake was before; else none.
-    std::string address;                                    // Of the peer, as ShareOf says.
+    std::string address;                                    // The peer's, by ShareOf.
     uint64_t request = 0;  // Grows with each request of the server.
     bool waits = false;    // For its peer.
     bool given_up = false;

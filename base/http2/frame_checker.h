@@ -21,17 +21,18 @@
 namespace wattle::http2 {
 
 // Frames that cost the server an answer or a closed stream, without moving data: resets of streams,
-// pings, settings, priorities, empty data, unknown frames. As many calls as one caller may make.
+// pings, settings, priorities, empty data, unknown frames. The limits equal those of one caller's
+// calls.
 inline constexpr double kControlFramesPerSecond = 500;
 inline constexpr double kControlFramesAtOnce = 2'000;
 // Permissions to send more, each a few bytes: a client that gets much data sends many.
 inline constexpr double kWindowUpdatesPerSecond = 2'000;
 inline constexpr double kWindowUpdatesAtOnce = 10'000;
 inline constexpr size_t kBytesForAWindowUpdate = 512;
-// Of one header block.
+// In one header block.
 inline constexpr int kContinuationsMax = 8;
 
-// So many at once, and so many a second in the long run.
+// A token bucket: `at_once` at most in a burst, and `per_second` in the long run.
 class Allowance {
  public:
   Allowance(double per_second, double at_once)
@@ -70,7 +71,7 @@ class FrameChecker {
   absl::Status TakePreface(absl::string_view& bytes, std::string& passed);
   absl::Status TakeHead(absl::string_view& bytes, Monotonic now, std::string& passed);
   absl::Status BeginFrame(Monotonic now, std::string& passed);
-  // Of the present frame, whose payload is in payload_.
+  // Ends the current frame, whose payload is in payload_.
   absl::Status EndFrame(std::string& passed);
   absl::Status CheckControlFrame() const;
   absl::Status TakeHeaders(std::string& passed);
@@ -82,13 +83,13 @@ class FrameChecker {
 
   const std::string field_;
   absl::Status broken_;
-  size_t preface_bytes_ = 0;  // So many have come.
-  std::string head_bytes_;    // Of a frame's head, as far as it has come.
+  size_t preface_bytes_ = 0;  // Received so far.
+  std::string head_bytes_;    // The part of a frame's head that has come.
   Head head_;
-  size_t payload_left_ = 0;  // Of the present frame.
+  size_t payload_left_ = 0;  // In the current frame.
   bool in_frame_ = false;
   bool streams_through_ = false;  // The payload is passed as it comes.
-  std::string payload_;           // Of a frame that is looked at whole.
+  std::string payload_;           // Kept if the frame is checked as a whole.
   bool in_block_ = false;         // Only continuations of block_ may come.
   std::string block_;
   uint32_t block_stream_ = 0;

@@ -12,7 +12,7 @@
 namespace wattle::http2 {
 namespace {
 
-// Of an integer after its prefix: values up to 2^28 - 1.
+// The bytes of an integer after its prefix, for values up to 2^28 - 1.
 constexpr int kIntegerBytesMax = 4;
 // RFC 7541: entries of the static table, and of a dynamic one of 4 KiB at 32 bytes each.
 constexpr uint32_t kIndexMax = 61 + 4096 / 32;

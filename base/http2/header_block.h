@@ -14,10 +14,10 @@
 
 namespace wattle::http2 {
 
-// Of a block as it travels. gRPC's clients send less than 1 KiB.
+// The size of a block as sent. gRPC's clients send less than 1 KiB.
 inline constexpr size_t kHeaderBlockBytesMax = size_t{16} << 10;
-// Of a block. A field may stand for an entry of the dynamic table, which has 4 KiB at most: few
-// bytes could mean many.
+// The fields of a block. A field may refer to an entry of the dynamic table, which has up to 4 KiB,
+// so a few bytes can expand to many.
 inline constexpr size_t kFieldsMax = 100;
 // Errors: kInvalidArgument for a block that no client of gRPC sends.
 absl::Status CheckHeaderBlock(absl::string_view block);

@@ -54,14 +54,15 @@ struct CertificateContent {
   Use use = Use::kClient;
   std::string public_key_pem;
   std::string common_name;
-  std::string uri = {};  // Empty: none. So are the lists below.
+  std::string uri = {};  // Empty: none, as in the lists below.
   std::vector<std::string> dns_names = {};
   std::vector<std::string> addresses = {};
   absl::Time not_before;
   absl::Time not_after;
 };
-// Signs with the key of `issuer_pem`; an empty issuer_pem makes a certificate that signs itself. A
-// root that another root signs lets those who know that one alone trust what the new root signs.
+// Signs with the key of `issuer_pem`; an empty issuer_pem makes a certificate that signs itself. If
+// an old root signs the new one, a peer that knows only the old root accepts what the new one
+// signs.
 absl::StatusOr<std::string> SignCertificate(const CertificateContent& content,
                                             absl::string_view issuer_pem,
                                             absl::string_view issuer_key_pem);
@@ -70,7 +71,7 @@ struct CertificateFacts {
   std::string serial;  // Hex digits.
   std::vector<std::string> uris;
   std::vector<std::string> dns_names;
-  std::vector<std::string> addresses;  // As inet_ntop writes them.
+  std::vector<std::string> addresses;  // In the format of inet_ntop.
   absl::Time not_before;
   absl::Time not_after;
   std::string public_key_sha256;  // Raw, of the SubjectPublicKeyInfo.

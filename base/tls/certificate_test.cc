@@ -80,7 +80,8 @@ TEST_F(CertificateTest, AChainIsOfItsRootAndForItsUse) {
               StatusIs(absl::StatusCode::kUnauthenticated, testing::_));
 }
 
-// More fleets than are kept parsed, and several threads: each chain leads to its own root alone.
+// With more fleets than the cache holds, and several threads, each chain leads only to its own
+// root.
 TEST_F(CertificateTest, WhatIsKeptOfOneFleetServesNoOther) {
   struct Fleet {
     Signer root = MakeSigner(Use::kRoot, "root", nullptr);

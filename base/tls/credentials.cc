@@ -26,8 +26,9 @@ using grpc::experimental::ExternalCertificateVerifier;
 using grpc::experimental::FileWatcherCertificateProvider;
 using grpc::experimental::TlsCustomVerificationCheckRequest;
 
-// TLS 1.2 suites of pre-shared keys alone: gRPC offers no such key, so no handshake of TLS 1.2 can
-// succeed. The suites of TLS 1.3 are another list, which stays. gRPC 1.51 has no minimum version.
+// The only TLS 1.2 suite needs a pre-shared key. gRPC offers no such key, so no handshake of TLS
+// 1.2 can succeed. The suites of TLS 1.3 are another list, which stays. gRPC 1.51 has no minimum
+// version.
 constexpr char kNoSuiteOfTls12[] = "PSK-AES256-GCM-SHA384";
 constexpr unsigned kClientReadsAgainSeconds = 10;
 
@@ -114,7 +115,7 @@ std::shared_ptr<grpc::ChannelCredentials> Client(
   options.set_certificate_provider(provider);
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
-  // The verifier alone judges; gRPC's own check knows neither our time nor our names.
+  // Only the verifier decides, because gRPC's own check knows neither our time nor our names.
   options.set_verify_server_certs(false);
   options.set_check_call_host(false);
   options.set_certificate_verifier(ExternalCertificateVerifier::Create<Verifier>(std::move(check)));

@@ -19,7 +19,7 @@
 
 namespace wattle::tls {
 
-// Leaves TLS 1.3 alone, in this process. Call it before gRPC starts and before any thread.
+// Makes TLS 1.3 the only version in this process. Call it before gRPC starts and before any thread.
 void UseTls13Alone();
 
 // The files of a certificate. A server reads them again every second and a client every 10 s, so
@@ -45,7 +45,7 @@ struct ServerRules {
   std::function<absl::Time()> now;
   // Called in the handshake with what the server shows, once it is accepted.
   std::function<void(const CertificateFacts&)> on_accepted = [](const CertificateFacts&) {};
-  // Called in the handshake with why the server is refused, of which a caller hears little.
+  // Called in the handshake with why the server is refused; gRPC's own error says little about it.
   std::function<void(const absl::Status&)> on_refused = [](const absl::Status&) {};
 };
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,

@@ -35,7 +35,7 @@ using ContextOwner = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
 using ConnectionOwner = std::unique_ptr<SSL, Freer<SSL_free>>;
 
 constexpr size_t kAnswerBytesMax = size_t{256} << 10;
-constexpr unsigned char kHttp11[] = "\x08http/1.1";  // As ALPN has names (RFC 7301).
+constexpr unsigned char kHttp11[] = "\x08http/1.1";  // ALPN's format (RFC 7301).
 constexpr absl::string_view kCodeHeader = "wattle-status:";
 
 absl::Status Late(const HttpsRequest& request) {

@@ -23,7 +23,7 @@ struct HttpsRequest {
 };
 
 struct HttpsAnswer {
-  int status = 0;  // Of HTTP.
+  int status = 0;  // HTTP status code.
   // The value of the header Wattle-Status, a canonical code; 0 without it.
   int code = 0;
   std::string body;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Files that their user alone may read: keys, tokens, journals. Thread-safe.
+// Files that only their user may read: keys, tokens, journals. Thread-safe.
 #ifndef WATTLE_BASE_TLS_PRIVATE_FILE_H_
 #define WATTLE_BASE_TLS_PRIVATE_FILE_H_
 

@@ -55,7 +55,8 @@ bool AddRoots(const std::string& roots_pem, SSL_CTX* context) {
   return added;
 }
 
-// Of a client that shows its own certificate alone, such as most browsers, these lead to the root.
+// Adds the issuers of our own certificate. Clients such as most browsers send only their own
+// certificate, and these issuers link it to the root.
 bool AddIssuers(SSL_CTX* context) {
   STACK_OF(X509)* own = nullptr;
   bool added = SSL_CTX_get0_chain_certs(context, static_cast<void*>(&own)) == 1;

@@ -29,7 +29,7 @@ struct HexPart {
 
 struct Whole {
   absl::string_view token;
-  absl::string_view form;  // As it should be.
+  absl::string_view form;  // The expected form.
 };
 
 // Between colons; an address in brackets is one part.

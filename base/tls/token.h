@@ -17,7 +17,7 @@ namespace wattle::tls {
 inline constexpr int kTokenIdBytes = 8;
 inline constexpr int kTokenSecretBytes = 16;
 
-// Of a token for a device or a person.
+// The prefix of a token for a device or a person.
 inline constexpr absl::string_view kTokenPrefix = "wattle1:";
 
 struct Token {
@@ -39,13 +39,14 @@ struct ServiceToken {
 std::string FormatServiceToken(const ServiceToken& token);
 // Errors: as ParseToken.
 absl::StatusOr<ServiceToken> ParseServiceToken(absl::string_view text);
-// Of an HTTP request's header Authorization: "Bearer wattle-service:...". Errors: as ParseToken.
+// Parses an HTTP request's header Authorization: "Bearer wattle-service:...". Errors: as
+// ParseToken.
 absl::StatusOr<ServiceToken> ParseAuthorization(absl::string_view header);
 
 // A token for workers' pages. The coordinator does not know it.
 std::string FormatPageToken(const ServiceToken& token);
-// Of a request's header Authorization: "Bearer wattle-page:...". Errors: as ParseToken; one that
-// shows a service's token says that the board has seen it.
+// Parses a request's header Authorization: "Bearer wattle-page:...". Errors: as ParseToken; the
+// error for a service's token says that the board has now seen that token.
 absl::StatusOr<ServiceToken> ParsePageAuthorization(absl::string_view header);
 
 }  // namespace wattle::tls

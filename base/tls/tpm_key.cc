@@ -62,8 +62,8 @@ class Tpm {
 
   absl::Mutex mutex_;
   OSSL_LIB_CTX* library_ ABSL_GUARDED_BY(mutex_) = nullptr;        // With the provider.
-  std::map<std::string, EVP_PKEY*> keys_ ABSL_GUARDED_BY(mutex_);  // Of the TPM, by their PEM.
-  const int key_index_;  // Of an EC_KEY's further data: the key of the TPM.
+  std::map<std::string, EVP_PKEY*> keys_ ABSL_GUARDED_BY(mutex_);  // The TPM's keys, by their PEM.
+  const int key_index_;  // Index of the TPM's key in an EC_KEY's extra data.
   EC_KEY_METHOD* const method_;
   // gRPC starts the engine for each channel and never ends it, so OpenSSL does not free it at exit.
   ENGINE* const engine_;

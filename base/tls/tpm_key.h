@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Keys that never leave the machine's TPM, by OpenSSL's provider tpm2 (Debian: tpm2-openssl). A
-// key's PEM, "TSS2 PRIVATE KEY", is a text that this TPM alone can open. The provider is loaded at
-// the first such key, into a library context of its own, so that other keys do not notice it. It is
-// not made for threads, so that all its work is done under one lock. Thread-safe.
+// key's PEM, "TSS2 PRIVATE KEY", is a text that only this TPM can open. The provider is loaded at
+// the first such key, into a library context of its own, so that other keys do not notice it. The
+// provider is not thread-safe, so one lock covers all its work. Thread-safe.
 #ifndef WATTLE_BASE_TLS_TPM_KEY_H_
 #define WATTLE_BASE_TLS_TPM_KEY_H_
 
@@ -26,8 +26,8 @@ absl::StatusOr<std::string> NewTpmKey();
 // kInvalidArgument for a key of another TPM.
 absl::StatusOr<evp_pkey_st*> OpenTpmKey(const std::string& key_pem);
 
-// gRPC reads keys by itself, and would ask the provider from many threads. It takes this text in
-// place of the key of the file.
+// gRPC reads keys by itself, and would use the provider from many threads. Give gRPC this text in
+// place of the file's key.
 std::string GrpcTextOfTpmKey(const std::string& key_path);
 
 }  // namespace wattle::tls

@@ -11,7 +11,7 @@ namespace wattle {
 namespace {
 
 constexpr size_t kReadBytes = size_t{16} << 10;  // A record of TLS.
-// So often a connection reads or writes before the others of its thread have their turn.
+// Reads and writes of one connection before the next connection of its thread has its turn.
 constexpr int kMovesOfATurn = 32;
 // A buffer that grew beyond this is given back once it is empty: most connections are quiet.
 constexpr size_t kKeptBytes = 1024;
@@ -101,7 +101,7 @@ bool Connection::ReadServer() {
   }
   std::array<char, kReadBytes> bytes;
   const ssize_t got = recv(server_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-  // What comes after a read that was not full is told of anew.
+  // After a read that was not full, epoll reports new bytes.
   server_readable_ = got == static_cast<ssize_t>(bytes.size()) || (got > 0 && server_hangs_up_);
   if (got <= 0) {
     server_ended_ = !MayGoOn(got);

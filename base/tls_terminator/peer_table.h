@@ -20,7 +20,7 @@ namespace wattle {
 
 inline constexpr char kConnectionField[] = "wattle-connection";
 
-// As the handshake has proved it.
+// The peer that the handshake has proved.
 struct Peer {
   std::string host;             // A numeric address, as PeerHost of coordinator/rpc has it.
   std::string certificate_pem;  // Leads to a root of the fleet; may have expired.

@@ -164,7 +164,7 @@ class TlsTerminator::Loop {
     Monotonic since;
     std::list<Open*>::iterator in_handshake;
     bool has_turn = false;      // Is in turns_ or handshake_turns_.
-    bool watches_room = false;  // Of the server's socket.
+    bool watches_room = false;  // Whether the server's socket is watched for room.
     bool ended = false;
   };
 
@@ -225,7 +225,7 @@ TlsTerminator::Loop::~Loop() {
   }
   for (auto& [key, open] : open_) {
     if (open->connection.has_begun()) {
-      (void)open->connection.Pump(Clock::Real().Boottime());  // What the server said last.
+      (void)open->connection.Pump(Clock::Real().Boottime());  // Passes the server's last bytes.
     }
     terminator_.counts_->Leave(open->place);
   }
@@ -450,9 +450,9 @@ void TlsTerminator::Loop::Accept(int listening, Monotonic now) {
     }
     const int descriptor = socket.get();
     pollfd state = {descriptor, POLLRDHUP, 0};
-    std::unique_ptr<tls::ServerSession> session =
-        poll(&state, 1, 0) > 0 ? nullptr  // It has given up: a handshake would be in vain.
-                               : terminator_.context_->Accept(descriptor);
+    std::unique_ptr<tls::ServerSession> session = poll(&state, 1, 0) > 0
+                                                      ? nullptr  // The client has given up.
+                                                      : terminator_.context_->Accept(descriptor);
     if (session == nullptr) {
       terminator_.counts_->Leave({.share = share});
       continue;
@@ -498,7 +498,7 @@ absl::Status TlsTerminator::Serve(Callbacks callbacks) {
 
 void TlsTerminator::StopAccepting() {
   for (const UniqueDescriptor& one : listening_->sockets) {
-    (void)shutdown(one.get(), SHUT_RDWR);  // Whoever comes is told at once.
+    (void)shutdown(one.get(), SHUT_RDWR);  // New clients are refused at once.
   }
   for (const std::unique_ptr<Loop>& loop : loops_) {
     loop->StopAccepting();

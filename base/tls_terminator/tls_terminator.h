@@ -26,7 +26,7 @@ namespace wattle {
 class TlsTerminator {
  public:
   struct Limits {
-    int connections = 0;  // At once; 0: as many as come. So are the next two.
+    int connections = 0;  // At once; 0: no limit, as in the next two.
     int connections_per_address = 0;
     int connections_per_identity = 0;
     absl::Duration handshake_patience = absl::Seconds(20);

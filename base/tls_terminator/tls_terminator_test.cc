@@ -120,7 +120,7 @@ class TlsTerminatorTest : public testing::Test {
     http2_.pop_front();
     return first;
   }
-  // So many bytes, or all until the end.
+  // Reads `most` bytes, or all until the end.
   static std::string ReadFrom(int socket, size_t most) {
     std::string all;
     std::array<char, 4096> bytes = {};
@@ -139,7 +139,7 @@ class TlsTerminatorTest : public testing::Test {
   std::string root_;
   tls::CertificateFiles server_;
   tls::CertificateFiles client_;
-  tls::CertificateFiles other_;  // Of another root.
+  tls::CertificateFiles other_;  // Signed by another root.
   absl::Mutex mutex_;
   std::deque<UniqueDescriptor> http2_;
   std::deque<std::string> noted_;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A coordinator for tests. It serves real gRPC on a free port of the loopback, answers with the
+// A coordinator for tests, which serves real gRPC on a free port of the loopback, answers with the
 // messages of sample_messages.h, and makes faults on demand. The fake decides nothing. gRPC's
 // threads share the fields below `mutex`.
 #ifndef WATTLE_CLI_TESTING_FAKE_COORDINATOR_H_

@@ -13,8 +13,8 @@
 namespace wattle::core {
 
 // Why the job would fail on every device, with the remedy; empty if nothing is known against the
-// job. CertainFailure reads the spec and the records of its inputs. It finds a sequence longer than
-// the model's context, and a quantized model that is to be trained or quantized again.
+// job. CertainFailure reads the spec and the records of its inputs, and finds a sequence longer
+// than the model's context, and a quantized model that is to be trained or quantized again.
 std::string CertainFailure(const v1::JobSpec& spec,
                            const std::vector<scheduler::InputView>& inputs);
 

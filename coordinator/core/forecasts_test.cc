@@ -199,7 +199,7 @@ TEST_F(ForecastsTest, BadForecastsAreRefusedWithTheHour) {
 
 TEST_F(ForecastsTest, NightByThePlaceIsNightToo) {
   v1::DeviceRecord& device = fleet_.state.devices.Mutable(DeviceId("device-1"));
-  device.mutable_ledger()->clear_harvest_power_watts_by_hour();  // It has seen no sun.
+  device.mutable_ledger()->clear_harvest_power_watts_by_hour();  // No sun seen yet.
   ASSERT_THAT(Push(ForecastOf(kHourNow + 9, {3, 18})), IsOk());
   v1::Policy policy;
   policy.set_name("mast");

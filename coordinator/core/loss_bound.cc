@@ -122,7 +122,7 @@ std::string LossBound::WhyNone(const v1::PlanResponse& plan) const {
   std::string first;
   for (const v1::Candidate& candidate : plan.candidates()) {
     if (candidate.permanent()) {
-      continue;  // It could not run the job anyway.
+      continue;  // The device could not run the job anyway.
     }
     const auto view = std::find_if(snapshot_.devices.begin(), snapshot_.devices.end(),
                                    [&](const scheduler::DeviceView& one) {

@@ -39,7 +39,7 @@ class LossBoundTest : public testing::Test {
                              fleet_.state.profiles)
         ->checkpoint_bytes;
   }
-  // A job ended without a result. It wrote two checkpoints, of this time each.
+  // A job that ended without a result and wrote two checkpoints of this time each.
   void Train(const v1::JobSpec& spec, double seconds) {
     const std::string id = std::to_string(++jobs_);
     Do(fleet_.state, fleet_.observations, SubmitJob{spec, id});

@@ -22,8 +22,9 @@ absl::Status InOneLine(const absl::Status& refusal);
 
 // path: position of the message, for errors; empty: the message is the outermost.
 
-// Refuses fields and enum values that this version does not know. They come from a newer client,
-// and a job that ignores them would not be the job that was asked for. Errors: kUnimplemented.
+// Refuses fields and enum values that this version does not know. Such fields come from a newer
+// client, and a job that ignores them would not be the job that was asked for. Errors:
+// kUnimplemented.
 absl::Status RefuseUnknown(const google::protobuf::Message& message, const std::string& path);
 
 // Checks the length of every text of the message, also in nested messages and lists. Prompts have

@@ -236,7 +236,7 @@ TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnTheSameBoard) {
   EXPECT_EQ(boards.Job("j1").state(), v1::JOB_STATE_ACTIVE);  // The job waits behind j2 now.
 }
 
-// The same for a job that waits on another board.
+// An attempt leaves in the same way for a job that waits on another board.
 TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnAnotherBoard) {
   boards.Add("busy", 1);
   boards.observations.devices[DeviceId("busy")].takes_queued = true;

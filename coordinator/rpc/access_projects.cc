@@ -79,7 +79,7 @@ grpc::Status AccessService::RemoveProject(grpc::ServerContext* context,
   return ToGrpc(remove());
 }
 
-// Who is of a project beside them is told to its members.
+// A project's members see its other members.
 grpc::Status AccessService::ListProjects(grpc::ServerContext* context,
                                          const v1::ListProjectsRequest* request,
                                          v1::ListProjectsResponse* response) {

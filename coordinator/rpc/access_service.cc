@@ -77,8 +77,8 @@ v1::IdentityRecord Shown(const v1::IdentityRecord& record) {
   return shown;
 }
 
-// A token by which somebody may still enrol. A service's token is told also past its end, for that
-// is why a scraper is refused.
+// A token by which somebody may still enrol. A service's token is listed past its end too, because
+// its end explains why a scraper is refused.
 bool IsListed(const v1::EnrolmentToken& token, absl::Time now) {
   return !token.revoked() &&
          (token.kind() == core::kServiceKind ||

@@ -21,7 +21,7 @@
 
 namespace wattle::rpc {
 
-// As the access table has it.
+// The name in the access table.
 inline constexpr char kEnrollMethod[] = "POST /enroll";
 
 class AccessService final : public v1::AccessService::Service {
@@ -119,7 +119,7 @@ class AccessService final : public v1::AccessService::Service {
                                       absl::string_view done, absl::string_view again) const;
   // Ends the open streams of somebody who is revoked, beside a board's own one.
   void EndStreams(const std::string& kind, const std::string& id) const;
-  // Of an enrolment: the token, once it is spent, and a board that waits.
+  // Keeps an enrolment's token, once it is spent, and its board, if it waits.
   [[nodiscard]] absl::Status KeepEnrolled(const v1::EnrolmentToken& token,
                                           const std::string& id) const;
   // The numbers of the jobs, in memory and in the history, of which an attempt ended on the device

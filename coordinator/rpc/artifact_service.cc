@@ -92,7 +92,7 @@ std::vector<ChunkId> ChunksOf(const v1::Manifest& manifest) {
   return {chunks.begin(), chunks.end()};
 }
 
-// The same for what is another's and for what nobody has. hash: hexadecimal or raw.
+// One text for what is another's and for what nobody has. hash: hexadecimal or raw.
 std::string NotHere(absl::string_view what, const std::string& hash, bool for_device) {
   return absl::StrCat(
       what, " ", artifacts::IsArtifactId(hash) ? hash : absl::BytesToHexString(hash),
@@ -101,7 +101,7 @@ std::string NotHere(absl::string_view what, const std::string& hash, bool for_de
                    "what they have");
 }
 
-// What every board of the fleet may be told to run comes from operators alone.
+// Only operators add what every board of the fleet may have to run.
 absl::Status CheckMayRelease(const v1::ArtifactInfo& info, bool is_device,
                              const core::Scope& scope) {
   return info.kind() != v1::ARTIFACT_KIND_RELEASE || (!is_device && scope.all())
@@ -110,7 +110,7 @@ absl::Status CheckMayRelease(const v1::ArtifactInfo& info, bool is_device,
                    "info.kind: RELEASE: only an operator or an admin pushes releases; ask one");
 }
 
-// As a command has it: none for every project.
+// The projects of a command: none for every project.
 std::vector<std::string> OwnProjects(const core::Scope& scope) {
   return {scope.projects().begin(), scope.projects().end()};
 }
@@ -249,8 +249,8 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
       WATTLE_RETURN_IF_ERROR(CheckCouldFit(upload_bytes));
     }
     response->set_artifact_id(artifact.value());
-    // A chunk that the store has for others alone is told as missing: the caller proves by its
-    // bytes that he has it.
+    // A chunk that the store has only for others is reported as missing: the caller must send its
+    // bytes to prove that he has it.
     const std::vector<ChunkId> others = rights_.WithoutRight(
         *api_.runtime().Version(), asker.reader(), ChunksOf(request->manifest()));
     std::set<ChunkId> rest(others.begin(), others.end());

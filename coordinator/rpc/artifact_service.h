@@ -63,7 +63,7 @@ class ArtifactService final : public v1::ArtifactService::Service {
     std::string id;
     std::string person;  // Whose quota counts; empty: a device, or nobody who is proved to be one.
     bool is_device = false;
-    std::string counted;     // As of Caller.
+    std::string counted;     // The Caller's.
     std::string own_device;  // To whose leases it is restricted; empty: it is not.
     core::Scope scope;
     [[nodiscard]] ChunkRights::Reader reader() const {

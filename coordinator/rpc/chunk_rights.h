@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Who has a chunk: whoever may read an artifact with it, and whoever sent its bytes a short time
-// ago. A person reads the artifacts of his projects, and a board those that it is told to use. The
+// ago. A person reads the artifacts of his projects, and a board those that its work needs. The
 // store keeps one copy for all, and knowing a hash gives nothing. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_CHUNK_RIGHTS_H_
 #define WATTLE_COORDINATOR_RPC_CHUNK_RIGHTS_H_
@@ -31,7 +31,7 @@ class ChunkRights {
 
   struct Reader {
     core::Scope scope;
-    std::string who;          // Of NoteSent.
+    std::string who;          // From NoteSent.
     std::string device = {};  // Its id; empty: of a person, whose scope counts.
   };
 
@@ -53,7 +53,7 @@ class ChunkRights {
     std::set<artifacts::ChunkId> chunks;
     Monotonic last;
   };
-  // Of all artifacts that the reader may read.
+  // Reads the manifests of all artifacts that the reader may read.
   void ReadManifestsLocked(const core::State& state, const std::set<ArtifactId>& ids)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

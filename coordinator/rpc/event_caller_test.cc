@@ -61,7 +61,7 @@ class EventCallerTest : public ServerFixture {
     std::ofstream(path, std::ios::binary) << "bytes of " << info.name();
     return artifacts::Push(*v1::ArtifactService::NewStub(channel_), path, info);
   }
-  // Of the journal, after the event of this number.
+  // The journal's events after the event of this number.
   std::vector<v1::FleetEvent> EventsAfter(int64_t sequence) {
     const auto overview = runtime::Overview::Open(*runtime_);
     EXPECT_THAT(overview, IsOk());
@@ -152,8 +152,8 @@ TEST_F(EventCallerTest, EveryChangeSaysWhoAndFromWhere) {
       EXPECT_EQ(event.caller_address(), "127.0.0.1") << event.ShortDebugString();
     }
   }
-  // Of a call that is not made above: rows and roots, posted as their neighbours; a removal, which
-  // wants a board that has left; what boards do; and what is refused.
+  // Events of calls that are not made above: rows and roots, posted as their neighbours; a removal,
+  // which needs a board that has left; what boards do; and what is refused.
   const std::set<std::string> others = {
       "profiles_imported", "imported_profiles_removed", "authority_retired", "device_removed",
       "journal_opened",    "identity_enrolled",         "identity_renewed",  "device_doubled",

@@ -160,7 +160,7 @@ absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(const grpc::ServerC
 
 void Gate::NoteMessage(const grpc::ServerContextBase& context, int64_t bytes) const {
   if (bytes <= callers::kMessageBytesOfACall) {
-    return;  // As almost all: who calls need not be known.
+    return;  // Almost every message is small, and needs no search for its caller.
   }
   const absl::StatusOr<Caller> caller = CallerOf(context);
   callers_.NoteMessage(caller.ok() ? caller->counted() : callers::StrangerAt(HostOf(context)),

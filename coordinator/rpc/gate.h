@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The one gate of gRPC. It sees the method and the caller's certificate before any handler does,
-// also for health, reflection and methods that do not exist, and asks coordinator/callers. Where
-// the resource counts, the handler asks again with it. Calls come over the TlsTerminator, which
-// names their connection in kConnectionField, or over the socket of this machine's users, which
-// lets nobody name one. Thread-safe.
+// The one gate of gRPC sees the method and the caller's certificate before any handler does, also
+// for health, reflection and methods that do not exist, and asks coordinator/callers. Where the
+// resource counts, the handler asks again with it. Calls come over the TlsTerminator, which names
+// their connection in kConnectionField, or over the socket of this machine's users, which lets
+// nobody name one. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_GATE_H_
 #define WATTLE_COORDINATOR_RPC_GATE_H_
 
@@ -30,7 +30,7 @@ namespace wattle::rpc {
 using callers::Caller;
 using callers::kAnybody;
 
-// Of a worker's stream.
+// The method of a worker's stream.
 inline constexpr char kConnect[] = "/wattle.v1.FleetService/Connect";
 
 class Gate {
@@ -67,15 +67,15 @@ class Gate {
   absl::StatusOr<Caller> Check(const grpc::ServerContextBase& context, absl::string_view method,
                                const access::Resource& resource) const;
 
-  // Of which projects the caller may call the method. Errors: as CallerOf.
+  // The projects for which the caller may call the method. Errors: as CallerOf.
   absl::StatusOr<core::Scope> ScopeOf(const grpc::ServerContextBase& context,
                                       absl::string_view method) const;
 
   // Before a stream begins. Errors: as CallerOf; kResourceExhausted.
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(
       const grpc::ServerContextBase& context) const;
-  // Of a handler with a thread of its own, which may wait for its client: is cancelled if the
-  // caller is revoked meanwhile.
+  // For a handler with a thread of its own, which may wait for its client. The stream is cancelled
+  // if the caller is revoked meanwhile.
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::ServerContext& context) const;
   [[nodiscard]] callers::CallLimits& limits() const { return callers_.limits(); }
   // A request came, or an answer goes: counts for who calls, or the stranger's address.

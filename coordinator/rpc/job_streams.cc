@@ -115,7 +115,7 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
   bool changed_ ABSL_GUARDED_BY(mutex_) = true;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // Of a caller who was revoked meanwhile.
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // Set if the caller was revoked meanwhile.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

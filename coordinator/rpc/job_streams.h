@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The two streams that follow a job: its updates and its log lines. They are reactors of gRPC's
+// The two streams that follow a job: its updates and its log lines. Both are reactors of gRPC's
 // callback API. The runtime's watchers wake a stream; the stream then reads the news and writes one
 // message at a time. A stream keeps itself alive until gRPC is done with it.
 #ifndef WATTLE_COORDINATOR_RPC_JOB_STREAMS_H_

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Before a coordinator sends its workers on: whether the one at that address goes on for it.
-// Workers stay with their own journal alone, at an epoch that is not older. Thread-safe.
+// Workers accept only their own journal, at an epoch that is not older. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_MOVED_TO_H_
 #define WATTLE_COORDINATOR_RPC_MOVED_TO_H_
 
@@ -22,12 +22,12 @@ inline constexpr char kEpochMetadata[] = "wattle-epoch";
 
 struct MovedTo {
   std::string address = {};  // HOST:PORT
-  // Of the journal here.
+  // The journal here.
   std::string lineage_id = {};
   int64_t epoch = 0;
 };
 
-// As long as a worker tries to connect.
+// Equals the time for which a worker tries to connect.
 inline constexpr absl::Duration kMovedToPatience = absl::Seconds(20);
 
 // Asks with a certificate of its own, as a device that no journal knows. authority: null with

@@ -94,7 +94,7 @@ TEST_F(MovedToTest, WhereNobodyAnswersNothingIsKnown) {
                        HasSubstr("nobody there told which journal it writes")));
 }
 
-// It answers as those of earlier releases do.
+// A coordinator of an earlier release, whose answer has no lineage.
 class SilentAboutItsJournal final : public v1::AccessService::Service {
  public:
   grpc::Status WhoAmI(grpc::ServerContext* /*context*/, const v1::WhoAmIRequest* /*request*/,

@@ -41,7 +41,8 @@ std::string SiteOf(const core::State& state, const DeviceId& board) {
   return "";
 }
 
-// Numbers alone: no name that others must look up. A loopback address counts on this machine.
+// Only numbers are allowed, because others would have to look up a name. A loopback address counts
+// on this machine.
 absl::Status CheckAddress(const std::string& text, const std::string& caller_host) {
   WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort("addresses", text));
   const bool is_elsewhere = IsLoopback(address) && !IsLoopback({caller_host, 1});

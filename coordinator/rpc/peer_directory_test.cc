@@ -106,7 +106,7 @@ TEST_F(PeerDirectoryTest, KnowingAnIdGivesNothing) {
   EXPECT_THAT(Ask("a", std::string(64, 'a')),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("that this board shall run")));
   LeaseModel();
-  Join("late", "barn");  // It has no job.
+  Join("late", "barn");  // No job runs there.
   EXPECT_THAT(Ask("late", artifact_),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("that this board shall run")));
 }

@@ -79,7 +79,7 @@ class RootRotationTest : public ServerFixture {
     EXPECT_THAT(renewed, IsOk());
     return *renewed;
   }
-  // As it was kept by somebody who was away.
+  // A copy from before the rotation, as a person who was away has it.
   identity::Identity CopyOf(const identity::Identity& identity, const std::string& name) {
     std::filesystem::copy(identity.folder, Path(name));
     return *identity::Load(Path(name));

@@ -34,12 +34,12 @@ namespace {
 
 constexpr absl::Duration kStopPatience = absl::Seconds(1);
 constexpr int kStreamsOfAConnection = 128;
-// That end TLS before gRPC.
+// Threads that end TLS before gRPC.
 constexpr int kTerminatorThreads = 2;
 // A connection has one to its client, and two to gRPC.
 constexpr rlim_t kFilesOfAConnection = 3;
-// Of the process, that connections leave for the HTTP port, the journal and the artifacts; where
-// there are few in all, a quarter of them.
+// File descriptors that connections leave for the HTTP port, the journal and the artifacts; a
+// quarter of them if the process has few.
 constexpr rlim_t kFilesForOthers = 768;
 
 void EnablePlugins() {

@@ -52,8 +52,8 @@ struct ServerOptions {
   std::string moved_to = {};
   // Where users of this machine who may read the data directory call as an admin; empty: nowhere.
   std::string local_socket = {};
-  // Keeps outside the journal too, durably, what a restore must not forget; empty: it is in the
-  // journal alone.
+  // Keeps durably, outside the journal too, what a restore must not forget. Empty: only the journal
+  // keeps it.
   AccessService::Keep keep_access = {};
 };
 
@@ -90,7 +90,7 @@ class Server {
   ArtifactService artifacts_;
   CoordinatorService coordinator_;
   const std::shared_ptr<callers::CallLimits> limits_;
-  std::unique_ptr<EnrolmentServer> enrolment_;  // As terminator_.
+  std::unique_ptr<EnrolmentServer> enrolment_;  // Null: plaintext.
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
 };

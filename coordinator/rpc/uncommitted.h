@@ -27,7 +27,7 @@ class UncommittedBytes {
   [[nodiscard]] int64_t Of(const std::string& who, Monotonic now) const;
   // size_bytes: of a chunk that the store did not have.
   void NoteSent(const std::string& who, int64_t size_bytes, Monotonic now);
-  // size_bytes: of an artifact that the state did not have. It counts there from now on.
+  // size_bytes: of an artifact that the state did not have, which counts it from now on.
   void NoteCommitted(const std::string& who, int64_t size_bytes);
 
  private:

@@ -22,7 +22,7 @@ TEST(UncommittedBytesTest, CountsWhatWasSentUntilItIsCommittedOrForgotten) {
   EXPECT_EQ(sent.Of("bob", At(absl::Hours(25))), 8);
   sent.NoteCommitted("ann", 140);
   EXPECT_EQ(sent.Of("ann", At(absl::Hours(40))), 10);
-  sent.NoteCommitted("ann", 1000);  // It had other chunks, which the store had.
+  sent.NoteCommitted("ann", 1000);  // Its other chunks were in the store.
   EXPECT_EQ(sent.Of("ann", At(absl::Hours(40))), 0);
   sent.NoteCommitted("eve", 5);
   EXPECT_EQ(sent.Of("eve", At({})), 0);

@@ -27,8 +27,8 @@ constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 // A stream that was silent for so many heartbeats is taken for cut.
 constexpr int kSilentHeartbeats = 3;
 
-// Of one stream, in the line of the queue that all boards share (8,192 commands): a board that
-// sends without an end waits for itself alone.
+// The most commands of one stream in the queue that all boards share (8,192 commands), so that a
+// board that sends without end delays only itself.
 constexpr int kUnansweredMax = 256;
 constexpr size_t kUnansweredBytesMax = size_t{8} << 20;
 
@@ -237,8 +237,8 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   const bool first = slot_ == nullptr;
   if (first) {
     {
-      // Connected before Install, which closes an older stream of the device: that stream's end
-      // must not make the device look gone.
+      // Connected goes before Install, which closes an older stream of the device: the end of that
+      // stream must not count as the device's absence.
       absl::MutexLock lock(&mutex_);
       if (finishing_ || finished_) {
         return;

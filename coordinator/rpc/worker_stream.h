@@ -95,7 +95,7 @@ class WorkerStream final
   runtime::Runtime& runtime_;
   StreamTable& streams_;
   const absl::StatusOr<Caller> caller_;
-  const absl::StatusOr<callers::CallLimits::Stream> counted_;  // Of the caller, until OnDone.
+  const absl::StatusOr<callers::CallLimits::Stream> counted_;  // Counts the caller until OnDone.
   const absl::Duration heartbeat_interval_;
   absl::Mutex rivals_mutex_;
   core::DuplicateIdentityDetector rivals_ ABSL_GUARDED_BY(rivals_mutex_);
@@ -109,12 +109,12 @@ class WorkerStream final
   // The reading side, with one callback at a time:
   v1::WorkerMessage incoming_;
   DeviceId device_;
-  std::string process_id_;  // Of the first hello; constant once the table has the stream.
+  std::string process_id_;  // From the first hello; constant once the table has the stream.
   int64_t incarnation_ = 0;
   std::shared_ptr<runtime::LatestHeartbeats::Slot> slot_;  // Set once the hello is durable.
   uint64_t stream_number_ = 0;                             // This stream's number in slot_.
-  v1::Heartbeat heartbeat_;           // As the worker told this stream; changes change it.
-  int64_t last_report_sequence_ = 0;  // The device's last report at its hello.
+  v1::Heartbeat heartbeat_;                                // The worker's latest on this stream.
+  int64_t last_report_sequence_ = 0;                       // The device's last report at its hello.
 
   absl::Mutex mutex_;
   struct Outbox {

@@ -19,7 +19,7 @@
 namespace wattle::runtime {
 
 struct JobPage {
-  std::vector<v1::Job> jobs;    // As stored; the caller completes them (core::CompleteJob).
+  std::vector<v1::Job> jobs;    // Not yet completed: see CompleteJob.
   std::string next_page_token;  // Empty: this is the last page.
 };
 

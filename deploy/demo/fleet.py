@@ -44,7 +44,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextlib.contextmanager
 def endings_deferred():
     """A signal that ends this program takes effect after the block: within the block a program could run that nobody knows yet.
-    Python runs handlers in the main thread alone, so there is nothing to defer in another thread.
+    Python runs handlers only in the main thread, so there is nothing to defer in another thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -145,10 +145,10 @@ class Fleet:
         self.prometheus = None
         self.workers = {}
         self.grpc = self.http = None
-        self.programs = BIN  # Of the coordinator's release, by which one enrols there.
-        # A user of this fleet alone: keys and contexts are in the fleet's own folder.
+        self.programs = BIN  # The coordinator's release, with which people and boards enrol.
+        # A user of only this fleet: keys and contexts are in the fleet's own folder.
         self.env = {**os.environ, "XDG_CONFIG_HOME": str(self.directory / "config")}
-        self.identity = self.directory / "config/wattle/identities/default"  # Of the person who logged in.
+        self.identity = self.directory / "config/wattle/identities/default"  # The person who logged in.
 
     def __enter__(self):
         return self

@@ -12,7 +12,7 @@
 
 What it asserts is printed line by line near the end, and one table closes it; the exit status is 1 if one of the lines does not hold.
 The boards have clocks of their own, which stand still while this machine computes. Jobs are planned in rounds: all of a round before the
-first of them ends, and none before the round before has ended. So the table is the same on every machine (docs/adr/0004).
+first of them ends, and none before the round before has ended. Hence the table is the same on every machine (docs/adr/0004).
 """
 
 import argparse
@@ -34,19 +34,19 @@ HERE = pathlib.Path(__file__).resolve().parent
 BOARDS = {"xavier-nx": "jetson-xavier-nx", "orin-nano": "jetson-orin-nano", "pi-5": "raspberry-pi-5"}
 # The Orin Nano runs on a battery, the others on a supply: 90 Wh, four fifths full.
 BATTERY = ("--battery-wh=90", "--state-of-charge=0.8")
-SEED = 7  # Of the first board's hidden offsets; the others take the next ones. --seed N takes another.
+SEED = 7  # The first board's hidden offsets; the others take the next ones. --seed N takes another.
 PROMETHEUS = "127.0.0.1:9090"  # With --keep.
 # What each board runs before the first plan. The reserve keeps the Orin Nano out of what follows the fine-tunes.
 MEASURED_FIRST = {"xavier-nx": ("finetune", "evaluate"), "orin-nano": ("finetune",), "pi-5": ("finetune", "generate", "evaluate")}
-MEASURED_SECONDS = 1  # Of each, by the prediction that nobody can use yet.
+MEASURED_SECONDS = 1  # The length of each, by the first prediction, which no plan can use yet.
 PROGRESS_SECONDS = 15.0  # Between two lines of progress, where no terminal can rewrite one.
 INTERVAL_RATIO_MAX = 3.0  # Upper over lower end of every interval that the demo prints.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
-FIRST_REPORT_SECONDS_MAX = 120.0  # In which every board has told its idle draw, on the slowest machine.
+FIRST_REPORT_SECONDS_MAX = 120.0  # Within which every board reports its idle draw, on the slowest machine.
 QUANTITIES = ("run_seconds", "run_energy_joules")
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
 CAPPED_LENGTH = 256
-CAPPED_STEPS = (16, 64)  # As many of these as make the run long beside what surrounds it:
+CAPPED_STEPS = (16, 64)  # Enough of these to make the run long beside what surrounds it:
 CAPPED_RUN_SECONDS = 16.0  # device seconds on the fastest board.
 CAPPED_HELDOUT = 16
 
@@ -151,7 +151,7 @@ class Demo:
         self.checks = []
         self.told = []  # [(what, interval)] of every interval that a plan printed.
         self.capped_steps = CAPPED_STEPS[0]
-        self.progress_at = time.monotonic()  # Of the last line, where no terminal can rewrite it.
+        self.progress_at = time.monotonic()  # The last line's, where no terminal can rewrite it.
 
     def check(self, holds, text):
         self.checks.append((bool(holds), text))
@@ -169,7 +169,7 @@ class Demo:
         return file, kept
 
     def cap_data(self):
-        """Training takes the first questions of the file, alone: a prediction knows the lengths of what is in a file, not of its
+        """Training takes a file of only the first questions: a prediction knows the lengths of what is in a file, not of its
         first part. With --squad the held-out questions and the prompts are the last ones."""
         paragraphs = squad_paragraphs(self.train)
         self.train, _ = self.cut("train.json", paragraphs, CAPPED_EXAMPLES)
@@ -314,7 +314,7 @@ class Demo:
         heading("(c) int8 batch generation and (d) perplexity and answers, before and after, under the same policy")
         jobs = []
         for model in ("demo-base", f"job:{finetuned}/output"):
-            for kind in ("generate", "evaluate"):  # Each alone: beside the other one its board would depend on how long this machine takes.
+            for kind in ("generate", "evaluate"):  # One after the other: together, their boards would depend on this machine's speed.
                 jobs += self.all_ended([self.fleet.submit(HERE / f"{kind}.yaml", **{f"{kind}__model": model})])
         self.wattle("policy", "rm", "demo-reserve")
         return jobs

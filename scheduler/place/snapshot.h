@@ -51,7 +51,7 @@ struct RestsAtReserve {
 // Exploration budget of a device (coordinator/core/exploration.h).
 struct ExplorationBudget {
   Joules left{std::numeric_limits<double>::infinity()};     // In the present day.
-  Joules per_day{std::numeric_limits<double>::infinity()};  // As known today.
+  Joules per_day{std::numeric_limits<double>::infinity()};  // Today's limit.
   absl::Time day_ends = absl::InfiniteFuture();
 };
 

@@ -202,7 +202,8 @@ TEST_P(ChatPredictionTest, TokensOfPromptsAreThoseThatTheEngineReads) {
   EXPECT_NEAR(asked->tokens_per_example, one, kTolerance * one);
 }
 
-// The sixth template of the goldens is for the interpreter alone: it ends after six messages.
+// The sixth template of the goldens ends after six messages, so only the interpreter's tests use
+// it.
 INSTANTIATE_TEST_SUITE_P(Families, ChatPredictionTest,
                          testing::Values("chatml", "qwen", "llama3", "gemma", "zephyr"),
                          [](const auto& row) { return row.param; });

@@ -33,8 +33,8 @@ struct FleetScenario {
   std::string assumed;
 };
 
-// rest: the text of a scenario file without a fleet. It comes first in the whole file, so that its
-// lines keep their numbers. Its own `models` and `data` come before the fleet's. Errors:
+// rest: the text of a scenario file without a fleet, which comes first in the whole file, so that
+// its lines keep their numbers. Its own `models` and `data` come before the fleet's. Errors:
 // kInvalidArgument if the rest has a fleet, policies of a fleet or rows, or is no block of fields;
 // kFailedPrecondition if no board can work. set: see Changes; it is not part of the text.
 absl::StatusOr<FleetScenario> ScenarioOfFleet(const FleetTold& told, absl::string_view rest,

@@ -2,8 +2,8 @@
 //
 // The policies that a scenario compares: the production planner, and simple ones with the same
 // boards, jobs and placement rules. A simple policy visits each waiting job once and starts it on a
-// board that is free and that the rules allow now. It reserves no place for later and never waits
-// for a better board. `without_moves` is the production planner whose running attempts stay,
+// board that is free and that the rules allow now, reserves no place for later and never waits for
+// a better board. `without_moves` is the production planner whose running attempts stay,
 // `without_heat` the one that ignores how boards warm up, and `without_improver` the one without
 // the search between plans.
 #ifndef WATTLE_SIM_SCENARIO_PLANNERS_H_

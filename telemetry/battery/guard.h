@@ -56,7 +56,7 @@ struct GuardSettings {
 
 class Guard {
  public:
-  // The guard believes a charge that contradicts the last one only after this time.
+  // The guard accepts a charge that contradicts the last one only after this time.
   static constexpr absl::Duration kSuspectHold = absl::Seconds(20);
   static constexpr absl::Duration kUnderVoltageHold = absl::Minutes(10);
 

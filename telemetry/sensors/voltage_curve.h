@@ -6,7 +6,7 @@
 //
 // The curves (volts at rest, 25 °C) are the common tables of makers and chargers, rounded to 5 mV:
 // LiCoO2/NMC cells from 3.27 V to 4.20 V; LiFePO4 from 2.50 V to 3.40 V; lead-acid from 1.75 V to
-// 2.12 V for each of the six cells of a 12 V battery. They are not verified for any single cell.
+// 2.12 V for each of the six cells of a 12 V battery. No single cell was measured to verify them.
 #ifndef WATTLE_TELEMETRY_SENSORS_VOLTAGE_CURVE_H_
 #define WATTLE_TELEMETRY_SENSORS_VOLTAGE_CURVE_H_
 

@@ -34,7 +34,7 @@ using http2::FrameOf;
 constexpr size_t kMemoryMax = size_t{50} << 20;
 constexpr size_t kBlockMax = size_t{64} << 10;  // Sent of a header block before the end.
 
-// Of this process, in which the coordinator is too.
+// Resident memory of this process, which includes the coordinator.
 size_t ResidentBytes() {
   size_t pages = 0;
   std::ifstream statm("/proc/self/statm");
@@ -52,7 +52,7 @@ struct Flood {
   std::string name;
   std::string begin;
   std::string again;     // Sent until the connection ends.
-  size_t bytes_max = 0;  // That must end it.
+  size_t bytes_max = 0;  // The connection must end within so many bytes.
 };
 
 std::vector<Flood> Floods() {

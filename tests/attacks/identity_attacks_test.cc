@@ -145,7 +145,7 @@ TEST_F(IdentityAttacks, ATokenDoesNotTakeABoardOver) {
 TEST_F(IdentityAttacks, ACertificateOfAForeignAuthorityEndsTheHandshake) {
   const auto foreign = authority::Authority::Open(Path("foreign"), {}, Clock::Real());
   ASSERT_THAT(foreign, IsOk());
-  // It even claims the name of this fleet.
+  // The other fleet even claims the name of this one.
   const std::string ann = authority_->UriOf("person", "ann");
   const grpc::Status status = DevicesBy("stranger", "foreign", tls::Use::kClient, ann);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
@@ -359,7 +359,7 @@ TEST_F(IdentityAttacks, ARevokedPersonIsRefusedAtTheNextCall) {
   EXPECT_THAT(Devices(eve).error_message(), HasSubstr("person eve was revoked: left"));
 }
 
-// As all that were signed while the coordinator's clock was ahead.
+// Such certificates were signed while the coordinator's clock was ahead.
 TEST_F(IdentityAttacks, ACertificateOfTheFutureMayRenewAndNothingElse) {
   const identity::Identity early = SignedAt(absl::Now() + absl::Hours(24 * 60), "device-a");
   HandWorker refused(Dial(early), HelloOf("device-a"));

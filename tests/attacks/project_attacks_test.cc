@@ -53,7 +53,7 @@ absl::Status FetchChunk(Artifacts& stub, const std::string& text) {
   return status;
 }
 
-// mia is of "north" alone, sam of "default" alone.
+// mia is only in "north", sam only in "default".
 class ProjectAttacks : public rpc::ServerFixture {
  protected:
   ProjectAttacks() {
@@ -115,7 +115,7 @@ class ProjectAttacks : public rpc::ServerFixture {
     return request;
   }
 
-  // All that the caller is told, up to the first event of this kind.
+  // All events that the caller gets, up to the first of this kind.
   static std::vector<v1::FleetEvent> EventsUntil(const std::shared_ptr<grpc::Channel>& channel,
                                                  const std::string& kind) {
     grpc::ClientContext context;
@@ -241,7 +241,7 @@ TEST_F(ProjectAttacks, EventsOfAnotherProjectAreNotTold) {
   ASSERT_THAT(Call(*v1::JobService::NewStub(mia_channel_), &Jobs::SubmitJob,
                    JobOf("north", "mia-1"), submitted),
               IsOk());
-  // The event after hers that everybody is told: the feed has passed hers by then.
+  // Everybody gets this event, which comes after hers: the feed has passed hers by then.
   v1::ApplyPolicyRequest last;
   last.mutable_policy()->set_name("field");
   last.mutable_policy()->set_max_temperature_celsius(70);

@@ -118,7 +118,7 @@ class ResourceAccess : public rpc::ServerFixture {
   }
   ~ResourceAccess() override { https_->Stop(); }
 
-  // Whose jobs are of this project alone.
+  // A person whose jobs are only in this project.
   static std::string OnlyOf(const std::string& project) {
     return absl::StrCat("of-", project, "-alone");
   }
@@ -142,7 +142,7 @@ class ResourceAccess : public rpc::ServerFixture {
     }
     auto client = std::make_unique<httplib::Client>(absl::StrCat("https://", https_->address()),
                                                     own.chain_path, own.key_path);
-    client->enable_server_certificate_verification(false);  // Of HttpsTest.
+    client->enable_server_certificate_verification(false);  // HttpsTest checks it.
     return client;
   }
   Caller Person(const std::string& name, const std::string& role, const std::string& project) {
@@ -368,7 +368,7 @@ class ResourceAccess : public rpc::ServerFixture {
       const char letter = (probe.letters.empty() ? row : probe.letters)[column];
       for (const Resource& resource : caller.resources) {
         if (resource.of_own_device && !absl::StrContains(row, 'd')) {
-          continue;  // As the foreign one.
+          continue;  // Refused like the foreign one.
         }
         const bool may = probe.names_nothing ? letter != '-' : Covers(letter, resource);
         ++count.cells;
@@ -434,7 +434,7 @@ class ResourceAccess : public rpc::ServerFixture {
   std::unique_ptr<http::HttpServer> https_;
   std::map<size_t, Caller> callers_;  // By the column of Expected().
   std::unique_ptr<rpc::HandWorker> worker_;
-  std::string board_job_;  // That the board works on.
+  std::string board_job_;  // The board works on it.
 };
 
 TEST_F(ResourceAccess, EveryRoleGetsItsOwnAndWhatIsWrittenAndNothingElse) {

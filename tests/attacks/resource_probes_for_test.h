@@ -67,7 +67,7 @@ inline const std::multimap<std::string, Probe>& Probes() {
       {"/wattle.v1.ArtifactService/GetChunks", {R"({"sha256": ["$CHUNK"]})"}},
       {"/wattle.v1.ArtifactService/ListArtifacts", {"{}", R"("$ARTIFACT")"}},
       {"/wattle.v1.ArtifactService/ResolveArtifact", {R"({"reference": "$ARTIFACT"})"}},
-      // Of another kind than it is, so that it stays.
+      // Names another kind than the artifact's, so that the artifact stays.
       {"/wattle.v1.ArtifactService/RemoveArtifact",
        {R"({"reference": "$ARTIFACT", "kind": "ARTIFACT_KIND_DATASET"})"}},
       // Without a signature.
@@ -87,7 +87,7 @@ inline const std::multimap<std::string, Probe>& Probes() {
       {"/wattle.v1.FleetService/Connect", {R"({"hello": $HELLO})"}},
       {"/wattle.v1.PeerDirectory/Find", {R"({"artifact_id": "$ARTIFACT"})"}},
       {"/wattle.v1.PeerDirectory/Announce", {.names_nothing = true}},
-      // For a board that the coordinator sent here alone: PeerDirectoryTest.
+      // Only for a board that the coordinator sent here: see PeerDirectoryTest.
       {"/wattle.v1.PeerDirectory/Check", {.names_nothing = true}},
       {"/wattle.v1.PeerDirectory/EndFetch", {.names_nothing = true}},
       {"GET /api/v1/jobs", {"?limit=100", R"("$JOB")"}},

@@ -25,7 +25,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// A coordinator that trusts ann's key and its own.
+// A coordinator that accepts ann's key and its own.
 class SigningAttacks : public rpc::ServerFixture {
  protected:
   SigningAttacks() {

@@ -155,7 +155,7 @@ TEST_F(ReportFlood, TakesNoPlaceOfAnyoneElse) {
 // Each batch of samples has an acknowledgement. Whoever reads none of them keeps none of them here.
 class SampleFlood : public StreamAttacks {
  protected:
-  // As many acknowledgements as ten sinks would give: the connection itself holds thousands.
+  // The acknowledgements that ten sinks would give; the connection itself holds thousands.
   static constexpr int kEach = 10;
   class Sink : public runtime::MetricSink {
    public:

@@ -122,7 +122,7 @@ TEST_F(TpmAttacks, ACopyOfTheCardHasNoKey) {
     EXPECT_THAT(text, Not(HasSubstr("BEGIN EC PRIVATE KEY"))) << entry.path();
   }
   EXPECT_TRUE(tls::IsTpmKey(*ReadWholeFile(Path("board/key.pem"))));
-  // It connects, from many threads at once, renews and serves its page.
+  // The board connects, from many threads at once, renews and serves its page.
   std::vector<std::thread> connections;
   for (int i = 0; i < 4; ++i) {
     connections.emplace_back([&] { EXPECT_THAT(AskWhoIAm(*board, server_->address()), IsOk()); });

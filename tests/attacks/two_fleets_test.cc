@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Two fleets that reach one another: neither takes anything of the other's boards and people, who
-// are told so in one line, and no state changes.
+// Two fleets that reach one another: neither takes anything from the other's boards and people, who
+// get one line that says so, and no state changes.
 #include <memory>
 #include <string>
 #include <utility>
@@ -53,7 +53,7 @@ class Fleet final : public rpc::ServerFixture {
   }
 };
 
-// What is told on threads of gRPC.
+// Lines that gRPC's threads report.
 class Lines {
  public:
   void Add(const std::string& line) {

@@ -96,7 +96,7 @@ class UploadAttacks : public rpc::ServerFixture {
     return fact;
   }
 
-  std::unique_ptr<Artifacts> artifacts_;  // Of an admin.
+  std::unique_ptr<Artifacts> artifacts_;  // An admin's.
   std::unique_ptr<Jobs> jobs_;
   std::shared_ptr<grpc::Channel> board_channel_;
   std::unique_ptr<Artifacts> board_;
@@ -121,7 +121,7 @@ TEST_F(UploadAttacks, ABoardPushesNoModelAndTakesNoName) {
   EXPECT_THAT(Commit(*board_, "evil", ResultOf(assignment.job_id())), IsOk());
 }
 
-// It would be of the job's project, and count against its owner's quota.
+// The upload would be in the job's project, and count against its owner's quota.
 TEST_F(UploadAttacks, ABoardUploadsNothingForAJobThatWasNeverOnIt) {
   Push("tiny", kWeights);
   rpc::HandWorker worker(board_channel_, runtime::HelloOf("device-a"));
@@ -231,7 +231,7 @@ TEST_F(UploadAttacks, AnUploadThatDoesNotFitPushesNothingOut) {
   *ask.mutable_manifest() = ManifestOf(std::string(20, 'y'));
   EXPECT_THAT(Call(*artifacts_, &Artifacts::MissingChunks, ask, missing), IsOk());
   EXPECT_THAT(Resolve(id.value()), IsOk());
-  (void)PutChunk(*artifacts_, std::string(20, 'y')).ok();  // The disk stays as full as it is told.
+  (void)PutChunk(*artifacts_, std::string(20, 'y')).ok();  // The disk stays this full.
   EXPECT_THAT(Resolve(id.value()), StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 

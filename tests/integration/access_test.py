@@ -251,7 +251,7 @@ class Access(Scene):
         key_of_a_person = next(fleet.directory.glob("config/wattle/identities/*/key.pem"))
         cases = [(key_of_a_person, 5, ["wattle", "devices"]),
                  (fleet.directory / "mast/credentials/key.pem", 1, ["wattle-worker", "--coordinator", fleet.grpc, "--state-dir", fleet.directory / "mast"])]
-        fleet.wattle("devices")  # It works before.
+        fleet.wattle("devices")  # Works before the keys become readable.
         for key in sorted(authority.glob("*_key.pem")):
             cases.append((key, 1, ["wattle-coordinator", "--data-dir", fleet.directory / "coordinator", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]))
         self.assertEqual(len(cases), 5, cases)

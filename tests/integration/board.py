@@ -31,7 +31,7 @@ def numbers_of(version):
 
 
 def earlier_releases():
-    """Of the two minor releases before this one: (version, folder of its programs). Those that ./dev release-fixture has built."""
+    """(version, folder of its programs) of each of the two minor releases before this one, if ./dev release-fixture has built it."""
     own = numbers_of(version_of(BIN))
     lines = (ROOT / "deploy/releases.txt").read_text().splitlines()
     versions = [line.split()[0] for line in lines if line and not line.startswith("#")]
@@ -112,7 +112,7 @@ class Board:
         return self.fleet.until("the upgrade to end", ended, patience_seconds, 0.5)
 
     def until_running(self, version):
-        """The upgrade ends well, and the board tells the version."""
+        """The upgrade ends well, and the board reports the version."""
         upgrade = self.until_upgrade_ended()
         device = upgrade["devices"][0]
         if (upgrade["state"], device["state"]) != ("UPGRADE_STATE_FINISHED", "DEVICE_UPGRADE_STATE_ACTIVE"):

@@ -70,7 +70,7 @@ class Chat(Scene):
         self.assert_template_missing(self.newest_job())
 
     def assert_template_missing(self, job):
-        """The board says so before it does any work, and no device tries again."""
+        """The attempt fails before any work, and no device tries again."""
         self.assertEqual(job["state"], "JOB_STATE_FAILED")
         self.assertEqual([attempt["receipt"]["failure_class"] for attempt in job["attempts"]], ["FAILURE_CLASS_DATA"])
         message = job["attempts"][0]["receipt"]["failure_message"]

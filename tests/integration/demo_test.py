@@ -98,7 +98,7 @@ class Progress(unittest.TestCase):
         note.assert_called_with("j1 step")
 
 
-SMALL = {"CAPPED_EXAMPLES": 16, "CAPPED_STEPS": (6, 6), "CAPPED_HELDOUT": 6}  # Of the demo's work: of what decides the table only the sizes change.
+SMALL = {"CAPPED_EXAMPLES": 16, "CAPPED_STEPS": (6, 6), "CAPPED_HELDOUT": 6}  # The demo with less work: only sizes differ.
 
 
 OF_MACHINE = {"peak_memory_bytes", "engine_version", "updated_unix_seconds", "at_unix_seconds"}  # In receipts and rows, but no figure of a board.

@@ -51,7 +51,7 @@ class Enrolment(Scene):
             before = certificate.read_text()
             (certificate.parent / "renew").touch()
             board.env = {"WATTLE_CRASH_AT": f"credentials:{file}"}
-            with contextlib.suppress(FleetError):  # The cut may come before the board says that it is ready.
+            with contextlib.suppress(FleetError):  # The cut may come before the board prints that it is ready.
                 board.start()
             board.wait(30)
             self.assertEqual((board.popen.returncode, certificate.read_text()), (KILLED, before), file)

@@ -50,7 +50,7 @@ class Expiry(Scene):
             fleet.coordinator.stop()
             fleet.start_coordinator(env=self.at(f"+{days}d"))
             return subprocess.run([BIN / "wattle", "whoami"], env={**env, **self.at(f"+{days}d")}, capture_output=True, text=True, timeout=60, check=False)
-        # At 45 days the first certificate would have ended; from 45 to 300 days nobody works, and the renewal alone is let in.
+        # At 45 days the first certificate would have ended; from 45 to 300 days nobody works, and only the renewal is accepted.
         for days, renews in ((10, False), (20, True), (45, True), (300, True)):
             before = kept.read_text()
             done = who_at(days)

@@ -85,7 +85,7 @@ bool IsAt(const char* path) {
   return IsBelow(path) || (size > 0 && strlen(path) == size && strncmp(path, directory, size) == 0);
 }
 
-// Of a call that changes names.
+// Whether a call that changes this name fails.
 bool IsRefused(const char* path) {
   return IsBelow(path) && KindNow() == Kind::kReadOnly;
 }

@@ -242,7 +242,7 @@ class Faults(Scene):
         self.assertEqual(len(job["attempts"]), 1)
 
     def check_hang(self, place, job_file, **job):
-        """The runner hangs at a place and the coordinator goes away; the agent alone finds the hang, kills the runner and starts another.
+        """The runner hangs at a place and the coordinator goes away; the agent finds the hang without it, kills the runner and starts another.
         Returns the job's end."""
         self.start()
         self.plain_worker("one", env=self.held_at(place), extra=["--runner-silence-seconds=10"])

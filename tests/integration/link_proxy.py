@@ -7,9 +7,9 @@ import socket
 import threading
 import time
 
-HEADERS = 2 * 52  # Of TCP and IP, for a segment and its acknowledgement.
+HEADERS = 2 * 52  # TCP's and IP's, for a segment and its acknowledgement.
 SEGMENT_BYTES = 1460
-WAITING_SEGMENTS = 16  # Of one direction. The sender's own buffers wait behind them, as behind a modem's.
+WAITING_SEGMENTS = 16  # In one direction. The sender's own buffers wait behind them, as behind a modem's.
 
 
 class LinkProxy:
@@ -90,7 +90,7 @@ class LinkProxy:
         try:
             while piece := source.recv(SEGMENT_BYTES):
                 with changed:
-                    # Without a bound a segment waits for its arrival alone.
+                    # Without a bound a segment waits only for its arrival.
                     changed.wait_for(lambda: len(on_the_way) < WAITING_SEGMENTS or not self.bytes_per_second)
                     on_the_way.append((self.arrival(len(piece), direction), piece))
                     changed.notify()

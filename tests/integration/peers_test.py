@@ -9,7 +9,7 @@ from scene import DEMO, Scene
 
 BOARDS = ["east", "north", "south", "west"]
 MODEL_BYTES = sum(path.stat().st_size for path in (DEMO / "model").iterdir() if not path.name.startswith("."))
-# Of each board over the whole test: handshakes, heartbeats, the job's reports and its result.
+# Each board's bytes over the whole test: handshakes, heartbeats, the job's reports and its result.
 CHANGE_BYTES = 250_000
 
 

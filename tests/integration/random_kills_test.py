@@ -32,13 +32,13 @@ LINKS = ({}, {"round_trip_seconds": 0.3}, {"round_trip_seconds": 0.1, "lost_rati
 MEAN_SECONDS_BETWEEN_SICKNESSES = 12.0
 SICK_SECONDS_MAX = 6.0
 SICKNESSES = ("erofs", "eio", "full")
-# Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least every 50 s on a healthy disk.
+# The time that a receipt may lose by one kill: a worker saves its ledger, then the attempt's record, at least every 50 s on a healthy disk.
 LOST_SECONDS_MAX = 50 + SICK_SECONDS_MAX
 WORKERS = ("one", "two", "three")
 SICK = "three"  # A job that its disk failed goes to the others.
 VICTIMS = os.environ.get("WATTLE_KILL_ONLY", "coordinator worker runner").split()
 KINDS = [kind for kind in ("coordinator", *2 * ("worker",), *2 * ("runner",)) if kind in VICTIMS]  # Each drawn alike where one may be hit.
-HITS_MAX = 2  # Of one worker and its runners, until their work gets on: three restarts without a newer checkpoint end an attempt.
+HITS_MAX = 2  # For one worker and its runners, until their work gets on: three restarts without a newer checkpoint end an attempt.
 STOPS_SECONDS_MAX = 15  # A program that was asked to end.
 LONG = {**FINETUNE, "steps": 24, "checkpoint_every_steps": 2}
 JOBS = {
@@ -124,7 +124,7 @@ class RandomKills(Scene):
         if name == "runner":
             try:
                 os.kill(victim, signal.SIGKILL)
-            except ProcessLookupError:  # It ended by itself since it was listed.
+            except ProcessLookupError:  # The process ended by itself since it was listed.
                 return
         else:
             if self.generator.random() < 0.2:  # A few are asked to end, as by a reboot.
@@ -193,7 +193,7 @@ class RandomKills(Scene):
 
     def start_those_due(self, now):
         for name, worker in self.fleet.workers.items():
-            if not worker.running() and name not in self.away:  # As systemd: a child of a killed worker may still hold its folder's lock.
+            if not worker.running() and name not in self.away:  # Like systemd: a child of a killed worker may still hold its folder's lock.
                 self.away[name] = now
         for name, due in list(self.away.items()):
             process = self.fleet.coordinator if name == "coordinator" else self.fleet.workers[name]
@@ -233,8 +233,7 @@ class RandomKills(Scene):
         return next(name for name, worker in self.fleet.workers.items() if worker.device_id == device_id)
 
     def check_ledgers(self, jobs):
-        """What a device spent in attempts is what the receipts of its attempts say. A kill between the save of the ledger and that of
-        the attempt's record takes joules from the receipt alone."""
+        """What a device spent in attempts is what the receipts of its attempts say. A kill between the save of the ledger and that of the attempt's record takes joules only from the receipt."""
         receipts, watts = collections.defaultdict(float), collections.defaultdict(float)
         for job in jobs:
             for attempt in job["attempts"]:

@@ -66,7 +66,7 @@ class Restore(Scene):
         self.assertGreater(self.token_of(fourth), self.token_of(third))
         outputs = {job["output_artifact_id"] for job in (first, second, third, fourth)}
         self.assertEqual(len(outputs), 4, "no job has another job's result")
-        # The worker tells of the second job once its result had its turn at the link, which may be after the fourth job.
+        # The worker reports the second job once its result had its turn at the link, which may be after the fourth job.
         self.fleet.until("the report to tell of the second job", lambda: f"job {second['job_id']} was submitted after the backup" in
                          self.command("restore", "--report", "--data-dir", self.fleet.directory / "coordinator"))
 

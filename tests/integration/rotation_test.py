@@ -65,7 +65,7 @@ class Rotation(Scene):
         refused = self.fleet.run_wattle("access", "retire-ca")
         self.assertEqual((refused.returncode, len(refused.stderr.strip().splitlines())), (5, 1), refused.stderr)
         self.assertIn(f"1 certificate is under this root: device/{away.device_id}", refused.stderr)
-        # It comes back, and renews.
+        # The board comes back, and renews.
         away.start()
         self.until_moved()
         self.assertEqual(self.fleet.run_wattle("access", "retire-ca").returncode, 0)
@@ -124,7 +124,7 @@ class Rotation(Scene):
         shutil.rmtree(data / "authority")
         told = fleet.output("wattle-coordinator", "access", "new-ca", "--data-dir", data)
         self.assertIn("wattle-coordinator access admin-token", told)
-        fleet.start_coordinator()  # It logs in anew, by a token of the machine.
+        fleet.start_coordinator()  # The fleet's user logs in again, by a token of the machine.
         board = fleet.workers["board"]
         board.stop()
         token = fleet.output("wattle", "device", "token").strip()
@@ -189,7 +189,7 @@ class SignedModels(Scene):
         key = self.key("ann")
         signers = fleet.directory / "signers"
         fleet.start_coordinator(extra=["--signers", signers])
-        # As docs/operate/isolation.md says: the coordinator's own key among those of the board.
+        # docs/operate/isolation.md says to do this: the coordinator's own key among those of the board.
         shutil.copytree(signers, fleet.directory / "board-signers")
         shutil.copy(fleet.directory / "coordinator/authority/signer.pem", fleet.directory / "board-signers/coordinator")
         self.plain_worker("board", extra=["--signers", str(fleet.directory / "board-signers")])

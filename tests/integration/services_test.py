@@ -72,7 +72,7 @@ class Services(Scene):
         manager.setblocking(False)
         try:
             while manager.recv(4096):
-                pass  # What was told before.
+                pass  # Earlier messages.
         except BlockingIOError:
             pass
         manager.settimeout(PATIENCE_SECONDS)
@@ -109,7 +109,7 @@ class Services(Scene):
         self.assertIn("u wattle-worker ", (installed / "lib/sysusers.d/wattle.conf").read_text())
         units = sorted((installed / "lib/systemd/system").iterdir())
         self.assertEqual([unit.name for unit in units], ["wattle-coordinator.service", "wattle-powerd.service", "wattle-worker.service"])
-        for unit in units:  # As on the machine on which the tree is at home: systemd looks for the program.
+        for unit in units:  # A user's machine has the program, and systemd checks that it is there.
             unit.write_text(unit.read_text().replace("=/usr/local/bin/", f"={installed}/bin/"))
         verified = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
         self.assertEqual((verified.returncode, verified.stdout + verified.stderr), (0, ""))

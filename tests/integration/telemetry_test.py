@@ -238,7 +238,7 @@ class Dashboards(PrometheusScene):
             labels = dict(series["metric"])
             known.setdefault(labels.pop("__name__"), set()).update(labels)
         known.setdefault("ALERTS", {"alertname", "alertstate", "severity"})  # Nothing fires in a healthy fleet.
-        for name in ("wattle_under_voltage", "wattle_under_voltage_events_total"):  # A real Raspberry Pi alone tells of its supply.
+        for name in ("wattle_under_voltage", "wattle_under_voltage_events_total"):  # Only a real Raspberry Pi reports its supply.
             known.setdefault(name, {"device", "device_id", "device_class", "sensor", "channel"})
         return known
 

@@ -25,7 +25,7 @@ def calls_of(word):
 
 
 def allowed_calls(unit):
-    """Of the text of a unit. systemd allows @default to every service."""
+    """The filter in the text of a unit. systemd allows @default to every service."""
     calls = calls_of("@default")
     for value in re.findall(r"(?m)^SystemCallFilter=(.*)$", unit):
         named = set().union(*(calls_of(word) for word in value.removeprefix("~").split()))

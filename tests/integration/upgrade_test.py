@@ -56,7 +56,7 @@ class Upgrades(Scene):
         os.symlink(self.version, self.releases / "current")
 
     def start(self):  # pylint: disable=arguments-differ
-        """As the service manager starts it. The port of the coordinator is one on which nobody listens."""
+        """Starts the board in the service manager's way. The port of the coordinator is one on which nobody listens."""
         log = open(self.fleet.directory / "launch.log", "ab")
         self.addCleanup(log.close)
         process = subprocess.Popen(
@@ -82,7 +82,7 @@ class Upgrades(Scene):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
         again = self.start()
-        self.until_said(again, "found: ", times=2)  # It runs.
+        self.until_said(again, "found: ", times=2)  # The old release runs.
         self.assertNotIn("the installed worker", self.log())
         self.assertEqual(os.readlink(self.releases / "current"), self.version)
 

@@ -114,7 +114,7 @@ void Users::BoundExploring() {
   Random random(options_.seed * 15'485'863);
   if (random.Chance(0.5)) {
     v1::Policy policy;
-    policy.set_name("exploration_ratio");  // As in MakeUsual.
+    policy.set_name("exploration_ratio");  // MakeUsual sets it too.
     policy.set_exploration_ratio(random.Between(0.001, 0.004));
     policies_.insert(policy.name());
     Apply(policy);

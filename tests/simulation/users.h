@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The people of a simulated world. They push artifacts, submit jobs of every kind (some with a
+// The people of a simulated world, who push artifacts, submit jobs of every kind (some with a
 // deadline, some apart from another one, some with the output of others as input), cancel jobs,
 // drain devices and set policies. A user without an answer asks again. Single-threaded.
 #ifndef WATTLE_TESTS_SIMULATION_USERS_H_

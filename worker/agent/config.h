@@ -36,7 +36,8 @@ struct Config {
   std::string signers;                   // folder of public keys; empty: every model is run
   double metrics_interval_seconds = 15;  // between pushed samples
   int64_t metrics_spool_bytes = int64_t{32} << 20;
-  // Of the runners: the most that is tried, and the least without which the worker does not start.
+  // Isolation of the runners: the worker tries `isolation`, and does not start with less than the
+  // minimum.
   sandbox::Level isolation = sandbox::Level::kFull;
   sandbox::Level isolation_min = sandbox::Level::kNone;
   std::string runner;  // empty: wattle-runner beside this program
@@ -62,7 +63,7 @@ struct Config {
   double time_scale = 1;
   std::optional<double> state_of_charge;  // 0 to 1
   std::optional<double> battery_wh;
-  // Of this build, not a flag: no clock that shows an earlier time is right.
+  // Date of this build, not a flag: a clock that shows an earlier time is wrong.
   absl::Time source_date = absl::InfinitePast();
 };
 

@@ -91,7 +91,7 @@ class MetricsServer {
   // False: the request was answered with the reason.
   bool Admits(const httplib::Request& request, httplib::Response& response) const;
 
-  std::unique_ptr<tls::ServerContext> context_;  // Null: HTTP. So is the gate.
+  std::unique_ptr<tls::ServerContext> context_;  // Null, like the gate: HTTP.
   std::unique_ptr<MetricsAuthorizer> authorizer_;
   std::unique_ptr<http::ThreadedServer> server_;
   std::string address_;

@@ -73,7 +73,7 @@ TEST(PassArenaTest, ATensorMayBeLetGoAfterTheScopeAndByAnotherThread) {
   EXPECT_EQ(arena.figures().in_use_bytes, 0);
 }
 
-// As oneDNN does within an operator.
+// oneDNN takes such memory within an operator.
 TEST(PassArenaTest, BareMemoryOfTheArenaAndOfTheHeapIsFreedWhereItCameFrom) {
   PassArena arena(kRoom);
   at::Allocator& allocator = *c10::GetCPUAllocator();

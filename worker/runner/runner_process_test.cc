@@ -529,7 +529,7 @@ TEST_P(NumericallyContinuedTest, EveryBitIsRestoredAndTheLossesStayNear) {
   EXPECT_FALSE(left.tensors.empty());
   task.set_threads(each.threads);
   const Environment processor = each.another_processor ? OfAnotherProcessor() : Environment();
-  // It writes what it restored, and the next one finds a checkpoint of its own kind.
+  // This runner writes what it restored, and the next one finds a checkpoint of its own kind.
   Runner restored(processor);
   StopInAnEvaluation(task, 0, restored);
   const CheckpointContent written = ContentAtTheCut(task);

@@ -62,7 +62,7 @@ class H2Client {
   H2Client(const H2Client&) = delete;
   H2Client& operator=(const H2Client&) = delete;
 
-  // Of each wait for the server.
+  // Limits each wait for the server.
   void SetPatience(absl::Duration patience) {
     const timeval wait = absl::ToTimeval(patience);
     setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
@@ -73,7 +73,7 @@ class H2Client {
     is_open_ = is_open_ && SSL_write(connection_, bytes.data(), static_cast<int>(bytes.size())) > 0;
     return is_open_;
   }
-  // What the server says next; empty: it has closed the connection.
+  // Returns what the server sends next; empty: it has closed the connection.
   std::string Read() {
     std::array<char, 16384> bytes = {};
     const int got = is_open_ ? SSL_read(connection_, bytes.data(), bytes.size()) : 0;

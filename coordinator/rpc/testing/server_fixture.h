@@ -184,7 +184,7 @@ class ServerFixture : public runtime::RuntimeFixture {
     token.set_kind(core::kDeviceKind);
     return MakeToken(token);
   }
-  // Of devices that wait for approval.
+  // A token whose devices wait for approval.
   std::string ApprovalToken() {
     v1::EnrolmentToken token;
     token.set_kind(core::kDeviceKind);
@@ -226,7 +226,7 @@ class ServerFixture : public runtime::RuntimeFixture {
 
   int64_t free_bytes_ = -1;  // The free space that the store sees; -1: the real free space.
   std::shared_ptr<callers::CallLimits> limits_ = std::make_shared<callers::CallLimits>();
-  // Of a subclass: takes effect with the next Begin.
+  // Set by subclasses; takes effect with the next Begin.
   std::function<void(runtime::RuntimeOptions&)> adjust_ = [](runtime::RuntimeOptions&) {};
   std::function<void(ServerOptions&)> adjust_server_ = [](ServerOptions&) {};
   runtime::MetricSink* metric_sink_ = nullptr;  // Null: workers' metrics are not taken.
@@ -236,7 +236,7 @@ class ServerFixture : public runtime::RuntimeFixture {
   std::unique_ptr<runtime::Api> api_;
   std::unique_ptr<authority::Authority> authority_;
   std::unique_ptr<Server> server_;
-  std::shared_ptr<grpc::Channel> channel_;  // Of ann, an admin.
+  std::shared_ptr<grpc::Channel> channel_;  // Ann's, an admin.
 };
 
 }  // namespace wattle::rpc

@@ -86,9 +86,9 @@ struct EvaluationOptions {
 // few shapes is little more than that of its shapes. The view holds numbers; CandidateOf makes the
 // message of an option that is shown, and evaluates the rules again for their sentences.
 //
-// Of shapes beyond the first ones the view keeps only the numbers, without predictions and
-// descriptions of devices. These are recomputed for the few devices that need them: the choice,
-// shown options, and devices whose load changed.
+// For shapes beyond the first ones the view keeps only the numbers. Predictions and descriptions of
+// devices are recomputed for the few devices that need them: the choice, shown options, and devices
+// whose load changed.
 class FleetView {
  public:
   // snapshot: must outlive the view and must not change.

@@ -268,7 +268,7 @@ TEST_F(WorkTimesTest, ADeadlineIsMissedForGoodOnlyWhereAFreeBoardMissesIt) {
   };
   EXPECT_FALSE(is_permanent(4));
   EXPECT_TRUE(is_permanent(1));
-  // The same for a stop by the budget.
+  // A stop by the budget gives the same result.
   policy(0).clear_work_windows();
   policy(0).set_daily_energy_budget_wh(100);
   EXPECT_FALSE(is_permanent(4));

@@ -123,7 +123,7 @@ TEST(StartByMeanTest, OfBoardsThatMayBeLateTheFastestIsTheChoice) {
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-b"));
 }
 
-// Board b opens later and ends half a minute before board a. It draws more.
+// Board b draws more, opens later and ends half a minute before board a.
 TEST(StartByMeanTest, ABoardThatOpensLaterAndEndsSoonerIsTheChoice) {
   ProfileTable profiles;
   Snapshot snapshot = TwoBoards(/*other_pace=*/0.893, /*other_watts=*/4, profiles);

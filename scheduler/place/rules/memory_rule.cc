@@ -71,8 +71,8 @@ MemoryNeeds NeedsHere(const DeviceEvaluation& on, const PeakMemory& peak) {
   return on.mode.on_cpu ? NeedsOfCores(device, peak.cores_bytes) : NeedsOn(device, peak);
 }
 
-// Of several models, the one that would run here counts; without an estimate of its peak, the
-// measured peak of its runs.
+// If there are several models, the one that would run here counts; without an estimate of its peak,
+// the measured peak of its runs.
 MemoryNeeds NeedsOfJob(const DeviceEvaluation& on) {
   if (on.job.models.empty()) {
     return NeedsHere(on, on.job.peak_memory);

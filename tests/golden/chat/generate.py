@@ -145,7 +145,7 @@ SPECIAL = ["<|endoftext|>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|star
 
 
 def tokenizer():
-    """Bytes alone, and two merges that reach over the border of a turn: line ends, and a line end with a letter."""
+    """Only bytes, and two merges that reach over the border of a turn: line ends, and a line end with a letter."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate(alphabet + ["ĊĊ", "Ġt"])}
     made = Tokenizer(BPE(vocabulary, [("Ċ", "Ċ"), ("Ġ", "t")]))

@@ -23,7 +23,7 @@ def gradients():
 
 
 def adamw_8bit(weight, all_gradients, tensors):
-    """bitsandbytes has the update on GPUs alone: its formula here, and its quantization of the moments on the CPU."""
+    """bitsandbytes has the update only on GPUs: its formula here, and its quantization of the moments on the CPU."""
     maps = (bnb.create_dynamic_map(signed=True), bnb.create_dynamic_map(signed=False))
     states = [bnb.quantize_blockwise(torch.zeros(weight.numel()), code=code, blocksize=BLOCK) for code in maps]
     weight = weight.flatten().clone()

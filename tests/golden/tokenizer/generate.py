@@ -66,7 +66,7 @@ def characters(normalizer, pre_tokenizer):
     tokenizer.train_from_iterator([line.replace("東京", "") for line in TEXT], BpeTrainer(
         vocab_size=VOCABULARY, show_progress=False, special_tokens=["<unk>", "<bos>", "<eos>"] + [f"<0x{byte:02X}>" for byte in range(256)]))
     text = json.loads(tokenizer.to_str())
-    text["added_tokens"] = text["added_tokens"][:3]  # bytes are tokens of the vocabulary alone
+    text["added_tokens"] = text["added_tokens"][:3]  # bytes are tokens only in the vocabulary
     tokenizer = Tokenizer.from_str(json.dumps(text))
     tokenizer.normalizer = normalizer
     if pre_tokenizer is not None:

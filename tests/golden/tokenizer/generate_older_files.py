@@ -67,7 +67,7 @@ def main():
             write_files(pathlib.Path(directory), base, files)
             asked = "AutoTokenizer" if "config.json" in files else tokenizer_class
             tokenizer = getattr(transformers, asked).from_pretrained(directory)
-        # The second kinds differ in the files alone.
+        # The second kinds differ only in the files.
         texts = MARKED + (TEXTS[::4] if "_" in name else TEXTS + (RUNS if base == "phi" else []))
         cases = [{"text": text, "tokens": tokenizer.encode(text, add_special_tokens=False)} for text in texts]
         special = sorted(id for text, id in tokenizer.get_added_vocab().items() if text in tokenizer.all_special_tokens)

@@ -2,9 +2,10 @@
 //
 // AgentCore makes the worker's decisions: which attempts the device holds (those that the
 // coordinator desires), which of them runs, when the battery guard or the lease stops the run, and
-// what the worker reports. AgentCore reads no clock, opens no socket and starts no process. It acts
-// through AgentPorts, Pace, and the Disk under its records and its spool, and every outside fact
-// reaches it as an event. The simulation drives the same class. Use it from one thread.
+// what the worker reports. AgentCore reads no clock, opens no socket and starts no process. The
+// class acts through AgentPorts, Pace, and the Disk under its records and its spool, and every
+// outside fact reaches it as an event. The simulation drives the same class. Use it from one
+// thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_AGENT_CORE_H_
 #define WATTLE_WORKER_AGENT_CORE_AGENT_CORE_H_
 
@@ -91,9 +92,9 @@ struct CoreSettings {
   int64_t free_space_reserve_bytes = 0;  // checkpoints leave this much of the disk free
   telemetry::GuardSettings guard;
   Fraction initial_charge;  // of an emulated battery, as the flags say
-  // The worker has several addresses of its coordinator. It then follows its own journal alone: a
-  // stranger at one of them must not make it drop its work. With one address it follows whatever
-  // journal is there, because that is what its operator started it for.
+  // With several addresses of its coordinator the worker follows only its own journal: a stranger
+  // at one of them must not make it drop its work. With one address it follows whatever journal is
+  // there, because that is what its operator started it for.
   bool several_coordinators = false;
 };
 
@@ -165,7 +166,7 @@ class AgentCore {
   void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
                 std::optional<Watts> discharge = std::nullopt,
                 std::optional<Fraction> error = std::nullopt);
-  // The same for a battery without a gauge, whose charge the core counts and keeps over restarts.
+  // A reading of a battery without a gauge, whose charge the core counts and keeps over restarts.
   void OnBatteryCurrent(const telemetry::BatteryCurrent& current, Watts discharge);
   // Facts that heartbeats carry.
   void SetMemoryAvailable(int64_t size_bytes) { memory_available_bytes_ = size_bytes; }
@@ -262,7 +263,7 @@ class AgentCore {
   [[nodiscard]] bool FollowsOwnJournalAlone() const;
   // The present address is not of this worker's journal: on to the next one.
   void TurnAway();
-  // The coordinator says that it moved to this host:port; "" if it did not. The address is kept
+  // address: the host:port to which the coordinator moved; "" if it did not. The address is kept
   // only once this worker's own journal was found there.
   void FollowCoordinator(const std::string& address);
   void RememberAddress();
@@ -317,7 +318,8 @@ class AgentCore {
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
   void CheckLease(const Instant& now);
   void CheckPowerOff(const Instant& now);
-  // Of the guard, the sensors, and a policy that asks for what the board cannot do; "": none.
+  // Warnings of the guard and the sensors, and of a policy that asks for what the board cannot do;
+  // "": none.
   [[nodiscard]] std::string Warnings() const;
 
   // agent_core_owner.cc
@@ -453,7 +455,7 @@ class AgentCore {
   std::string told_coordinator_;                // where the coordinator moved, as it said; unproved
   std::set<std::string> refused_coordinators_;  // addresses without this worker's journal
   v1::EndedRecord ended_;
-  std::string own_power_mode_;   // Of the board while no attempt runs.
+  std::string own_power_mode_;   // The board's mode while no attempt runs.
   bool strained_ = false;        // A limit of the guard is near, as of the last FollowStrain.
   bool mode_of_others_ = false;  // Others have set the mode while the attempt runs.
   const std::string process_id_;
@@ -521,8 +523,8 @@ class AgentCore {
   std::vector<std::string> cached_;
 
   bool spool_repaired_ = false;  // since the process started
-  // As the coordinator knows it by the present stream; absent: it takes whole heartbeats alone, or
-  // has none yet.
+  // The heartbeat that the coordinator has from the present stream; absent: it accepts only whole
+  // ones, or has none yet.
   std::optional<v1::Heartbeat> told_heartbeat_;
   bool takes_heartbeat_changes_ = false;  // the coordinator does
   bool connected_ = false;

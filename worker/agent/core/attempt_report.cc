@@ -13,7 +13,7 @@
 namespace wattle::agent {
 namespace {
 
-// Of a line of an attempt's log, which is shown to people. A runner may be in foreign hands.
+// The bytes of a line in an attempt's log, which people read. A runner may be in foreign hands.
 constexpr size_t kLogLineMax = 2000;
 
 }  // namespace

@@ -29,7 +29,7 @@ constexpr absl::Duration kStopTime = absl::Minutes(2);
 // A runner's first step allocates memory and picks kernels, which takes up to a second or two. In a
 // step that is longer than this it does not count.
 constexpr absl::Duration kWarmUpMax = absl::Seconds(5);
-// So many interruptions in a row without a newer checkpoint are told to the job's log.
+// From this many interruptions in a row without a newer checkpoint, the job's log reports them.
 constexpr int kInterruptionsTold = 3;
 // A checkpoint holds the weights and two moments of each, in FP32 as most model files are.
 constexpr int64_t kCheckpointModels = 3;

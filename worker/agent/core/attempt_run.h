@@ -51,7 +51,7 @@ struct AttemptEnd {
   v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
   std::string message{};
   std::optional<v1::ArtifactInfo> output{};  // of kFinished, if the job made files
-  // Of kFinished: the files are still here, and `output` has no id. They are uploaded later.
+  // With kFinished: the files are still here and are uploaded later; `output` has no id.
   bool waits_for_upload = false;
 };
 
@@ -81,7 +81,7 @@ struct AttemptSurroundings {
   std::function<std::optional<Joules>()> above_reserve;
   // Whether the attempt may begin a transfer. If not, the transfer in its way is ended.
   std::function<bool()> claim_line;
-  // Whether the coordinator of this worker's journal has greeted it: a stranger is told nothing.
+  // Whether the coordinator of this worker's journal has greeted it: a stranger gets no reports.
   std::function<bool()> is_welcomed;
 };
 
@@ -164,7 +164,8 @@ class AttemptRun {
   void Log(const std::string& line, const Instant& now);
   // How long this attempt would run on after an order to stop: predicted, until it is measured.
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
-  // That a policy asks for checkpoints faster than one was written here, for people; "": none does.
+  // A warning for people if a policy asks for checkpoints faster than one was written here; else
+  // "".
   [[nodiscard]] std::string LossWarning() const;
   // The step at which the runner began or resumed; returned once.
   [[nodiscard]] std::optional<int64_t> TakeStarted() {

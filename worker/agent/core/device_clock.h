@@ -44,7 +44,7 @@ class DeviceClock {
   // Wall seconds for a device second, as an estimate; 1 on a real device and without a pace.
   [[nodiscard]] double time_scale() const { return time_scale_; }
 
-  // Of an emulated board's clock:
+  // The next two are for an emulated board's clock.
   [[nodiscard]] bool paced() const { return paced_; }
   // What the clock shows at the latest, if it has a pace.
   [[nodiscard]] Monotonic ToDevice(Monotonic wall) const {

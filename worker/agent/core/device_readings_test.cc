@@ -215,8 +215,8 @@ TEST_F(DeviceReadingsTest, ChargeAndTheHottestZoneOfAllReachTheHeartbeatWithThei
   EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(33), {})).has_battery());
 }
 
-// A power monitor at the battery's terminals ranks before a plug as a source of power. It ranks
-// after a fuel gauge as a source of charge, because it guesses the charge from the voltage.
+// A power monitor at the battery's terminals ranks before a plug as a source of power, but after a
+// fuel gauge as a source of charge, because it guesses the charge from the voltage.
 TEST_F(DeviceReadingsTest, AGaugeIsChosenByItsRankAmongGaugesAndNotByThatAmongSourcesOfPower) {
   telemetry::SourceInfo voltage = PowerSource("ina219", 20);
   voltage.channels = {{.name = "battery", .gauge = true}};

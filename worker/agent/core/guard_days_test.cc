@@ -50,7 +50,7 @@ struct Outcome {
   double work_joules = 0;
   double work_joules_below_reserve = 0;
   int times_lowered = 0;   // to a lower power mode
-  int idle_crossings = 0;  // how often idle power alone crossed the reserve
+  int idle_crossings = 0;  // how often only idle power crossed the reserve
   // With a schedule.
   double joules_over_budget = 0;
   double joules_outside_window = 0;
@@ -171,7 +171,7 @@ class Mast final : public AgentPorts {
   }
   [[nodiscard]] double HourOfDay() const { return std::fmod(now_ / 3600, 24); }
 
-  // The board loses power for a while. It keeps only its disk.
+  // The board loses power for a while and keeps only its disk.
   void CutPower() {
     next_power_cut_ = now_ + Uniform(3600, 40'000);
     runner_ = Runner::kNone;

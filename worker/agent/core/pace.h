@@ -43,8 +43,8 @@ class Pace {
 
   // The runner starts and loads a model with files of model_bytes.
   virtual void BeginRunner(const v1::RunnerTask& task, int64_t model_bytes, Monotonic now) = 0;
-  // When the device has done what its runner told so far. The clock of an emulated board stands
-  // there until the next frame.
+  // When the device has done the work that its runner reported so far. The clock of an emulated
+  // board stands there until the next frame.
   [[nodiscard]] virtual Monotonic busy_until() const = 0;
   // A phase begins. Returns the instant from which its time counts.
   virtual Monotonic BeginPhase(Monotonic now) = 0;
@@ -55,10 +55,10 @@ class Pace {
   // The gate counts as open once GateOpened was called.
   [[nodiscard]] virtual std::optional<Monotonic> gate_opens() const = 0;
   virtual void GateOpened() = 0;
-  // A checkpoint or the result's files were written. nullopt: only the runner tells how long it
+  // A checkpoint or the result's files were written. nullopt: only the runner reports how long it
   // took.
   virtual std::optional<WorkSpan> EndWrite(int64_t size_bytes, Monotonic now) = 0;
-  // The runner exited or was told to stop, so nobody waits at the gate.
+  // The runner exited or has to stop, so nobody waits at the gate.
   virtual void EndRunner() = 0;
 };
 

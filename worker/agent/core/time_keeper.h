@@ -39,8 +39,9 @@ class TimeKeeper {
   // Takes over the time of an earlier process: in the same boot as the time, otherwise as a floor.
   void Resume(const v1::ClockRecord& kept, const std::string& boot_id);
 
-  // The coordinator reported this time between `asked` and `heard`. Returns the time at `heard`;
-  // unknown if the coordinator's clock is not set either.
+  // Notes the coordinator's time `told`. The other two are when the question left and when the
+  // answer came. Returns the time of the answer; unknown if the coordinator's clock is not set
+  // either.
   policy::KnownTime OnCoordinator(absl::Time told, Monotonic asked, Monotonic heard);
 
   // wall: boot time now. REQUIRES: not before an earlier call's.

@@ -65,7 +65,7 @@ struct BoardFile {
   // Under the names that the kinds of jobs have for their rates (proto/job_kind.h).
   using Rates = std::map<std::string, WorkRate, std::less<>>;
   Rates rates;
-  Rates cpu_rates;  // Of the cores beside the accelerator; empty: the board does not offer them.
+  Rates cpu_rates;  // The cores beside the accelerator; empty: the board does not offer them.
   std::vector<PublishedWorkload> workloads;
 };
 

@@ -14,7 +14,7 @@ namespace {
 // Standard deviation between real steps.
 constexpr double kStepNoise = 0.01;
 constexpr absl::string_view kTrainingRate = "finetune";
-constexpr absl::string_view kHeldoutRate = "evaluate";  // Of evaluations in a training.
+constexpr absl::string_view kHeldoutRate = "evaluate";  // The rate of evaluations in a training.
 constexpr absl::string_view kHeldoutPhase = "evaluate";
 
 telemetry::EmulatedPhysics WithSeed(telemetry::EmulatedPhysics physics,

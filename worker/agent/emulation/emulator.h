@@ -52,7 +52,7 @@ class Emulator {
   uint64_t seed_;
   double time_factor_;
   telemetry::EmulatedBoard board_;
-  const BoardFile::Rates* rates_;  // Of the present job's processor.
+  const BoardFile::Rates* rates_;  // The present job's processor.
   const WorkRate* run_rate_;
   const PublishedWorkload* published_ = nullptr;  // the present job's, if there is one
   std::string run_phase_ = "train";

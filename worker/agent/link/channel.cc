@@ -10,7 +10,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(
     ChannelUse use) {
   grpc::ChannelArguments arguments;
   // A lost link is found by what is sent: the timeout below also bounds how long a heartbeat may
-  // stay without TCP's acknowledgement. A ping of an idle link finds a peer that hangs. It costs a
+  // stay without TCP's acknowledgement. A ping of an idle link finds a peer that hangs, and costs a
   // metered link about 300 bytes, 1.3 MB a day if it went each 20 s.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, use == ChannelUse::kLink ? 120'000 : 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);

@@ -40,7 +40,7 @@ struct LinkCallbacks {
   std::function<void(v1::CoordinatorMessage)> on_message;
   std::function<void()> on_disconnected;
   std::function<void()> on_refused;  // the coordinator takes this board's certificate no more
-  std::function<void(std::string)> on_note;  // for people; a repeated problem is told once
+  std::function<void(std::string)> on_note;  // for people; a repeated problem is reported once
 };
 
 class CoordinatorLink {
@@ -96,7 +96,7 @@ class CoordinatorLink {
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // Only the link's thread uses these:
   std::string target_;           // of the present channel
-  std::set<std::string> noted_;  // problems that were told since the last welcome
+  std::set<std::string> noted_;  // problems that were reported since the last welcome
   bool refused_ = false;         // the last stream ended because of this board's certificate
   std::thread thread_;
 };

@@ -128,7 +128,7 @@ class CoordinatorLinkTest : public testing::Test {
     link_ = std::make_unique<CoordinatorLink>(std::move(targets),
                                               grpc::InsecureChannelCredentials(), callbacks);
   }
-  // The address of the next welcome, or where the coordinator said that it moved.
+  // The address of the next welcome, or the one to which the coordinator moved.
   std::string Next(std::deque<std::string>& events) {
     absl::MutexLock lock(&mutex_);
     auto came = [&events] { return !events.empty(); };
@@ -160,7 +160,8 @@ TEST_F(CoordinatorLinkTest, TheNextAddressIsTriedWhereOneDoesNotAnswer) {
   EXPECT_THAT(notes_.front(), HasSubstr(absl::StrCat(gone.address(), ": not reachable")));
 }
 
-// A board whose clock is wrong does not know that its certificate is old, and hears it here.
+// A board whose clock is wrong does not know that its certificate is old until the coordinator
+// refuses it.
 TEST_F(CoordinatorLinkTest, ARefusedCertificateIsToldAndANewOneIsWelcome) {
   FakeCoordinator coordinator("", /*refuses=*/true);
   on_refused_ = [&coordinator] { coordinator.Admit(); };

@@ -27,11 +27,11 @@ class Credentials {
  public:
   struct Options {
     std::string state_directory;
-    std::string device_id;  // Of the state folder; the identity must be of it.
+    std::string device_id;  // The state folder's; the identity must be this device's.
     // HOST:PORT each, the likeliest first; empty: the one that the board enrolled with.
     std::vector<std::string> coordinators;
     bool plaintext_loopback = false;
-    absl::Time floor = absl::InfinitePast();  // It is not earlier now, whatever the clock shows.
+    absl::Time floor = absl::InfinitePast();  // Whatever the clock shows, it is later.
   };
   // on_note, on_problem: as of identity::Renewal; called on another thread. Errors:
   // kFailedPrecondition for a board that has not enrolled, with the remedy.
@@ -52,7 +52,7 @@ class Credentials {
   [[nodiscard]] const std::shared_ptr<grpc::ChannelCredentials>& channel() const {
     return channel_;
   }
-  // As it was when the worker started; none with plaintext.
+  // The identity at the worker's start; none with plaintext.
   [[nodiscard]] const std::optional<identity::Identity>& identity() const { return identity_; }
 
  private:

@@ -100,7 +100,8 @@ absl::StatusOr<absl::Duration> DirectoryLink::Check(const v1::CheckPeerRequest& 
                       : checked;
 }
 
-// The thread's own: how long until the coordinator wants to hear again, or until the next try.
+// Called by the thread. Returns the time until the coordinator wants the next announcement, or
+// until the next try.
 absl::Duration DirectoryLink::Announce(bool serves) {
   v1::AnnouncePeerRequest request;
   if (serves) {

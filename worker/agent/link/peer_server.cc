@@ -110,7 +110,7 @@ PeerServer::~PeerServer() {
     server_->Shutdown(absl::ToChronoTime(absl::Now() + kPeersStopPatience));
     server_->Wait();
   }
-  terminator_.reset();  // It gives the server its connections.
+  terminator_.reset();  // Before the server, to which it gives connections.
 }
 
 std::vector<std::string> PeerServer::addresses() const {
@@ -210,7 +210,7 @@ absl::Status PeerServer::Send(const v1::PeerChunksRequest& request, grpc::Server
       artifacts::CachedArtifact::Open(options_.cache_directory, ArtifactId(request.artifact_id())));
   for (const std::string& digest : request.sha256()) {
     absl::StatusOr<std::string> bytes = artifact.ReadChunk(artifacts::ChunkId(digest));
-    // Damage of this card is not a lie: the asking board tells them apart by the code.
+    // Damage of this card is no attack, so the asking board gets another code.
     if (absl::IsDataLoss(bytes.status())) {
       return absl::UnavailableError(bytes.status().message());
     }

@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Serves chunks of this board's cache to boards of the fleet that the coordinator sends here, over
-// TLS with both certificates, which ends before gRPC (base/tls_terminator). The certificate says
-// who asks; the coordinator says once a minute whether that board was sent here for that artifact.
-// Knowing a hash gives nothing. Few boards at once share a bounded rate. Thread-safe.
+// TLS with both certificates, which ends before gRPC (base/tls_terminator). The certificate names
+// the board that asks; this board asks the coordinator, once a minute, whether that board was sent
+// here for that artifact. Knowing a hash gives nothing. Few boards at once share a bounded rate.
+// Thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_PEER_SERVER_H_
 #define WATTLE_WORKER_AGENT_LINK_PEER_SERVER_H_
 
@@ -48,7 +49,7 @@ class PeerServer final : public v1::PeerChunks::Service {
   static absl::StatusOr<std::unique_ptr<PeerServer>> Start(Options options);
   ~PeerServer() override;
 
-  // Serves nothing until it is told to, and ends what it serves when it is told not to.
+  // Serves nothing before Serve(true), and ends what it serves on Serve(false).
   void Serve(bool serves) { serves_ = serves; }
   // IP:PORT each, where boards of the site may reach this one.
   [[nodiscard]] std::vector<std::string> addresses() const;

@@ -15,8 +15,8 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kAskLimit = absl::Seconds(20);
-// Of a call for 16 MiB at most. What came until then counts. A board that gives fewer chunks in
-// this time is asked no more: it could hold a fetch for ever.
+// The time limit of a call for 16 MiB at most. What came until then counts. A board that gives
+// fewer chunks in this time is not asked again, because it could hold a fetch for ever.
 constexpr absl::Duration kPeerCallLimit = absl::Minutes(2);
 constexpr size_t kChunksMin = 4;  // 35 kB/s
 // A board that fails so often is asked no more in this fetch.

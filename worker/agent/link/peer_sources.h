@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Where one fetch of an artifact gets its chunks: from the coordinator, or from a board of the site
-// to which the coordinator sends this one. It waits where the coordinator says so. A board that
-// sends wrong bytes is asked no more. Use it from one thread.
+// to which the coordinator sends this one. The fetch waits if the coordinator's answer is to wait.
+// A board that sends wrong bytes is not asked again. Use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_LINK_PEER_SOURCES_H_
 #define WATTLE_WORKER_AGENT_LINK_PEER_SOURCES_H_
 

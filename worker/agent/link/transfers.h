@@ -48,8 +48,8 @@ struct TransferCallbacks {  // called on the transfers' thread
   std::function<void(const std::string&)> on_note = [](const std::string&) {};  // for people
 };
 
-// Credentials by which this board dials the board of this id. Empty: it fetches from the
-// coordinator alone, without asking for its turn.
+// Credentials with which this board connects to the board of this id. Empty: it fetches only from
+// the coordinator, without asking for its turn.
 using PeerCredentialsSource =
     std::function<std::shared_ptr<grpc::ChannelCredentials>(const std::string& device_id)>;
 

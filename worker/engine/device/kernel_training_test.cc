@@ -128,7 +128,7 @@ TEST(KernelTrainingTest, AScoreThatIsNoNumberIsNotHidden) {
   const DropoutState state;
   for (const FactorType factors : {FactorType::kFloat32, FactorType::kBf16, FactorType::kFp16}) {
     at::Tensor scores = at::zeros({1, 1, 8, 8});
-    // As computed by a GPU: rounded like a number it would become -0.
+    // A GPU computes this value: rounded like a number it would become -0.
     scores[0][0][5][2] = std::bit_cast<float>(0x7FFFFFFFU);
     scores[0][0][3][6] = std::nanf("");  // of a key that is invisible to query 3
     const at::Tensor dropped = OnHost(4).Softmax(factors, keys, {.state = state}, scores);

@@ -190,8 +190,8 @@ void PackLanes(const Factor& factor, const Range& lanes, const Range& terms, con
   }
 }
 
-// How a product is cut. The same for every number of threads, except for the widths of strips,
-// which do not affect sums.
+// How a product is cut. The cut does not depend on the number of threads, except for the widths of
+// strips, which do not affect sums.
 struct Cut {
   const FloatProduct& product;
   const FloatFunctions& functions;

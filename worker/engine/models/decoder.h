@@ -117,7 +117,7 @@ at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch);
 // Appends tokens to the cache's slot; returns the logits after the last one: float [vocabulary].
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
                         KeyValueCache& cache, int64_t slot);
-// The same for tokens on the decoder's device: int64 [count].
+// Does the same with tokens on the decoder's device: int64 [count].
 at::Tensor DecodeLogits(const Decoder& decoder, const at::Tensor& tokens, KeyValueCache& cache,
                         int64_t slot);
 

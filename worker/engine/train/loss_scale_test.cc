@@ -83,8 +83,9 @@ class ScaledGradientsTest : public testing::Test {
   void SetUp() override { ASSERT_THAT(SetThreads(1), IsOk()); }
 };
 
-// As if the loss were the mean over 2^20 times as many tokens. In FP16 a gradient of such a loss is
-// zero in every block; with a scale of 2^16, and divided by it, it is close to that in FP32.
+// The loss is scaled as if it were the mean over 2^20 times as many tokens. In FP16 a gradient of
+// such a loss is zero in every block; with a scale of 2^16, and divided by it, it is close to that
+// in FP32.
 TEST_F(ScaledGradientsTest, SmallOnesArriveWithTheScaleAlone) {
   const models::ModelDirectory files = GoldenFiles("families/qwen2");
   const TokenBatch batch =

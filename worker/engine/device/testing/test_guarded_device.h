@@ -2,10 +2,10 @@
 //
 // For tests: a second device that every machine has. The addresses of its tensors must not be read:
 // a host that reads them ends the test, where on a GPU it would read nonsense. The device's
-// operators find the same memory at other addresses. They are those of libtorch's CPU, so results
-// equal the CPU's to the last bit if a pass computes the same; products of two-byte factors are
-// FP32 sums, rounded once, as on a GPU. Costs of a GPU are counted: operators, copies between the
-// two memories, and waits of the host for the device.
+// operators find the same memory at other addresses. These operators are those of libtorch's CPU,
+// so results equal the CPU's to the last bit if a pass computes the same; products of two-byte
+// factors are FP32 sums, rounded once, as on a GPU. Costs of a GPU are counted: operators, copies
+// between the two memories, and waits of the host for the device.
 //
 // A copy to the device is a wait unless it is non_blocking; a copy to the host, and every operator
 // whose result the host needs, always are. A tensor of the host among those of the device is an
