@@ -33,7 +33,7 @@ constexpr size_t kShownMax = 40;
 constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";  // Excel writes one.
 constexpr double kDegreesOfZone = 15.0;
 constexpr double kLongitudeMax = 180.0;
-// Of PVWatts; the unit follows as W/m2 or W/m^2.
+// The column of PVWatts, whose unit follows as W/m2 or W/m^2.
 constexpr absl::string_view kPlaneOfArray = "Plane of Array Irradiance (W/m";
 
 struct Line {

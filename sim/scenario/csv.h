@@ -20,7 +20,7 @@ struct SunFile {
   std::vector<double> hours;  // each a share of 1000 W/m2
   // The hours are of the local standard time of the place; otherwise they are of UTC.
   bool is_local_time = false;
-  // Of local standard time: what the file's longitude says, in whole hours. Absent without one.
+  // The whole hours of local standard time by the file's longitude. Absent without a longitude.
   std::optional<double> utc_offset_hours;
 };
 
