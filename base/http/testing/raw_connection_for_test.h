@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "absl/strings/numbers.h"
@@ -33,7 +34,10 @@ class RawConnection {
     int port = 0;
     EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
     to.sin_port = htons(static_cast<uint16_t>(port));
-    EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+    // A server that refuses may have reset the connection before connect returns.
+    EXPECT_TRUE(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0 ||
+                errno == ECONNRESET)
+        << std::strerror(errno);
   }
   RawConnection(const RawConnection&) = delete;
   RawConnection& operator=(const RawConnection&) = delete;
