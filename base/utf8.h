@@ -10,6 +10,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace wattle {
 
@@ -50,6 +51,11 @@ inline size_t ValidUtf8Prefix(absl::string_view text) {
     position += size;
   }
   return position;
+}
+
+// Spreadsheets begin a text file with U+FEFF.
+inline absl::string_view WithoutByteOrderMark(absl::string_view text) {
+  return absl::StripPrefix(text, "\xEF\xBB\xBF");
 }
 
 // Foreign bytes made safe for an error or a log line: whole characters without line ends and

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench mezo: training by only forward passes, its peak memory beside that of a loss, and what it learns beside LoRA.
+"""./dev bench mezo: training with forward passes only, its peak memory beside that of a loss, and what it learns beside LoRA.
 
 Memory: GPT-2 Small's shape (random weights, FP32), batch 4 x 256, loss on every token. Evaluations of the loss and MeZO trainings of the
 same examples alternate, each in a fresh wattle-runner; peak memory is VmHWM from start to written result and checkpoint.

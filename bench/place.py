@@ -15,7 +15,7 @@ the fleet as bytes, and small random fleets.
 
   gap_vs_milp_mean_percent, _max_percent     of the search (insertion and improvement, with all known) to the bound, over all
                                              instances, closed or not
-  gap_vs_cbc_mean_percent                    the same to the bound of only CBC
+  gap_vs_cbc_mean_percent                    the same to CBC's own bound
   shipped.gap_vs_milp_mean_percent, _max_percent  of the shipped planner, which decides without foresight
   gap_*_mean_percent                         the same of EDF, of EDF without foresight (edf_as_jobs_arrive; with the risk: edf_at_risk), and of the
                                              best of four lists (priority, EDF, slack, longest)
@@ -24,7 +24,7 @@ the fleet as bytes, and small random fleets.
   instances_closed                           a solver's own gap is at most 0.5 %
   cbc_bounds_refuted                         instances where the search's plan costs less than the bound that CBC proved; HiGHS's bound counts
   gap_vs_lp_20x60_mean_percent               of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
-  gap_vs_milp_closed_mean_percent, _max_percent  the same over only the closed instances
+  gap_vs_milp_closed_mean_percent, _max_percent  the same over the closed instances only
   search_seconds_max, search_20x60_seconds_max  of one core's processor time
   violations                                 plans of the shipped planner (both) and the search that CheckPlan refuses; those of
                                              the shipped planner by the paths of the sun that it gets, at each half hour

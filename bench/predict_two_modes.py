@@ -2,8 +2,8 @@
 """Predicts the other clocks of a measured Jetson from two, as two measured power modes predict a third (scheduler/predict/unmeasured_mode.h).
 
 A board under one number of requests is a workload, and its clocks are the modes. In each draw both boards are one fleet whose workloads come in a
-drawn order. Of each workload two drawn clocks are given, then the others are predicted, and then they are measured too. This order calibrates an
-interval by only the errors of the workloads before it. The given runs score no prediction, because first runs are of another kind and share the
+drawn order. Of each workload two drawn clocks are given, then the others are predicted, and then they are measured too. In this order only the
+errors of the workloads before it calibrate an interval. The given runs score no prediction, because first runs are of another kind and share the
 level. The fleet is played to the predictor of the scheduler (wattle-predict-runs).
 """
 

@@ -87,7 +87,7 @@ def lines_of_a_cause(log):
     for line in log.splitlines():
         at, _, rest = line.partition(" ")
         text = rest.partition(" ")[2]  # Behind the level, or the program's name.
-        with contextlib.suppress(ValueError):  # A library's line has no such number.
+        with contextlib.suppress(ValueError):  # A library's line does not begin with a time.
             seconds = datetime.datetime.fromisoformat(at).timestamp()
             cause = " ".join(word for word in text.split(": ")[0].split() if not any(char.isdigit() for char in word))
             if cause != "audit":  # The audit is never shortened.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench step: where the time of a training step goes, beside what only the best matrix products would take.
+"""./dev bench step: where the time of a training step goes, beside the time of its matrix products at their best.
 
 GPT-2 Small's shape, batch 4 x 256, AdamW, clipping, dropout, in FP32 and BF16. perf samples the stacks of wattle-runner; a sample of its
 first thread, which takes part in all work, counts for the outermost part of the step that its stack names (PARTS below). OpenBLAS's
@@ -8,7 +8,7 @@ kernels cannot be unwound: where libtorch multiplies, they are a part of their o
 best product of the same type, measured after the run (bench/train.py). Writes build/bench/step.json.
 
   {precision}.{part}_percent          of the time of the steps
-  {precision}.{part}_bound_percent    of only the products, for the parts that have any
+  {precision}.{part}_bound_percent    the time of the part's products at their best, for the parts that have any
 """
 
 import argparse

@@ -7,7 +7,7 @@ ours, ours in the lean mode (train_lean.py), PyTorch of the same libtorch and a 
 fastest: eager or, the newer one, by torch.compile; with waiting threads of OpenMP that spin or that sleep. Three runs of each before the
 rounds decide. The processes alternate; a round is one of each, in turn first. A round's figure is the median of its steps after the
 warm-up ones; the ratio printed is the median of the rounds' ratios, with its range. Peak memory is VmHWM of the whole process, from
-start to written checkpoint for ours. Each round also measures the best product of both PyTorches: what only the products could reach.
+start to written checkpoint for ours. Each round also measures the best product of both PyTorches: the speed of a step that consists of products only.
 A comparison in BF16 follows: our products of rounded factors beside autocast. Then fine-tuning on SQuAD beside the transformers script
 (train_squad.py), MeZO's memory, the lean mode's, and the figures of ./dev bench adapters and ./dev bench memory; last the lean mode's
 quality and QLoRA's. The whole takes hours: after each part build/bench/train.json is written anew.

@@ -240,7 +240,8 @@ std::string Figures(const std::vector<sim::PolicyResult>& results) {
 std::string SimPage(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results) {
   std::string page = absl::StrCat(
       PageHead(absl::StrCat("Wattle: ", scenario.name), kSimStyle), "<h1>", Escaped(scenario.name),
-      "</h1>\n<p>", Escaped(SimHeadLine(scenario)), ". The first table is of all seeds. All below ",
+      "</h1>\n<p>", Escaped(SimHeadLine(scenario)), ". ", Escaped(scenario.sun_clock),
+      scenario.sun_clock.empty() ? "" : ". ", "The first table is of all seeds. All below ",
       "it shows seed ", scenario.first_seed, " alone, the first one of each policy.</p>\n",
       Figures(results), EnergySection(results));
   for (const sim::PolicyResult& result : results) {

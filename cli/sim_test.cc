@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "cli/testing/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -62,6 +63,23 @@ TEST_F(SimTest, PrintsTheSameBytesEachTimeAndARowForEachPolicy) {
                                HasSubstr("guard stops"), HasSubstr("jetson-orin-nano  tune")));
   EXPECT_NE(first.out, Run({"sim", file, "--runs", "--seed", "11"}).out);
   EXPECT_THAT(Run({"sim", file, "--seeds", "1", "--seed", "7"}).out, HasSubstr(", seed 7\n"));
+}
+
+TEST_F(SimTest, NamesTheClockThatASunFileWasTakenToHave) {
+  std::string sun = "Long (deg W):,105.18\nMonth,Plane of Array Irradiance (W/m^2)\n";
+  for (int hour = 0; hour < 24; ++hour) {
+    absl::StrAppend(&sun, "1,", hour >= 6 && hour < 18 ? 500 : 0, "\n");
+  }
+  (void)Write("denver.csv", sun);
+  const std::string file =
+      Write("sunny.yaml",
+            absl::StrReplaceAll(kScenario, {{"reserve: 0.3", "reserve: 0.3, panel_watts: 40"},
+                                            {"rates:", "sun: {file: denver.csv}\nrates:"}}));
+  constexpr char kClock[] = "The hours of denver.csv are taken as those of UTC-7, by its longitude";
+  EXPECT_THAT(Run({"sim", file}).out, HasSubstr(absl::StrCat("\n", kClock)));
+  EXPECT_THAT(Run({"sim", file, "--html", "-"}).out, HasSubstr(absl::StrCat(". ", kClock)));
+  EXPECT_THAT(nlohmann::json::parse(Run({"-o", "json", "sim", file}).out)["sun_clock"],
+              StartsWith(kClock));
 }
 
 TEST_F(SimTest, TheJsonFileIsTheJsonAnswer) {

@@ -107,8 +107,7 @@ std::string SimHeadLine(const sim::Scenario& scenario) {
                          "; median (90 % of the seeds)");
   return absl::StrCat(Printable(scenario.name), ": ", scenario.boards(),
                       scenario.boards() == 1 ? " board, " : " boards, ",
-                      FormatElapsed(absl::Seconds(scenario.duration_seconds)), ", ", seeds,
-                      scenario.sun_clock.empty() ? "" : "\n", Printable(scenario.sun_clock));
+                      FormatElapsed(absl::Seconds(scenario.duration_seconds)), ", ", seeds);
 }
 
 std::vector<std::string> FigureCells(const sim::PolicyResult& result) {
@@ -131,9 +130,10 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
     cells.insert(cells.begin(), result.policy);
     table.AddRow(std::move(cells));
   }
-  return absl::StrCat(SimHeadLine(scenario), "\n\n", table.Render(style), CoverageLines(results),
-                      BreachLines(results), with_runs ? RunsTable(results, style) : "",
-                      FailureLines(results));
+  return absl::StrCat(SimHeadLine(scenario), "\n", Printable(scenario.sun_clock),
+                      scenario.sun_clock.empty() ? "\n" : "\n\n", table.Render(style),
+                      CoverageLines(results), BreachLines(results),
+                      with_runs ? RunsTable(results, style) : "", FailureLines(results));
 }
 
 namespace {
@@ -168,6 +168,9 @@ nlohmann::ordered_json TruthJson(const sim::GroupTruth& group) {
 std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results) {
   nlohmann::ordered_json document;
   document["scenario"] = Printable(scenario.name);
+  if (!scenario.sun_clock.empty()) {
+    document["sun_clock"] = Printable(scenario.sun_clock);
+  }
   document["boards"] = scenario.boards();
   document["duration_seconds"] = scenario.duration_seconds;
   document["first_seed"] = scenario.first_seed;

@@ -11,10 +11,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace wattle::formats {
 namespace {
@@ -22,8 +22,7 @@ namespace {
 constexpr absl::string_view kHead = "time,watts";
 constexpr int kHoursMax = 384;
 constexpr size_t kShownMax = 40;
-constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";  // Excel writes one.
-constexpr int64_t kHourMax = 1'000'000'000;                   // "infinite-future" is a time too.
+constexpr int64_t kHourMax = 1'000'000'000;  // "infinite-future" is a time too.
 
 absl::Time FloorToHour(absl::Time time) {
   return absl::UnixEpoch() + absl::Floor(time - absl::UnixEpoch(), absl::Hours(1));
@@ -32,8 +31,7 @@ absl::Time FloorToHour(absl::Time time) {
 class Reader {
  public:
   Reader(absl::string_view text, absl::string_view file) : file_(file) {
-    (void)absl::ConsumePrefix(&text, kByteOrderMark);
-    lines_ = absl::StrSplit(text, '\n');
+    lines_ = absl::StrSplit(WithoutByteOrderMark(text), '\n');
     while (!lines_.empty() && absl::StripAsciiWhitespace(lines_.back()).empty()) {
       lines_.pop_back();
     }

@@ -31,7 +31,7 @@ struct Identity {
   std::string coordinator;  // HOST:PORT
   std::string uri;          // "spiffe://FLEET/device/ID"
   std::string roots_pem;
-  absl::Time not_before;  // The certificate's begin: the present time is not earlier.
+  absl::Time not_before;  // When the certificate was signed: it is not earlier now.
   absl::Time not_after;
   bool renewal_asked = false;  // The file renew is there.
 

@@ -25,6 +25,13 @@ PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "w
 BUGS = (
     Bug("a caller names a connection", "coordinator/rpc/gate.cc", "const bool named = names == 1 && PeerOf(metadata) != nullptr;",
         "const bool named = names >= 1;", "wattle_rpc_test", "GateTest.WhoeverNamesAConnectionIsRefused"),
+    Bug("hours between those of UTC count for the first", "formats/harvest_forecast.cc", "forecast.add_power_watts(carried + (1 - later) * mean);",
+        "forecast.add_power_watts(mean);", "wattle_formats_test", "HarvestForecastTest.HoursOfAClockBetweenThoseOfUtcAreSplitByTime"),
+    Bug("the sun's parts are not added", "sim/scenario/csv.cc", "sun += part;", "sun = part;", "wattle_scenario_test", "SunTest.TheColumnsOnThePanelComeFirst"),
+    Bug("the sun of PVWatts rises by UTC", "sim/scenario/csv.cc", "return std::round((is_west ? -degrees : degrees) / kDegreesOfZone);",
+        "return 1.0 + std::round((is_west ? -degrees : degrees) / kDegreesOfZone);", "wattle_scenario_test", "ScenarioFileTest.TheHoursOfPvWattsAreMovedToUtcAndTheAnswerSaysSo"),
+    Bug("a file of spreadsheets is refused", "base/utf8.h", 'return absl::StripPrefix(text, "\\xEF\\xBB\\xBF");', "return text;",
+        "wattle_formats_test", "HarvestForecastTest.AByteOrderMarkIsNoPartOfTheHead"),
     Bug("a header block without an end", "base/http2/frame_checker.cc", "if (block_.size() + fragment.size() > kHeaderBlockBytesMax) {",
         "if (fragment.size() > kHeaderBlockBytesMax) {", "wattle_http2_test", "FrameCheckerTest.ABlockWithoutAnEndIsBroken"),
     Bug("continuations without an end", "base/http2/frame_checker.cc", "if (++continuations_ > kContinuationsMax) {", "if (continuations_ > kContinuationsMax) {",

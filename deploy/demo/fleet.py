@@ -146,7 +146,7 @@ class Fleet:
         self.workers = {}
         self.grpc = self.http = None
         self.programs = BIN  # The coordinator's release, with which people and boards enrol.
-        # A user of only this fleet: keys and contexts are in the fleet's own folder.
+        # A user known to no other fleet: keys and contexts are in the fleet's own folder.
         self.env = {**os.environ, "XDG_CONFIG_HOME": str(self.directory / "config")}
         self.identity = self.directory / "config/wattle/identities/default"  # The person who logged in.
 

@@ -233,7 +233,7 @@ def draw_rows(rng, tokenizer, rows, length):
 
 
 def losses(model, rows, marks):
-    """Mean loss of all tokens, of only the repeated values, and the share of those that the model would have copied."""
+    """Mean loss of all tokens, that of the repeated values, and the share of those that the model would have copied."""
     logits = model(rows[:, :-1]).flatten(0, 1)
     wanted, repeats = rows[:, 1:].flatten(), marks[:, 1:].flatten().bool()
     each = functional.cross_entropy(logits, wanted, reduction="none")

@@ -169,7 +169,7 @@ class Demo:
         return file, kept
 
     def cap_data(self):
-        """Training takes a file of only the first questions: a prediction knows the lengths of what is in a file, not of its
+        """Training takes a file with the first questions and no others: a prediction knows the lengths of what is in a file, not of its
         first part. With --squad the held-out questions and the prompts are the last ones."""
         paragraphs = squad_paragraphs(self.train)
         self.train, _ = self.cut("train.json", paragraphs, CAPPED_EXAMPLES)

@@ -14,9 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace wattle::sim {
 namespace {
@@ -30,7 +30,6 @@ constexpr double kNightShare = 0.05;
 constexpr double kFullSun = 1000.0;
 constexpr double kLinkMbitMax = 1e5;
 constexpr size_t kShownMax = 40;
-constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";  // Excel writes one.
 constexpr double kDegreesOfZone = 15.0;
 constexpr double kLongitudeMax = 180.0;
 // The column of PVWatts, whose unit follows as W/m2 or W/m^2.
@@ -44,8 +43,7 @@ struct Line {
 std::vector<Line> LinesOf(absl::string_view text) {
   std::vector<Line> lines;
   size_t number = 0;
-  (void)absl::ConsumePrefix(&text, kByteOrderMark);
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+  for (const absl::string_view line : absl::StrSplit(WithoutByteOrderMark(text), '\n')) {
     lines.push_back({++number, {}});
     for (absl::string_view cell : absl::StrSplit(line, ',')) {
       cell = absl::StripAsciiWhitespace(cell);

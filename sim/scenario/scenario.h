@@ -111,7 +111,7 @@ struct Scenario {
   std::vector<ScenarioFault> faults;
   // By hour: watts of a panel for each watt that it gives at 1000 W/m2.
   std::vector<double> sun;
-  // Which clock the hours of the sun's file were taken to have, where nobody has said; else empty.
+  // A sentence for people if the clock of the sun's file was derived or assumed; else empty.
   std::string sun_clock;
   // Error of a forecast that is pushed each midnight: deviation of its days from the true sun, as
   // the standard deviation of a logarithm. Absent: no forecast is pushed.

@@ -58,10 +58,10 @@ absl::Status ReadSun(const v1::ScenarioFile& file, const FilePart& top, const Re
   if (sun.has_utc_offset_hours()) {
     offset = sun.utc_offset_hours();
   } else if (file_hours.is_local_time) {
-    scenario.sun_clock = absl::StrCat(
-        sun.file(), " counts hours of UTC", absl::StrFormat("%+g", offset),
-        file_hours.utc_offset_hours ? ", by its longitude" : ", for it has no longitude",
-        "; sun.utc_offset_hours changes it");
+    scenario.sun_clock = absl::StrFormat(
+        "The hours of %s are taken as those of UTC%+g, %s; sun.utc_offset_hours sets another clock",
+        sun.file(), offset,
+        file_hours.utc_offset_hours ? "by its longitude" : "because the file has no longitude");
   }
   std::vector<double> hours = InHoursOfUtc(file_hours.hours, offset);
   const auto days = static_cast<int>(hours.size() / kHoursOfDay);

@@ -334,7 +334,8 @@ TEST(ScenarioFileTest, TheHoursOfPvWattsAreMovedToUtcAndTheAnswerSaysSo) {
   EXPECT_EQ(moved->sun[12], 0.0) << "05:00 in Denver";
   EXPECT_EQ(moved->sun[13], Parse(kGood)->sun[6]) << "sunrise";
   EXPECT_EQ(moved->sun_clock,
-            "denver.csv counts hours of UTC-7, by its longitude; sun.utc_offset_hours changes it");
+            "The hours of denver.csv are taken as those of UTC-7, by its longitude; "
+            "sun.utc_offset_hours sets another clock");
   const auto said =
       Parse(kGood, {.set = {"sun.file=denver.csv", "sun.utc_offset_hours=0"}, .add = {}});
   ASSERT_THAT(said, IsOk());

@@ -434,7 +434,7 @@ class ResourceAccess : public rpc::ServerFixture {
   std::unique_ptr<http::HttpServer> https_;
   std::map<size_t, Caller> callers_;  // By the column of Expected().
   std::unique_ptr<rpc::HandWorker> worker_;
-  std::string board_job_;  // The board works on it.
+  std::string board_job_;  // The job that the board works on.
 };
 
 TEST_F(ResourceAccess, EveryRoleGetsItsOwnAndWhatIsWrittenAndNothingElse) {

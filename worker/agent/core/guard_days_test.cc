@@ -50,7 +50,7 @@ struct Outcome {
   double work_joules = 0;
   double work_joules_below_reserve = 0;
   int times_lowered = 0;   // to a lower power mode
-  int idle_crossings = 0;  // how often only idle power crossed the reserve
+  int idle_crossings = 0;  // how often idle power by itself crossed the reserve
   // With a schedule.
   double joules_over_budget = 0;
   double joules_outside_window = 0;
